@@ -1,0 +1,159 @@
+"""Results that print themselves: one line of verdict for a log, a table or a picture for a reader.
+
+`__repr__` is what papermill logs and what nbval compares, so it is one line and holds the numbers that matter.
+Pictures are for the eye only; what they show stands in their `__repr__` too.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["PASS", "FAIL", "SKIP"]
+
+_MASKS = (
+    (re.compile(r"(?<![\d.])\d{12}(?!\d)"), "************"),  # AWS account ids
+    (re.compile(r"\b127\.\d+\.\d+\.\d+(:\d+)?\b"), "127.x.y.z"),  # sandbox endpoints
+    (
+        re.compile(r"\b([\w-]+)\.(cluster-|cluster-ro-)?[a-z0-9]{12}(\.[a-z]{2}-[a-z]+-\d\.rds\.amazonaws\.com)"),
+        r"\1.…\3",
+    ),
+)
+
+
+def mask(text: str) -> str:
+    """Hide account ids and endpoints: a notebook with outputs is read by more people than the account.
+
+    >>> mask("arn:aws:rds:ap-northeast-1:123456789012:cluster:miyabi-dev-aurora-cluster")
+    'arn:aws:rds:ap-northeast-1:************:cluster:miyabi-dev-aurora-cluster'
+    """
+    for pattern, replacement in _MASKS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return mask(str(value)).replace("|", "\\|").replace("\n", " ")
+
+
+def usd(amount: float | None) -> str:
+    """Money, rounded here and nowhere else; an unknown amount is said, never shown as 0.
+
+    >>> usd(1234.5), usd(None)
+    ('$1,234.50', 'unknown')
+    """
+    return "unknown" if amount is None else f"${amount:,.2f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns, headed by one line that says what to read in them."""
+
+    summary: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+
+    def __repr__(self) -> str:
+        return mask(self.summary)
+
+    def _repr_markdown_(self) -> str:
+        numeric = [all(isinstance(row[i], int | float) or row[i] is None or str(row[i]).startswith("$") for row in self.rows)
+                   for i in range(len(self.columns))]  # fmt: skip
+        lines = [
+            f"**{mask(self.summary)}**",
+            "",
+            "| " + " | ".join(self.columns) + " |",
+            "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
+            *("| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows),
+        ]
+        if self.note:
+            lines += ["", mask(self.note)]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its verdict. `skip` needs a reason in `detail`; a check that looked at nothing is not a PASS."""
+
+    name: str
+    verdict: Verdict
+    detail: str = ""
+
+    @classmethod
+    def of(cls, name: str, passed: bool, detail: str = "") -> "Check":
+        """PASS or FAIL from a truth value."""
+        return cls(name, "PASS" if passed else "FAIL", detail)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Checks under one verdict: FAIL if one failed, PASS if at least one passed and none failed, else SKIP."""
+
+    name: str
+    checks: Sequence[Check] = field(default_factory=tuple)
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict over all checks."""
+        verdicts = {check.verdict for check in self.checks}
+        return "FAIL" if "FAIL" in verdicts else "PASS" if "PASS" in verdicts else "SKIP"
+
+    def __repr__(self) -> str:
+        passed = sum(check.verdict == "PASS" for check in self.checks)
+        skipped = sum(check.verdict == "SKIP" for check in self.checks)
+        tail = f", {skipped} skipped" if skipped else ""
+        first = next((f" — {c.name}: {c.detail}" for c in self.checks if c.verdict == "FAIL"), "")
+        note = f"; {self.note}" if self.note else ""
+        return mask(f"{self.verdict} {self.name}: {passed} of {len(self.checks)} checks{tail}{first}{note}")
+
+    def _repr_markdown_(self) -> str:
+        return Table(
+            repr(self), ("check", "verdict", "detail"), [(c.name, c.verdict, c.detail) for c in self.checks]
+        )._repr_markdown_()
+
+    @classmethod
+    def combine(cls, name: str, reports: Iterable["Report"], note: str = "") -> "Report":
+        """All checks of several reports under one name."""
+        return cls(name, tuple(check for report in reports for check in report.checks), note)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of result, such as a notebook's bottom line."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return mask(self.text)
+
+    def _repr_markdown_(self) -> str:
+        return f"**{mask(self.text)}**"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture whose numbers stand in its `__repr__`. `png` is at most 30 KB (72 dpi)."""
+
+    caption: str
+    png: bytes
+
+    def __repr__(self) -> str:
+        return "CHART " + mask(self.caption)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+    @classmethod
+    def of(cls, caption: str, figure: Any) -> "Chart":
+        """Render a matplotlib figure and close it. Made with `matplotlib.figure.Figure`, it needs no global state."""
+        buffer = io.BytesIO()
+        # No creation date or program version in the file: the same figure must give the same bytes.
+        figure.savefig(buffer, format="png", dpi=72, bbox_inches="tight", metadata={"Software": None})
+        return cls(caption, buffer.getvalue())

@@ -1,0 +1,43 @@
+"""What every error of this package has in common: one line that says what, why it matters and what to do.
+
+In a notebook an error shows as that line, not as a page of traceback: the reader is an operator at three in the morning.
+"""
+
+
+class AuroraOpsError(Exception):
+    """No verdict could be reached. The runner exits with `exit_code`."""
+
+    label = "error"
+    exit_code = 3
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython shows these lines instead of a traceback; the runner reads the label back from the first.
+        return [f"{self.label}: {type(self).__name__}", str(self)]
+
+
+class InputError(AuroraOpsError, ValueError):
+    """The input was refused before anything was changed."""
+
+    label = "input refused"
+    exit_code = 2
+
+
+class FindingError(AuroraOpsError):
+    """A check reached a verdict, and the verdict is FAIL."""
+
+    label = "finding"
+    exit_code = 1
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest known name, or the list of all.
+
+    >>> did_you_mean("enviroment", ["environment", "target"])
+    "Did you mean 'environment'?"
+    >>> did_you_mean("zzz", ["b", "a"])
+    'Known: a, b.'
+    """
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."

@@ -1,0 +1,1 @@
+"""A local Aurora to rehearse on: the RDS control plane on moto, real PostgreSQL behind it."""

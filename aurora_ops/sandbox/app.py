@@ -1,0 +1,201 @@
+"""The process behind a sandbox: one HTTP endpoint for all of AWS, the servers, and the sampler.
+
+Requests are told apart by the service name in their signature, so one `AWS_ENDPOINT_URL` is all that a client needs: `pi` and
+`pricing` are answered here, everything else by moto.
+"""
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # Terraform attaches AWS-managed policies
+
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.rds.models import rds_backends
+from werkzeug.serving import make_server
+
+from aurora_ops import price_list
+from aurora_ops.sandbox import pi, programs, rds, state
+from aurora_ops.sandbox.dataplane import DataPlane
+from aurora_ops.sandbox.sampler import Sampler, Watched
+from aurora_ops.sandbox.samples import Samples
+
+log = logging.getLogger(__name__)
+HEALTH = "/aurora-ops/health"
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class QuietHandler(MotoRequestHandler):
+    """No line per request: the log is for what went wrong."""
+
+    def log_request(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class Sandbox:
+    """Everything of one running sandbox. `serve` returns when it has been told to stop."""
+
+    def __init__(self, name: str, owner_pid: int | None = None) -> None:
+        self.name = name
+        self.owner_pid = owner_pid
+        self.directory = state.sandbox_directory(name)
+        self.programs = programs.find()
+        self.plane = DataPlane(self.programs, self.directory / "servers")
+        self.samples = Samples(self.directory / "samples.sqlite")
+        self.sampler = Sampler(self.samples, _put_metrics)
+        rds.install(self.plane, self._watch)
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._dispatch, threaded=True, request_handler=QuietHandler)
+        self._server.daemon_threads = True
+
+    def serve(self) -> None:
+        """Publish the state and answer requests until SIGTERM, SIGINT, or the end of the owner."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: threading.Thread(target=self._server.shutdown).start())
+        if self.owner_pid:
+            threading.Thread(target=self._follow_owner, daemon=True).start()
+        state.write(state.State(
+            name=self.name,
+            pid=os.getpid(),
+            endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
+            access_key_id="AKIASANDBOX" + secrets.token_hex(4).upper() + "0",
+            secret_access_key=secrets.token_urlsafe(30),
+            directory=str(self.directory),
+            started_at=time.time(),
+            programs=self.programs.describe(),
+        ))  # fmt: skip
+        try:
+            self._server.serve_forever(poll_interval=0.1)
+        finally:
+            self.sampler.stop()
+            self.plane.stop()
+            if self.owner_pid:
+                shutil.rmtree(self.directory, ignore_errors=True)
+            else:
+                with suppress(FileNotFoundError):
+                    (self.directory / "state.json").unlink()
+
+    def _follow_owner(self) -> None:
+        while _alive(self.owner_pid or 0):
+            time.sleep(0.5)
+        self._server.shutdown()
+
+    def _watch(self) -> None:
+        wanted = {}
+        for region, backend in rds_backends[DEFAULT_ACCOUNT_ID].items():
+            for name, instance in backend.databases.items():
+                data = instance.cluster.data
+                server = None if data is None else data.writer if instance.is_cluster_writer else data.readers.get(name)
+                if data and server:
+                    wanted[instance.dbi_resource_id] = (
+                        name,
+                        instance.cluster.db_cluster_identifier,
+                        region,
+                        server,
+                        data,
+                    )
+        self.sampler.watch(wanted)
+
+    def _insights(self) -> set[str]:
+        databases = [one for backend in rds_backends[DEFAULT_ACCOUNT_ID].values() for one in backend.databases.values()]
+        return {one.dbi_resource_id for one in databases if one.performance_insights_enabled}
+
+    def _dispatch(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == HEALTH:
+            return _json(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
+        scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
+        service = scope[3] if len(scope) > 3 else ""
+        if service not in ("pi", "pricing"):
+            return self._moto(environ, start_response)  # type: ignore[no-any-return]
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+        try:
+            if service == "pi":
+                return _json(start_response, "200 OK", pi.answer(self.samples, self._insights(), operation, body))
+            return _json(start_response, "200 OK", _pricing(operation, body))
+        except NotImplementedError:
+            return _json(
+                start_response,
+                "400 Bad Request",
+                {"__type": "InvalidAction", "Message": f"{service}:{operation} is not built in this sandbox"},
+            )
+        except ValueError as error:
+            return _json(
+                start_response, "400 Bad Request", {"__type": "InvalidParameterException", "Message": str(error)}
+            )
+        except pi.InvalidArgumentError as error:
+            return _json(
+                start_response, "400 Bad Request", {"__type": "InvalidArgumentException", "Message": str(error)}
+            )
+
+
+def _pricing(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    if operation != "GetProducts":
+        raise NotImplementedError(operation)
+    return price_list.price_list_response(body.get("Filters") or (), body.get("ServiceCode", ""))
+
+
+def _json(start_response: StartResponse, status: str, content: Any) -> list[bytes]:
+    body = json.dumps(content).encode()
+    start_response(
+        status,
+        [
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("Content-Length", str(len(body))),
+            ("x-amzn-RequestId", secrets.token_hex(16)),
+        ],
+    )
+    return [body]
+
+
+def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> None:
+    """A minute's samples as CloudWatch statistics, by instance and by cluster."""
+    backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID][one.region]
+    units = {
+        "CPUUtilization": "Percent",
+        "ACUUtilization": "Percent",
+        "DatabaseConnections": "Count",
+        "ServerlessDatabaseCapacity": "Count",
+    }
+    for dimension in (
+        {"Name": "DBInstanceIdentifier", "Value": one.instance},
+        {"Name": "DBClusterIdentifier", "Value": one.cluster},
+    ):
+        backend.put_metric_data("AWS/RDS", [
+            {
+                "MetricName": name,
+                "Dimensions": [dimension],
+                "Timestamp": datetime.fromtimestamp(minute, UTC).replace(tzinfo=None),
+                "Unit": units.get(name, "None"),
+                "StatisticValues": {"Sum": sum(series), "Minimum": min(series), "Maximum": max(series), "SampleCount": len(series)},
+            }
+            for name, series in values.items()
+        ])  # fmt: skip
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def main(name: str, owner_pid: int | None) -> None:
+    """Run the sandbox `name` in this process until it is told to stop."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    Sandbox(name, owner_pid).serve()

@@ -1,0 +1,261 @@
+"""One real PostgreSQL server: its data directory, its WAL archive, its base backup, and recovery to a point in time.
+
+Everything that differs between a server, its standby and its restored copy is given on the command line at start, so a copied
+data directory never drags its source's port or archive along (facts C2.6, C2.10). There are no Unix sockets and hence no limit
+to the length of a path.
+"""
+
+import os
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox.programs import Programs
+
+ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
+WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
+START_SECONDS = 30
+
+
+class ServerError(AuroraOpsError):
+    """A PostgreSQL server did not do what it was asked to."""
+
+
+class RecoveryError(ServerError):
+    """Recovery ended before the target: the archive does not reach it."""
+
+
+@dataclass
+class Server:
+    """A data directory and, while it runs, the process that serves it on `hosts` (loopback addresses) and one `port`."""
+
+    programs: Programs
+    directory: Path
+    password: str = field(repr=False)  # of rdsadmin
+    hosts: tuple[str, ...] = ()
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    backup_ended_at: datetime | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.directory / "data"
+
+    @property
+    def archive(self) -> Path:
+        """Where finished WAL segments go."""
+        return self.directory / "archive"
+
+    @property
+    def base(self) -> Path:
+        """The base backup that a restore starts from."""
+        return self.directory / "base"
+
+    @property
+    def log(self) -> Path:
+        """PostgreSQL's log."""
+        return self.directory / "postgresql.log"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the postmaster lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def connect(self, database: str = "postgres", **kwargs: object) -> psycopg.Connection:
+        """Connect as rdsadmin, the superuser that only the sandbox knows."""
+        return psycopg.connect(
+            host=self.hosts[0], port=self.port, dbname=database, user=ADMIN, password=self.password,
+            autocommit=True, connect_timeout=5, application_name="rdsadmin", options="-c timezone=UTC", **kwargs,
+        )  # fmt: skip
+
+    def start(
+        self, hosts: tuple[str, ...], port: int, *, settings: dict[str, str] | None = None, archiving: bool = True
+    ) -> None:
+        """Start on `hosts` and `port` and return when the server answers queries and is not in recovery (a standby: answers)."""
+        self.hosts, self.port = hosts, port
+        self.programs.own(self.directory)
+        self.programs.own(self.archive)
+        options = {
+            "listen_addresses": ",".join(dict.fromkeys(hosts)),
+            "port": str(port),
+            "unix_socket_directories": "",
+            "fsync": "off",  # the sandbox proves behaviour, not durability
+            "wal_level": "replica",
+            "track_commit_timestamp": "on",
+            "track_activity_query_size": "4096",
+            "track_io_timing": "on",
+            "compute_query_id": "on",
+            "max_wal_size": "256MB",
+            "log_timezone": "UTC",
+            "timezone": "UTC",
+            "archive_mode": "on" if archiving else "off",
+            "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f'",
+        }
+        if "pg_stat_statements" not in self.programs.missing:
+            options |= {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
+        options |= settings or {}
+        command = [
+            self.programs.path("postgres"),
+            "-D",
+            str(self.data),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
+        with self.log.open("ab") as log:
+            # Its own session: a Ctrl-C meant for a notebook must not reach the database.
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self.programs.popen_identity(),
+            )  # type: ignore[call-overload]
+
+    def wait(self, *, standby: bool = False, seconds: float = START_SECONDS) -> None:
+        """Wait until queries are answered and, unless it is a standby, recovery has ended. Readable is not recovered (C2.1)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not self.is_running:
+                raise ServerError(f"PostgreSQL ended while starting: {self.last_words()}")
+            with suppress(psycopg.OperationalError), self.connect() as connection:
+                if standby or not _one(connection, "SELECT pg_is_in_recovery()"):
+                    return
+            time.sleep(0.02)
+        raise ServerError(f"PostgreSQL did not answer within {seconds:.0f} s: {self.last_words()}")
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server and reap it; quietly when it does not run."""
+        if self.process is None:
+            return
+        if self.is_running:
+            self.process.send_signal(3 if immediate else 2)  # SIGQUIT: immediate, SIGINT: fast shutdown
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(timeout=10)
+        self.process = None
+
+    def last_words(self, lines: int = 3) -> str:
+        """The last FATAL or ERROR lines of the log, or its last lines."""
+        text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return " | ".join([line for line in text[-40:] if "FATAL" in line or "PANIC" in line][-lines:] or text[-lines:])
+
+    def back_up(self) -> None:
+        """Take the base backup. A restore can go to any second after it ended, never before (C2.2)."""
+        self.programs.run(
+            [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(self.base),
+             "--wal-method=none", "--checkpoint=fast", "--no-sync", "--no-password"],
+            env={"PGPASSWORD": self.password, "PATH": os.environ.get("PATH", "")},
+        )  # fmt: skip
+        with self.connect() as connection:
+            self.backup_ended_at = _one(connection, "SELECT clock_timestamp()")
+
+    def archive_now(self, connection: psycopg.Connection, seconds: float = 10) -> datetime:
+        """Archive all WAL so far and return the time up to which a restore can go.
+
+        A commit is written after that time, so that recovery finds a record past any target before it and stops there;
+        with nothing past the target it would end in FATAL (C2.3).
+        """
+        until: datetime = _one(connection, "SELECT clock_timestamp()")
+        connection.execute("SELECT pg_current_xact_id()")
+        segment = _one(connection, "SELECT pg_walfile_name(pg_switch_wal() - 1)")
+        deadline = time.monotonic() + seconds
+        while not (self.archive / segment).exists():
+            if time.monotonic() > deadline:
+                raise ServerError(f"WAL segment {segment} was not archived within {seconds:.0f} s: {self.last_words()}")
+            time.sleep(0.02)
+        return until.astimezone(UTC)
+
+    def restore_into(self, target: "Server", to: datetime, *, seconds: float = 600) -> None:
+        """Recover this server's backup and archive into `target`'s empty directory, to exactly the time `to`.
+
+        The copy reads this archive and never writes to it (C2.6). `target` is left stopped, ready to be started as a server
+        of its own.
+
+        Raises
+        ------
+        RecoveryError
+            The archive ends before `to`. Nothing is rounded.
+        """
+        target.programs.own(target.directory)
+        self.programs.run(["cp", "-Rp", str(self.base), str(target.data)])
+        (target.data / "recovery.signal").touch()
+        target.start(
+            ("127.0.0.1",),
+            free_port("127.0.0.1"),
+            archiving=False,
+            settings={
+                "restore_command": f"cp '{self.archive}/%f' '%p'",
+                "recovery_target_time": to.astimezone(UTC).isoformat(),
+                "recovery_target_inclusive": "on",
+                "recovery_target_action": "promote",
+                "recovery_target_timeline": "current",
+                "hot_standby": "off",
+            },
+        )
+        try:
+            target.wait(seconds=seconds)
+        except ServerError as error:
+            raise RecoveryError(f"the archive does not reach {to.isoformat()}: {error}") from None
+        finally:
+            target.stop()
+        target.hosts, target.port = (), 0
+
+
+def _one(connection: psycopg.Connection, query: str) -> object:
+    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+    if row is None:
+        raise ServerError(f"no answer to: {query}")
+    return row[0]
+
+
+def can_bind(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str) -> int:
+    """A TCP port of `host` that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def process_serves(pid: int, directory: Path) -> bool:
+    """Whether process `pid` is a postmaster on a data directory below `directory`: the proof that an orphan is ours."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        words = subprocess.run(
+            ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ).stdout
+    return f"-D {directory}/" in words
+
+
+def end_orphans(directory: Path) -> int:
+    """End postmasters whose sandbox died, known by the pid they wrote and the directory they serve. Returns how many."""
+    ended = 0
+    for pid_file in directory.glob("*/data/postmaster.pid"):
+        with suppress(OSError, ValueError):
+            pid = int(pid_file.read_text().split()[0])
+            if process_serves(pid, directory):
+                os.kill(pid, 3)  # SIGQUIT: at once; its data will be thrown away
+                ended += 1
+                deadline = time.monotonic() + 10
+                while process_serves(pid, directory) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+    return ended

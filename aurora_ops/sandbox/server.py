@@ -1,0 +1,155 @@
+"""Start, find and end sandboxes. Light to import: what a sandbox is made of is loaded in its own process only."""
+
+import fcntl
+import http.client
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from urllib.parse import urlsplit
+
+from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.sandbox import state
+from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
+
+START_SECONDS = 60
+
+
+class SandboxError(AuroraOpsError):
+    """The sandbox could not be started or ended."""
+
+
+def name_in_use() -> str:
+    """The sandbox that this process talks to: `AURORA_OPS_SANDBOX`, by default "default"."""
+    name = os.environ.get(NAME_VARIABLE) or "default"
+    return _private_name() if name == FRESH else name
+
+
+@cache
+def _private_name() -> str:
+    return f"{FRESH}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def start(name: str | None = None) -> State:
+    """The running sandbox `name`, started now if it does not run. Two callers at once get the same one.
+
+    A sandbox that was killed left servers behind: they are ended here, known by their data directory, and its state is cleared.
+    """
+    name = name or name_in_use()
+    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
+        raise InputError(f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only.")
+    directory = state.sandbox_directory(name)
+    with _locked(name):
+        running = _running(name)
+        if running:
+            return running
+        died = directory.exists()
+        _clear(name)
+        state.passable(directory)
+        owner = [str(os.getpid())] if name.startswith(f"{FRESH}-") else []
+        with (directory / "sandbox.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "aurora_ops.sandbox", name, *owner],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if found := _running(name):
+                return (
+                    State(**(vars(found) | {"note": "the previous sandbox had died; its clusters are gone"}))
+                    if died
+                    else found
+                )
+            if process.poll() is not None:
+                words = (directory / "sandbox.log").read_text(errors="replace").strip().splitlines()
+                _clear(name)
+                raise SandboxError(
+                    (words[-1] if words else f"the sandbox ended with {process.returncode}").removeprefix("error: ")
+                )
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(timeout=30)
+        _clear(name)
+        raise SandboxError(
+            f"the sandbox did not answer within {START_SECONDS} s, so it was ended. Is the machine overloaded? Try again."
+        )
+
+
+def status(name: str | None = None) -> State | None:
+    """The running sandbox, or None."""
+    return _running(name or name_in_use())
+
+
+def stop(name: str | None = None) -> bool:
+    """End a sandbox with its servers and delete its state. False if it did not run."""
+    name = name or name_in_use()
+    with _locked(name):
+        running = _running(name)
+        if running:
+            os.kill(running.pid, signal.SIGTERM)
+            deadline = time.monotonic() + 30
+            while _answers(running) and time.monotonic() < deadline or _exists(running.pid):
+                if time.monotonic() > deadline:
+                    os.kill(running.pid, signal.SIGKILL)
+                    break
+                time.sleep(0.05)
+        _clear(name)
+    return running is not None
+
+
+def reset(name: str | None = None) -> State:
+    """An empty account: end the sandbox, delete its state, start it again."""
+    stop(name)
+    return start(name)
+
+
+def _running(name: str) -> State | None:
+    found = state.read(name)
+    return found if found and _answers(found) else None
+
+
+def _answers(found: State) -> bool:
+    """Whether that very sandbox answers. A pid alone proves nothing: numbers are used again."""
+    url = urlsplit(found.endpoint_url)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
+    try:
+        connection.request("GET", "/aurora-ops/health")
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return answer == {"name": found.name, "pid": found.pid}
+
+
+def _exists(pid: int) -> bool:
+    with suppress(ChildProcessError):  # reap it, if it is our own child
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _clear(name: str) -> None:
+    from aurora_ops.sandbox.postgres import end_orphans
+
+    directory = state.sandbox_directory(name)
+    end_orphans(directory / "servers")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    folder = state.passable(state.root_directory() / "sandboxes")
+    with (folder / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,74 @@
+"""An empty Aurora-like server, made once by initdb and copied for each new cluster.
+
+The roles are RDS's: `rdsadmin` owns the server, `rds_superuser` is what a master user belongs to, `rds_iam` marks who may log
+in by token.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from aurora_ops.sandbox.postgres import ADMIN, WAL_SEGMENT_MIB, Server, free_port
+from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.state import passable, root_directory
+
+_HBA = """\
+host all         all      127.0.0.0/8 scram-sha-256
+host replication rdsadmin 127.0.0.0/8 scram-sha-256
+"""
+
+_ROLES = """
+CREATE ROLE rds_superuser NOLOGIN;
+GRANT pg_monitor, pg_signal_backend, pg_checkpoint, pg_read_all_data TO rds_superuser WITH ADMIN OPTION;
+CREATE ROLE rds_iam NOLOGIN;
+CREATE ROLE rds_replication NOLOGIN;
+GRANT rds_iam, rds_replication TO rds_superuser WITH ADMIN OPTION;
+"""
+
+
+def template(programs: Programs) -> tuple[Path, str]:
+    """The folder of the template's data directory and rdsadmin's password; made on first use."""
+    folder = passable(root_directory() / "templates")
+    home = folder / f"{programs.version}-{programs.user or 'self'}-1"
+    secret = folder / f"{home.name}.password"
+    with (folder / f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two sandboxes that start together make one template
+        if not secret.exists():
+            shutil.rmtree(home, ignore_errors=True)
+            _make(programs, home, secret)
+    return home / "data", secret.read_text()
+
+
+def _make(programs: Programs, home: Path, secret: Path) -> None:
+    programs.own(home)
+    password = secrets.token_urlsafe(24)
+    server = Server(programs, home, password)
+    with tempfile.NamedTemporaryFile("w", dir=home.parent, prefix="pw", delete=False) as pwfile:
+        pwfile.write(password)
+    try:
+        if programs.user:
+            shutil.chown(pwfile.name, programs.user)
+        programs.run(
+            [programs.path("initdb"), "-D", str(server.data), "-U", ADMIN, f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--data-checksums",
+             "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
+        )  # fmt: skip
+        (server.data / "pg_hba.conf").write_text(_HBA)
+        server.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False)
+        try:
+            server.wait()
+            with server.connect() as connection:
+                connection.execute(_ROLES)
+                connection.execute("CREATE DATABASE rdsadmin")
+                connection.execute("REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC")
+            if "pg_stat_statements" not in programs.missing:
+                with server.connect("rdsadmin") as connection:
+                    connection.execute("CREATE EXTENSION pg_stat_statements")
+        finally:
+            server.stop()
+    finally:
+        os.unlink(pwfile.name)
+    secret.touch(mode=0o600)
+    secret.write_text(password)  # last: its presence says that the template is complete

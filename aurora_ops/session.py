@@ -1,0 +1,188 @@
+"""Where calls go: `target` is "sandbox" or the name of an AWS profile. Nothing else in the package knows the difference.
+
+A session is read-only. `changes.py` asks for a writable one; every other module that tries to change AWS is refused here,
+before the request leaves the machine.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+
+from aurora_ops.display import mask
+from aurora_ops.errors import AuroraOpsError, InputError, did_you_mean
+from aurora_ops.sandbox import server
+
+DEFAULT_REGION = "ap-northeast-1"
+SANDBOX = "sandbox"
+# The verbs with which AWS names operations that change nothing.
+_READING = (
+    "Describe",
+    "Get",
+    "List",
+    "Head",
+    "Download",
+    "Lookup",
+    "Search",
+    "Filter",
+    "Select",
+    "Simulate",
+    "Batch" + "Get",
+)
+
+
+class ReadOnlyError(AuroraOpsError):
+    """A read-only session was asked to change something."""
+
+
+class UnknownTargetError(InputError):
+    """`target` is neither "sandbox" nor a configured AWS profile, or its credentials do not work."""
+
+
+class DatabaseUnreachableError(AuroraOpsError):
+    """The database did not accept the connection."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Clients and connections for one target and region. Open it with `open_session`."""
+
+    target: str
+    region: str
+    writable: bool = False
+    variables: dict[str, str] = field(default_factory=dict, repr=False)  # AWS_… as a child process needs them
+    state_directory: Path = field(default=Path(), repr=False)  # Terraform state, journals: per target
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether calls go to the local Aurora."""
+        return self.target == SANDBOX
+
+    @cached_property
+    def _boto(self) -> boto3.Session:
+        if self.is_sandbox:
+            return boto3.Session(
+                self.variables["AWS_ACCESS_KEY_ID"], self.variables["AWS_SECRET_ACCESS_KEY"], region_name=self.region
+            )
+        return boto3.Session(profile_name=self.target, region_name=self.region)
+
+    def client(self, service: str, *, region: str | None = None) -> Any:
+        """A boto3 client. Its operations that change something raise `ReadOnlyError` unless the session is writable."""
+        config = Config(retries={"mode": "standard", "max_attempts": 5}, user_agent_extra="aurora-ops")
+        endpoint = self.variables.get("AWS_ENDPOINT_URL") if self.is_sandbox else None
+        client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        if not self.writable:
+            client.meta.events.register("before-parameter-build.*.*", _refuse_changes)
+        return client
+
+    def environ(self) -> dict[str, str]:
+        """The environment for a child process such as terraform: this process's, pointed at the target."""
+        clean = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith("AWS_") or k in ("AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+        }
+        return clean | self.variables
+
+    def to_writable(self) -> "Session":
+        """The same target, allowed to change it. For `changes.py` and `deploy.py`, nobody else."""
+        return Session(self.target, self.region, True, self.variables, self.state_directory)
+
+    @cached_property
+    def account(self) -> str:
+        """Account id, twelve digits."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    def secret(self, name: str) -> str:
+        """The text of a Secrets Manager secret. It is used at once and kept nowhere."""
+        try:
+            return str(self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+        except ClientError as error:
+            raise DatabaseUnreachableError(
+                f"secret {name!r} could not be read ({error.response['Error']['Code']}), so there is no password to connect with. "
+                "Run deploy-environment first, or check secretsmanager:GetSecretValue."
+            ) from None
+
+    def connect(
+        self,
+        host: str,
+        port: int,
+        database: str,
+        user: str,
+        password: str,
+        *,
+        read_only: bool = True,
+        timeout_seconds: int = 10,
+    ) -> psycopg.Connection:
+        """Connect by psycopg with UTC and fixed text settings. A live target is reached by TLS with verified certificate only."""
+        tls: dict[str, str] = {}
+        if not self.is_sandbox:
+            tls = {"sslmode": "verify-full"} | (
+                {"sslrootcert": os.environ["AURORA_OPS_CA_BUNDLE"]} if "AURORA_OPS_CA_BUNDLE" in os.environ else {}
+            )
+        options = "-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1" + (
+            " -c default_transaction_read_only=on" if read_only else ""
+        )
+        try:
+            return psycopg.connect(
+                host=host, port=port, dbname=database, user=user, password=password, connect_timeout=timeout_seconds,
+                application_name="aurora-ops", options=options, autocommit=True, **tls,  # type: ignore[arg-type]
+            )  # fmt: skip
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise DatabaseUnreachableError(
+                f"database {database} did not accept the connection of {user} ({mask(reason)}). "
+                "A cluster without an instance refuses connections; so do a paused network path and a rotated password."
+            ) from None
+
+    def __repr__(self) -> str:
+        if self.is_sandbox:
+            return f"SANDBOX in {self.region}: a local Aurora on real PostgreSQL; capacity is simulated"
+        return f"LIVE profile {self.target} in {self.region}"
+
+
+def _refuse_changes(model: Any, **_: Any) -> None:
+    if not model.name.startswith(_READING):
+        raise ReadOnlyError(
+            f"{model.service_model.service_name}:{model.name} changes AWS, and this session only reads. "
+            "Only the apply step of a runbook may call it, through aurora_ops.changes."
+        )
+
+
+def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session:
+    """Open a read-only session on `target`: "sandbox" (started if it does not run) or the name of an AWS profile.
+
+    Raises
+    ------
+    UnknownTargetError
+        No such profile, or its credentials are refused.
+    """
+    regions = boto3.Session().get_available_regions("rds")
+    if region not in regions:
+        raise InputError(
+            f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions)}"
+        )
+    if target == SANDBOX:
+        running = server.start()
+        variables = running.variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        return Session(SANDBOX, region, variables=variables, state_directory=Path(running.directory) / "work")
+    variables = {"AWS_PROFILE": target, "AWS_REGION": region}
+    session = Session(target, region, variables=variables, state_directory=_live_state(target))
+    try:
+        _ = session.account
+    except (ProfileNotFound, BotoCoreError, ClientError) as error:
+        known = [SANDBOX, *boto3.Session().available_profiles]
+        raise UnknownTargetError(
+            f"target={target!r} cannot be used ({error}), so nothing was read or changed. {did_you_mean(target, known)}"
+        ) from None
+    return session
+
+
+def _live_state(target: str) -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aurora-ops" / "live" / target
