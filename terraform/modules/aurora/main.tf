@@ -1,0 +1,157 @@
+# The cluster, its writer and its readers.
+
+locals {
+  name       = "${var.project_name}-${var.environment}-aurora"
+  cluster_id = "${local.name}-cluster"
+
+  # "15.10" is major 15, minor 10. A major alone means its newest minor.
+  engine_major = tonumber(split(".", var.engine_version)[0])
+  engine_minor = tonumber(try(split(".", var.engine_version)[1], 999))
+
+  tags = merge(var.tags, { Name = local.name })
+
+  # Keys are stable: changing reader_count from 2 to 1 removes reader-2 and touches nothing else.
+  readers = { for number in range(1, var.reader_count + 1) : "reader-${number}" => number }
+}
+
+resource "aws_rds_cluster" "this" {
+  cluster_identifier = local.cluster_id
+
+  engine         = "aurora-postgresql"
+  engine_mode    = "provisioned" # Serverless v2 is a provisioned cluster whose instances are db.serverless.
+  engine_version = var.engine_version
+
+  database_name              = var.database_name
+  master_username            = var.master_username
+  master_password_wo         = var.master_password
+  master_password_wo_version = var.master_password_version
+  port                       = 5432
+
+  iam_database_authentication_enabled = true
+
+  serverlessv2_scaling_configuration {
+    min_capacity = var.min_capacity
+    max_capacity = var.max_capacity
+  }
+
+  db_subnet_group_name            = aws_db_subnet_group.this.name
+  vpc_security_group_ids          = [aws_security_group.this.id]
+  db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.this.name
+
+  storage_encrypted = true
+  kms_key_id        = var.kms_key_arn
+
+  backup_retention_period      = var.backup_retention_period
+  preferred_backup_window      = var.preferred_backup_window
+  preferred_maintenance_window = var.preferred_maintenance_window
+  copy_tags_to_snapshot        = true
+
+  deletion_protection      = var.deletion_protection
+  delete_automated_backups = var.skip_final_snapshot
+  skip_final_snapshot      = var.skip_final_snapshot
+
+  # Named even when skipped, so that switching skip_final_snapshot off later is enough.
+  final_snapshot_identifier = "${local.name}-final-${formatdate("YYYYMMDDhhmmss", terraform_data.created_at.output)}"
+
+  enabled_cloudwatch_logs_exports = ["postgresql"]
+
+  # Said here and, with the same values, on every instance: Aurora wants them equal, and what is left
+  # unsaid on either side comes back as a difference in the next plan.
+  database_insights_mode                = "standard"
+  performance_insights_enabled          = var.performance_insights_enabled
+  performance_insights_kms_key_id       = local.performance_insights.kms_key_id
+  performance_insights_retention_period = local.performance_insights.retention_days
+
+  apply_immediately = var.apply_immediately
+  tags              = merge(local.tags, { Name = local.cluster_id })
+
+  # RDS creates a missing log group itself: unencrypted, and kept for ever.
+  depends_on = [aws_cloudwatch_log_group.postgresql]
+
+  lifecycle {
+    precondition {
+      condition     = local.backup_minutes >= 30
+      error_message = "preferred_backup_window \"${var.preferred_backup_window}\" is ${local.backup_minutes} minutes long; AWS wants at least 30."
+    }
+
+    precondition {
+      condition     = local.maintenance_minutes >= 30
+      error_message = "preferred_maintenance_window \"${var.preferred_maintenance_window}\" is ${local.maintenance_minutes} minutes long; AWS wants at least 30."
+    }
+
+    precondition {
+      condition     = !local.windows_meet
+      error_message = "preferred_maintenance_window \"${var.preferred_maintenance_window}\" meets preferred_backup_window \"${var.preferred_backup_window}\"; AWS wants them apart: move one of them."
+    }
+  }
+}
+
+# The moment at which this cluster was planned, frozen: the final snapshot's name must not change with
+# every plan, and the cluster that replaces this one needs another.
+resource "terraform_data" "created_at" {
+  input = plantimestamp()
+
+  triggers_replace = [local.cluster_id, var.database_name, var.master_username, var.kms_key_arn]
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
+# Instances have no create_before_destroy: it would spread to the cluster, and a replacement under the
+# same identifier always fails.
+
+resource "aws_rds_cluster_instance" "writer" {
+  identifier         = "${local.name}-writer"
+  cluster_identifier = aws_rds_cluster.this.id
+  instance_class     = "db.serverless"
+  engine             = aws_rds_cluster.this.engine
+  engine_version     = aws_rds_cluster.this.engine_version
+  promotion_tier     = 0
+
+  db_subnet_group_name    = aws_db_subnet_group.this.name
+  db_parameter_group_name = aws_db_parameter_group.this.name
+  publicly_accessible     = false
+
+  performance_insights_enabled          = var.performance_insights_enabled
+  performance_insights_kms_key_id       = local.performance_insights.kms_key_id
+  performance_insights_retention_period = local.performance_insights.retention_days
+
+  # AWS moves a cluster with automatic upgrades off its long-term-support minor.
+  auto_minor_version_upgrade   = false
+  preferred_maintenance_window = var.preferred_maintenance_window
+
+  apply_immediately = var.apply_immediately
+  tags              = merge(local.tags, { Name = "${local.name}-writer" })
+}
+
+resource "aws_rds_cluster_instance" "reader" {
+  for_each = local.readers
+
+  identifier         = "${local.name}-${each.key}"
+  cluster_identifier = aws_rds_cluster.this.id
+  instance_class     = "db.serverless"
+  engine             = aws_rds_cluster.this.engine
+  engine_version     = aws_rds_cluster.this.engine_version
+
+  # The first reader is kept as large as the writer (tier 1), ready to take over, and costs as much.
+  # Further readers (tier 2) follow their own load.
+  promotion_tier = each.value == 1 ? 1 : 2
+
+  db_subnet_group_name    = aws_db_subnet_group.this.name
+  db_parameter_group_name = aws_db_parameter_group.this.name
+  publicly_accessible     = false
+
+  performance_insights_enabled          = var.performance_insights_enabled
+  performance_insights_kms_key_id       = local.performance_insights.kms_key_id
+  performance_insights_retention_period = local.performance_insights.retention_days
+
+  auto_minor_version_upgrade   = false
+  preferred_maintenance_window = var.preferred_maintenance_window
+
+  apply_immediately = var.apply_immediately
+  tags              = merge(local.tags, { Name = "${local.name}-${each.key}" })
+
+  # The first instance of a cluster becomes its writer: without this, whichever wins the race.
+  depends_on = [aws_rds_cluster_instance.writer]
+}

@@ -1,0 +1,57 @@
+# PostgreSQL settings. The groups carry the major version in their names, because a major upgrade needs
+# the new group while the old one is still in use.
+
+locals {
+  parameter_family = "aurora-postgresql${local.engine_major}"
+}
+
+resource "aws_rds_cluster_parameter_group" "this" {
+  name        = "${local.name}-cluster-pg${local.engine_major}"
+  family      = local.parameter_family
+  description = "Cluster settings of ${local.cluster_id}"
+
+  # Off by default until PostgreSQL 17: connections without TLS would be accepted.
+  parameter {
+    name         = "rds.force_ssl"
+    value        = "1"
+    apply_method = "immediate"
+  }
+
+  parameter {
+    name         = "shared_preload_libraries"
+    value        = "pg_stat_statements"
+    apply_method = "pending-reboot" # static: it takes effect when an instance starts
+  }
+
+  tags = merge(local.tags, { Name = "${local.name}-cluster-pg${local.engine_major}" })
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_db_parameter_group" "this" {
+  name        = "${local.name}-instance-pg${local.engine_major}"
+  family      = local.parameter_family
+  description = "Instance settings of ${local.cluster_id}"
+
+  # Statements slower than a second go to the log, with their text.
+  parameter {
+    name         = "log_min_duration_statement"
+    value        = "1000"
+    apply_method = "immediate"
+  }
+
+  # Tells time spent reading from time spent computing, in EXPLAIN and pg_stat_statements.
+  parameter {
+    name         = "track_io_timing"
+    value        = "1"
+    apply_method = "immediate"
+  }
+
+  tags = merge(local.tags, { Name = "${local.name}-instance-pg${local.engine_major}" })
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,352 @@
+"""The Terraform code does what the specification says; docs/decisions/spec-departures.md lists where it does not."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TERRAFORM = ROOT / "terraform"
+MODULE = TERRAFORM / "modules" / "aurora"
+ENVIRONMENTS = [TERRAFORM / "environments" / name for name in ("dev", "stg", "prod")]
+DEPARTURES = ROOT / "docs" / "decisions" / "spec-departures.md"
+REQUIRED = object()
+PASSWORD = "a-throw-away-Passw0rd"
+
+
+@dataclass(frozen=True)
+class Input:
+    name: str
+    type: str
+    default: object
+    description: str
+
+
+def inputs(path) -> list[Input]:
+    """The variables of a file, which `terraform fmt` keeps in one layout: blocks at the margin, arguments 2 spaces in.
+
+    >>> inputs(MODULE / "variables.tf")[7].name
+    'master_password'
+    """
+    return [
+        Input(
+            name=name,
+            type=re.search(r"^  type +=(.*)$", body, re.M)[1].strip(),
+            default=json.loads(default[1]) if (default := re.search(r"^  default +=(.*)$", body, re.M)) else REQUIRED,
+            description=json.loads(re.search(r"^  description +=(.*)$", body, re.M)[1]),
+        )
+        for name, body in re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', path.read_text(), re.M | re.S)
+    ]
+
+
+def outputs(path) -> dict[str, str]:
+    """Name and description."""
+    found = re.findall(r'^output "(\w+)" \{\n  description = (".*")\n', path.read_text(), re.M)
+    return {name: json.loads(description) for name, description in found}
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n")[1], flags=re.M)[0]
+    rows = [line.strip("| ") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r" *\| *", row)] for row in rows[2:]]
+
+
+def value(text: str, type_: str) -> object:
+    """A default as the specification's table writes it."""
+    if text == "-":
+        return REQUIRED
+    if text == "null":
+        return None
+    return text if type_ == "string" else json.loads(text)
+
+
+def spec_inputs(spec: str) -> dict[str, Input]:
+    return {
+        name: Input(name, type_, value(default, type_), description)
+        for name, description, type_, default, _ in table(spec, "入力変数")
+    }
+
+
+def required_versions() -> dict[str, str]:
+    text = (MODULE / "versions.tf").read_text()
+    return {
+        "terraform": re.search(r'required_version = "(.*)"', text)[1],
+        "aws": re.search(r'version = "(.*)"\n    \}', text)[1],
+    }
+
+
+def departures_of_the_code(spec: str) -> list[list[str]]:
+    asked = {
+        "terraform": re.search(r"- Terraform (>= [\d.]+)", spec)[1],
+        "aws": re.search(r"- AWS Provider (>= [\d.]+)", spec)[1],
+    }
+    rows = [
+        [f"requirement {name}", f"`{asked[name]}`", f"`{version}`"]
+        for name, version in required_versions().items()
+        if version != asked[name]
+    ]
+    wanted = spec_inputs(spec)
+    for ours in inputs(MODULE / "variables.tf"):
+        theirs = wanted.get(ours.name)
+        if theirs is None:
+            rows.append([f"input {ours.name}", "absent", f"`{json.dumps(ours.default)}`"])
+        elif theirs.default != ours.default:
+            rows.append([f"default {ours.name}", f"`{json.dumps(theirs.default)}`", f"`{json.dumps(ours.default)}`"])
+    promised = {name for name, _ in table(spec, "出力")}
+    rows += [[f"output {name}", "absent", "present"] for name in outputs(MODULE / "outputs.tf") if name not in promised]
+    return rows
+
+
+def test_every_input_of_the_specification_exists_with_its_type_and_in_its_order(terraform_spec):
+    """
+    The module's inputs begin with the specification's, in its order, name by name and type by type.
+    """
+    wanted = [(each.name, each.type) for each in spec_inputs(terraform_spec).values()]
+
+    ours = [(each.name, each.type) for each in inputs(MODULE / "variables.tf")]
+
+    assert wanted == ours[: len(wanted)]
+
+
+def test_exactly_the_required_inputs_are_required(terraform_spec):
+    """
+    What the specification marks "Yes" has no default; everything else has one.
+    """
+    wanted = {name for name, *_, required in table(terraform_spec, "入力変数") if required == "Yes"}
+
+    ours = {each.name for each in inputs(MODULE / "variables.tf") if each.default is REQUIRED}
+
+    assert wanted == ours
+
+
+def test_every_output_of_the_specification_exists_in_its_order(terraform_spec):
+    """
+    The module's outputs begin with the specification's.
+    """
+    wanted = [name for name, _ in table(terraform_spec, "出力")]
+
+    assert wanted == list(outputs(MODULE / "outputs.tf"))[: len(wanted)]
+
+
+def test_every_departure_is_listed_and_every_listed_departure_is_real(terraform_spec):
+    """
+    docs/decisions/spec-departures.md lists what differs between specification and code, no more and no less.
+    """
+    listed = [row[:3] for row in table(DEPARTURES.read_text(), "Inputs, outputs and versions")]
+
+    assert departures_of_the_code(terraform_spec) == listed
+
+
+def test_every_departure_has_a_reason():
+    """
+    The last column says why.
+    """
+    text = DEPARTURES.read_text()
+    reasons = [row[3] for heading in ("Inputs, outputs and versions", "Behaviour") for row in table(text, heading)]
+
+    assert [] == [reason for reason in reasons if len(reason) < 20]
+
+
+def test_every_departure_in_behaviour_is_held_by_a_test():
+    """
+    The run or the test that the table names exists.
+    """
+    here = set(re.findall(r"^def (test_\w+)", Path(__file__).read_text(), re.M))
+    module_tests = "\n".join(path.read_text() for path in MODULE.glob("tests/*.tftest.hcl"))
+    runs = set(re.findall(r'^run "(\w+)"', module_tests, re.M))
+    named = {row[4].strip("`") for row in table(DEPARTURES.read_text(), "Behaviour")}
+
+    assert set() == named - here - runs
+
+
+@pytest.mark.parametrize(("example", "number"), [("basic", 0), ("dev", 1)])
+def test_the_examples_are_the_specification_word_for_word(terraform_spec, example, number):
+    """
+    main.tf of an example is the block of the specification, byte for byte.
+    """
+    blocks = re.findall(r"```hcl\n(.*?)```", terraform_spec, re.S)
+
+    assert blocks[number].encode() == (TERRAFORM / "examples" / example / "main.tf").read_bytes()
+
+
+def test_the_environments_share_their_code():
+    """
+    dev, stg and prod have the same files with the same content, except terraform.tfvars.json.
+    """
+    dev, *others = [{path.name: path.read_text() for path in folder.glob("*.tf")} for folder in ENVIRONMENTS]
+
+    assert [dev, dev] == others
+
+
+@pytest.mark.parametrize("folder", ENVIRONMENTS, ids=lambda folder: folder.name)
+def test_an_environment_says_every_value_and_its_own_name(folder):
+    """
+    terraform.tfvars.json has a value for every variable, and names the environment whose folder it is in.
+    """
+    values = json.loads((folder / "terraform.tfvars.json").read_text())
+
+    assert [each.name for each in inputs(folder / "variables.tf")] == list(values)
+    assert folder.name == values["environment"] == values["tags"]["Environment"]
+
+
+def test_the_environments_have_the_capacity_of_the_cost_table(terraform_spec):
+    """
+    The specification's cost table is about the environments as they are.
+    """
+    wanted = {name.lower(): capacity for name, capacity, _ in table(terraform_spec, "コスト見積もり（参考）")}
+
+    values = {folder.name: json.loads((folder / "terraform.tfvars.json").read_text()) for folder in ENVIRONMENTS}
+    ours = {name: f"{each['min_capacity']}-{each['max_capacity']} ACU" for name, each in values.items()}
+
+    assert wanted == ours
+
+
+def test_an_environment_passes_all_outputs_through():
+    """
+    An environment offers what the module offers, in the same words.
+    """
+    assert outputs(MODULE / "outputs.tf") == outputs(ENVIRONMENTS[0] / "outputs.tf")
+
+
+def module_readme_tables() -> dict[str, str]:
+    def shown(default: object) -> str:
+        return "required" if default is REQUIRED else f"`{json.dumps(default)}`"
+
+    ins = inputs(MODULE / "variables.tf")
+    rows = [f"| `{each.name}` | {each.description} | `{each.type}` | {shown(each.default)} |" for each in ins]
+    outs = [f"| `{name}` | {description} |" for name, description in outputs(MODULE / "outputs.tf").items()]
+    return {
+        "inputs": "\n".join(["| Input | What it is | Type | Default |", "|---|---|---|---|", *rows]),
+        "outputs": "\n".join(["| Output | What it is |", "|---|---|", *outs]),
+    }
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+def test_the_readme_of_the_module_shows_the_inputs_and_outputs_of_the_code(name):
+    """
+    The tables between the marks in README.md are the ones that variables.tf and outputs.tf make.
+    """
+    readme = (MODULE / "README.md").read_text()
+    written = readme.split(f"<!-- {name} -->\n")[1].split(f"\n<!-- /{name} -->")[0]
+
+    assert module_readme_tables()[name] == written
+
+
+def test_no_file_names_a_machine_or_an_endpoint():
+    """
+    Where calls go is the caller's business: no absolute path, no endpoint, no registry host, no state location.
+    """
+    forbidden = re.compile(r'"/(?!aws/)|https?://|localhost|registry\.terraform\.io|endpoints \{|backend "|access_key')
+    files = [path for path in TERRAFORM.rglob("*.*") if path.suffix in (".tf", ".hcl", ".json")]
+
+    assert [] == [str(path.relative_to(ROOT)) for path in files if forbidden.search(path.read_text())]
+
+
+def test_the_code_is_formatted(terraform):
+    """
+    `terraform fmt` would change nothing, but for the two examples that are kept as the specification writes them.
+    """
+    listed = terraform.run(".", "fmt", "-check", "-recursive").stdout.split()
+
+    assert ["examples/basic/main.tf", "examples/dev/main.tf"] == listed
+
+
+@pytest.mark.parametrize("folder", ["prerequisites", "environments/dev", "examples/basic", "examples/dev"])
+def test_the_code_is_valid(terraform, folder):
+    """
+    `terraform validate` accepts it, with the real provider. (stg and prod are dev, letter for letter.)
+    """
+    terraform.init(folder)
+
+    done = terraform.run(folder, "validate", "-no-color")
+
+    assert 0 == done.returncode, done.stderr
+
+
+def test_the_module_passes_its_own_tests(terraform):
+    """
+    `terraform test` with a mocked provider: offline, without credentials.
+    """
+    terraform.init("modules/aurora")
+
+    done = terraform.run("modules/aurora", "test", "-no-color")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert re.search(r"^Success! \d+ passed, 0 failed\.$", done.stdout, re.M), done.stdout
+
+
+def planned(terraform, folder: str, **environment: str) -> tuple[dict[str, dict], str]:
+    """The planned resources of the cluster by type, and the whole plan as text."""
+    made = terraform.run(folder, "plan", "-no-color", "-input=false", "-out=test.tfplan", **environment)
+    assert 0 == made.returncode, made.stderr
+    text = terraform.run(folder, "show", "-json", "test.tfplan", **environment).stdout
+
+    [module] = [
+        m for m in json.loads(text)["planned_values"]["root_module"]["child_modules"] if "aurora" in m["address"]
+    ]
+    resources: dict[str, dict] = {}
+    for resource in module["resources"]:
+        resources.setdefault(resource["type"], {})[resource["address"].removeprefix(module["address"] + ".")] = resource
+    return resources, text
+
+
+@pytest.mark.parametrize(
+    ("example", "instances", "ceiling"),
+    [
+        ("basic", ["miyabi-prod-aurora-reader-1", "miyabi-prod-aurora-writer"], 16),
+        ("dev", ["miyabi-dev-aurora-writer"], 2),
+    ],
+)
+def test_the_examples_plan_what_the_specification_says(terraform, terraform_aws, example, instances, ceiling):
+    """
+    With the real provider, each example plans its cluster and instances, and the password is not in the plan.
+    """
+    folder = f"examples/{example}"
+    terraform.init(folder)
+
+    resources, text = planned(terraform, folder, **terraform_aws, TF_VAR_db_password=PASSWORD)
+
+    [cluster] = resources["aws_rds_cluster"].values()
+    assert ceiling == cluster["values"]["serverlessv2_scaling_configuration"][0]["max_capacity"]
+    assert instances == sorted(each["values"]["identifier"] for each in resources["aws_rds_cluster_instance"].values())
+    assert 3 * len(instances) == len(resources["aws_cloudwatch_metric_alarm"])
+    assert PASSWORD not in text
+
+
+def test_an_environment_finds_its_prerequisites_and_nobody_learns_the_password(terraform, terraform_aws):
+    """
+    After prerequisites were applied, an environment plans with what they made. The password that Secrets Manager holds
+    is neither in the state of the prerequisites nor in the plan of the environment.
+    """
+    terraform.init("prerequisites")
+    terraform.init("environments/dev")
+
+    applied = terraform.run(
+        "prerequisites", "apply", "-auto-approve", "-input=false", "-var=environment=dev", **terraform_aws
+    )
+    assert 0 == applied.returncode, applied.stderr
+    made = json.loads(terraform.run("prerequisites", "output", "-json", **terraform_aws).stdout)
+    resources, text = planned(terraform, "environments/dev", **terraform_aws)
+
+    [subnets] = resources["aws_db_subnet_group"].values()
+    [ingress] = resources["aws_vpc_security_group_ingress_rule"].values()
+    [cluster] = resources["aws_rds_cluster"].values()
+    assert sorted(made["private_subnet_ids"]["value"]) == sorted(subnets["values"]["subnet_ids"])
+    assert made["app_security_group_id"]["value"] == ingress["values"]["referenced_security_group_id"]
+    assert made["kms_key_arn"]["value"] == cluster["values"]["kms_key_id"]
+
+    secrets = boto3.client(
+        "secretsmanager",
+        region_name="ap-northeast-1",
+        endpoint_url=terraform_aws["AWS_ENDPOINT_URL"],
+        aws_access_key_id=terraform_aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=terraform_aws["AWS_SECRET_ACCESS_KEY"],
+    )
+    password = secrets.get_secret_value(SecretId=made["secret_name"]["value"])["SecretString"]
+    assert 40 == len(password)
+    assert password not in (terraform.copy / "prerequisites" / "terraform.tfstate").read_text()
+    assert password not in text
