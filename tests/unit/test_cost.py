@@ -1,0 +1,182 @@
+"""Expected figures come from other tools' golden files, AWS's documentation, and tools that were run."""
+
+import pytest
+
+from aurora_ops import prices
+from aurora_ops.cost import (
+    InstanceUse,
+    Usage,
+    UsageError,
+    bill,
+    billed_backup_gib,
+    estimate,
+    instance_uses,
+    retained_backup_gib,
+)
+
+US, TOKYO = prices.book("us-east-1"), prices.book("ap-northeast-1")
+
+
+def amounts(*instances, book=US, **usage):
+    return {line.name: line.usd for line in bill(instances or instance_uses(0.0), Usage(**usage), book)}
+
+
+def test_five_acu_for_a_month_are_438_usd():
+    """
+    infracost golden aurora_serverless_v2_with_usage: 5 ACU x 730 h x 0.12.
+    """
+    assert pytest.approx(438.0) == amounts(InstanceUse.of_mean("writer", 5))["compute, writer"]
+
+
+def test_a_hundred_gib_of_storage_are_10_usd():
+    """
+    infracost golden, same case: 100 GB x 0.10.
+    """
+    assert pytest.approx(10.0) == amounts(storage_gib=100)["storage"]
+
+
+def test_twenty_io_a_second_are_10_51_usd():
+    """
+    infracost golden: 20 requests a second x 730 h = 52.56 million I/O.
+    """
+    assert pytest.approx(10.512) == amounts(io_millions=20 * 3600 * 730 / 1e6)["I/O"]
+
+
+def test_full_copies_as_infracost_assumes_them_give_its_figure():
+    """
+    infracost golden: 5 full copies of 100 GB less the free one are 400 GB, 8.40 USD. AWS bills increments, see below.
+    """
+    assert pytest.approx(8.4) == amounts(backup_gib=5 * 100, storage_gib=100)["backup beyond the free allowance"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "volume", "billed"), [([90, 120], 150, 60), ([100, 150, 100], 150, 200), ([90], 100, 0)]
+)
+def test_the_free_allowance_of_backups_is_the_latest_volume(stored, volume, billed):
+    """
+    AWS's documented examples: 90 + 120 - 150 = 60 GiB, and at most 200 GiB; never less than nothing.
+    """
+    assert billed == billed_backup_gib(sum(stored), volume)
+
+
+@pytest.mark.parametrize(("change", "days", "billed"), [(3, 7, 18), (3, 1, 0), (500, 3, 200), (0, 35, 0)])
+def test_a_retention_period_stores_one_copy_and_the_changes(change, days, billed):
+    """
+    One day of retention is free; a day cannot change more than the volume of 100 GiB.
+    """
+    assert billed == billed_backup_gib(retained_backup_gib(100, change, days), 100)
+
+
+@pytest.mark.parametrize(("acu", "expected"), [(3.5, 356.6), (6.0, 575.6), (16.0, 1451.6)])
+def test_one_instance_as_the_aws_toolkit_prices_it(acu, expected):
+    """
+    acu_calculator.py, r6g.xlarge: 3.5, 6.0 and 16.0 ACU with 500 GB in us-east-1.
+    """
+    lines = amounts(InstanceUse.of_mean("writer", acu), storage_gib=500)
+
+    assert pytest.approx(expected) == lines["compute, writer"] + lines["storage"]
+
+
+def test_readers_are_priced_where_the_aws_toolkit_forgets_them():
+    """
+    Two r6g.large at 2 ACU and 50 GB: 355.40 USD; the toolkit says 180.20 (facts/cost.md 1.1, defect 1).
+    """
+    lines = amounts(*instance_uses(2.0, reader_tiers=[1]), storage_gib=50)
+
+    assert pytest.approx(355.4) == lines["compute, writer"] + lines["compute, readers"] + lines["storage"]
+
+
+def test_a_reader_of_tier_0_or_1_follows_the_writer_and_others_do_not():
+    """
+    Tier 1 costs the writer's hours; tier 2 its own.
+    """
+    writer, standby, free = instance_uses(4.0, reader_tiers=[1, 2], independent_reader_acu=0.5)
+
+    assert (writer.acu_hours, 365.0) == (standby.acu_hours, free.acu_hours)
+
+
+def test_an_independent_reader_needs_a_capacity_of_its_own():
+    """
+    The writer does not tell what a tier 2 reader costs, so nothing is assumed here.
+    """
+    with pytest.raises(UsageError, match="independent_reader_acu"):
+        instance_uses(4.0, reader_tiers=[2])
+
+
+def test_a_series_and_its_mean_cost_the_same():
+    """
+    Measured and planned capacity go through one billing function.
+    """
+    series = [0.5, 4.0, 1.5, 2.0] * 15
+    measured = InstanceUse.of_series("writer", series, seconds=60)
+    planned = InstanceUse.of_mean("writer", 2.0, hours=1)
+
+    assert bill([planned], Usage(), US) == bill([measured], Usage(), US)
+
+
+def test_a_paused_month_has_no_compute_but_is_not_free():
+    """
+    At 0 ACU storage goes on.
+    """
+    lines = amounts(InstanceUse.of_series("writer", [0.0] * 60, seconds=60), storage_gib=10)
+
+    assert (0.0, 1.0) == (lines["compute, writer"], lines["storage"])
+
+
+def test_under_io_optimized_there_is_no_charge_for_io():
+    """
+    ACU and storage have prices of their own, taken from the list: 0.20 and 0.27 in Tokyo.
+    """
+    lines = bill(instance_uses(1.0), Usage(storage_gib=100, io_millions=500), TOKYO, io_optimized=True)
+    by_name = {line.name: line.usd for line in lines}
+
+    assert (146.0, 27.0) == (pytest.approx(by_name["compute, writer"]), pytest.approx(by_name["storage"]))
+    assert "I/O" not in by_name
+
+
+def test_each_instance_brings_three_alarms():
+    """
+    Processor, capacity and connections, 0.10 USD each.
+    """
+    assert pytest.approx(0.9) == amounts(*instance_uses(1.0, reader_tiers=[1, 1]))["alarms"]
+
+
+def test_an_unknown_price_is_unknown_and_never_zero():
+    """
+    us-east-1 lacks the price of a key: the line and the total are unknown, the rest is known.
+    """
+    month = estimate("dev", instance_uses(0.5), Usage(logs_gib=1), US)
+    key = next(line for line in month.items if line.name == "encryption key")
+
+    assert (None, None) == (key.usd, month.usd)
+    assert ("log ingestion", "log storage", "encryption key", "secret") == month.unpriced
+    assert pytest.approx(0.5 * 730 * 0.12 + 0.3) == month.known_usd
+
+
+def test_a_month_is_the_sum_of_its_lines():
+    """
+    Nothing is rounded on the way.
+    """
+    month = estimate("prod", instance_uses(3.3, [1]), Usage(100, 52.56, 118, 10), TOKYO)
+
+    assert pytest.approx(sum(line.usd for line in month.items)) == month.usd
+    assert pytest.approx(2 * 3.3 * 730 * 0.15) == month.compute_usd
+
+
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
+def test_impossible_quantities_are_refused(value):
+    """
+    Negative and undefined quantities would falsify a bill.
+    """
+    with pytest.raises(UsageError):
+        InstanceUse.of_series("writer", [1.0, value], seconds=60)
+    with pytest.raises(UsageError):
+        Usage(storage_gib=value)
+
+
+def test_an_empty_series_is_refused():
+    """
+    Nothing measured is not 0 ACU.
+    """
+    with pytest.raises(UsageError, match="nothing was measured"):
+        InstanceUse.of_series("writer", [], seconds=60)
