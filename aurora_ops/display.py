@@ -38,7 +38,12 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return mask(str(value)).replace("|", "\\|").replace("\n", " ")
+    return _markdown(str(value)).replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown(text: str) -> str:
+    """Masked, and without the dollar signs that JupyterLab would take for a formula."""
+    return mask(text).replace("$", "\\$")
 
 
 def usd(amount: float | None) -> str:
@@ -66,14 +71,14 @@ class Table:
         numeric = [all(isinstance(row[i], int | float) or row[i] is None or str(row[i]).startswith("$") for row in self.rows)
                    for i in range(len(self.columns))]  # fmt: skip
         lines = [
-            f"**{mask(self.summary)}**",
+            f"**{_markdown(self.summary)}**",
             "",
             "| " + " | ".join(self.columns) + " |",
             "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
             *("| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows),
         ]
         if self.note:
-            lines += ["", mask(self.note)]
+            lines += ["", _markdown(self.note)]
         return "\n".join(lines)
 
 
@@ -134,7 +139,7 @@ class Line:
         return mask(self.text)
 
     def _repr_markdown_(self) -> str:
-        return f"**{mask(self.text)}**"
+        return f"**{_markdown(self.text)}**"
 
 
 @dataclass(frozen=True)

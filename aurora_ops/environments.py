@@ -27,6 +27,7 @@ class Settings:
     environment: str
     database_name: str
     master_username: str
+    master_password_version: int
     engine_version: str
     min_capacity: float
     max_capacity: float

@@ -130,7 +130,11 @@ def _dimensions(samples: Samples, columns: dict[str, str], key: dict[str, Any]) 
     result = {}
     for dimension, column in columns.items():
         if column.startswith("@"):
-            text = samples.read("SELECT text FROM statement WHERE sql_id = ?", [key[column[1:]]])
+            # "~": the text that stood in for the normalised one while the statement ran for the first time (sampler)
+            known = [key[column[1:]], f"~{key[column[1:]]}"]
+            text = samples.read(
+                "SELECT text FROM statement WHERE sql_id IN (?, ?) ORDER BY sql_id = ? DESC", [*known, known[0]]
+            )
             result[dimension] = _cut(text[0][0]) if text else ""
         else:
             result[dimension] = str(key[column]) if key[column] is not None else "Unknown"
@@ -170,16 +174,16 @@ def _series(
     bucket = f"(second / {period}) * {period} + {period}"
     ticks = dict(
         samples.read(
-            f"SELECT {bucket}, count(*) FROM tick WHERE resource = ? AND second >= ? AND second < ? GROUP BY 1",
+            f"SELECT {bucket}, count(*) FROM tick WHERE resource = ? AND second >= ? AND second < ? GROUP BY 1",  # noqa: S608 - our own column names
             [body["Identifier"], start, end],
         )
-    )  # noqa: S608
+    )
     active = dict(
         samples.read(
-            f"SELECT {bucket}, count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where} GROUP BY 1",
+            f"SELECT {bucket}, count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where} GROUP BY 1",  # noqa: S608
             [body["Identifier"], start, end, *values],
         )
-    )  # noqa: S608
+    )
     return [
         {"Timestamp": float(at)} | ({"Value": active.get(at, 0) / ticks[at]} if at in ticks else {})
         for at in range(start + period, end + 1, period)
@@ -273,9 +277,10 @@ def _describe_dimension_keys(samples: Samples, body: dict[str, Any]) -> dict[str
     size = int(body.get("MaxResults", 25))
     if not 0 <= size <= 25:
         raise InvalidArgumentError(f"MaxResults {size} is not between 0 and 25")
+    size = size or 25
     offset = _offset(body.get("NextToken"))
-    response["Keys"] = keys[offset : offset + (size or 25)]
-    if offset + (size or 25) < len(keys):
+    response["Keys"] = keys[offset : offset + size]
+    if offset + size < len(keys):
         response["NextToken"] = base64.urlsafe_b64encode(json.dumps(offset + size).encode()).decode()
     return response
 
@@ -296,10 +301,10 @@ def _count(samples: Samples, body: dict[str, Any], start: int, end: int, key: di
         values.append(value)
     return int(
         samples.read(
-            f"SELECT count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where}",
+            f"SELECT count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where}",  # noqa: S608
             [body["Identifier"], start, end, *values],
         )[0][0]
-    )  # noqa: S608
+    )
 
 
 def _statistics(

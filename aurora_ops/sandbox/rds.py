@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import moto.rds.models as models
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.exceptions import (
     DBClusterNotFoundError,
     DBClusterToBeDeletedHasActiveMembers,
@@ -116,6 +117,11 @@ class AuroraCluster(models.DBCluster):
         )
         for member in self._members:
             member.inherit(self)
+
+    @property
+    def scaling_configuration_info(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Serverless v1's; moto: an empty structure, which Terraform takes for a difference."""
+        return None
 
     @property
     def endpoint(self) -> str:
@@ -403,6 +409,11 @@ class StrictRDSBackend(models.RDSBackend):
         _on_change()
         return deleted
 
+    def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
+        """Mark what a user set as a user's; moto leaves the source out, so Terraform does not find its own values."""
+        parameters = [{**one, "Source": "user"} for one in db_parameter_group_parameters]
+        return super().modify_db_parameter_group(db_parameter_group_name, parameters)
+
     # -- rules ------------------------------------------------------------------------------------------------------
 
     def _cluster(self, identifier: str) -> AuroraCluster:
@@ -486,4 +497,6 @@ def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     models.DBCluster = AuroraCluster  # type: ignore[misc]
     models.DBInstanceClustered = AuroraInstance  # type: ignore[misc]
     models.rds_backends.backend = StrictRDSBackend
+    # moto: the description of a rule is lost when its source is a security group.
+    SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))  # type: ignore[assignment,method-assign]
     RDSResponse.delete_db_cluster = _delete_db_cluster  # type: ignore[method-assign]

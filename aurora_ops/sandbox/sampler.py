@@ -39,7 +39,14 @@ SELECT s.queryid::text, sum(s.calls), sum(s.total_exec_time), sum(s.rows)
  WHERE r.rolname <> 'rdsadmin' GROUP BY s.queryid ORDER BY sum(s.total_exec_time) DESC LIMIT 500
 """
 _TEXT = "SELECT query FROM pg_stat_statements WHERE queryid = %s LIMIT 1"
-_LITERALS = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
+# PostgreSQL 15 forgets the query id of a prepared statement that has nothing to plan, such as COMMIT by most drivers.
+_ID = "SELECT queryid FROM pg_stat_statements WHERE query = %s ORDER BY calls DESC LIMIT 1"
+# Strings (a cut text may end inside one), dollar-quoted strings, and numbers that are not the n of $n.
+_LITERALS = re.compile(
+    r"""\b[eE]'(?:[^'\\]|\\.|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)|(?<!\$)\b\d+(?:\.\d+)?\b""",
+    re.DOTALL,
+)
+PROVISIONAL = "~"  # before the id of a statement whose normalised text is not known yet
 
 
 @dataclass
@@ -114,8 +121,8 @@ class Sampler:
         (backends,) = one.connection.execute(_BACKENDS).fetchone() or (0,)
         sessions, statements = [], []
         for pid, db, user, application, host, kind, wait_type, wait_event, query_id, query in rows:
-            tokenized = self._tokenized(one, query_id, query or "")
-            ids = digest(query or ""), digest(tokenized)
+            tokenized_id, tokenized, key, db_id = self._tokenized(one, query_id, query or "")
+            ids = digest(query or ""), tokenized_id
             wait = (wait_type, f"{wait_type}:{wait_event}") if wait_event else ("CPU", "CPU")
             sessions.append(
                 (
@@ -129,10 +136,10 @@ class Sampler:
                     kind,
                     *wait,
                     *ids,
-                    str(query_id or f"pi-{ids[1][:12]}"),
+                    db_id,
                 )
             )
-            statements += [(ids[0], query or ""), (ids[1], tokenized)]
+            statements += [(ids[0], query or ""), (key, tokenized)]
         cores = self._cores(one)
         capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
         ceiling = one.data.ceiling_acu or 1.0
@@ -168,16 +175,24 @@ class Sampler:
         for name, value in metrics.items():
             minute.setdefault(name, []).append(value)
 
-    def _tokenized(self, one: Watched, query_id: int | None, query: str) -> str:
-        key = str(query_id)
+    def _tokenized(self, one: Watched, query_id: int | None, query: str) -> tuple[str, str, str, str]:
+        """Id and text of the statement without its literals, under which key the text is kept, and its db_id.
+
+        The id comes from the query id, so that a statement is one and the same before and after its text is known.
+        """
+        if query_id is None and "pg_stat_statements" not in one.server.programs.missing and one.connection is not None:
+            found = one.connection.execute(_ID, (query,)).fetchone()
+            query_id = found[0] if found else None
         if query_id is None or "pg_stat_statements" in one.server.programs.missing:
-            return _LITERALS.sub("?", query)
+            text = _LITERALS.sub("?", query)
+            return digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}")
+        key, tokenized_id = str(query_id), digest(str(query_id))
         if key not in one.texts and one.connection is not None:
             row = one.connection.execute(_TEXT, (query_id,)).fetchone()
             if row is None:  # still running for the first time: pg_stat_statements knows it when it ends
-                return _LITERALS.sub("?", query)
+                return tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, key
             one.texts[key] = row[0]
-        return one.texts[key]
+        return tokenized_id, one.texts[key], tokenized_id, key
 
     def _executed(self, one: Watched, second: int) -> list[tuple[Any, ...]]:
         if "pg_stat_statements" in one.server.programs.missing or one.connection is None:

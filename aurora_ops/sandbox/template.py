@@ -32,7 +32,7 @@ GRANT rds_iam, rds_replication TO rds_superuser WITH ADMIN OPTION;
 def template(programs: Programs) -> tuple[Path, str]:
     """The folder of the template's data directory and rdsadmin's password; made on first use."""
     folder = passable(root_directory() / "templates")
-    home = folder / f"{programs.version}-{programs.user or 'self'}-1"
+    home = folder / f"{programs.version}-{programs.user or 'self'}-2"
     secret = folder / f"{home.name}.password"
     with (folder / f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sandboxes that start together make one template
@@ -66,6 +66,11 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
             if "pg_stat_statements" not in programs.missing:
                 with server.connect("rdsadmin") as connection:
                     connection.execute("CREATE EXTENSION pg_stat_statements")
+            if "amcheck" not in programs.missing:
+                # In RDS a member of rds_superuser may create it; here it is there, and such a member may use it.
+                with server.connect("template1") as connection:
+                    connection.execute("CREATE EXTENSION amcheck SCHEMA pg_catalog")
+                    connection.execute("GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO rds_superuser")
         finally:
             server.stop()
     finally:

@@ -1,0 +1,209 @@
+"""The command line: `aurora-ops`, also `python -m aurora_ops`.
+
+Exit codes: 0 passed, 1 failed (a finding), 2 input refused, 3 error (no verdict reached), 128 + n ended by signal n.
+"""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aurora_ops.errors import AuroraOpsError
+
+OUTPUT_DIR = click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which the run's own folder is made; by default the clone's runs/.",
+)
+
+
+def _told(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An error of ours is one message and its exit code. A traceback is for errors that we did not foresee."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except AuroraOpsError as error:
+            click.echo(f"{error.label}: {error}", err=True)
+            sys.exit(error.exit_code)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aurora-ops")
+def cli() -> None:
+    """Operate Aurora PostgreSQL Serverless v2, and rehearse it on a local Aurora."""
+
+
+@cli.command("list")
+@_told
+def list_() -> None:
+    """Every notebook and runbook: what it is for, and its parameters."""
+    from aurora_ops import notebooks
+
+    headings = {"notebooks": "UNDERSTAND (notebooks/, these only read)", "runbooks": "ACT (runbooks/)"}
+    folder = ""
+    for entry in notebooks.collection():
+        if entry.folder != folder:
+            folder = entry.folder
+            click.secho(headings[folder], bold=True)
+        click.echo(notebooks.describe(entry) + "\n")
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter; `aurora-ops list` has all."
+)
+@click.option("--target", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile.")
+@click.option(
+    "--cell-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Longest time for a cell."
+)
+@OUTPUT_DIR
+@_told
+def run(
+    name: str,
+    pairs: tuple[tuple[str, str], ...],
+    target: str | None,
+    cell_timeout: float | None,
+    output_dir: Path | None,
+) -> None:
+    """Run the notebook or runbook NAME headless, keep the evidence and print the verdict."""
+    from aurora_ops import run as runner
+
+    given: dict[str, str] = {}
+    for key, value in pairs:
+        if given.setdefault(key, value) != value:
+            raise click.UsageError(f"parameter {key} is given twice, as {given[key]!r} and as {value!r}")
+    outcome = runner.run(name, given, target, output_dir, cell_timeout_seconds=cell_timeout)
+    click.echo(outcome)
+    if outcome.error.count("\n"):
+        click.echo(outcome.error.partition("\n")[2], err=True)
+    click.echo(f"evidence: {outcome.folder}")
+    sys.exit(outcome.exit_code)
+
+
+@cli.command()
+@OUTPUT_DIR
+@_told
+def rehearse(output_dir: Path | None) -> None:
+    """The whole way on a local Aurora of its own: deploy, schema, workload, cost, load, restore drill."""
+    from aurora_ops import rehearse as rehearsal
+
+    sys.exit(rehearsal.rehearse(output_dir))
+
+
+@cli.group()
+def sandbox() -> None:
+    """The local Aurora. AURORA_OPS_SANDBOX names the one to use, by default "default"."""
+
+
+@sandbox.command()
+@_told
+def start() -> None:
+    """Start it, or find it running."""
+    from aurora_ops.sandbox import server
+
+    click.echo(server.start().describe())
+
+
+@sandbox.command()
+@_told
+def stop() -> None:
+    """End it with its databases, and delete its state."""
+    from aurora_ops.sandbox import server
+
+    click.echo("sandbox stopped" if server.stop() else "sandbox was not running")
+
+
+@sandbox.command()
+@_told
+def status() -> None:
+    """Say whether it runs; exit 1 if not."""
+    from aurora_ops.sandbox import server
+
+    found = server.status()
+    click.echo(found.describe() if found else "sandbox is not running")
+    sys.exit(0 if found else 1)
+
+
+@sandbox.command()
+@_told
+def reset() -> None:
+    """Start again with an empty account."""
+    from aurora_ops.sandbox import server
+
+    click.echo(server.reset().describe())
+
+
+@sandbox.command()
+@_told
+def env() -> None:
+    """Print the exports that point aws, boto3 or terraform at it: eval "$(aurora-ops sandbox env)"."""
+    from aurora_ops.sandbox import server
+
+    for key, value in server.start().variables.items():
+        click.echo(f"export {key}={shlex.quote(value)}")
+
+
+@cli.group("notebooks")
+def notebooks_() -> None:
+    """Look after the committed notebooks."""
+
+
+@notebooks_.command()
+@click.argument("names", nargs=-1)
+@_told
+def refresh(names: tuple[str, ...]) -> None:
+    """Execute notebooks (all, or those NAMES) in fresh sandboxes, and store their outputs in canonical form."""
+    from aurora_ops import notebooks
+
+    for entry in [notebooks.find(name) for name in names] or notebooks.collection():
+        click.echo(f"{'changed  ' if notebooks.refresh(entry.path) else 'unchanged'}  {entry.name}")
+
+
+@notebooks_.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if a notebook is in another form.")
+@_told
+def canonical(check: bool) -> None:
+    """Bring every notebook into canonical form, without executing it."""
+    from aurora_ops import notebooks
+
+    other = [entry.path for entry in notebooks.collection() if not notebooks.is_canonical(entry.path)]
+    for path in other:
+        if not check:
+            notebooks.write_canonical(path)
+        click.echo(f"{'not canonical' if check else 'rewritten'}: {path}")
+    sys.exit(1 if check and other else 0)
+
+
+def main() -> None:
+    """Entry point. SIGTERM and SIGHUP end the process as Ctrl-C does: by way of every `finally`."""
+
+    def leave(signum: int, _: Any) -> None:
+        sys.exit(128 + signum)
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, leave)
+    # The kernel is this environment's, not one that somebody registered for the user under the same name.
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The only module that calls an AWS operation which changes something, and waits until it has.
+
+Waiting is by status, from short steps to five seconds: the service model's own waiters poll every 30 s, which would put half
+a minute of noise on every measured recovery time (facts A3).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aurora_ops import cluster as clusters
+from aurora_ops.cluster import Cluster
+from aurora_ops.environments import Settings
+from aurora_ops.errors import AuroraOpsError
+from aurora_ops.session import Session
+
+ENGINE = "aurora-postgresql"
+LONGEST_STEP_SECONDS = 5.0
+_FAILED = ("failed", "incompatible-restore", "incompatible-parameters", "incompatible-network", "inaccessible-encryption-credentials")
+
+
+class ChangeError(AuroraOpsError):
+    """A change was refused, or did not come to its end."""
+
+
+class ProtectedError(ChangeError):
+    """Something would be deleted that is not ours to delete."""
+
+
+def wait_until(what: str, is_done: Callable[[], bool], timeout_seconds: float) -> float:
+    """Ask until done; return the seconds it took. Steps grow from 0.2 s to 5 s: the resolution of what is measured."""
+    started, step = time.monotonic(), 0.2
+    while not is_done():
+        if time.monotonic() - started > timeout_seconds:
+            raise ChangeError(f"{what} did not happen within {timeout_seconds:.0f} s. It may still: look at the RDS events, then run again.")
+        time.sleep(step)
+        step = min(step * 1.5, LONGEST_STEP_SECONDS)
+    return time.monotonic() - started
+
+
+def _aws_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def restore_to_time(session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]) -> None:
+    """Start a full-copy restore of `source` to `to` (UTC, whole seconds) into a new cluster, beside it in the network.
+
+    What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
+    drill's cluster is never protected from deletion.
+    """
+    raw = source.raw
+    session.to_writable().client("rds").restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier=identifier,
+        SourceDBClusterIdentifier=source.identifier,
+        RestoreType="full-copy",
+        RestoreToTime=to,
+        DBSubnetGroupName=raw["DBSubnetGroup"],
+        VpcSecurityGroupIds=[group["VpcSecurityGroupId"] for group in raw.get("VpcSecurityGroups", [])],
+        DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
+        EnableIAMDatabaseAuthentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
+        ServerlessV2ScalingConfiguration={"MinCapacity": source.floor_acu, "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu))},
+        DeletionProtection=False,
+        Tags=_aws_tags(tags),
+    )
+
+
+def add_instance(session: Session, cluster_identifier: str, identifier: str, *, tags: Mapping[str, str]) -> None:
+    """Start creating a db.serverless instance: a restored cluster has none and refuses connections without."""
+    session.to_writable().client("rds").create_db_instance(
+        DBInstanceIdentifier=identifier,
+        DBClusterIdentifier=cluster_identifier,
+        DBInstanceClass="db.serverless",
+        Engine=ENGINE,
+        PubliclyAccessible=False,
+        Tags=_aws_tags(tags),
+    )
+
+
+def wait_for_cluster(session: Session, identifier: str, timeout_seconds: float = 3600) -> float:
+    """Wait until the cluster is available; seconds."""
+    return wait_until(f"cluster {identifier} available", lambda: _available(clusters.find(session, identifier).status, identifier), timeout_seconds)
+
+
+def wait_for_instance(session: Session, identifier: str, timeout_seconds: float = 1800) -> float:
+    """Wait until the instance is available; seconds."""
+    rds = session.client("rds")
+
+    def is_available() -> bool:
+        return _available(rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]["DBInstanceStatus"], identifier)
+
+    return wait_until(f"instance {identifier} available", is_available, timeout_seconds)
+
+
+def _available(status: str, identifier: str) -> bool:
+    if status in _FAILED:
+        raise ChangeError(f"{identifier} went to status {status}, from which it does not come back. Delete it and look at its events for the reason.")
+    return status == "available"
+
+
+def delete_cluster(session: Session, identifier: str, *, tag: tuple[str, str], timeout_seconds: float = 3600) -> None:
+    """Delete a cluster with its instances and automated backups, only if it carries `tag`; return when it is gone.
+
+    Idempotent: what is gone already is fine. A cluster that is still being created refuses deletion, so it is asked again.
+
+    Raises
+    ------
+    ProtectedError
+        The cluster does not carry the tag: it is not ours.
+    """
+    rds = session.to_writable().client("rds")
+
+    def is_gone() -> bool:
+        try:
+            raw = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+        except ClientError as error:
+            if _code(error) == "DBClusterNotFoundFault":
+                return True
+            raise
+        if tag not in {(one["Key"], one["Value"]) for one in raw.get("TagList", [])}:
+            raise ProtectedError(f"cluster {identifier} does not carry the tag {tag[0]}={tag[1]}, so it was not made by this run and is left alone.")
+        for member in raw["DBClusterMembers"]:
+            _try(lambda name=member["DBInstanceIdentifier"]: rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True))
+        _try(lambda: rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True, DeleteAutomatedBackups=True))
+        return False
+
+    wait_until(f"cluster {identifier} gone", is_gone, timeout_seconds)
+
+
+def _try(call: Callable[[], Any]) -> None:
+    """Call, and take "not now" and "already gone" for an answer."""
+    try:
+        call()
+    except ClientError as error:
+        if _code(error) not in ("InvalidDBClusterStateFault", "InvalidDBInstanceState", "DBInstanceNotFound", "DBClusterNotFoundFault"):
+            raise
+
+
+def build_environment(session: Session, settings: Settings) -> list[str]:
+    """Build prerequisites and environment through the API, under the names that Terraform gives; return what was created.
+
+    For the sandbox without the terraform program, and for its worlds. A live environment belongs to Terraform and its state.
+    """
+    if not session.is_sandbox:
+        raise ProtectedError("a live environment is built by Terraform only, so that its state knows it. Install terraform and run deploy-environment.")
+    writable = session.to_writable()
+    ec2, kms, secrets, rds, logs = (writable.client(name) for name in ("ec2", "kms", "secretsmanager", "rds", "logs"))
+    stem = f"{settings.project_name}-{settings.environment}"
+    tags = settings.tags
+
+    def named(kind: str, name: str, **more: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": _aws_tags(tags | {"Name": name} | more)}]
+
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=named("vpc", f"{stem}-vpc"))["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.0.{16 * i}.0/20", AvailabilityZone=zone["ZoneName"],
+            TagSpecifications=named("subnet", f"{stem}-private-{zone['ZoneName']}", Tier="private"),
+        )["Subnet"]["SubnetId"]
+        for i, zone in enumerate(ec2.describe_availability_zones()["AvailabilityZones"][:3])
+    ]  # fmt: skip
+    application, database = (
+        ec2.create_security_group(GroupName=name, Description=f"of {stem}", VpcId=vpc, TagSpecifications=named("security-group", name))["GroupId"]
+        for name in (f"{stem}-app", f"{settings.name}-sg")
+    )
+    ec2.authorize_security_group_ingress(
+        GroupId=database,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": application}]}],
+    )
+    key = kms.create_key(Description=f"Aurora of {stem}", Tags=[{"TagKey": k, "TagValue": v} for k, v in tags.items()])["KeyMetadata"]["Arn"]
+    kms.create_alias(AliasName=settings.key_alias, TargetKeyId=key)
+    password = secrets.get_random_password(PasswordLength=40, ExcludePunctuation=True)["RandomPassword"]
+    secrets.create_secret(Name=settings.secret_name, SecretString=password, KmsKeyId=key, Tags=_aws_tags(tags))
+    logs.create_log_group(logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql")
+    rds.create_db_subnet_group(DBSubnetGroupName=f"{settings.name}-subnets", DBSubnetGroupDescription=stem, SubnetIds=subnets, Tags=_aws_tags(tags))
+    rds.create_db_cluster(
+        DBClusterIdentifier=settings.cluster_identifier,
+        Engine=ENGINE,
+        EngineVersion=settings.engine_version,
+        DatabaseName=settings.database_name,
+        MasterUsername=settings.master_username,
+        MasterUserPassword=password,
+        DBSubnetGroupName=f"{settings.name}-subnets",
+        VpcSecurityGroupIds=[database],
+        StorageEncrypted=True,
+        KmsKeyId=key,
+        EnableIAMDatabaseAuthentication=True,
+        EnableCloudwatchLogsExports=["postgresql"],
+        BackupRetentionPeriod=settings.backup_retention_period,
+        PreferredBackupWindow=settings.preferred_backup_window,
+        DeletionProtection=settings.deletion_protection,
+        EnablePerformanceInsights=settings.performance_insights_enabled,
+        ServerlessV2ScalingConfiguration={"MinCapacity": settings.min_capacity, "MaxCapacity": settings.max_capacity},
+        Tags=_aws_tags(tags),
+    )
+    members = [f"{settings.name}-writer", *(f"{settings.name}-reader-{number}" for number in range(1, settings.reader_count + 1))]
+    for member in members:
+        add_instance(session, settings.cluster_identifier, member, tags=tags)
+        wait_for_instance(session, member)
+    return [vpc, *subnets, application, database, key, settings.secret_name, settings.cluster_identifier, *members]

@@ -1,0 +1,298 @@
+"""The restore drill: a backup is proved by bringing it back, to a chosen second, and looking at what it holds.
+
+Before the drill some canary rows are written and committed, then the restore point passes, then the rows are deleted: the
+incident. A backup that comes back to that second has the rows, has nothing written after it, and holds what the source held.
+The copy lives beside the source, carries the run's id as a tag, and is deleted whatever happens.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from aurora_ops import changes, cluster, evidence, fingerprint, prices, schema
+from aurora_ops.cluster import Cluster, ClusterNotFoundError
+from aurora_ops.display import Check, Line, Report, Table
+from aurora_ops.environments import Settings, settings
+from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.fingerprint import Fingerprint
+from aurora_ops.parameters import to_datetime
+from aurora_ops.plan import Change, Plan
+from aurora_ops.session import Session, open_session
+
+TAG = "drill-run-id"
+EXPIRES = "drill-expires-at"
+LIFETIME = timedelta(hours=4)
+CANARY_ROWS = 1000
+DRILL_HOURS = 1.0  # what the cost limit assumes that a drill takes
+CEILING_ACU = 2.0  # the copy answers a few queries; it does not need the source's ceiling
+
+_CANARY = "CREATE TABLE IF NOT EXISTS ops.drill_canary (run_id text, side text, n integer, written_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+_WRITE = "INSERT INTO ops.drill_canary (run_id, side, n) SELECT %s, %s, generate_series(1, %s)"
+_COUNT = "SELECT count(*) FROM ops.drill_canary WHERE run_id = %s AND side = %s"
+
+
+class DrillError(AuroraOpsError):
+    """The drill cannot be run, or not be finished."""
+
+
+class DrillRefusedError(InputError):
+    """The drill was refused before anything was created."""
+
+
+@dataclass
+class Drill:
+    """One drill on one environment. Use it in order: preflight, plan, mark, restore, verify; then `clean_up`."""
+
+    session: Session
+    settings: Settings
+    wanted: datetime | None  # restore point asked for; None: the drill sets its own
+    max_cost_usd: float
+    rto_minutes: float
+    rpo_minutes: float
+    run_id: str = field(default_factory=evidence.run_id)
+    source: Cluster | None = None
+    to: datetime | None = None  # the restore point
+    before: Fingerprint | None = None  # of the source, when nothing changed around the restore point
+    offered_rpo_seconds: float = math.nan
+    seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration
+
+    @property
+    def identifier(self) -> str:
+        """Of the cluster that the drill creates. Known before the call, so that it can be written down first."""
+        return f"{self.settings.cluster_identifier}-drill-{self.run_id}"
+
+    @property
+    def cost_usd(self) -> float:
+        """What the drill costs at most by its own assumption: one hour of one instance at the drill's ceiling."""
+        price = prices.book(self.session.region).price("acu_hour_standard")
+        return DRILL_HOURS * CEILING_ACU * price.usd
+
+    def preflight(self) -> Report:
+        """Read only. A FAIL makes `restore` refuse."""
+        self.source = source = cluster.find(self.session, self.settings.cluster_identifier)
+        latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
+        checks = [
+            Check.of("source is available", source.status == "available", f"status {source.status}"),
+            Check.of("backups are kept", source.raw["BackupRetentionPeriod"] >= 1, f"{source.raw['BackupRetentionPeriod']} days"),
+            Check.of("a restore point exists", latest is not None, "" if latest else "LatestRestorableTime is empty"),
+            Check.of("cost is within the limit", self.cost_usd <= self.max_cost_usd, f"at most ${self.cost_usd:.2f} of ${self.max_cost_usd:.2f}: {DRILL_HOURS:.0f} h at {CEILING_ACU:g} ACU"),
+        ]  # fmt: skip
+        if latest:
+            self.offered_rpo_seconds = (datetime.now(UTC) - latest).total_seconds()
+        if self.wanted and latest and earliest:
+            inside = earliest <= self.wanted <= latest
+            checks.append(Check.of("the time asked for can be restored", inside, f"{self.wanted:%F %T}Z" + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z")))
+        with cluster.connect(self.session, self.settings, cluster=source) as connection:
+            rows = fingerprint.read(connection)
+        checks.append(Check.of("there is something to compare", not rows.is_vacuous, f"{len(rows.content)} tables with rows" if rows.rows else "the source holds no rows: load-schema and run-workload first"))
+        return Report("preflight", tuple(checks))
+
+    def plan(self) -> Plan:
+        """What will be created and deleted. Nothing existing is changed but for canary rows in schema ops."""
+        source = self._source()
+        copy = f"{self.settings.cluster_identifier}-drill-…"
+        point = f"{self.wanted:%F %T}Z" if self.wanted else "a second between two marks"
+        steps = [] if self.wanted else [Change("INSERT, then DELETE", "ops.drill_canary", "", f"{CANARY_ROWS} rows around the restore point", "rows are deleted at the end")]
+        steps += [
+            Change("RestoreDBClusterToPointInTime", copy, f"of {source.identifier}", f"full copy as of {point}", "DeleteDBCluster"),
+            Change("CreateDBInstance", f"{copy}-1", "", f"db.serverless, at most {CEILING_ACU:g} ACU", "DeleteDBInstance"),
+            Change("DeleteDBInstance, DeleteDBCluster", copy, "tagged with this run", "gone, with its automated backups"),
+        ]
+        parameters = {"environment": self.settings.environment, "restore_to": str(self.wanted or ""), "max_cost_usd": self.max_cost_usd}
+        observed = {"status": source.status, "floor": source.floor_acu, "ceiling": source.ceiling_acu, "version": source.engine_version}
+        return Plan("restore-drill", self.session.account, self.session.region, parameters, observed, tuple(steps))
+
+    def mark(self) -> Line:
+        """Set the restore point: canary rows before it, the incident after it. With a time asked for, only adopt that time."""
+        if self.wanted:
+            self.to = self.wanted
+            return Line(f"restore point {self.to:%F %T}Z, as asked")
+        with cluster.connect(self.session, self.settings, cluster=self._source(), read_only=False) as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS ops")
+            connection.execute(_CANARY)
+            connection.execute(_WRITE, (self.run_id, "before", CANARY_ROWS))
+            earlier = fingerprint.read(connection)
+            # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
+            self.to = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
+            while _clock(connection) < self.to + timedelta(seconds=0.5):
+                time.sleep(0.1)
+            later = fingerprint.read(connection)
+            self.before = earlier if earlier == later else None
+            connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (self.run_id,))
+            connection.execute(_WRITE, (self.run_id, "after", 1))
+        return Line(f"{CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
+
+    def restore(self) -> Line:
+        """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once."""
+        source, to = self._source(), self.to
+        if to is None:
+            raise DrillError("no restore point is set. Run mark() first.")
+        if (verdict := self.preflight()).verdict == "FAIL":
+            raise DrillRefusedError(f"preflight failed, so nothing was restored: {verdict!r}")
+        self._timed("archive", lambda: changes.wait_until(f"restore point {to:%T}Z archived", lambda: _latest(self.session, source) >= to, 1800))
+        tags = {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")}
+        evidence.journal(self.session, "restore-drill").write("restore", identifier=self.identifier, source=source.identifier, to=to)
+        try:
+            started = time.monotonic()
+            changes.restore_to_time(self.session, source, self.identifier, to, ceiling_acu=CEILING_ACU, tags=tags)
+            changes.wait_for_cluster(self.session, self.identifier)
+            self.seconds["cluster"] = time.monotonic() - started
+            self._timed("instance", self._add_instance)
+            self._timed("first query", self._first_query)
+        except BaseException:
+            # The clean-up cell follows under our runner; under another nothing might, so the deletion is asked for now.
+            with suppress(Exception):
+                changes.delete_cluster(self.session, self.identifier, tag=(TAG, self.run_id), timeout_seconds=1)
+            raise
+        return Line(f"restored {source.identifier} beside itself and connected to it")
+
+    def _add_instance(self) -> None:
+        changes.add_instance(self.session, self.identifier, f"{self.identifier}-1", tags={TAG: self.run_id})
+        changes.wait_for_instance(self.session, f"{self.identifier}-1")
+
+    def _first_query(self) -> None:
+        with self._connect() as connection:
+            connection.execute("SELECT 1")
+
+    def _timed(self, phase: str, step: Callable[[], object]) -> None:
+        started = time.monotonic()
+        step()
+        self.seconds[phase] = time.monotonic() - started
+
+    def _connect(self, *, read_only: bool = True) -> psycopg.Connection:
+        return cluster.connect(self.session, self.settings, cluster=cluster.find(self.session, self.identifier), read_only=read_only)
+
+    def verify(self) -> Report:
+        """Whether the copy holds what the source held at the restore point, and came back in time."""
+        started = time.monotonic()
+        checks = self._boundary()
+        with self._connect() as connection:
+            if self.before:
+                checks += fingerprint.compare(self.before, fingerprint.read(connection)).checks
+            elif not self.wanted:
+                checks.append(Check("content equals the source", "SKIP", "the source was written to around the restore point, so there is no fingerprint of that second"))
+        with self._connect(read_only=False) as connection:
+            connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
+            checks += [Check("the copy takes writes", "PASS", "a temporary table"), Check("index and heap agree (amcheck)", *_amcheck(connection))]
+        self.seconds["checks"] = time.monotonic() - started
+        rto, rpo = self.rto_seconds / 60, self.offered_rpo_seconds / 60
+        checks += [
+            Check.of("RTO within the target", rto <= self.rto_minutes, f"target {self.rto_minutes:g} min"),
+            Check.of("RPO offered within the target", rpo <= self.rpo_minutes, f"target {self.rpo_minutes:g} min"),
+        ]
+        return Report("restored copy", tuple(checks))
+
+    def verify_schema(self) -> Report:
+        """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""
+        with self._connect() as connection:
+            return Report.combine("schema and rules", (schema.verify_catalog(connection), schema.checks(connection)))
+
+    def _boundary(self) -> list[Check]:
+        with self._connect() as copy, cluster.connect(self.session, self.settings, cluster=self._source()) as source:
+            if self.wanted:
+                newest = copy.execute("SELECT max(pg_xact_commit_timestamp(xmin)) FROM public.payments").fetchone()[0]  # type: ignore[index]
+                if newest is None:
+                    return [Check("nothing after the restore point", "SKIP", "no commit times to look at")]
+                return [Check.of("nothing after the restore point", newest <= self.wanted, f"newest row of {newest:%F %T}Z")]
+            back, after, left = (_one(*ask) for ask in ((copy, self.run_id, "before"), (copy, self.run_id, "after"), (source, self.run_id, "before")))
+        return [
+            Check.of("rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows"),
+            Check.of("nothing after the restore point", after == 0, f"{after} rows written after it"),
+            Check.of("the incident happened at the source", left == 0, f"{left} canary rows left there"),
+        ]
+
+    @property
+    def rto_seconds(self) -> float:
+        """From the decision to a copy that was checked: the sum of all phases after the restore point was archived."""
+        return sum(value for phase, value in self.seconds.items() if phase != "archive")
+
+    def result(self) -> dict[str, object]:
+        """The numbers worth keeping."""
+        return {
+            "restore_point": self.to,
+            "rto_seconds": round(self.rto_seconds, 2),
+            "rpo_offered_seconds": round(self.offered_rpo_seconds, 2),
+            "phases_seconds": {phase: round(value, 2) for phase, value in self.seconds.items()},
+            "cost_limit_usd": self.max_cost_usd,
+            "cost_at_most_usd": round(self.cost_usd, 2),
+        }
+
+    def timings(self) -> Table:
+        """Seconds per phase. The polling adds up to the growing step of 0.2 to 5 s to each."""
+        rows = [(phase, round(value, 2)) for phase, value in self.seconds.items()]
+        rows += [("RTO: to checked", round(self.rto_seconds, 2)), ("RPO offered at the start", round(self.offered_rpo_seconds, 2))]
+        where = "in the sandbox, which says nothing of AWS's times" if self.session.is_sandbox else f"on {self.session.target}"
+        return Table(f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}", ("phase", "seconds"), rows)
+
+    def _source(self) -> Cluster:
+        if self.source is None:
+            self.source = cluster.find(self.session, self.settings.cluster_identifier)
+        return self.source
+
+
+def drill(session: Session, environment: str, *, restore_to: str = "", max_cost_usd: float = 5.0, rto_minutes: float = 60, rpo_minutes: float = 15) -> Drill:
+    """Prepare a drill. `restore_to` is a time with a zone, whole seconds; empty: the drill sets a restore point of its own."""
+    return Drill(session, settings(environment), to_datetime(restore_to), max_cost_usd, rto_minutes, rpo_minutes)
+
+
+def clean_up(target: str, region: str, environment: str) -> Report:
+    """Delete what this run created and prove that it is gone. Needs nothing but the run's id and its journal.
+
+    Runs after success, failure and interruption alike, and again without harm.
+    """
+    session, wanted = open_session(target, region), settings(environment)
+    journal = evidence.journal(session, "restore-drill")
+    created = [entry["identifier"] for entry in journal.entries() if entry["event"] == "restore"]
+    if not created:
+        return Report("clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was created"),))
+    checks = []
+    for identifier in dict.fromkeys(created):
+        changes.delete_cluster(session, identifier, tag=(TAG, evidence.run_id()))
+        checks.append(Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found"))
+    with suppress(AuroraOpsError, psycopg.Error), cluster.connect(session, wanted, read_only=False) as connection:
+        connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (evidence.run_id(),))
+    left = [raw["DBInstanceIdentifier"] for raw in session.client("rds").describe_db_instances()["DBInstances"] if raw["DBInstanceIdentifier"].startswith(tuple(created))]
+    checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
+    journal.write("clean")
+    return Report("clean up", tuple(checks))
+
+
+def _exists(session: Session, identifier: str) -> bool:
+    try:
+        cluster.find(session, identifier)
+    except ClusterNotFoundError:
+        return False
+    return True
+
+
+def _clock(connection: psycopg.Connection) -> datetime:
+    return connection.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)  # type: ignore[index,no-any-return]
+
+
+def _latest(session: Session, source: Cluster) -> datetime:
+    return cluster.find(session, source.identifier).latest_restorable_utc or datetime.min.replace(tzinfo=UTC)
+
+
+def _one(connection: psycopg.Connection, run_id: str, side: str) -> int:
+    return int(connection.execute(_COUNT, (run_id, side)).fetchone()[0])  # type: ignore[index]
+
+
+def _amcheck(connection: psycopg.Connection) -> tuple[str, str]:
+    """Check every btree index against its table where the extension can be had; otherwise say why not."""
+    try:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
+    except psycopg.Error as error:
+        return "SKIP", f"amcheck cannot be installed here ({type(error).__name__})"
+    try:
+        rows = connection.execute(
+            "SELECT count(bt_index_check(c.oid, true)::text) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+            "JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'btree' WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid"
+        ).fetchone()
+    except psycopg.errors.DatabaseError as error:
+        return "FAIL", str(error).splitlines()[0]
+    return "PASS", f"{rows[0] if rows else 0} indexes"

@@ -1,0 +1,171 @@
+"""Running the terraform program: in a copy of its root, with its own state, and with exactly one interrupt.
+
+A run gets a process session of its own, so a Ctrl-C or a dying kernel does not reach it unasked: it is interrupted once and
+then given the time to write its state and release its lock. A second interrupt would make it give up both (facts notebooks 3c).
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aurora_ops.environments import PROJECT_ROOT
+from aurora_ops.errors import AuroraOpsError
+
+MINIMUM = (1, 11)
+HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
+_PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+
+
+class TerraformError(AuroraOpsError):
+    """terraform ended with an error; its own words follow."""
+
+
+class TerraformMissingError(TerraformError):
+    """There is no terraform program, or it is too old for write-only arguments."""
+
+
+def program() -> str | None:
+    """Path of a terraform program that is new enough, or None."""
+    found = shutil.which("terraform")
+    if found is None:
+        return None
+    answer = subprocess.run([found, "version", "-json"], capture_output=True, text=True, check=False)
+    try:
+        version = tuple(int(part) for part in json.loads(answer.stdout)["terraform_version"].split("-")[0].split("."))
+    except (ValueError, KeyError):
+        return None
+    return found if version[:2] >= MINIMUM else None
+
+
+def mirror() -> Path | None:
+    """A filesystem mirror that holds the AWS provider, one or two folders below the root; None on most machines.
+
+    Without one the registry serves the provider, and nothing is configured.
+    """
+    for pattern in ("*", "*/*"):
+        for folder in sorted(Path("/").glob(f"{pattern}/{_PROVIDER.parts[0]}")):
+            if (folder.parent / _PROVIDER).is_dir():
+                return folder.parent
+    return None
+
+
+def cli_config(folder: Path) -> dict[str, str]:
+    """Variables that make terraform use a mirror where the machine has one and nobody configured otherwise."""
+    configured = os.environ.get("TF_CLI_CONFIG_FILE")
+    if (configured and Path(configured).exists()) or (found := mirror()) is None:
+        # A variable that names no file is only noise: terraform warns and goes on.
+        return {} if configured is None or Path(configured).exists() else {"TF_CLI_CONFIG_FILE": os.devnull}
+    path = folder / "mirror.tfrc"
+    path.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{ path = "{found}" }}\n'
+        f'  direct {{ exclude = ["{_PROVIDER}"] }}\n}}\n'
+    )  # fmt: skip
+    return {"TF_CLI_CONFIG_FILE": str(path)}
+
+
+@dataclass(frozen=True)
+class Root:
+    """One Terraform root (`environments/dev`, `prerequisites`) with its state under `home`."""
+
+    terraform: str
+    name: str
+    home: Path
+    variables: dict[str, str]  # the environment: where AWS is, and TF_VAR_…
+
+    @classmethod
+    def prepare(cls, name: str, home: Path, environment: dict[str, str], variables: dict[str, Any] | None = None) -> "Root":
+        """Copy the tree under `home` and initialise the root there. The checkout stays as it is."""
+        terraform = program()
+        if terraform is None:
+            raise TerraformMissingError(f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}")
+        home.mkdir(parents=True, exist_ok=True)
+        tree = home / "tree"
+        shutil.copytree(PROJECT_ROOT / "terraform", tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+        slug = name.replace("/", "-")
+        # Where the state lies is the caller's affair, so the committed roots name no backend.
+        (tree / name / "backend_override.tf").write_text(f'terraform {{\n  backend "local" {{ path = "{home / slug}.tfstate" }}\n}}\n')
+        given = {f"TF_VAR_{key}": value if isinstance(value, str) else json.dumps(value) for key, value in (variables or {}).items()}
+        more = {"TF_DATA_DIR": str(home / f"{slug}.data"), "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+        root = cls(terraform, name, home, environment | cli_config(home) | more | given)
+        root.run("init", "-no-color")
+        return root
+
+    def run(self, command: str, *arguments: str, ok: tuple[int, ...] = (0,), on_line: Callable[[str], None] | None = None) -> str:
+        """Run one command to its end and return what it printed; `TerraformError` with its error when it fails."""
+        full = [self.terraform, f"-chdir={self.home / 'tree' / self.name}", command, *arguments]
+        lines = []
+        with _own_session(full, self.variables) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                if on_line:
+                    on_line(line)
+        if process.returncode not in ok:
+            raise TerraformError(f"terraform {command} in {self.name} failed ({process.returncode}): {_reason(lines)}")
+        return "".join(lines)
+
+    def plan(self, *arguments: str) -> dict[str, Any]:
+        """Plan into a file and return the plan as terraform's JSON. `apply` applies exactly this file."""
+        self.run("plan", "-no-color", "-lock-timeout=60s", f"-out={self._plan_file}", *arguments)
+        # Terraform may print warnings on stderr, which is merged; the JSON is the line that starts with a brace.
+        shown = self.run("show", "-no-color", "-json", str(self._plan_file))
+        return json.loads(next(line for line in shown.splitlines() if line.startswith("{")))  # type: ignore[no-any-return]
+
+    def apply(self, on_event: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+        """Apply the plan that `plan` wrote; terraform refuses if the state moved since."""
+
+        def on_line(line: str) -> None:
+            if line.startswith("{"):
+                on_event(json.loads(line))
+
+        try:
+            self.run("apply", "-json", "-lock-timeout=60s", str(self._plan_file), on_line=on_line)
+        finally:
+            self._plan_file.unlink(missing_ok=True)
+
+    def outputs(self) -> dict[str, Any]:
+        """The root's outputs."""
+        shown = self.run("output", "-no-color", "-json")
+        return {name: value["value"] for name, value in json.loads(shown[shown.index("{") :]).items()}
+
+    @property
+    def _plan_file(self) -> Path:
+        return self.home / f"{self.name.replace('/', '-')}.tfplan"
+
+
+@contextmanager
+def _own_session(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables, start_new_session=True
+    )
+    try:
+        yield process
+    except BaseException:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
+        for _ in process.stdout or ():  # a full pipe would stop it from ending
+            pass
+        raise
+    finally:
+        process.wait()
+
+
+def _reason(lines: list[str]) -> str:
+    """The error in what terraform printed, as text or as JSON events, on one line."""
+    errors = []
+    for line in lines:
+        if line.startswith("{"):
+            event = json.loads(line)
+            if event.get("@level") == "error":
+                diagnostic = event.get("diagnostic", {})
+                errors.append(" ".join([event["@message"], diagnostic.get("detail", "")]))
+    if not errors:
+        text = "".join(lines)
+        errors = [text[text.index("Error:") :] if "Error:" in text else text]
+    return " ".join(" ".join(errors).replace("│", " ").replace("╵", " ").split())[:1500]
