@@ -141,19 +141,23 @@ class Root:
 
 @contextmanager
 def _own_session(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables, start_new_session=True
-    )
-    try:
-        yield process
-    except BaseException:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
-        for _ in process.stdout or ():  # a full pipe would stop it from ending
-            pass
-        raise
-    finally:
-        process.wait()
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=variables,
+        start_new_session=True,
+    ) as process:  # leaving it waits for its end
+        try:
+            yield process
+        except BaseException:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
+            for _ in process.stdout or ():  # a full pipe would stop it from ending
+                pass
+            raise
 
 
 def _reason(lines: list[str]) -> str:

@@ -249,7 +249,7 @@ def process_serves(pid: int, directory: Path) -> bool:
 def end_orphans(directory: Path) -> int:
     """End postmasters whose sandbox died, known by the pid they wrote and the directory they serve. Returns how many."""
     ended = 0
-    for pid_file in directory.glob("*/data/postmaster.pid"):
+    for pid_file in [*directory.glob("*/data/postmaster.pid"), *directory.glob("*/*/data/postmaster.pid")]:
         with suppress(OSError, ValueError):
             pid = int(pid_file.read_text().split()[0])
             if process_serves(pid, directory):

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from aurora_ops.sandbox import state
 from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
 
 START_SECONDS = 60
+_children: dict[str, subprocess.Popen[bytes]] = {}  # started by this process: it has to reap them
 
 
 class SandboxError(AuroraOpsError):
@@ -59,14 +61,11 @@ def start(name: str | None = None) -> State:
                 [sys.executable, "-m", "aurora_ops.sandbox", name, *owner],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
             )  # fmt: skip
+        _children[name] = process
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := _running(name):
-                return (
-                    State(**(vars(found) | {"note": "the previous sandbox had died; its clusters are gone"}))
-                    if died
-                    else found
-                )
+                return replace(found, note="the previous sandbox had died; its clusters are gone") if died else found
             if process.poll() is not None:
                 words = (directory / "sandbox.log").read_text(errors="replace").strip().splitlines()
                 _clear(name)
@@ -95,7 +94,7 @@ def stop(name: str | None = None) -> bool:
         if running:
             os.kill(running.pid, signal.SIGTERM)
             deadline = time.monotonic() + 30
-            while _answers(running) and time.monotonic() < deadline or _exists(running.pid):
+            while _exists(name, running.pid):
                 if time.monotonic() > deadline:
                     os.kill(running.pid, signal.SIGKILL)
                     break
@@ -129,9 +128,9 @@ def _answers(found: State) -> bool:
     return answer == {"name": found.name, "pid": found.pid}
 
 
-def _exists(pid: int) -> bool:
-    with suppress(ChildProcessError):  # reap it, if it is our own child
-        os.waitpid(pid, os.WNOHANG)
+def _exists(name: str, pid: int) -> bool:
+    if name in _children and _children[name].poll() is not None:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -142,6 +141,8 @@ def _exists(pid: int) -> bool:
 def _clear(name: str) -> None:
     from aurora_ops.sandbox.postgres import end_orphans
 
+    if (child := _children.pop(name, None)) is not None:
+        child.wait(timeout=30)
     directory = state.sandbox_directory(name)
     end_orphans(directory / "servers")
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,57 @@
+# Aurora operations notebooks. `make` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+LOCK := .lock.json
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
+
+.DEFAULT_GOAL := help
+.PHONY: help rehearse test test-all test-browser notebooks bench lab requirements
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+rehearse: $(READY)  ## deploy, load, plan costs, inspect load and drill a restore on a local Aurora; ends with a report
+	@$(BIN)/aurora-ops rehearse
+
+test: $(READY)  ## lint, then every test and every notebook (nbval) but the slow ones
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(PYTEST) -m "not slow" tests notebooks runbooks
+
+test-all: $(READY)  ## the same with the slow ones
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(PYTEST) tests notebooks runbooks
+
+test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright and a browser)
+	@$(BIN)/python -m pip install --quiet playwright
+	@$(BIN)/python -m playwright install chromium
+	@$(BIN)/python -m pytest tests/browser
+
+notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
+	@$(BIN)/aurora-ops notebooks refresh
+
+bench: $(READY)  ## measure; needs a quiet machine
+	@$(BIN)/python -m pytest tests/bench -s
+
+lab: $(READY)  ## open JupyterLab
+	@$(BIN)/jupyter lab
+
+requirements:  ## renew requirements.txt, the lock, from pyproject.toml
+	@$(PYTHON) -m pip install --dry-run --ignore-installed -qq --disable-pip-version-check --report $(LOCK) .
+	@$(PYTHON) -c 'import json; \
+		found = [i["metadata"] for i in json.load(open("$(LOCK)"))["install"]]; \
+		print("# The lock: all that pyproject.toml needs, one version each. Made by `make requirements`."); \
+		print(*sorted(m["name"].lower() + "==" + m["version"] for m in found if m["name"] != "aurora-ops"), sep="\n")' > requirements.txt
+	@rm -f $(LOCK)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11. Name a newer one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once) ..." >&2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $@

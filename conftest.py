@@ -1,0 +1,47 @@
+"""What nbval needs to check the committed notebooks: a sandbox for each, and no Terraform where there is none."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+# --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
+MARKERS = ("slow: longer than a few seconds; `make test` leaves it out, `make test-all` does not",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers, and use this interpreter's kernel whatever else is registered on the machine."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if hasattr(config.option, "nbval_current_env"):
+        config.option.nbval_current_env = True
+
+
+def _is_notebook_cell(item: pytest.Item) -> bool:
+    return item.path.suffix == ".ipynb"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the terraform program the stored outputs of its notebook cannot come out again."""
+    if shutil.which("terraform"):
+        return
+    skip = pytest.mark.skip(reason="terraform is not installed, and this notebook deploys with it")
+    for item in items:
+        if _is_notebook_cell(item) and item.path.stem.endswith("deploy-environment"):
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """A notebook's kernel starts in the set-up of its first cell; it gets a private sandbox that ends with it."""
+    if not _is_notebook_cell(item):
+        return (yield)
+    before = os.environ.get("AURORA_OPS_SANDBOX")
+    os.environ["AURORA_OPS_SANDBOX"] = "fresh"
+    try:
+        return (yield)
+    finally:
+        os.environ.pop("AURORA_OPS_SANDBOX")
+        if before is not None:
+            os.environ["AURORA_OPS_SANDBOX"] = before

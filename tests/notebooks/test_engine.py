@@ -1,0 +1,255 @@
+"""What the engine withstands: every way in which a notebook can end, through plain `papermill --engine aurora-ops`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from aurora_ops.notebooks import KERNELSPEC
+
+BOOT = """
+import os
+from pathlib import Path
+_ = Path(folder, "id").write_text(f"{os.getpid()} {os.environ['AURORA_OPS_RUN_ID']}")
+"""
+CLEAN_UP = """
+import os
+from pathlib import Path
+with Path(folder, "clean-up").open("a") as file: file.write(f"{engine_version} {os.environ['AURORA_OPS_RUN_ID']}\\n")
+"""
+LONG_WORK = """
+import time
+try:
+    Path(folder, "working").touch()
+    time.sleep(60)
+finally:
+    time.sleep(3)  # stock papermill kills the kernel after 2.5
+    Path(folder, "finally").touch()
+"""
+
+
+class Trial:
+    """A notebook (parameters, id, work, after, clean-up) and one run of it."""
+
+    def __init__(self, folder: Path, work: str, clean_up: str = CLEAN_UP):
+        self.folder = folder
+        cells = [
+            ("title", "# Trial", None),
+            ("parameters", 'folder: str = ""\nengine_version: str = "15.4"', "parameters"),
+            ("boot", BOOT, ""),
+            ("work", work, ""),
+            ("after", "Path(folder, 'after').touch()", ""),
+            ("clean-up", clean_up, "always"),
+            ("last", "pass", "always"),
+        ]
+        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNELSPEC})
+        for name, source, tag in cells:
+            new = nbformat.v4.new_markdown_cell if tag is None else nbformat.v4.new_code_cell
+            notebook.cells.append(new(source, id=name, metadata={"tags": [tag]} if tag else {}))
+        nbformat.write(notebook, folder / "in.ipynb")
+
+    def start(self, *options: str, version_by: str = "-r") -> "Trial":
+        command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--engine", "aurora-ops"]
+        values = [version_by, "engine_version", "15.10", "-r", "folder", str(self.folder), "--no-progress-bar"]
+        self.process = subprocess.Popen(
+            [*command, *values, *options], cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        return self
+
+    def wait_for(self, name: str) -> None:
+        deadline = time.monotonic() + 40
+        while not (self.folder / name).exists() and time.monotonic() < deadline and self.process.poll() is None:
+            time.sleep(0.02)
+        assert (self.folder / name).exists(), self.process.communicate(timeout=30)[1]
+        time.sleep(0.1)
+
+    def end(self) -> int:
+        self.stderr = self.process.communicate(timeout=60)[1]
+        return self.process.returncode
+
+    @property
+    def kernel_pid(self) -> int:
+        return int((self.folder / "id").read_text().split()[0])
+
+    def statuses(self) -> dict[str, str]:
+        cells = nbformat.read(self.folder / "out.ipynb", as_version=4).cells
+        names = ("work", "after", "clean-up", "last")
+        return {c.id: c.metadata.papermill.status for c in cells if c.id in names}
+
+    def banner(self) -> str:
+        return nbformat.read(self.folder / "out.ipynb", as_version=4).cells[0].source
+
+    def clean_ups(self) -> list[str]:
+        path = self.folder / "clean-up"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def assert_ended_honestly(self) -> None:
+        """Work failed, the rest was skipped, clean-up ran once with this run's parameters and id; the page says so."""
+        expected = {"work": "failed", "after": "skipped", "clean-up": "completed", "last": "completed"}
+        assert expected == self.statuses()
+        assert not (self.folder / "after").exists()
+        assert ["15.10 " + (self.folder / "id").read_text().split()[1]] == self.clean_ups()
+        assert "color:red" in self.banner()
+        metadata = json.loads((self.folder / "out.ipynb").read_text())["metadata"]["papermill"]
+        assert metadata["exception"] is True
+        assert metadata["end_time"]
+
+
+def test_a_run_without_trouble_completes_every_cell(tmp_path):
+    trial = Trial(tmp_path, "print('fine')").start()
+
+    assert 0 == trial.end(), trial.stderr
+    assert {"completed"} == set(trial.statuses().values())
+    assert 1 == len(trial.clean_ups())
+
+
+def test_after_an_exception_the_clean_up_runs(tmp_path):
+    trial = Trial(tmp_path, "1 / 0").start()
+
+    assert 1 == trial.end()
+    trial.assert_ended_honestly()
+    assert "ZeroDivisionError" in trial.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, signum):
+    """A `finally` longer than papermill's 2.5 seconds is not cut, and the exit code is 128 + signal."""
+    trial = Trial(tmp_path, LONG_WORK).start()
+    trial.wait_for("working")
+
+    trial.process.send_signal(signum)
+
+    assert 128 + signum == trial.end(), trial.stderr
+    assert (tmp_path / "finally").exists()
+    trial.assert_ended_honestly()
+
+
+def test_repeated_signals_are_ignored(tmp_path):
+    """An impatient Ctrl-C must not leave a cluster behind."""
+    trial = Trial(tmp_path, LONG_WORK).start()
+    trial.wait_for("working")
+
+    for signum in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        trial.process.send_signal(signum)
+        time.sleep(0.5)
+
+    assert 128 + signal.SIGINT == trial.end(), trial.stderr
+    assert (tmp_path / "finally").exists()
+    trial.assert_ended_honestly()
+
+
+def test_a_signal_before_the_kernel_is_up_skips_the_work(tmp_path):
+    trial = Trial(tmp_path, LONG_WORK).start()
+    trial.wait_for("out.ipynb")
+
+    trial.process.send_signal(signal.SIGTERM)
+
+    assert 128 + signal.SIGTERM == trial.end(), trial.stderr
+    assert "skipped" == trial.statuses()["work"]
+    assert ["15.10"] == [line.split()[0] for line in trial.clean_ups()]
+
+
+def test_when_the_kernel_is_killed_a_fresh_one_cleans_up_with_the_same_parameters_and_run_id(tmp_path):
+    trial = Trial(tmp_path, LONG_WORK).start()
+    trial.wait_for("working")
+
+    os.kill(trial.kernel_pid, signal.SIGKILL)
+
+    assert 138 == trial.end(), trial.stderr
+    trial.assert_ended_honestly()
+
+
+def test_a_service_manager_that_signals_every_process_does_not_prevent_the_clean_up(tmp_path):
+    """systemd and container runtimes send SIGTERM to the whole group: the kernel, which has no handler, dies of it."""
+    trial = Trial(tmp_path, LONG_WORK).start()
+    trial.wait_for("working")
+
+    os.kill(trial.kernel_pid, signal.SIGTERM)
+    trial.process.send_signal(signal.SIGTERM)
+
+    assert 128 + signal.SIGTERM == trial.end(), trial.stderr
+    trial.assert_ended_honestly()
+
+
+def test_a_timeout_interrupts_once_so_that_a_longer_finally_completes(tmp_path):
+    trial = Trial(tmp_path, LONG_WORK).start("--execution-timeout", "1")
+
+    assert 1 == trial.end(), trial.stderr
+    assert (tmp_path / "finally").exists()
+    trial.assert_ended_honestly()
+
+
+def test_a_cell_that_swallows_the_interrupt_of_a_timeout_has_failed_all_the_same(tmp_path):
+    trial = Trial(tmp_path, "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass").start(
+        "--execution-timeout", "1"
+    )
+
+    assert 1 == trial.end(), trial.stderr
+    trial.assert_ended_honestly()
+    assert "CellTimeoutError" in trial.stderr
+
+
+def test_a_child_in_its_own_session_gets_exactly_the_one_interrupt_that_its_cell_sends(tmp_path):
+    """Terraform abandons its graceful stop, and its lock, at the second interrupt."""
+    child = tmp_path / "terraform.py"
+    child.write_text(
+        "import pathlib, signal, sys, time\n"
+        "log = pathlib.Path(sys.argv[1])\n"
+        "def note(signum, frame):\n"
+        "    with log.open('a') as file: file.write(signal.Signals(signum).name + '\\n')\n"
+        "for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(signum, note)\n"
+        "log.touch()\n"
+        "while not log.read_text(): time.sleep(0.05)\n"
+        "time.sleep(2)\n"
+    )
+    work = f"""
+import signal, subprocess, sys
+child = subprocess.Popen([sys.executable, {str(child)!r}, folder + "/working"], start_new_session=True)
+try:
+    child.wait()
+except KeyboardInterrupt:
+    child.send_signal(signal.SIGINT)
+    child.wait()
+    raise
+"""
+    trial = Trial(tmp_path, work).start()
+    trial.wait_for("working")
+
+    for _ in range(2):
+        trial.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+
+    assert 128 + signal.SIGINT == trial.end(), trial.stderr
+    assert ["SIGINT"] == (tmp_path / "working").read_text().split()
+    trial.assert_ended_honestly()
+
+
+def test_a_clean_up_that_fails_does_not_keep_the_next_one_from_running(tmp_path):
+    trial = Trial(tmp_path, "pass", clean_up="raise RuntimeError('cannot delete')").start()
+
+    assert 1 == trial.end()
+    assert {"work": "completed", "after": "completed", "clean-up": "failed", "last": "completed"} == trial.statuses()
+
+
+def test_a_value_that_papermill_bent_is_refused_before_a_kernel_starts(tmp_path):
+    """`-p engine_version 15.10` is the number 15.1 by the time that papermill passes it on."""
+    trial = Trial(tmp_path, "pass").start(version_by="-p")
+
+    assert 1 == trial.end()
+    assert "engine_version=15.1 cannot be used" in trial.stderr
+    assert not (tmp_path / "id").exists()
+
+
+def test_the_record_does_not_tell_where_files_lie(tmp_path):
+    trial = Trial(tmp_path, "pass").start()
+    trial.end()
+
+    metadata = json.loads((tmp_path / "out.ipynb").read_text())["metadata"]["papermill"]
+
+    assert ("in.ipynb", "out.ipynb") == (metadata["input_path"], metadata["output_path"])

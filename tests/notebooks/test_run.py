@@ -1,0 +1,222 @@
+"""One notebook run headless: the verdict, the exit code and what is left as evidence."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from aurora_ops import notebooks
+from aurora_ops import run as runner
+from aurora_ops.__main__ import cli
+from aurora_ops.errors import InputError
+
+PARAMETERS = """
+from aurora_ops.parameters import Environment
+target: str = "sandbox"  # AWS profile name, or "sandbox"
+environment: Environment = "dev"  # which one
+engine_version: str = "15.10"
+"""
+IMPORTS = """
+from aurora_ops import evidence
+from aurora_ops.display import Check, Report
+from aurora_ops.errors import AuroraOpsError, InputError
+"""
+PASS = "evidence.conclude('tiny', Report('tiny', [Check('rows', 'PASS', '9 of 9'), Check('tls', 'SKIP', 'no TLS here')]), rows=9)"
+FAIL = "evidence.conclude('tiny', Report('tiny', [Check('rows', 'FAIL', '8 of 9')]), rows=8)"
+SKIP = "evidence.conclude('tiny', Report('tiny', [Check('deploy', 'SKIP', 'no terraform')]))"
+
+
+def write(folder: Path, *work: str, clean_up: str = "pass") -> Path:
+    new = nbformat.v4.new_code_cell
+    cells = [
+        nbformat.v4.new_markdown_cell("# Tiny\n\nProves that a run is told truly. And more.", id="title"),
+        new(PARAMETERS, id="parameters", metadata={"tags": ["parameters"]}),
+        new(IMPORTS, id="imports"),
+        *(new(source, id=f"work-{number}") for number, source in enumerate(work)),
+        new(clean_up, id="clean-up", metadata={"tags": ["always"]}),
+    ]
+    path = folder / "tiny.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC}), path)
+    return path
+
+
+def command(path: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "aurora_ops", "run", str(path), "--output-dir", str(path.parent / "runs"), *options]
+
+
+def run(path: Path, *options: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(path, *options), capture_output=True, text=True, timeout=60, cwd=cwd)
+
+
+def evidence_of(path: Path) -> tuple[Path, dict]:
+    (folder,) = (path.parent / "runs").iterdir()
+    return folder, json.loads((folder / "result.json").read_text())
+
+
+def test_a_passed_run_leaves_everything_that_the_design_promises(tmp_path):
+    """From any folder: executed notebook, HTML, result.json, JUnit and a manifest that sha256sum can check."""
+    path = write(tmp_path, PASS)
+
+    ended = run(path, "-p", "engine_version", "15.10", "-p", "environment", "stg", cwd=Path("/"))
+
+    assert 0 == ended.returncode, ended.stderr
+    assert ended.stdout.startswith("PASS    tiny: 1 of 2 checks, 1 skipped")
+    folder, result = evidence_of(path)
+    assert folder.name.endswith("Z_sandbox_tiny")
+    expected = {"tiny.ipynb", "tiny.html", "result.json", "junit.xml", "manifest.sha256"}
+    assert expected == {file.name for file in folder.iterdir()}
+    assert ("tiny", "sandbox", "passed") == (result["name"], result["target"], result["status"])
+    assert {"target": "sandbox", "environment": "stg", "engine_version": "15.10"} == result["parameters"]
+    assert {"rows": 9} == result["result"]
+    assert result["started_at"].endswith("Z")
+    assert result["started_at"] <= result["finished_at"]
+    lines = [line.split("  ") for line in (folder / "manifest.sha256").read_text().splitlines()]
+    assert expected - {"manifest.sha256"} == {name for _, name in lines}
+    assert all(digest == hashlib.sha256((folder / name).read_bytes()).hexdigest() for digest, name in lines)
+    suite = ElementTree.parse(folder / "junit.xml").getroot()  # noqa: S314 - we wrote it
+    assert ("2", "0", "1") == (suite.get("tests"), suite.get("failures"), suite.get("skipped"))
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "code", "line"),
+    [
+        (FAIL, "failed", 1, "FAIL    tiny: 0 of 1 checks — rows: 8 of 9"),
+        (SKIP, "skipped", 0, "SKIP    tiny: 0 of 1 checks, 1 skipped"),
+        ("raise InputError('no such cluster')", "refused", 2, "REFUSED tiny: no such cluster"),
+        ("raise AuroraOpsError('the restore did not start')", "error", 3, "ERROR   tiny: the restore did not start"),
+        ("1 / 0", "error", 3, "ERROR   tiny: ZeroDivisionError: division by zero"),
+        ("pass", "error", 3, "ERROR   tiny: no verdict"),
+        ("import sys; sys.exit(0)", "error", 3, "ERROR   tiny: SystemExit"),
+        ("import os; os._exit(0)", "error", 3, "ERROR   tiny: the kernel died"),
+    ],
+)
+def test_the_verdict_decides_status_and_exit_code(tmp_path, work, status, code, line):
+    """A finding is 1, refused input 2; whatever reached no verdict is an error, 3, and never a pass."""
+    path = write(tmp_path, work)
+
+    ended = run(path)
+
+    assert code == ended.returncode, ended.stdout + ended.stderr
+    assert ended.stdout.startswith(line)
+    assert (status, code) == (evidence_of(path)[1]["status"], evidence_of(path)[1]["exit_code"])
+
+
+def test_a_run_that_breaks_after_its_verdict_has_not_passed(tmp_path):
+    """A drill that proved the backup and then could not delete its cluster needs somebody to look."""
+    path = write(tmp_path, PASS, clean_up="raise AuroraOpsError('the drill cluster is still there')")
+
+    ended = run(path)
+
+    assert 3 == ended.returncode
+    assert "the drill cluster is still there" in ended.stdout
+
+
+def test_a_finding_stays_the_verdict_when_the_clean_up_fails_too(tmp_path):
+    path = write(tmp_path, FAIL, clean_up="raise AuroraOpsError('the drill cluster is still there')")
+
+    ended = run(path)
+
+    assert 1 == ended.returncode
+    assert "the drill cluster is still there" in ended.stderr
+
+
+def test_a_signal_ends_a_run_with_evidence_and_128_plus_its_number(tmp_path):
+    path = write(tmp_path, "import time; _ = open('working', 'w').close(); time.sleep(60)", PASS)
+    process = subprocess.Popen(command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "working").exists() and process.poll() is None:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+
+    stdout, stderr = process.communicate(timeout=60)
+    assert 143 == process.returncode, stderr
+    assert stdout.startswith("ERROR   tiny: ended by SIGTERM; clean-up cells were run")
+    folder, result = evidence_of(path)
+    assert ("error", 143) == (result["status"], result["exit_code"])
+    assert (folder / "tiny.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-p", "enviroment", "dev"), "Did you mean 'environment'?"),
+        (("-p", "environment", "Dev"), "Did you mean 'dev'?"),
+        (("--target", "a", "-p", "target", "b"), "target is given twice"),
+    ],
+)
+def test_refused_input_leaves_nothing_behind(tmp_path, options, said):
+    """One clear message and exit code 2, before a kernel or a folder exists."""
+    path = write(tmp_path, PASS)
+
+    ended = CliRunner().invoke(cli, command(path, *options)[3:])
+
+    assert 2 == ended.exit_code
+    assert ended.stderr.startswith("input refused: ")
+    assert said in ended.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_notebook_is_refused_with_the_nearest_name(tmp_path, monkeypatch):
+    (tmp_path / "runbooks").mkdir()
+    write(tmp_path, PASS).rename(tmp_path / "runbooks" / "03_restore-drill.ipynb")
+    monkeypatch.setattr(notebooks, "PROJECT_ROOT", tmp_path)
+
+    assert "restore-drill" == notebooks.find("restore-drill").name
+    with pytest.raises(InputError, match="Did you mean 'restore-drill'"):
+        notebooks.find("restore-dril")
+
+
+def test_without_room_for_evidence_nothing_is_started(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        runner.new_folder(tmp_path / "file" / "runs", "x")
+
+    full = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr(runner.shutil, "disk_usage", lambda _: full)
+    with pytest.raises(InputError, match="1 MB left"):
+        runner.new_folder(tmp_path / "runs", "x")
+    assert [] == list((tmp_path / "runs").iterdir())
+
+
+def test_two_runs_in_the_same_second_do_not_share_a_folder(tmp_path):
+    folders = {runner.new_folder(tmp_path, "sandbox_tiny") for _ in range(5)}
+
+    assert 5 == len(folders)
+
+
+def test_braces_in_a_folder_name_are_no_placeholders(tmp_path):
+    """papermill reads its paths as format strings."""
+    folder = tmp_path / "{env} runs"
+    folder.mkdir()
+    path = write(folder, PASS)
+
+    assert 0 == run(path).returncode
+
+
+def test_list_shows_purpose_and_typed_parameters(tmp_path, monkeypatch):
+    (tmp_path / "runbooks").mkdir()
+    write(tmp_path, PASS).rename(tmp_path / "runbooks" / "tiny.ipynb")
+    monkeypatch.setattr(notebooks, "PROJECT_ROOT", tmp_path)
+
+    shown = CliRunner().invoke(cli, ["list"]).stdout
+
+    assert "tiny\n  Proves that a run is told truly.\n" in shown
+    assert "environment: Environment = 'dev'  which one" in " ".join(shown.split("\n")).replace("   ", "")
+
+
+def test_a_notebook_sees_the_environment_of_its_caller(tmp_path):
+    """A scheduler hands AWS_PROFILE and the sandbox's name over in the environment."""
+    path = write(tmp_path, "import os", PASS.replace("rows=9", "rows=os.environ['AURORA_OPS_SANDBOX']"))
+    subprocess.run(command(path), env=os.environ | {"AURORA_OPS_SANDBOX": "other"}, check=True, capture_output=True)
+
+    assert {"rows": "other"} == evidence_of(path)[1]["result"]

@@ -1,0 +1,80 @@
+"""Real PostgreSQL for tests: one server per test process, one empty database per test."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from aurora_ops.sandbox import programs, state
+from aurora_ops.sandbox.postgres import Server, free_port
+from aurora_ops.sandbox.template import template
+
+MASTER = "postgres"
+PASSWORD = "only-for-tests"
+
+
+@dataclass
+class Database:
+    """One database, with the master user as Aurora gives it (owner, no superuser) and the superuser that only tests have."""
+
+    server: Server
+    name: str
+
+    def connect(self, **options: object) -> psycopg.Connection:
+        settings = "-c timezone=UTC -c datestyle=ISO,YMD"
+        return psycopg.connect(
+            host=self.server.hosts[0], port=self.server.port, dbname=self.name, user=MASTER, password=PASSWORD,
+            **({"autocommit": True, "options": settings} | options),
+        )  # fmt: skip
+
+    def superuser(self) -> psycopg.Connection:
+        return self.server.connect(self.name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A running server with RDS's roles and a master user."""
+    found = programs.find()
+    data, password = template(found)
+    directory = Path(tempfile.mkdtemp(prefix="test-", dir=state.passable(state.root_directory() / "tests")))
+    directory.chmod(0o711)
+    server = Server(found, directory / "server", password)
+    found.own(server.directory)
+    found.run(["cp", "-Rp", str(data), str(server.data)])
+    server.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False)
+    try:
+        server.wait()
+        with server.connect() as connection:
+            statement = "CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD {} IN ROLE rds_superuser"
+            connection.execute(sql.SQL(statement).format(sql.Identifier(MASTER), sql.Literal(PASSWORD)))
+        yield server
+    finally:
+        server.stop(immediate=True)
+        shutil.rmtree(directory)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database(postgres_server: Server) -> Iterator[Database]:
+    """An empty database that belongs to the master user."""
+    name = f"test_{next(_numbers)}"
+    with postgres_server.connect() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(MASTER)))
+    yield Database(postgres_server, name)
+    with postgres_server.connect() as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[psycopg.Connection]:
+    """A connection of the master user to the empty database."""
+    with database.connect() as opened:
+        yield opened

@@ -1,0 +1,237 @@
+"""What plain boto3 sees: Aurora's rules in front, real PostgreSQL behind, and restores that are restores."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+PASSWORD = "throw-away-1"
+CLUSTER = {
+    "Engine": "aurora-postgresql",
+    "EngineVersion": "15.10",
+    "MasterUsername": "postgres",
+    "MasterUserPassword": PASSWORD,
+    "DatabaseName": "shop",
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2},
+    "EnablePerformanceInsights": True,
+}
+INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
+
+
+def describe(rds, identifier):
+    return rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+
+
+def connect(cluster, *, endpoint="Endpoint", password=PASSWORD):
+    return psycopg.connect(
+        host=cluster[endpoint], port=cluster["Port"], dbname="shop", user="postgres", password=password, autocommit=True, connect_timeout=5
+    )
+
+
+def refused(call, **arguments):
+    """The error code of a call that must not succeed."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+@pytest.fixture(scope="module")
+def rds(aws):
+    return aws("rds")
+
+
+@pytest.fixture(scope="module")
+def source(rds):
+    """A cluster with a writer and 1,000 rows, of which all were deleted a good second after `moment`."""
+    rds.create_db_cluster(DBClusterIdentifier="source", **CLUSTER)
+    rds.create_db_instance(DBInstanceIdentifier="source-1", DBClusterIdentifier="source", **INSTANCE)
+    cluster = describe(rds, "source")
+    with connect(cluster) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id")
+        time.sleep(1.1)
+        cluster["moment"] = datetime.now(UTC).replace(microsecond=0)
+        time.sleep(1.1)
+        connection.execute("DELETE FROM orders")
+    while describe(rds, "source")["LatestRestorableTime"] < cluster["moment"]:
+        time.sleep(0.2)
+    return cluster
+
+
+def test_a_cluster_without_an_instance_refuses_connections(rds):
+    """As in AWS: the endpoint exists, nobody listens."""
+    rds.create_db_cluster(DBClusterIdentifier="empty", **CLUSTER)
+
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        connect(describe(rds, "empty"))
+
+    rds.delete_db_cluster(DBClusterIdentifier="empty", SkipFinalSnapshot=True)
+
+
+def test_the_master_is_no_superuser_and_the_server_is_rdsadmins(source):
+    with connect(source) as connection:
+        (superuser,) = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        (owner,) = connection.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchone()
+        (member,) = connection.execute("SELECT pg_has_role('rds_superuser', 'member')").fetchone()
+
+    assert (False, "rdsadmin", True) == (superuser, owner, member)
+
+
+def test_a_wrong_password_is_refused(source):
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(source, password="wrong")
+
+
+def test_a_restore_brings_rows_back_that_were_deleted_later(rds, source):
+    """The copy holds what was there at that second; the source is untouched by the restore."""
+    rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", RestoreToTime=source["moment"])
+    rds.create_db_instance(DBInstanceIdentifier="copy-1", DBClusterIdentifier="copy", **INSTANCE)
+
+    with connect(describe(rds, "copy")) as copy, connect(source) as original:
+        assert (1000,) == copy.execute("SELECT count(*) FROM orders").fetchone()
+        assert (0,) == original.execute("SELECT count(*) FROM orders").fetchone()
+
+
+def test_a_restored_server_never_writes_into_its_sources_archive(rds, source):
+    """Facts C2.6: it did, and a later restore of the source returned rows of the drill. So: write in the copy, restore the source."""
+    with connect(describe(rds, "copy")) as copy:
+        copy.execute("INSERT INTO orders VALUES (666)")
+    time.sleep(2.5)
+    rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="again", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True)
+    rds.create_db_instance(DBInstanceIdentifier="again-1", DBClusterIdentifier="again", **INSTANCE)
+
+    with connect(describe(rds, "again")) as again:
+        assert (0,) == again.execute("SELECT count(*) FROM orders").fetchone()
+
+
+def test_a_restored_cluster_can_itself_be_restored(rds, source):
+    """It has an archive and a base backup of its own."""
+    copy = describe(rds, "copy")
+
+    assert copy["EarliestRestorableTime"] > source["moment"]
+    assert copy["EarliestRestorableTime"] <= copy["LatestRestorableTime"]
+
+
+def test_what_aws_does_not_carry_over_is_not_carried_over(rds, source):
+    """Facts A3: protection, tags, IAM authentication and log exports are off; moto copies them."""
+    copy = describe(rds, "copy")
+
+    assert (False, [], False) == (copy["DeletionProtection"], copy["TagList"], copy["IAMDatabaseAuthenticationEnabled"])
+    assert [] == copy.get("EnabledCloudwatchLogsExports", [])
+
+
+FAR = timedelta(days=1000)
+
+
+@pytest.mark.parametrize(
+    ("why", "arguments", "code"),
+    [
+        ("no time at all", {}, "InvalidParameterCombination"),
+        ("both times", {"RestoreToTime": datetime(2025, 1, 1, tzinfo=UTC), "UseLatestRestorableTime": True}, "InvalidParameterCombination"),
+        ("the future", {"RestoreToTime": datetime.now(UTC) + FAR}, "InvalidParameterValue"),
+        ("before the backup", {"RestoreToTime": datetime.now(UTC) - FAR}, "InvalidParameterValue"),
+        ("Insights on a restore", {"UseLatestRestorableTime": True, "EnablePerformanceInsights": True}, "InvalidParameterCombination"),
+        ("an unknown subnet group", {"UseLatestRestorableTime": True, "DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
+        ("an unknown parameter group", {"UseLatestRestorableTime": True, "DBClusterParameterGroupName": "none"}, "DBClusterParameterGroupNotFound"),
+        ("a clone, which proves no backup", {"UseLatestRestorableTime": True, "RestoreType": "copy-on-write"}, "InvalidParameterCombination"),
+    ],
+)  # fmt: skip
+def test_a_restore_that_aurora_refuses_is_refused(rds, source, why, arguments, code):
+    """moto alone accepts all of these but the second."""
+    assert code == refused(rds.restore_db_cluster_to_point_in_time, DBClusterIdentifier="never", SourceDBClusterIdentifier="source", **arguments)
+    assert "DBClusterNotFoundFault" == refused(rds.describe_db_clusters, DBClusterIdentifier="never")
+
+
+def test_a_restore_never_replaces_an_existing_cluster(rds, source):
+    """moto alone destroys it."""
+    before = describe(rds, "copy")["DbClusterResourceId"]
+
+    code = refused(rds.restore_db_cluster_to_point_in_time, DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True)
+
+    assert ("DBClusterAlreadyExistsFault", before) == (code, describe(rds, "copy")["DbClusterResourceId"])
+
+
+def test_the_latest_restorable_time_lags_as_the_archive_does(rds, source):
+    """moto alone says now. Here it is never later than now, and a restore to it works (see above)."""
+    assert describe(rds, "source")["LatestRestorableTime"] <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"EngineVersion": "15.4"}, "InvalidParameterCombination"),  # withdrawn in 2025
+        ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.3, "MaxCapacity": 2}}, "InvalidParameterValue"),
+        ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 4, "MaxCapacity": 2}}, "InvalidParameterValue"),
+        ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
+        ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
+        ({"Engine": "aurora-mysql"}, "InvalidParameterValue"),
+    ],
+)
+def test_a_cluster_that_aurora_refuses_is_refused(rds, change, code):
+    """moto alone creates every one of these."""
+    assert code == refused(rds.create_db_cluster, DBClusterIdentifier="never", **CLUSTER | change)
+
+
+def test_an_existing_cluster_is_not_replaced_by_a_new_one(rds, source):
+    assert "DBClusterAlreadyExistsFault" == refused(rds.create_db_cluster, DBClusterIdentifier="source", **CLUSTER)
+
+
+def test_every_instance_has_an_identity_of_its_own(rds, source):
+    """moto alone gives all the same DbiResourceId."""
+    found = [one["DbiResourceId"] for one in rds.describe_db_instances()["DBInstances"]]
+
+    assert len(found) == len(set(found))
+
+
+def test_a_reader_is_a_hot_standby(rds, source):
+    """It shows the writer's rows and refuses to write, on an address of its own and the cluster's port."""
+    rds.create_db_instance(DBInstanceIdentifier="source-2", DBClusterIdentifier="source", **INSTANCE)
+    with connect(source) as writer:
+        writer.execute("INSERT INTO orders VALUES (1)")
+    with connect(source, endpoint="ReaderEndpoint") as reader:
+        deadline = time.monotonic() + 10
+        while reader.execute("SELECT count(*) FROM orders").fetchone() != (1,):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            reader.execute("INSERT INTO orders VALUES (2)")
+
+    rds.delete_db_instance(DBInstanceIdentifier="source-2", SkipFinalSnapshot=True)
+
+
+def test_a_new_master_password_reaches_the_database(rds, source):
+    rds.modify_db_cluster(DBClusterIdentifier="copy", MasterUserPassword="another-one-2", ApplyImmediately=True)
+
+    with connect(describe(rds, "copy"), password="another-one-2") as connection:
+        assert (1,) == connection.execute("SELECT 1").fetchone()
+
+
+def test_deletion_follows_the_rules_and_leaves_no_server(rds, source):
+    """Members first, a final snapshot or an explicit no, and then nobody listens."""
+    copy = describe(rds, "copy")
+
+    assert "InvalidDBClusterStateFault" == refused(rds.delete_db_cluster, DBClusterIdentifier="copy", SkipFinalSnapshot=True)
+    rds.delete_db_instance(DBInstanceIdentifier="copy-1", SkipFinalSnapshot=True)
+    assert "InvalidParameterCombination" == refused(rds.delete_db_cluster, DBClusterIdentifier="copy")
+    rds.delete_db_cluster(DBClusterIdentifier="copy", SkipFinalSnapshot=True)
+
+    assert "DBClusterNotFoundFault" == refused(rds.describe_db_clusters, DBClusterIdentifier="copy")
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        connect(copy)
+
+
+def test_a_protected_cluster_is_not_deleted(rds, source):
+    rds.modify_db_cluster(DBClusterIdentifier="again", DeletionProtection=True)
+    rds.delete_db_instance(DBInstanceIdentifier="again-1", SkipFinalSnapshot=True)
+
+    assert "InvalidParameterCombination" == refused(rds.delete_db_cluster, DBClusterIdentifier="again", SkipFinalSnapshot=True)
+
+
+def test_pricing_answers_in_the_price_lists_shape(aws):
+    """Each product is a JSON string, as in AWS."""
+    wanted = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "APN1-Aurora:ServerlessV2Usage"}]
+
+    found = aws("pricing").get_products(ServiceCode="AmazonRDS", Filters=wanted)["PriceList"]
+
+    assert [str] == [type(product) for product in found]
