@@ -19,7 +19,13 @@ from aurora_ops.session import Session
 
 ENGINE = "aurora-postgresql"
 LONGEST_STEP_SECONDS = 5.0
-_FAILED = ("failed", "incompatible-restore", "incompatible-parameters", "incompatible-network", "inaccessible-encryption-credentials")
+_FAILED = (
+    "failed",
+    "incompatible-restore",
+    "incompatible-parameters",
+    "incompatible-network",
+    "inaccessible-encryption-credentials",
+)
 
 
 class ChangeError(AuroraOpsError):
@@ -35,7 +41,9 @@ def wait_until(what: str, is_done: Callable[[], bool], timeout_seconds: float) -
     started, step = time.monotonic(), 0.2
     while not is_done():
         if time.monotonic() - started > timeout_seconds:
-            raise ChangeError(f"{what} did not happen within {timeout_seconds:.0f} s. It may still: look at the RDS events, then run again.")
+            raise ChangeError(
+                f"{what} did not happen within {timeout_seconds:.0f} s. It may still: look at the RDS events, then run again."
+            )
         time.sleep(step)
         step = min(step * 1.5, LONGEST_STEP_SECONDS)
     return time.monotonic() - started
@@ -49,7 +57,9 @@ def _code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
 
 
-def restore_to_time(session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]) -> None:
+def restore_to_time(
+    session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]
+) -> None:
     """Start a full-copy restore of `source` to `to` (UTC, whole seconds) into a new cluster, beside it in the network.
 
     What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
@@ -65,7 +75,10 @@ def restore_to_time(session: Session, source: Cluster, identifier: str, to: date
         VpcSecurityGroupIds=[group["VpcSecurityGroupId"] for group in raw.get("VpcSecurityGroups", [])],
         DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
         EnableIAMDatabaseAuthentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
-        ServerlessV2ScalingConfiguration={"MinCapacity": source.floor_acu, "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu))},
+        ServerlessV2ScalingConfiguration={
+            "MinCapacity": source.floor_acu,
+            "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu)),
+        },
         DeletionProtection=False,
         Tags=_aws_tags(tags),
     )
@@ -85,7 +98,11 @@ def add_instance(session: Session, cluster_identifier: str, identifier: str, *, 
 
 def wait_for_cluster(session: Session, identifier: str, timeout_seconds: float = 3600) -> float:
     """Wait until the cluster is available; seconds."""
-    return wait_until(f"cluster {identifier} available", lambda: _available(clusters.find(session, identifier).status, identifier), timeout_seconds)
+    return wait_until(
+        f"cluster {identifier} available",
+        lambda: _available(clusters.find(session, identifier).status, identifier),
+        timeout_seconds,
+    )
 
 
 def wait_for_instance(session: Session, identifier: str, timeout_seconds: float = 1800) -> float:
@@ -93,14 +110,18 @@ def wait_for_instance(session: Session, identifier: str, timeout_seconds: float 
     rds = session.client("rds")
 
     def is_available() -> bool:
-        return _available(rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]["DBInstanceStatus"], identifier)
+        return _available(
+            rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]["DBInstanceStatus"], identifier
+        )
 
     return wait_until(f"instance {identifier} available", is_available, timeout_seconds)
 
 
 def _available(status: str, identifier: str) -> bool:
     if status in _FAILED:
-        raise ChangeError(f"{identifier} went to status {status}, from which it does not come back. Delete it and look at its events for the reason.")
+        raise ChangeError(
+            f"{identifier} went to status {status}, from which it does not come back. Delete it and look at its events for the reason."
+        )
     return status == "available"
 
 
@@ -124,10 +145,20 @@ def delete_cluster(session: Session, identifier: str, *, tag: tuple[str, str], t
                 return True
             raise
         if tag not in {(one["Key"], one["Value"]) for one in raw.get("TagList", [])}:
-            raise ProtectedError(f"cluster {identifier} does not carry the tag {tag[0]}={tag[1]}, so it was not made by this run and is left alone.")
+            raise ProtectedError(
+                f"cluster {identifier} does not carry the tag {tag[0]}={tag[1]}, so it was not made by this run and is left alone."
+            )
         for member in raw["DBClusterMembers"]:
-            _try(lambda name=member["DBInstanceIdentifier"]: rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True))
-        _try(lambda: rds.delete_db_cluster(DBClusterIdentifier=identifier, SkipFinalSnapshot=True, DeleteAutomatedBackups=True))
+            _try(
+                lambda name=member["DBInstanceIdentifier"]: rds.delete_db_instance(
+                    DBInstanceIdentifier=name, SkipFinalSnapshot=True
+                )
+            )
+        _try(
+            lambda: rds.delete_db_cluster(
+                DBClusterIdentifier=identifier, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
+            )
+        )
         return False
 
     wait_until(f"cluster {identifier} gone", is_gone, timeout_seconds)
@@ -138,7 +169,12 @@ def _try(call: Callable[[], Any]) -> None:
     try:
         call()
     except ClientError as error:
-        if _code(error) not in ("InvalidDBClusterStateFault", "InvalidDBInstanceState", "DBInstanceNotFound", "DBClusterNotFoundFault"):
+        if _code(error) not in (
+            "InvalidDBClusterStateFault",
+            "InvalidDBInstanceState",
+            "DBInstanceNotFound",
+            "DBClusterNotFoundFault",
+        ):
             raise
 
 
@@ -148,7 +184,9 @@ def build_environment(session: Session, settings: Settings) -> list[str]:
     For the sandbox without the terraform program, and for its worlds. A live environment belongs to Terraform and its state.
     """
     if not session.is_sandbox:
-        raise ProtectedError("a live environment is built by Terraform only, so that its state knows it. Install terraform and run deploy-environment.")
+        raise ProtectedError(
+            "a live environment is built by Terraform only, so that its state knows it. Install terraform and run deploy-environment."
+        )
     writable = session.to_writable()
     ec2, kms, secrets, rds, logs = (writable.client(name) for name in ("ec2", "kms", "secretsmanager", "rds", "logs"))
     stem = f"{settings.project_name}-{settings.environment}"
@@ -166,19 +204,30 @@ def build_environment(session: Session, settings: Settings) -> list[str]:
         for i, zone in enumerate(ec2.describe_availability_zones()["AvailabilityZones"][:3])
     ]  # fmt: skip
     application, database = (
-        ec2.create_security_group(GroupName=name, Description=f"of {stem}", VpcId=vpc, TagSpecifications=named("security-group", name))["GroupId"]
+        ec2.create_security_group(
+            GroupName=name, Description=f"of {stem}", VpcId=vpc, TagSpecifications=named("security-group", name)
+        )["GroupId"]
         for name in (f"{stem}-app", f"{settings.name}-sg")
     )
     ec2.authorize_security_group_ingress(
         GroupId=database,
-        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": application}]}],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": application}]}
+        ],
     )
-    key = kms.create_key(Description=f"Aurora of {stem}", Tags=[{"TagKey": k, "TagValue": v} for k, v in tags.items()])["KeyMetadata"]["Arn"]
+    key = kms.create_key(Description=f"Aurora of {stem}", Tags=[{"TagKey": k, "TagValue": v} for k, v in tags.items()])[
+        "KeyMetadata"
+    ]["Arn"]
     kms.create_alias(AliasName=settings.key_alias, TargetKeyId=key)
     password = secrets.get_random_password(PasswordLength=40, ExcludePunctuation=True)["RandomPassword"]
     secrets.create_secret(Name=settings.secret_name, SecretString=password, KmsKeyId=key, Tags=_aws_tags(tags))
     logs.create_log_group(logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql")
-    rds.create_db_subnet_group(DBSubnetGroupName=f"{settings.name}-subnets", DBSubnetGroupDescription=stem, SubnetIds=subnets, Tags=_aws_tags(tags))
+    rds.create_db_subnet_group(
+        DBSubnetGroupName=f"{settings.name}-subnets",
+        DBSubnetGroupDescription=stem,
+        SubnetIds=subnets,
+        Tags=_aws_tags(tags),
+    )
     rds.create_db_cluster(
         DBClusterIdentifier=settings.cluster_identifier,
         Engine=ENGINE,
@@ -199,7 +248,10 @@ def build_environment(session: Session, settings: Settings) -> list[str]:
         ServerlessV2ScalingConfiguration={"MinCapacity": settings.min_capacity, "MaxCapacity": settings.max_capacity},
         Tags=_aws_tags(tags),
     )
-    members = [f"{settings.name}-writer", *(f"{settings.name}-reader-{number}" for number in range(1, settings.reader_count + 1))]
+    members = [
+        f"{settings.name}-writer",
+        *(f"{settings.name}-reader-{number}" for number in range(1, settings.reader_count + 1)),
+    ]
     for member in members:
         add_instance(session, settings.cluster_identifier, member, tags=tags)
         wait_for_instance(session, member)

@@ -6,6 +6,7 @@ says SKIP: nothing of Terraform was shown.
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,9 @@ class Deployment:
                 f"project_name={self.settings.project_name} and environment={self.settings.environment} first."
             )
         if not found and not self.session.is_sandbox:
-            raise terraform.TerraformMissingError(f"terraform is missing, and a live environment is built by nothing else. {terraform.HOW_TO_GET}")
+            raise terraform.TerraformMissingError(
+                f"terraform is missing, and a live environment is built by nothing else. {terraform.HOW_TO_GET}"
+            )
         return Report("preflight", (
             Check("terraform is here", "PASS" if found else "SKIP", "1.11 or later" if found else f"not found; the API builds the same instead. {terraform.HOW_TO_GET}"),
             Check.of("the account answers", bool(self.session.account), "sts:GetCallerIdentity"),
@@ -61,9 +64,17 @@ class Deployment:
 
     def _missing_prerequisites(self) -> list[str]:
         wanted, stem = self.settings, f"{self.settings.project_name}-{self.settings.environment}"
-        vpcs = self.session.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [f"{stem}-vpc"]}])["Vpcs"]
-        aliases = {alias["AliasName"] for page in self.session.client("kms").get_paginator("list_aliases").paginate() for alias in page["Aliases"]}
-        secrets = self.session.client("secretsmanager").list_secrets(Filters=[{"Key": "name", "Values": [wanted.secret_name]}])["SecretList"]
+        vpcs = self.session.client("ec2").describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [f"{stem}-vpc"]}])[
+            "Vpcs"
+        ]
+        aliases = {
+            alias["AliasName"]
+            for page in self.session.client("kms").get_paginator("list_aliases").paginate()
+            for alias in page["Aliases"]
+        }
+        secrets = self.session.client("secretsmanager").list_secrets(
+            Filters=[{"Key": "name", "Values": [wanted.secret_name]}]
+        )["SecretList"]
         present = {"network": bool(vpcs), "key": wanted.key_alias in aliases, "secret": bool(secrets)}
         return [name for name, there in present.items() if not there]
 
@@ -73,7 +84,11 @@ class Deployment:
             return Line("prerequisites are there: network, key and secret")
         if not self.has_terraform:
             return Line("prerequisites come with the environment, through the API")
-        own = {"region": self.session.region, "project_name": self.settings.project_name, "environment": self.settings.environment}
+        own = {
+            "region": self.session.region,
+            "project_name": self.settings.project_name,
+            "environment": self.settings.environment,
+        }
         root = self._prepare("prerequisites", own)
         root.plan()
         root.apply(_progress("prerequisites"))
@@ -83,7 +98,15 @@ class Deployment:
         """What Terraform would do, as a plan with an id."""
         if not self.has_terraform:
             self.built_by_api = True
-            steps = (Change("build through the API", self.settings.cluster_identifier, "", "the same environment, not known to Terraform", "sandbox reset"),)
+            steps = (
+                Change(
+                    "build through the API",
+                    self.settings.cluster_identifier,
+                    "",
+                    "the same environment, not known to Terraform",
+                    "sandbox reset",
+                ),
+            )
             self.planned = self._as_plan(() if self._exists() else steps, {})
             return self.planned
         self.root = self._prepare(f"environments/{self.settings.environment}")
@@ -100,12 +123,16 @@ class Deployment:
                 interrupts=replaced and "rds_cluster" in resource["type"], destroys=replaced,
             ))  # fmt: skip
             if change["before"]:
-                observed[resource["address"]] = hashlib.sha256(json.dumps(change["before"], sort_keys=True).encode()).hexdigest()
+                observed[resource["address"]] = hashlib.sha256(
+                    json.dumps(change["before"], sort_keys=True).encode()
+                ).hexdigest()
         self.planned = self._as_plan(tuple(steps), observed)
         return self.planned
 
     def _as_plan(self, steps: tuple[Change, ...], observed: dict[str, str]) -> Plan:
-        return Plan("deploy-environment", self.session.account, self.session.region, vars(self.settings), observed, steps)
+        return Plan(
+            "deploy-environment", self.session.account, self.session.region, vars(self.settings), observed, steps
+        )
 
     def apply(self, confirm: str = "") -> Line:
         """Apply exactly the plan that was read, if it is confirmed."""
@@ -134,16 +161,40 @@ class Deployment:
             version = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
         checks = [
             Check.of("cluster is available", found.status == "available", found.identifier),
-            Check.of("one writer, readers as asked", len(found.instances) == 1 + self.settings.reader_count, f"{self.settings.reader_count} readers"),
-            Check.of("capacity range", (found.floor_acu, found.ceiling_acu) == wanted, f"{wanted[0]:g} to {wanted[1]:g} ACU"),
+            Check.of(
+                "one writer, readers as asked",
+                len(found.instances) == 1 + self.settings.reader_count,
+                f"{self.settings.reader_count} readers",
+            ),
+            Check.of(
+                "capacity range", (found.floor_acu, found.ceiling_acu) == wanted, f"{wanted[0]:g} to {wanted[1]:g} ACU"
+            ),
             Check.of("the writer answers a query", bool(version), f"PostgreSQL {version.split('.')[0]}"),
         ]
         if self.built_by_api or self.root is None:
-            return Report("deployment", tuple(Check(c.name, "SKIP" if c.verdict == "PASS" else c.verdict, f"built through the API, not by Terraform; {c.detail}") for c in checks))
-        left = [r["address"] for r in self.root.plan().get("resource_changes", []) if r["change"]["actions"] not in _READ_ONLY]
+            return Report(
+                "deployment",
+                tuple(
+                    Check(
+                        c.name,
+                        "SKIP" if c.verdict == "PASS" else c.verdict,
+                        f"built through the API, not by Terraform; {c.detail}",
+                    )
+                    for c in checks
+                ),
+            )
+        left = [
+            r["address"]
+            for r in self.root.plan().get("resource_changes", [])
+            if r["change"]["actions"] not in _READ_ONLY
+        ]
         checks.append(Check.of("a second plan is empty", not left, ", ".join(left[:3]) or "nothing to change"))
         outputs = self.root.outputs()
-        checks.append(Check.of("outputs name the cluster", outputs.get("cluster_id") == found.identifier, f"{len(outputs)} outputs"))
+        checks.append(
+            Check.of(
+                "outputs name the cluster", outputs.get("cluster_id") == found.identifier, f"{len(outputs)} outputs"
+            )
+        )
         return Report("deployment", tuple(checks))
 
     def undo(self, *, destroy: bool = False) -> Line:
@@ -152,9 +203,13 @@ class Deployment:
         if not destroy:
             return Line(f"kept. To remove it: terraform destroy in {where}, or in the sandbox -p destroy true")
         if not self.session.is_sandbox:
-            raise InputError(f"destroy=true is for the sandbox. A live environment is destroyed by hand, in {where}, after its deletion protection is taken off.")
+            raise InputError(
+                f"destroy=true is for the sandbox. A live environment is destroyed by hand, in {where}, after its deletion protection is taken off."
+            )
         if self.root is None:
-            raise AuroraOpsError("the environment was not built by Terraform, so Terraform cannot destroy it. Use: aurora-ops sandbox reset")
+            raise AuroraOpsError(
+                "the environment was not built by Terraform, so Terraform cannot destroy it. Use: aurora-ops sandbox reset"
+            )
         self.root.plan("-destroy")
         self.root.apply(_progress("destroy"))
         return Line(f"destroyed {self.settings.cluster_identifier}; network, key and secret stay")
@@ -167,7 +222,9 @@ class Deployment:
         return True
 
     def _prepare(self, name: str, variables: dict[str, Any] | None = None) -> terraform.Root:
-        return terraform.Root.prepare(name, self.session.state_directory / "terraform", self.session.environ(), variables)
+        return terraform.Root.prepare(
+            name, self.session.state_directory / "terraform", self.session.environ(), variables
+        )
 
 
 def deployment(session: Session, environment: str) -> Deployment:
@@ -185,7 +242,7 @@ def _difference(change: dict[str, Any]) -> tuple[str, str]:
 
 
 def _progress(label: str) -> Any:
-    bar = tqdm(desc=label, unit=" resources", leave=False)
+    bar = tqdm(desc=label, unit=" resources", file=sys.stdout)
 
     def on_event(event: dict[str, Any]) -> None:
         if event.get("type") == "planned_change":

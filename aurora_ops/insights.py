@@ -114,7 +114,8 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
     exchanges.append(
         _ask(client, "GetResourceMetrics", base | window | {"MetricQueries": [{"Metric": CEILING}]}, "MetricList")
     )
-    keys = base | {"StartTime": start, "EndTime": end, "Metric": LOAD}
+    # Without the period the service would choose a coarser one, and align the window to that.
+    keys = base | {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD}
     # Statements without their literals only: those of db.sql hold personal data.
     statements = {
         "GroupBy": {"Group": "db.sql_tokenized", "Limit": STATEMENTS},

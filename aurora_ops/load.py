@@ -211,12 +211,13 @@ def verdict(load: Load) -> str:
     if not load.has_data:
         return f"{load.instance} has no data in this window: nobody looked, which says nothing about its load."
     partly = "" if load.coverage > 0.995 else f" ({load.coverage:.0%} of it sampled)"
-    minutes = len(load.total) * load.period_seconds / 60
+    minutes = round(len(load.total) * load.period_seconds / 60)
+    span = "1 minute" if minutes == 1 else f"{minutes} minutes"
     if load.is_idle:
-        return f"{load.instance} was idle over {minutes:.0f} minutes{partly}: it was sampled, and nobody was active."
+        return f"{load.instance} was idle over {span}{partly}: it was sampled, and nobody was active."
     cpu = load.share("CPU")
     text = (
-        f"{load.instance} averaged {load.average:.2f} active sessions over {minutes:.0f} minutes{partly} "
+        f"{load.instance} averaged {load.average:.2f} active sessions over {span}{partly} "
         f"(p99 {load.p99:.0f}, peak {load.peak:.0f}): {cpu:.0%} on CPU, {1 - cpu:.0%} waiting"
     )
     wait = load.biggest_wait
@@ -241,7 +242,7 @@ _ADVICE = {
         "Write more rows per transaction, or from fewer sessions at once: each COMMIT waits for storage on its own.",
     ),
     "IO": (
-        "Reads miss the buffer cache",
+        "Sessions wait for data files",
         "Look at the plan of {statement} for a missing index; if the plan is right, a higher floor keeps more pages in memory.",
     ),
     "LWLock": (

@@ -69,7 +69,7 @@ def over_time(load: Load) -> Chart:
         linewidth=0.9,
     )
     handles = [
-        Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}  {load.share(n):.0%}")
+        Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}  {_percent(load.share(n))}")
         for n in reversed(present)
     ]
     handles += [
@@ -156,7 +156,7 @@ def by_statement(load: Load, most: int = 8) -> Chart:
     axes = figure.subplots()
     frame = [statement.by_class for statement in shown]
     left = np.zeros(len(shown))
-    present = [name for name in CLASSES if any(row[name] > 0.0005 for row in frame)]
+    present = [name for name in CLASSES if any(row[name] >= 0.01 * load.average for row in frame)]
     for name in present:
         values = np.array([row[name] for row in frame])
         axes.barh(
@@ -175,7 +175,7 @@ def by_statement(load: Load, most: int = 8) -> Chart:
         axes.text(left[row], row, f"  {_figures(load, statement)}", va="center", fontsize=9, color=_INK)
     axes.set_yticks(range(len(shown)), [f"{statement.title}  {statement.id[:4]}" for statement in shown])
     axes.invert_yaxis()
-    axes.set_xlim(0, max(left.max(initial=0.0) * 1.45, 0.1))
+    axes.set_xlim(0, max(left.max(initial=0.0) * 1.6, 0.1))
     axes.set_xlabel("average active sessions over the window")
     axes.set_title("Which statements the sessions worked on", loc="left", fontsize=12, color=_INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -186,11 +186,11 @@ def by_statement(load: Load, most: int = 8) -> Chart:
 
 
 def _chart(caption: str, figure: Figure) -> Chart:
-    """Flat colours need no more than a palette of 64: a third of the bytes for the same sight."""
+    """Flat colours need no more than a palette: a third of the bytes for the same sight."""
     chart, small = Chart.of(caption, figure), io.BytesIO()
-    Image.open(io.BytesIO(chart.png)).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
-    )
+    picture = Image.open(io.BytesIO(chart.png)).convert("RGB")
+    # By coverage: the usual median cut would give a rare colour to its commonest neighbour.
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return Chart(caption, small.getvalue())
 
 
@@ -199,23 +199,38 @@ def _share(load: Load, statement: Statement) -> float:
 
 
 def _figures(load: Load, statement: Statement) -> str:
-    parts = [f"{statement.load_aas:.2f} AAS", f"{_share(load, statement):.0%}"]
+    parts = [f"{statement.load_aas:.2f} AAS", _percent(_share(load, statement))]
     if statement.calls_per_second is not None:
-        parts.append(f"{statement.calls_per_second:.3g}/s")
+        parts.append(f"{_short_number(statement.calls_per_second)}/s")
     if statement.latency_ms is not None:
-        parts.append(f"{statement.latency_ms:.3g} ms")
+        parts.append(f"{_short_number(statement.latency_ms)} ms")
     return " · ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """The number with its noun: "1 finding", "2 findings"."""
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def _short_number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "<0.01"
 
 
 def statements(load: Load) -> Table:
     """The same with their texts. No literals: the service was asked for normalised statements only."""
     rows = [
-        (s.id[:8], s.load_aas, f"{_share(load, s):.0%}", _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call, _short(s.text))
+        (s.id[:8], s.load_aas, _percent(_share(load, s)), _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call, _short(s.text))
         for s in load.statements
     ]  # fmt: skip
     covered = sum(s.load_aas for s in load.statements) / load.average if load.average else 0.0
     return Table(
-        f"{len(rows)} statements hold {covered:.0%} of the load" if rows else "no statement was active",
+        f"the {count(len(rows), 'heaviest statement')} held {covered:.0%} of the load"
+        if rows
+        else "no statement was active",
         ("id", "AAS", "share", "waits for", "calls/s", "ms/call", "rows/call", "statement"),
         rows,
         "ms/call is the server's own time in the statement; a COMMIT waits after that clock has stopped, so its AAS says more.",
@@ -236,7 +251,7 @@ def _short(text: str, length: int = 110) -> str:
 
 def clients(load: Load) -> Table:
     """Load by the name that each application gives itself."""
-    rows = [(name, value, f"{value / load.average:.0%}") for name, value in load.clients.items() if load.average]
+    rows = [(name, value, _percent(value / load.average)) for name, value in load.clients.items() if load.average]
     names = ", ".join(f"{name} {share}" for name, _, share in rows[:3])
     return Table(
         f"by application: {names}" if rows else "no application was active", ("application", "AAS", "share"), rows
@@ -252,5 +267,5 @@ def what_to_do(load: Load) -> Table:
     elif not found:
         summary = "nothing to do: no wait and no queue for a processor stands out"
     else:
-        summary = f"{len(found)} findings: " + "; ".join(f.title.lower() for f in found)
+        summary = f"{count(len(found), 'finding')}: " + "; ".join(f.title.lower() for f in found)
     return Table(summary, ("", "finding", "evidence", "what to do"), rows)

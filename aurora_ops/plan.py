@@ -58,7 +58,10 @@ class Plan:
     def __repr__(self) -> str:
         interrupting = sum(change.interrupts for change in self.changes)
         destructive = sum(change.destroys for change in self.changes)
-        return f"PLAN {self.name} {self.id}: {len(self.changes)} changes, {interrupting} interrupting connections, {destructive} destructive"
+        changes = "1 change" if len(self.changes) == 1 else f"{len(self.changes)} changes"
+        return (
+            f"PLAN {self.name} {self.id}: {changes}, {interrupting} interrupting connections, {destructive} destructive"
+        )
 
     def _repr_markdown_(self) -> str:
         rows = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]

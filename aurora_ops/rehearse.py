@@ -28,9 +28,9 @@ COMMON = {"environment": "dev", "region": "ap-northeast-1", "target": "sandbox"}
 STEPS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("deploy-environment", {}),
     ("load-schema", {}),
-    ("run-workload", {}),
+    ("run-workload", {"seconds": "30"}),
     ("cost-per-environment", {}),
-    ("database-load", {"source": "live"}),
+    ("database-load", {"source": "live", "minutes": "2"}),
     ("restore-drill", {}),
 )
 SIMULATED = (

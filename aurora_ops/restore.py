@@ -86,10 +86,24 @@ class Drill:
             self.offered_rpo_seconds = (datetime.now(UTC) - latest).total_seconds()
         if self.wanted and latest and earliest:
             inside = earliest <= self.wanted <= latest
-            checks.append(Check.of("the time asked for can be restored", inside, f"{self.wanted:%F %T}Z" + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z")))
+            checks.append(
+                Check.of(
+                    "the time asked for can be restored",
+                    inside,
+                    f"{self.wanted:%F %T}Z" + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
+                )
+            )
         with cluster.connect(self.session, self.settings, cluster=source) as connection:
             rows = fingerprint.read(connection)
-        checks.append(Check.of("there is something to compare", not rows.is_vacuous, f"{len(rows.content)} tables with rows" if rows.rows else "the source holds no rows: load-schema and run-workload first"))
+        checks.append(
+            Check.of(
+                "there is something to compare",
+                not rows.is_vacuous,
+                f"{len(rows.content)} tables with rows"
+                if rows.rows
+                else "the source holds no rows: load-schema and run-workload first",
+            )
+        )
         return Report("preflight", tuple(checks))
 
     def plan(self) -> Plan:
@@ -97,14 +111,45 @@ class Drill:
         source = self._source()
         copy = f"{self.settings.cluster_identifier}-drill-…"
         point = f"{self.wanted:%F %T}Z" if self.wanted else "a second between two marks"
-        steps = [] if self.wanted else [Change("INSERT, then DELETE", "ops.drill_canary", "", f"{CANARY_ROWS} rows around the restore point", "rows are deleted at the end")]
+        steps = (
+            []
+            if self.wanted
+            else [
+                Change(
+                    "INSERT, then DELETE",
+                    "ops.drill_canary",
+                    "",
+                    f"{CANARY_ROWS} rows around the restore point",
+                    "rows are deleted at the end",
+                )
+            ]
+        )
         steps += [
-            Change("RestoreDBClusterToPointInTime", copy, f"of {source.identifier}", f"full copy as of {point}", "DeleteDBCluster"),
-            Change("CreateDBInstance", f"{copy}-1", "", f"db.serverless, at most {CEILING_ACU:g} ACU", "DeleteDBInstance"),
-            Change("DeleteDBInstance, DeleteDBCluster", copy, "tagged with this run", "gone, with its automated backups"),
+            Change(
+                "RestoreDBClusterToPointInTime",
+                copy,
+                f"of {source.identifier}",
+                f"full copy as of {point}",
+                "DeleteDBCluster",
+            ),
+            Change(
+                "CreateDBInstance", f"{copy}-1", "", f"db.serverless, at most {CEILING_ACU:g} ACU", "DeleteDBInstance"
+            ),
+            Change(
+                "DeleteDBInstance, DeleteDBCluster", copy, "tagged with this run", "gone, with its automated backups"
+            ),
         ]
-        parameters = {"environment": self.settings.environment, "restore_to": str(self.wanted or ""), "max_cost_usd": self.max_cost_usd}
-        observed = {"status": source.status, "floor": source.floor_acu, "ceiling": source.ceiling_acu, "version": source.engine_version}
+        parameters = {
+            "environment": self.settings.environment,
+            "restore_to": str(self.wanted or ""),
+            "max_cost_usd": self.max_cost_usd,
+        }
+        observed = {
+            "status": source.status,
+            "floor": source.floor_acu,
+            "ceiling": source.ceiling_acu,
+            "version": source.engine_version,
+        }
         return Plan("restore-drill", self.session.account, self.session.region, parameters, observed, tuple(steps))
 
     def mark(self) -> Line:
@@ -134,9 +179,16 @@ class Drill:
             raise DrillError("no restore point is set. Run mark() first.")
         if (verdict := self.preflight()).verdict == "FAIL":
             raise DrillRefusedError(f"preflight failed, so nothing was restored: {verdict!r}")
-        self._timed("archive", lambda: changes.wait_until(f"restore point {to:%T}Z archived", lambda: _latest(self.session, source) >= to, 1800))
+        self._timed(
+            "archive",
+            lambda: changes.wait_until(
+                f"restore point {to:%T}Z archived", lambda: _latest(self.session, source) >= to, 1800
+            ),
+        )
         tags = {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")}
-        evidence.journal(self.session, "restore-drill").write("restore", identifier=self.identifier, source=source.identifier, to=to)
+        evidence.journal(self.session, "restore-drill").write(
+            "restore", identifier=self.identifier, source=source.identifier, to=to
+        )
         try:
             started = time.monotonic()
             changes.restore_to_time(self.session, source, self.identifier, to, ceiling_acu=CEILING_ACU, tags=tags)
@@ -165,7 +217,9 @@ class Drill:
         self.seconds[phase] = time.monotonic() - started
 
     def _connect(self, *, read_only: bool = True) -> psycopg.Connection:
-        return cluster.connect(self.session, self.settings, cluster=cluster.find(self.session, self.identifier), read_only=read_only)
+        return cluster.connect(
+            self.session, self.settings, cluster=cluster.find(self.session, self.identifier), read_only=read_only
+        )
 
     def verify(self) -> Report:
         """Whether the copy holds what the source held at the restore point, and came back in time."""
@@ -175,10 +229,19 @@ class Drill:
             if self.before:
                 checks += fingerprint.compare(self.before, fingerprint.read(connection)).checks
             elif not self.wanted:
-                checks.append(Check("content equals the source", "SKIP", "the source was written to around the restore point, so there is no fingerprint of that second"))
+                checks.append(
+                    Check(
+                        "content equals the source",
+                        "SKIP",
+                        "the source was written to around the restore point, so there is no fingerprint of that second",
+                    )
+                )
         with self._connect(read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
-            checks += [Check("the copy takes writes", "PASS", "a temporary table"), Check("index and heap agree (amcheck)", *_amcheck(connection))]
+            checks += [
+                Check("the copy takes writes", "PASS", "a temporary table"),
+                Check("index and heap agree (amcheck)", *_amcheck(connection)),
+            ]
         self.seconds["checks"] = time.monotonic() - started
         rto, rpo = self.rto_seconds / 60, self.offered_rpo_seconds / 60
         checks += [
@@ -198,10 +261,21 @@ class Drill:
                 newest = copy.execute("SELECT max(pg_xact_commit_timestamp(xmin)) FROM public.payments").fetchone()[0]  # type: ignore[index]
                 if newest is None:
                     return [Check("nothing after the restore point", "SKIP", "no commit times to look at")]
-                return [Check.of("nothing after the restore point", newest <= self.wanted, f"newest row of {newest:%F %T}Z")]
-            back, after, left = (_one(*ask) for ask in ((copy, self.run_id, "before"), (copy, self.run_id, "after"), (source, self.run_id, "before")))
+                return [
+                    Check.of("nothing after the restore point", newest <= self.wanted, f"newest row of {newest:%F %T}Z")
+                ]
+            back, after, left = (
+                _one(*ask)
+                for ask in (
+                    (copy, self.run_id, "before"),
+                    (copy, self.run_id, "after"),
+                    (source, self.run_id, "before"),
+                )
+            )
         return [
-            Check.of("rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows"),
+            Check.of(
+                "rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows"
+            ),
             Check.of("nothing after the restore point", after == 0, f"{after} rows written after it"),
             Check.of("the incident happened at the source", left == 0, f"{left} canary rows left there"),
         ]
@@ -225,9 +299,20 @@ class Drill:
     def timings(self) -> Table:
         """Seconds per phase. The polling adds up to the growing step of 0.2 to 5 s to each."""
         rows = [(phase, round(value, 2)) for phase, value in self.seconds.items()]
-        rows += [("RTO: to checked", round(self.rto_seconds, 2)), ("RPO offered at the start", round(self.offered_rpo_seconds, 2))]
-        where = "in the sandbox, which says nothing of AWS's times" if self.session.is_sandbox else f"on {self.session.target}"
-        return Table(f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}", ("phase", "seconds"), rows)
+        rows += [
+            ("RTO: to checked", round(self.rto_seconds, 2)),
+            ("RPO offered at the start", round(self.offered_rpo_seconds, 2)),
+        ]
+        where = (
+            "in the sandbox, which says nothing of AWS's times"
+            if self.session.is_sandbox
+            else f"on {self.session.target}"
+        )
+        return Table(
+            f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}",
+            ("phase", "seconds"),
+            rows,
+        )
 
     def _source(self) -> Cluster:
         if self.source is None:
@@ -235,7 +320,15 @@ class Drill:
         return self.source
 
 
-def drill(session: Session, environment: str, *, restore_to: str = "", max_cost_usd: float = 5.0, rto_minutes: float = 60, rpo_minutes: float = 15) -> Drill:
+def drill(
+    session: Session,
+    environment: str,
+    *,
+    restore_to: str = "",
+    max_cost_usd: float = 5.0,
+    rto_minutes: float = 60,
+    rpo_minutes: float = 15,
+) -> Drill:
     """Prepare a drill. `restore_to` is a time with a zone, whole seconds; empty: the drill sets a restore point of its own."""
     return Drill(session, settings(environment), to_datetime(restore_to), max_cost_usd, rto_minutes, rpo_minutes)
 
@@ -249,14 +342,22 @@ def clean_up(target: str, region: str, environment: str) -> Report:
     journal = evidence.journal(session, "restore-drill")
     created = [entry["identifier"] for entry in journal.entries() if entry["event"] == "restore"]
     if not created:
-        return Report("clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was created"),))
+        return Report(
+            "clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was created"),)
+        )
     checks = []
     for identifier in dict.fromkeys(created):
         changes.delete_cluster(session, identifier, tag=(TAG, evidence.run_id()))
-        checks.append(Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found"))
+        checks.append(
+            Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found")
+        )
     with suppress(AuroraOpsError, psycopg.Error), cluster.connect(session, wanted, read_only=False) as connection:
         connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (evidence.run_id(),))
-    left = [raw["DBInstanceIdentifier"] for raw in session.client("rds").describe_db_instances()["DBInstances"] if raw["DBInstanceIdentifier"].startswith(tuple(created))]
+    left = [
+        raw["DBInstanceIdentifier"]
+        for raw in session.client("rds").describe_db_instances()["DBInstances"]
+        if raw["DBInstanceIdentifier"].startswith(tuple(created))
+    ]
     checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
     journal.write("clean")
     return Report("clean up", tuple(checks))

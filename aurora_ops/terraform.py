@@ -80,24 +80,45 @@ class Root:
     variables: dict[str, str]  # the environment: where AWS is, and TF_VAR_…
 
     @classmethod
-    def prepare(cls, name: str, home: Path, environment: dict[str, str], variables: dict[str, Any] | None = None) -> "Root":
+    def prepare(
+        cls, name: str, home: Path, environment: dict[str, str], variables: dict[str, Any] | None = None
+    ) -> "Root":
         """Copy the tree under `home` and initialise the root there. The checkout stays as it is."""
         terraform = program()
         if terraform is None:
-            raise TerraformMissingError(f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}")
+            raise TerraformMissingError(
+                f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}"
+            )
         home.mkdir(parents=True, exist_ok=True)
         tree = home / "tree"
-        shutil.copytree(PROJECT_ROOT / "terraform", tree, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+        shutil.copytree(
+            PROJECT_ROOT / "terraform",
+            tree,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"),
+        )
         slug = name.replace("/", "-")
         # Where the state lies is the caller's affair, so the committed roots name no backend.
-        (tree / name / "backend_override.tf").write_text(f'terraform {{\n  backend "local" {{ path = "{home / slug}.tfstate" }}\n}}\n')
-        given = {f"TF_VAR_{key}": value if isinstance(value, str) else json.dumps(value) for key, value in (variables or {}).items()}
-        more = {"TF_DATA_DIR": str(home / f"{slug}.data"), "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+        (tree / name / "backend_override.tf").write_text(
+            f'terraform {{\n  backend "local" {{ path = "{home / slug}.tfstate" }}\n}}\n'
+        )
+        given = {
+            f"TF_VAR_{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in (variables or {}).items()
+        }
+        more = {
+            "TF_DATA_DIR": str(home / f"{slug}.data"),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "CHECKPOINT_DISABLE": "1",
+        }
         root = cls(terraform, name, home, environment | cli_config(home) | more | given)
         root.run("init", "-no-color")
         return root
 
-    def run(self, command: str, *arguments: str, ok: tuple[int, ...] = (0,), on_line: Callable[[str], None] | None = None) -> str:
+    def run(
+        self, command: str, *arguments: str, ok: tuple[int, ...] = (0,), on_line: Callable[[str], None] | None = None
+    ) -> str:
         """Run one command to its end and return what it printed; `TerraformError` with its error when it fails."""
         full = [self.terraform, f"-chdir={self.home / 'tree' / self.name}", command, *arguments]
         lines = []

@@ -18,7 +18,9 @@ SEED = 20251212
 TENANTS = 200
 
 
-def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION, *, world: str = "empty", environment: str = "dev") -> Session:
+def open_session(
+    target: str = SANDBOX, region: str = DEFAULT_REGION, *, world: str = "empty", environment: str = "dev"
+) -> Session:
     """Open a session; in the sandbox, build first what is missing of `world` for `environment`.
 
     Parameters

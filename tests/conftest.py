@@ -30,7 +30,9 @@ def sandbox() -> Iterator[State]:
 def aws(sandbox: State):
     """boto3 pointed at the sandbox by its exported variables and nothing of ours: `aws("rds")` is a client."""
     variables = sandbox.variables
-    session = boto3.Session(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"])
+    session = boto3.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
+    )
 
     def client(service: str):
         return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"])

@@ -182,9 +182,9 @@ class DataPlane:
                     sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(cluster.master), sql.Literal(password))
                 )
 
-    def restore(self, source_id: str, target: ClusterData, to: datetime) -> None:
+    def restore(self, source_id: str, target_id: str, to: datetime) -> None:
         """Recover the source's backup and archive into the target's data directory. `to` must lie in the restorable window."""
-        source = self.clusters[source_id]
+        source, target = self.clusters[source_id], self.clusters[target_id]
         with source.lock:
             if source.writer is None:
                 raise ServerError("the source cluster never had an instance, so there is nothing to restore")

@@ -170,14 +170,20 @@ def _reachable(directory: Path, user: str | None) -> Path:
     if probe is not None and probe.returncode == 0:
         return directory
     copy = root_directory() / "programs" / _version(directory)
+    installation = directory.parent
     if not copy.exists():
-        temporary = copy.with_suffix(f".{os.getpid()}")
-        shutil.copytree(directory.parent, temporary, symlinks=True)
+        temporary = passable(copy.with_suffix(f".{os.getpid()}"))
+        # The programs find their libraries by a path relative to themselves, beside the package.
+        package = installation.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(installation, passable(temporary / package.name) / installation.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, temporary / libraries.name)
         try:
             temporary.rename(copy)
         except OSError:  # somebody else was first
             shutil.rmtree(temporary)
-    return copy / "bin"
+    return copy / installation.parent.name / installation.name / "bin"
 
 
 def _traversable(directory: Path) -> bool:

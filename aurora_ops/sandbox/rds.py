@@ -349,8 +349,7 @@ class StrictRDSBackend(models.RDSBackend):
         }
         cluster = self.create_db_cluster(kept | defaults | overrides | {"db_cluster_identifier": db_cluster_identifier})
         try:
-            assert cluster.data is not None
-            plane().restore(source.db_cluster_resource_id, cluster.data, to)
+            plane().restore(source.db_cluster_resource_id, cluster.db_cluster_resource_id, to)
         except AuroraOpsError as error:
             plane().remove_cluster(cluster.db_cluster_resource_id)
             self.clusters.pop(cluster.db_cluster_identifier, None)

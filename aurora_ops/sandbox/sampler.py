@@ -62,6 +62,7 @@ class Watched:
     model: CapacityModel
     connection: psycopg.Connection | None = None
     cpu_seconds: float | None = None
+    statements_due: int = 0  # epoch second from which pg_stat_statements is read next
     texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
 
 
@@ -97,8 +98,11 @@ class Sampler:
         self.watch({})
 
     def _run(self) -> None:
+        second = 0
         while not self._stopping.wait(1.0 - time.time() % 1.0):
-            second = int(time.time())
+            second, previous = int(time.time()), second
+            if second == previous:  # woken a moment early: the same second must not count twice
+                continue
             with self._lock:
                 watched = list(self._watched.values())
             for one in watched:
@@ -155,7 +159,11 @@ class Sampler:
         }
         if cores is not None:
             counters["os.cpuUtilization.total"] = min(100.0, 100 * cores / (ceiling * VCPU_PER_ACU))
-        executed = self._executed(one, second) if second % STATEMENTS_EVERY_SECONDS == 0 else []
+        executed = []
+        # Not "every fifth second": that one may be the tick that a busy machine missed.
+        if second >= one.statements_due:
+            executed = self._executed(one, second)
+            one.statements_due = second - second % STATEMENTS_EVERY_SECONDS + STATEMENTS_EVERY_SECONDS
         self.samples.write({
             "tick": [(one.resource, second)],
             "session": sessions,

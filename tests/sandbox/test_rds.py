@@ -26,7 +26,13 @@ def describe(rds, identifier):
 
 def connect(cluster, *, endpoint="Endpoint", password=PASSWORD):
     return psycopg.connect(
-        host=cluster[endpoint], port=cluster["Port"], dbname="shop", user="postgres", password=password, autocommit=True, connect_timeout=5
+        host=cluster[endpoint],
+        port=cluster["Port"],
+        dbname="shop",
+        user="postgres",
+        password=password,
+        autocommit=True,
+        connect_timeout=5,
     )
 
 
@@ -85,7 +91,9 @@ def test_a_wrong_password_is_refused(source):
 
 def test_a_restore_brings_rows_back_that_were_deleted_later(rds, source):
     """The copy holds what was there at that second; the source is untouched by the restore."""
-    rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", RestoreToTime=source["moment"])
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", RestoreToTime=source["moment"]
+    )
     rds.create_db_instance(DBInstanceIdentifier="copy-1", DBClusterIdentifier="copy", **INSTANCE)
 
     with connect(describe(rds, "copy")) as copy, connect(source) as original:
@@ -98,7 +106,9 @@ def test_a_restored_server_never_writes_into_its_sources_archive(rds, source):
     with connect(describe(rds, "copy")) as copy:
         copy.execute("INSERT INTO orders VALUES (666)")
     time.sleep(2.5)
-    rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="again", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True)
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="again", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True
+    )
     rds.create_db_instance(DBInstanceIdentifier="again-1", DBClusterIdentifier="again", **INSTANCE)
 
     with connect(describe(rds, "again")) as again:
@@ -139,7 +149,12 @@ FAR = timedelta(days=1000)
 )  # fmt: skip
 def test_a_restore_that_aurora_refuses_is_refused(rds, source, why, arguments, code):
     """moto alone accepts all of these but the second."""
-    assert code == refused(rds.restore_db_cluster_to_point_in_time, DBClusterIdentifier="never", SourceDBClusterIdentifier="source", **arguments)
+    assert code == refused(
+        rds.restore_db_cluster_to_point_in_time,
+        DBClusterIdentifier="never",
+        SourceDBClusterIdentifier="source",
+        **arguments,
+    )
     assert "DBClusterNotFoundFault" == refused(rds.describe_db_clusters, DBClusterIdentifier="never")
 
 
@@ -147,7 +162,12 @@ def test_a_restore_never_replaces_an_existing_cluster(rds, source):
     """moto alone destroys it."""
     before = describe(rds, "copy")["DbClusterResourceId"]
 
-    code = refused(rds.restore_db_cluster_to_point_in_time, DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True)
+    code = refused(
+        rds.restore_db_cluster_to_point_in_time,
+        DBClusterIdentifier="copy",
+        SourceDBClusterIdentifier="source",
+        UseLatestRestorableTime=True,
+    )
 
     assert ("DBClusterAlreadyExistsFault", before) == (code, describe(rds, "copy")["DbClusterResourceId"])
 
@@ -211,7 +231,9 @@ def test_deletion_follows_the_rules_and_leaves_no_server(rds, source):
     """Members first, a final snapshot or an explicit no, and then nobody listens."""
     copy = describe(rds, "copy")
 
-    assert "InvalidDBClusterStateFault" == refused(rds.delete_db_cluster, DBClusterIdentifier="copy", SkipFinalSnapshot=True)
+    assert "InvalidDBClusterStateFault" == refused(
+        rds.delete_db_cluster, DBClusterIdentifier="copy", SkipFinalSnapshot=True
+    )
     rds.delete_db_instance(DBInstanceIdentifier="copy-1", SkipFinalSnapshot=True)
     assert "InvalidParameterCombination" == refused(rds.delete_db_cluster, DBClusterIdentifier="copy")
     rds.delete_db_cluster(DBClusterIdentifier="copy", SkipFinalSnapshot=True)
@@ -225,7 +247,9 @@ def test_a_protected_cluster_is_not_deleted(rds, source):
     rds.modify_db_cluster(DBClusterIdentifier="again", DeletionProtection=True)
     rds.delete_db_instance(DBInstanceIdentifier="again-1", SkipFinalSnapshot=True)
 
-    assert "InvalidParameterCombination" == refused(rds.delete_db_cluster, DBClusterIdentifier="again", SkipFinalSnapshot=True)
+    assert "InvalidParameterCombination" == refused(
+        rds.delete_db_cluster, DBClusterIdentifier="again", SkipFinalSnapshot=True
+    )
 
 
 def test_pricing_answers_in_the_price_lists_shape(aws):

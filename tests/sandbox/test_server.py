@@ -21,7 +21,12 @@ CLUSTER = {
     "DBClusterIdentifier": "one", "Engine": "aurora-postgresql", "MasterUsername": "postgres", "MasterUserPassword": "throw-away-1",
     "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
 }  # fmt: skip
-INSTANCE = {"DBInstanceIdentifier": "one-1", "DBClusterIdentifier": "one", "DBInstanceClass": "db.serverless", "Engine": "aurora-postgresql"}
+INSTANCE = {
+    "DBInstanceIdentifier": "one-1",
+    "DBClusterIdentifier": "one",
+    "DBInstanceClass": "db.serverless",
+    "Engine": "aurora-postgresql",
+}
 
 
 @pytest.fixture
@@ -67,7 +72,14 @@ def test_it_is_started_once_and_found_again(name):
 def test_two_simultaneous_starts_yield_one_sandbox(name):
     code = f"from aurora_ops.sandbox import server; print(server.start({name!r}).pid)"
     with ThreadPoolExecutor() as pool:
-        pids = list(pool.map(lambda _: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout, range(2)))
+        pids = list(
+            pool.map(
+                lambda _: (
+                    subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+                ),
+                range(2),
+            )
+        )
 
     assert pids[0] == pids[1]
 
@@ -124,7 +136,9 @@ def test_a_private_sandbox_ends_with_its_owner():
     code = "from aurora_ops.sandbox import server; s = server.start(); print(s.pid, s.directory)"
     environment = os.environ | {"AURORA_OPS_SANDBOX": "fresh"}
 
-    pid, directory = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout.split()
+    pid, directory = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
 
     assert gone(int(pid))
     assert not Path(directory).exists()
@@ -135,7 +149,7 @@ def test_a_port_in_use_is_no_obstacle(name):
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind(("0.0.0.0", 5432))
+            taken.bind(("", 5432))
         except OSError:
             pytest.skip("5432 is in use on this machine already, by somebody else")
         taken.listen()
@@ -191,6 +205,8 @@ def test_the_exports_are_all_that_boto3_needs(name):
     code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'], len(boto3.client('rds').describe_db_clusters()['DBClusters']))"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | server.start(name).variables
 
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
     assert "123456789012 0\n" == told

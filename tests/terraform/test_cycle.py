@@ -32,7 +32,9 @@ def values(deployment):
 
 def changes_left(root):
     """Addresses that another plan would change."""
-    return [r["address"] for r in root.plan()["resource_changes"] if r["change"]["actions"] not in (["no-op"], ["read"])]
+    return [
+        r["address"] for r in root.plan()["resource_changes"] if r["change"]["actions"] not in (["no-op"], ["read"])
+    ]
 
 
 def test_the_first_apply_builds_the_environment_and_leaves_nothing_to_change(deployment):
@@ -68,7 +70,11 @@ def test_another_capacity_and_a_reader_are_changed_in_place(deployment):
 
     after = cluster.find(deployment.session, DEV.cluster_identifier)
     assert [] == [r["address"] for r in planned if "delete" in r["change"]["actions"] and "alarm" not in r["type"]]
-    assert (before.raw["DbClusterResourceId"], 4.0, 2) == (after.raw["DbClusterResourceId"], after.ceiling_acu, len(after.instances))
+    assert (before.raw["DbClusterResourceId"], 4.0, 2) == (
+        after.raw["DbClusterResourceId"],
+        after.ceiling_acu,
+        len(after.instances),
+    )
     assert [] == changes_left(deployment.root)
 
 
