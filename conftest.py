@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 # --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
 MARKERS = ("slow: longer than a few seconds; `make test` leaves it out, `make test-all` does not",)
+
+HOME = "AURORA_OPS_HOME"  # tests leave nothing in the user's state folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,6 +20,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if hasattr(config.option, "nbval_current_env"):
         config.option.nbval_current_env = True
+    if HOME not in os.environ:  # xdist's workers inherit it
+        os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
+        Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
 
 
 def _is_notebook_cell(item: pytest.Item) -> bool:

@@ -48,7 +48,7 @@ def start(name: str | None = None) -> State:
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
         raise InputError(f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only.")
     directory = state.sandbox_directory(name)
-    with _locked(name):
+    with _locked():
         running = _running(name)
         if running:
             return running
@@ -89,7 +89,7 @@ def status(name: str | None = None) -> State | None:
 def stop(name: str | None = None) -> bool:
     """End a sandbox with its servers and delete its state. False if it did not run."""
     name = name or name_in_use()
-    with _locked(name):
+    with _locked():
         running = _running(name)
         if running:
             os.kill(running.pid, signal.SIGTERM)
@@ -149,8 +149,9 @@ def _clear(name: str) -> None:
 
 
 @contextmanager
-def _locked(name: str) -> Iterator[None]:
+def _locked() -> Iterator[None]:
+    """One start or stop at a time. One lock for all names: a file per name would stay behind for ever."""
     folder = state.passable(state.root_directory() / "sandboxes")
-    with (folder / f".{name}.lock").open("w") as lock:
+    with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

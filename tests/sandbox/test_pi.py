@@ -15,7 +15,6 @@ from botocore.exceptions import ClientError
 from aurora_ops.sandbox import sampler, server
 
 # The sandbox outlives the call that starts it, on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
 REGION = "ap-northeast-1"
 HOT = "UPDATE hot SET n = n + 1 WHERE id = %s"
