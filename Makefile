@@ -39,8 +39,9 @@ bench: $(READY)  ## measure; needs a quiet machine
 lab: $(READY)  ## open JupyterLab
 	@$(BIN)/jupyter lab
 
-requirements:  ## renew requirements.txt, the lock, from pyproject.toml
-	@$(PYTHON) -m pip install --dry-run --ignore-installed -qq --disable-pip-version-check --report $(LOCK) .
+requirements:  ## renew requirements.txt, the lock, from pyproject.toml, for every Python 3.11 and later
+	@$(PYTHON) -m pip install --dry-run --ignore-installed -qq --disable-pip-version-check --report $(LOCK) \
+		--python-version 3.11.0 --only-binary :all: --target ignored .
 	@$(PYTHON) -c 'import json; \
 		found = [i["metadata"] for i in json.load(open("$(LOCK)"))["install"]]; \
 		print("# The lock: all that pyproject.toml needs, one version each. Made by `make requirements`."); \
