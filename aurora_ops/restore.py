@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from aurora_ops import changes, cluster, evidence, fingerprint, prices, schema
+from aurora_ops import restore_proof as proof
 from aurora_ops.cluster import Cluster, ClusterNotFoundError
 from aurora_ops.display import Check, Line, Report, Table
 from aurora_ops.environments import Settings, settings
@@ -27,13 +28,8 @@ from aurora_ops.session import Session, open_session
 TAG = "drill-run-id"
 EXPIRES = "drill-expires-at"
 LIFETIME = timedelta(hours=4)
-CANARY_ROWS = 1000
 DRILL_HOURS = 1.0  # what the cost limit assumes that a drill takes
 CEILING_ACU = 2.0  # the copy answers a few queries; it does not need the source's ceiling
-
-_CANARY = "CREATE TABLE IF NOT EXISTS ops.drill_canary (run_id text, side text, n integer, written_at timestamptz NOT NULL DEFAULT clock_timestamp())"
-_WRITE = "INSERT INTO ops.drill_canary (run_id, side, n) SELECT %s, %s, generate_series(1, %s)"
-_COUNT = "SELECT count(*) FROM ops.drill_canary WHERE run_id = %s AND side = %s"
 
 
 class DrillError(AuroraOpsError):
@@ -119,7 +115,7 @@ class Drill:
                     "INSERT, then DELETE",
                     "ops.drill_canary",
                     "",
-                    f"{CANARY_ROWS} rows around the restore point",
+                    f"{proof.CANARY_ROWS} rows around the restore point",
                     "rows are deleted at the end",
                 )
             ]
@@ -158,9 +154,7 @@ class Drill:
             self.to = self.wanted
             return Line(f"restore point {self.to:%F %T}Z, as asked")
         with cluster.connect(self.session, self.settings, cluster=self._source(), read_only=False) as connection:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS ops")
-            connection.execute(_CANARY)
-            connection.execute(_WRITE, (self.run_id, "before", CANARY_ROWS))
+            proof.write_canaries(connection, self.run_id, proof.BEFORE)
             earlier = fingerprint.read(connection)
             # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
             self.to = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
@@ -168,9 +162,9 @@ class Drill:
                 time.sleep(0.1)
             later = fingerprint.read(connection)
             self.before = earlier if earlier == later else None
-            connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (self.run_id,))
-            connection.execute(_WRITE, (self.run_id, "after", 1))
-        return Line(f"{CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
+            proof.delete_canaries(connection, self.run_id)
+            proof.write_canaries(connection, self.run_id, proof.AFTER, 1)
+        return Line(f"{proof.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
 
     def restore(self) -> Line:
         """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once."""
@@ -240,7 +234,7 @@ class Drill:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
             checks += [
                 Check("the copy takes writes", "PASS", "a temporary table"),
-                Check("index and heap agree (amcheck)", *_amcheck(connection)),
+                proof.index_check(connection),
             ]
         self.seconds["checks"] = time.monotonic() - started
         rto, rpo = self.rto_seconds / 60, self.offered_rpo_seconds / 60
@@ -258,27 +252,8 @@ class Drill:
     def _boundary(self) -> list[Check]:
         with self._connect() as copy, cluster.connect(self.session, self.settings, cluster=self._source()) as source:
             if self.wanted:
-                newest = copy.execute("SELECT max(pg_xact_commit_timestamp(xmin)) FROM public.payments").fetchone()[0]  # type: ignore[index]
-                if newest is None:
-                    return [Check("nothing after the restore point", "SKIP", "no commit times to look at")]
-                return [
-                    Check.of("nothing after the restore point", newest <= self.wanted, f"newest row of {newest:%F %T}Z")
-                ]
-            back, after, left = (
-                _one(*ask)
-                for ask in (
-                    (copy, self.run_id, "before"),
-                    (copy, self.run_id, "after"),
-                    (source, self.run_id, "before"),
-                )
-            )
-        return [
-            Check.of(
-                "rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows"
-            ),
-            Check.of("nothing after the restore point", after == 0, f"{after} rows written after it"),
-            Check.of("the incident happened at the source", left == 0, f"{left} canary rows left there"),
-        ]
+                return [proof.nothing_later(copy, self.wanted)]
+            return proof.boundary(copy, source, self.run_id)
 
     @property
     def rto_seconds(self) -> float:
@@ -352,7 +327,7 @@ def clean_up(target: str, region: str, environment: str) -> Report:
             Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found")
         )
     with suppress(AuroraOpsError, psycopg.Error), cluster.connect(session, wanted, read_only=False) as connection:
-        connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (evidence.run_id(),))
+        proof.delete_canaries(connection, evidence.run_id())
     left = [
         raw["DBInstanceIdentifier"]
         for raw in session.client("rds").describe_db_instances()["DBInstances"]
@@ -377,23 +352,3 @@ def _clock(connection: psycopg.Connection) -> datetime:
 
 def _latest(session: Session, source: Cluster) -> datetime:
     return cluster.find(session, source.identifier).latest_restorable_utc or datetime.min.replace(tzinfo=UTC)
-
-
-def _one(connection: psycopg.Connection, run_id: str, side: str) -> int:
-    return int(connection.execute(_COUNT, (run_id, side)).fetchone()[0])  # type: ignore[index]
-
-
-def _amcheck(connection: psycopg.Connection) -> tuple[str, str]:
-    """Check every btree index against its table where the extension can be had; otherwise say why not."""
-    try:
-        connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
-    except psycopg.Error as error:
-        return "SKIP", f"amcheck cannot be installed here ({type(error).__name__})"
-    try:
-        rows = connection.execute(
-            "SELECT count(bt_index_check(c.oid, true)::text) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
-            "JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'btree' WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid"
-        ).fetchone()
-    except psycopg.errors.DatabaseError as error:
-        return "FAIL", str(error).splitlines()[0]
-    return "PASS", f"{rows[0] if rows else 0} indexes"

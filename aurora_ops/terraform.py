@@ -36,7 +36,8 @@ def program() -> str | None:
     found = shutil.which("terraform")
     if found is None:
         return None
-    answer = subprocess.run([found, "version", "-json"], capture_output=True, text=True, check=False)
+    quiet = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}  # no question to the network
+    answer = subprocess.run([found, "version", "-json"], capture_output=True, text=True, check=False, env=quiet)
     try:
         version = tuple(int(part) for part in json.loads(answer.stdout)["terraform_version"].split("-")[0].split("."))
     except (ValueError, KeyError):

@@ -5,10 +5,9 @@ moto alone would let pass. Sources: facts A3, A4 and 5 of restore-and-schema and
 """
 
 import copy
-import secrets
-import string
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import moto.rds.models as models
@@ -23,43 +22,13 @@ from moto.rds.exceptions import (
 )
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.acu import AcuRange, AcuRangeError
 from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox import rds_models, rds_rules
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
+from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
+from aurora_ops.sandbox.rds_rules import ENGINE
 
-ENGINE = "aurora-postgresql"
-# What can be created, as us-east-1 listed it on 2026-06-01 (aws/aws-cdk#38053). 15.4 was withdrawn in 2025.
-ENGINE_VERSIONS = (
-    "14.15",
-    "14.17",
-    "14.18",
-    "15.8",
-    "15.10",
-    "15.12",
-    "15.13",
-    "15.14",
-    "15.15",
-    "15.17",
-    "16.4",
-    "16.6",
-    "16.8",
-    "16.9",
-    "16.10",
-    "17.4",
-    "17.5",
-    "17.7",
-)
-DEFAULT_VERSION = "15.10"
-
-_plane: DataPlane | None = None
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced at install
-
-
-def plane() -> DataPlane:
-    """The data plane that `install` was given."""
-    if _plane is None:
-        raise RuntimeError("install() first")
-    return _plane
 
 
 def _plain(params: Any) -> dict[str, Any]:
@@ -67,134 +36,6 @@ def _plain(params: Any) -> dict[str, Any]:
     return {
         key: value.original_dict() if hasattr(value, "original_dict") else value for key, value in dict(params).items()
     }
-
-
-def _identifier(prefix: str) -> str:
-    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
-
-
-class AuroraCluster(models.DBCluster):
-    """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
-
-    def __init__(self, backend: Any, **kwargs: Any) -> None:
-        self.host = self.reader_host = ""
-        kwargs = dict(kwargs)
-        kwargs.setdefault("engine_version", DEFAULT_VERSION)
-        major = str(kwargs["engine_version"]).split(".")[0]
-        kwargs["db_cluster_parameter_group_name"] = (
-            kwargs.get("db_cluster_parameter_group_name") or f"default.{ENGINE}{major}"
-        )
-        kwargs["storage_type"] = kwargs.get("storage_type") or "aurora"  # moto: gp2
-        kwargs.setdefault("allocated_storage", 1)
-        super().__init__(backend, **kwargs)
-        self._status = "available"
-        self.db_cluster_resource_id = _identifier("cluster-")
-        self.serverless_v2_platform_version = "4"
-        self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
-        self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or "open-source-rds-extended-support"
-        self.performance_insights_enabled = bool(kwargs.get("enable_performance_insights", False))
-        self._set_insights(kwargs)
-        self.monitoring_interval = kwargs.get("monitoring_interval", 0)
-        if kwargs.get("enable_iam_database_authentication") is not None:
-            self.iam_auth = kwargs["enable_iam_database_authentication"]
-
-    def _set_insights(self, kwargs: dict[str, Any]) -> None:
-        self.performance_insights_retention_period = (
-            (kwargs.get("performance_insights_retention_period") or 7) if self.performance_insights_enabled else None
-        )
-        self.performance_insights_kms_key_id = (
-            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id)
-            if self.performance_insights_enabled
-            else None
-        )
-
-    def update_insights(self, kwargs: dict[str, Any]) -> None:
-        """Apply the Insights fields of a ModifyDBCluster, and hand them to the instances as Aurora does."""
-        if kwargs.get("enable_performance_insights") is not None:
-            self.performance_insights_enabled = bool(kwargs["enable_performance_insights"])
-        self._set_insights(
-            {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
-        )
-        for member in self._members:
-            member.inherit(self)
-
-    @property
-    def scaling_configuration_info(self) -> dict[str, Any] | None:  # type: ignore[override]
-        """Serverless v1's; moto: an empty structure, which Terraform takes for a difference."""
-        return None
-
-    @property
-    def endpoint(self) -> str:
-        """The writer endpoint."""
-        return self.host
-
-    @property
-    def reader_endpoint(self) -> str:
-        """The reader endpoint."""
-        return self.reader_host
-
-    @property
-    def data(self) -> ClusterData | None:
-        """The cluster's data, once `create_db_cluster` has made it."""
-        return plane().clusters.get(self.db_cluster_resource_id)
-
-    @property
-    def earliest_restorable_time(self) -> datetime | None:
-        """The end of the base backup; moto: the creation time, before there is a backup."""
-        return self.data.earliest if self.data else None
-
-    @earliest_restorable_time.setter
-    def earliest_restorable_time(self, value: datetime) -> None:
-        """Ignore what moto sets."""
-
-    @property
-    def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]
-        """Up to where the WAL archive reaches; moto: always now."""
-        return self.data.latest if self.data else None
-
-
-class AuroraInstance(models.DBInstanceClustered):
-    """A DB instance with an identity and an address of its own."""
-
-    def __init__(self, backend: Any, **kwargs: Any) -> None:
-        self.host = ""
-        super().__init__(backend=backend, **kwargs)
-        self.dbi_resource_id = _identifier("db-")  # moto: one constant for all
-        self.port = self.cluster.port
-        self.publicly_accessible = bool(kwargs.get("publicly_accessible", False))
-        self.ca_certificate_identifier = kwargs.get("ca_certificate_identifier") or "rds-ca-rsa2048-g1"
-        self.db_subnet_group_name = self.cluster.db_subnet_group_name
-        self.db_name = self.cluster.database_name
-        self.inherit(self.cluster, kwargs)
-
-    def inherit(self, cluster: AuroraCluster, kwargs: dict[str, Any] | None = None) -> None:
-        """Take what Aurora keeps on the cluster: Insights, IAM authentication, log exports."""
-        kwargs = kwargs or {}
-        wanted = kwargs.get("enable_performance_insights")
-        self.performance_insights_enabled = cluster.performance_insights_enabled if wanted is None else bool(wanted)
-        on = self.performance_insights_enabled
-        self.performance_insights_retention_period = (
-            (kwargs.get("performance_insights_retention_period") or cluster.performance_insights_retention_period or 7)
-            if on
-            else None
-        )
-        self.performance_insights_kms_key_id = (
-            (
-                kwargs.get("performance_insights_kms_key_id")
-                or cluster.performance_insights_kms_key_id
-                or cluster.kms_key_id
-            )
-            if on
-            else None
-        )
-        self.database_insights_mode = cluster.database_insights_mode
-        self.enable_iam_database_authentication = bool(cluster.iam_auth)
-        self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)
-
-    @property
-    def address(self) -> str:
-        """The instance endpoint."""
-        return self.host
 
 
 class StrictRDSBackend(models.RDSBackend):
@@ -220,9 +61,9 @@ class StrictRDSBackend(models.RDSBackend):
             raise RDSClientError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {identifier}")
         if kwargs.get("engine") != ENGINE:
             raise InvalidParameterValue(f"Invalid DB engine: {kwargs.get('engine')} (this sandbox is an {ENGINE})")
-        version = self._check_version(kwargs.get("engine_version"))
+        version = rds_rules.check_version(kwargs.get("engine_version"))
         kwargs = kwargs | {"engine_version": version, "db_cluster_identifier": identifier}
-        acu_range = self._check_scaling(kwargs.get("serverless_v2_scaling_configuration"), version)
+        acu_range = rds_rules.check_scaling(kwargs.get("serverless_v2_scaling_configuration"), version)
         self._check_references(kwargs)
         if not 1 <= int(kwargs.get("backup_retention_period") or 1) <= 35:  # moto: anything
             raise InvalidParameterValue(
@@ -251,11 +92,11 @@ class StrictRDSBackend(models.RDSBackend):
         kwargs = _plain(kwargs)
         cluster = self._cluster(kwargs["db_cluster_identifier"])
         if kwargs.get("engine_version"):
-            self._check_version(kwargs["engine_version"])
+            rds_rules.check_version(kwargs["engine_version"])
         scaling = kwargs.get("serverless_v2_scaling_configuration")
         if scaling:
             merged = (cluster.serverless_v2_scaling_configuration or {}) | scaling
-            acu_range = self._check_scaling(merged, kwargs.get("engine_version") or cluster.engine_version)
+            acu_range = rds_rules.check_scaling(merged, kwargs.get("engine_version") or cluster.engine_version)
             kwargs["serverless_v2_scaling_configuration"] = merged
             if cluster.data and acu_range:
                 cluster.data.floor_acu, cluster.data.ceiling_acu = acu_range.floor, acu_range.ceiling
@@ -327,7 +168,8 @@ class StrictRDSBackend(models.RDSBackend):
                 "Performance Insights and Enhanced Monitoring cannot be set by this operation; set them on CreateDBInstance"
             )
         self._check_references(overrides)
-        to = self._check_window(source, restore_to_time)
+        window = (source.earliest_restorable_time, source.latest_restorable_time)
+        to = rds_rules.check_window(source.db_cluster_identifier, window, restore_to_time)
         defaults = {  # not the source's: facts A3
             "deletion_protection": False,
             "copy_tags_to_snapshot": False,
@@ -421,28 +263,6 @@ class StrictRDSBackend(models.RDSBackend):
             raise DBClusterNotFoundError(name)
         return self.clusters[name]  # type: ignore[return-value]
 
-    def _check_version(self, version: str | None) -> str:
-        if version in (None, ""):
-            return DEFAULT_VERSION
-        if version in ENGINE_VERSIONS:
-            return str(version)
-        newest = [known for known in ENGINE_VERSIONS if known.split(".")[0] == version]
-        if newest:  # a major version alone means its newest minor
-            return newest[-1]
-        raise InvalidParameterCombination(f"Cannot find version {version} for {ENGINE}")  # moto: accepts
-
-    def _check_scaling(self, scaling: dict[str, Any] | None, version: str) -> AcuRange | None:
-        if not scaling:
-            return None
-        try:
-            acu_range = AcuRange(float(scaling["MinCapacity"]), float(scaling["MaxCapacity"]))
-            acu_range.check_engine(version)
-        except KeyError as missing:
-            raise InvalidParameterCombination(f"ServerlessV2ScalingConfiguration needs {missing.args[0]}") from None
-        except AcuRangeError as error:  # moto: accepts
-            raise InvalidParameterValue(f"Invalid ServerlessV2ScalingConfiguration: {error}") from None
-        return acu_range
-
     def _check_references(self, kwargs: dict[str, Any]) -> None:
         group = kwargs.get("db_subnet_group_name")
         if group and group != "default" and group not in self.subnet_groups:  # moto: accepts
@@ -451,25 +271,8 @@ class StrictRDSBackend(models.RDSBackend):
         if parameters and not parameters.startswith("default.") and parameters not in self.db_cluster_parameter_groups:
             raise RDSClientError("DBClusterParameterGroupNotFound", f"DBClusterParameterGroup not found: {parameters}")
 
-    def _check_window(self, source: AuroraCluster, to: datetime | None) -> datetime:
-        earliest, latest = source.earliest_restorable_time, source.latest_restorable_time
-        if earliest is None or latest is None:
-            raise RDSClientError(
-                "InvalidDBClusterStateFault", f"DB cluster {source.db_cluster_identifier} has no backup yet"
-            )
-        if to is None:
-            return latest
-        to = to if to.tzinfo else to.replace(tzinfo=UTC)
-        if not earliest <= to <= latest:  # moto: accepts the future and 1000 days ago
-            raise InvalidParameterValue(
-                f"The specified time {to.isoformat()} is outside the restorable window of {source.db_cluster_identifier}: {earliest.isoformat()} to {latest.isoformat()}"
-            )
-        return to
-
     def _password(self, cluster: AuroraCluster) -> str:
         if cluster.manage_master_user_password:
-            import json
-
             value = self.secretsmanager.get_secret_value(cluster.master_user_secret.secret_arn, None, None)[
                 "SecretString"
             ]
@@ -491,8 +294,9 @@ _stock_delete_db_cluster = RDSResponse.delete_db_cluster
 
 def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     """Put the rules and the data plane into moto, in this process. `on_change` is called when instances come or go."""
-    global _plane, _on_change
-    _plane, _on_change = data_plane, on_change
+    global _on_change
+    _on_change = on_change
+    rds_models.use(data_plane)
     models.DBCluster = AuroraCluster  # type: ignore[misc]
     models.DBInstanceClustered = AuroraInstance  # type: ignore[misc]
     models.rds_backends.backend = StrictRDSBackend

@@ -1,0 +1,154 @@
+"""DB clusters and instances with the fields that moto lacks, and endpoints that lead to real servers."""
+
+import secrets
+import string
+from datetime import datetime
+from typing import Any
+
+import moto.rds.models as models
+
+from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
+from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
+
+_plane: DataPlane | None = None
+
+
+def use(data_plane: DataPlane) -> None:
+    """Put the data plane behind the clusters of this process."""
+    global _plane
+    _plane = data_plane
+
+
+def plane() -> DataPlane:
+    """The data plane that `use` was given."""
+    if _plane is None:
+        raise RuntimeError("use() first")
+    return _plane
+
+
+def _identifier(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+
+
+class AuroraCluster(models.DBCluster):
+    """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
+
+    def __init__(self, backend: Any, **kwargs: Any) -> None:
+        self.host = self.reader_host = ""
+        kwargs = dict(kwargs)
+        kwargs.setdefault("engine_version", DEFAULT_VERSION)
+        major = str(kwargs["engine_version"]).split(".")[0]
+        kwargs["db_cluster_parameter_group_name"] = (
+            kwargs.get("db_cluster_parameter_group_name") or f"default.{ENGINE}{major}"
+        )
+        kwargs["storage_type"] = kwargs.get("storage_type") or "aurora"  # moto: gp2
+        kwargs.setdefault("allocated_storage", 1)
+        super().__init__(backend, **kwargs)
+        self._status = "available"
+        self.db_cluster_resource_id = _identifier("cluster-")
+        self.serverless_v2_platform_version = "4"
+        self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
+        self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or "open-source-rds-extended-support"
+        self.performance_insights_enabled = bool(kwargs.get("enable_performance_insights", False))
+        self._set_insights(kwargs)
+        self.monitoring_interval = kwargs.get("monitoring_interval", 0)
+        if kwargs.get("enable_iam_database_authentication") is not None:
+            self.iam_auth = kwargs["enable_iam_database_authentication"]
+
+    def _set_insights(self, kwargs: dict[str, Any]) -> None:
+        self.performance_insights_retention_period = (
+            (kwargs.get("performance_insights_retention_period") or 7) if self.performance_insights_enabled else None
+        )
+        self.performance_insights_kms_key_id = (
+            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id)
+            if self.performance_insights_enabled
+            else None
+        )
+
+    def update_insights(self, kwargs: dict[str, Any]) -> None:
+        """Apply the Insights fields of a ModifyDBCluster, and hand them to the instances as Aurora does."""
+        if kwargs.get("enable_performance_insights") is not None:
+            self.performance_insights_enabled = bool(kwargs["enable_performance_insights"])
+        self._set_insights(
+            {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
+        )
+        for member in self._members:
+            member.inherit(self)
+
+    @property
+    def scaling_configuration_info(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Serverless v1's; moto: an empty structure, which Terraform takes for a difference."""
+        return None
+
+    @property
+    def endpoint(self) -> str:
+        """The writer endpoint."""
+        return self.host
+
+    @property
+    def reader_endpoint(self) -> str:
+        """The reader endpoint."""
+        return self.reader_host
+
+    @property
+    def data(self) -> ClusterData | None:
+        """The cluster's data, once `create_db_cluster` has made it."""
+        return plane().clusters.get(self.db_cluster_resource_id)
+
+    @property
+    def earliest_restorable_time(self) -> datetime | None:
+        """The end of the base backup; moto: the creation time, before there is a backup."""
+        return self.data.earliest if self.data else None
+
+    @earliest_restorable_time.setter
+    def earliest_restorable_time(self, value: datetime) -> None:
+        """Ignore what moto sets."""
+
+    @property
+    def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]
+        """Up to where the WAL archive reaches; moto: always now."""
+        return self.data.latest if self.data else None
+
+
+class AuroraInstance(models.DBInstanceClustered):
+    """A DB instance with an identity and an address of its own."""
+
+    def __init__(self, backend: Any, **kwargs: Any) -> None:
+        self.host = ""
+        super().__init__(backend=backend, **kwargs)
+        self.dbi_resource_id = _identifier("db-")  # moto: one constant for all
+        self.port = self.cluster.port
+        self.publicly_accessible = bool(kwargs.get("publicly_accessible", False))
+        self.ca_certificate_identifier = kwargs.get("ca_certificate_identifier") or "rds-ca-rsa2048-g1"
+        self.db_subnet_group_name = self.cluster.db_subnet_group_name
+        self.db_name = self.cluster.database_name
+        self.inherit(self.cluster, kwargs)
+
+    def inherit(self, cluster: AuroraCluster, kwargs: dict[str, Any] | None = None) -> None:
+        """Take what Aurora keeps on the cluster: Insights, IAM authentication, log exports."""
+        kwargs = kwargs or {}
+        wanted = kwargs.get("enable_performance_insights")
+        self.performance_insights_enabled = cluster.performance_insights_enabled if wanted is None else bool(wanted)
+        on = self.performance_insights_enabled
+        self.performance_insights_retention_period = (
+            (kwargs.get("performance_insights_retention_period") or cluster.performance_insights_retention_period or 7)
+            if on
+            else None
+        )
+        self.performance_insights_kms_key_id = (
+            (
+                kwargs.get("performance_insights_kms_key_id")
+                or cluster.performance_insights_kms_key_id
+                or cluster.kms_key_id
+            )
+            if on
+            else None
+        )
+        self.database_insights_mode = cluster.database_insights_mode
+        self.enable_iam_database_authentication = bool(cluster.iam_auth)
+        self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)
+
+    @property
+    def address(self) -> str:
+        """The instance endpoint."""
+        return self.host

@@ -1,0 +1,59 @@
+"""What Aurora refuses and moto lets pass: versions, capacity ranges, restore times. Pure checks; the error is RDS's own."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
+
+from aurora_ops.acu import AcuRange, AcuRangeError
+
+ENGINE = "aurora-postgresql"
+# What can be created, as us-east-1 listed it on 2026-06-01 (aws/aws-cdk#38053). 15.4 was withdrawn in 2025.
+ENGINE_VERSIONS = (
+    "14.15", "14.17", "14.18",
+    "15.8", "15.10", "15.12", "15.13", "15.14", "15.15", "15.17",
+    "16.4", "16.6", "16.8", "16.9", "16.10", "17.4", "17.5", "17.7",
+)  # fmt: skip
+DEFAULT_VERSION = "15.10"
+
+
+def check_version(version: str | None) -> str:
+    """The version to create: the default without one, the newest minor for a major alone."""
+    if version in (None, ""):
+        return DEFAULT_VERSION
+    if version in ENGINE_VERSIONS:
+        return str(version)
+    newest = [known for known in ENGINE_VERSIONS if known.split(".")[0] == version]
+    if newest:  # a major version alone means its newest minor
+        return newest[-1]
+    raise InvalidParameterCombination(f"Cannot find version {version} for {ENGINE}")  # moto: accepts
+
+
+def check_scaling(scaling: dict[str, Any] | None, version: str) -> AcuRange | None:
+    """The range that a ServerlessV2ScalingConfiguration asks for; None without one."""
+    if not scaling:
+        return None
+    try:
+        acu_range = AcuRange(float(scaling["MinCapacity"]), float(scaling["MaxCapacity"]))
+        acu_range.check_engine(version)
+    except KeyError as missing:
+        raise InvalidParameterCombination(f"ServerlessV2ScalingConfiguration needs {missing.args[0]}") from None
+    except AcuRangeError as error:  # moto: accepts
+        raise InvalidParameterValue(f"Invalid ServerlessV2ScalingConfiguration: {error}") from None
+    return acu_range
+
+
+def check_window(identifier: str, window: tuple[datetime | None, datetime | None], to: datetime | None) -> datetime:
+    """The restore time: `to` if it lies in the window from earliest to latest, the latest without one. Never rounded."""
+    earliest, latest = window
+    if earliest is None or latest is None:
+        raise RDSClientError("InvalidDBClusterStateFault", f"DB cluster {identifier} has no backup yet")
+    if to is None:
+        return latest
+    to = to if to.tzinfo else to.replace(tzinfo=UTC)
+    if not earliest <= to <= latest:  # moto: accepts the future and 1000 days ago
+        raise InvalidParameterValue(
+            f"The specified time {to.isoformat()} is outside the restorable window of {identifier}: "
+            f"{earliest.isoformat()} to {latest.isoformat()}"
+        )
+    return to
