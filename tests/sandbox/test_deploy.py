@@ -1,0 +1,73 @@
+"""Without the terraform program the sandbox's environment is built all the same, and nothing of Terraform is claimed."""
+
+import pytest
+
+from aurora_ops import cluster, deploy, terraform
+from aurora_ops.environments import settings
+from aurora_ops.errors import InputError
+from aurora_ops.plan import PlanChangedError
+from aurora_ops.session import ReadOnlyError, open_session
+from aurora_ops.worlds import open_session as open_world
+
+STG = settings("stg")
+
+
+@pytest.fixture(scope="module")
+def session(sandbox):
+    return open_session()
+
+
+@pytest.fixture
+def without_terraform(monkeypatch):
+    monkeypatch.setattr(terraform, "program", lambda: None)
+
+
+def test_without_terraform_the_api_builds_it_and_every_check_says_skip(session, without_terraform):
+    """stg has a reader: both instances answer, and the verdict is SKIP, not PASS, with the way to get the program."""
+    deployment = deploy.deployment(session, "stg")
+    deployment.preflight()
+    deployment.prerequisites()
+    deployment.plan()
+    deployment.apply()
+
+    report = deployment.verify()
+    found = cluster.find(session, STG.cluster_identifier)
+
+    assert ("SKIP", {"SKIP"}) == (report.verdict, {check.verdict for check in report.checks})
+    assert "Install Terraform" in repr(report)
+    assert [(f"{STG.name}-reader-1", False), (f"{STG.name}-writer", True)] == [
+        (i.identifier, i.is_writer) for i in found.instances
+    ]
+
+
+def test_a_second_run_has_nothing_to_build(session, without_terraform):
+    again = deploy.deployment(session, "stg")
+
+    assert () == again.plan().changes
+    assert "nothing to change" in repr(again.apply())
+
+
+def test_a_confirmation_of_another_plan_is_refused(session, without_terraform):
+    """In the sandbox too: who names a plan means that plan."""
+    with pytest.raises(PlanChangedError, match="names another plan"):
+        deploy.deployment(session, "stg").apply(confirm="00000000")
+
+
+def test_terraform_cannot_destroy_what_it_did_not_build(session, without_terraform):
+    deployment = deploy.deployment(session, "stg")
+    deployment.plan()
+
+    with pytest.raises(Exception, match="sandbox reset"):
+        deployment.undo(destroy=True)
+
+
+def test_a_read_only_session_refuses_to_change_anything(session):
+    """Before the request leaves the machine."""
+    with pytest.raises(ReadOnlyError, match="changes AWS"):
+        session.client("rds").delete_db_cluster(DBClusterIdentifier=STG.cluster_identifier, SkipFinalSnapshot=True)
+
+
+@pytest.mark.parametrize("world", ["deplyed", "busy "])
+def test_an_unknown_world_is_refused(sandbox, world):
+    with pytest.raises(InputError, match="unknown"):
+        open_world(world=world)
