@@ -25,10 +25,10 @@ test-all: $(READY)  ## the same with the slow ones
 	@$(BIN)/ruff format --check
 	@$(PYTEST) tests notebooks runbooks
 
-test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright and a browser)
-	@$(BIN)/python -m pip install --quiet playwright
-	@$(BIN)/python -m playwright install chromium
-	@$(BIN)/python -m pytest tests/browser
+test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright, and a browser where there is none)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
+	@AURORA_OPS_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh

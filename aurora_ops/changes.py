@@ -76,7 +76,7 @@ def restore_to_time(
         DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
         EnableIAMDatabaseAuthentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
         ServerlessV2ScalingConfiguration={
-            "MinCapacity": source.floor_acu,
+            "MinCapacity": min(source.floor_acu, ceiling_acu),
             "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu)),
         },
         DeletionProtection=False,
@@ -178,81 +178,134 @@ def _try(call: Callable[[], Any]) -> None:
             raise
 
 
-def build_environment(session: Session, settings: Settings) -> list[str]:
-    """Build prerequisites and environment through the API, under the names that Terraform gives; return what was created.
+def build_environment(session: Session, settings: Settings) -> None:
+    """Build prerequisites and environment through the API, under the names that Terraform gives; what is there stays.
 
-    For the sandbox without the terraform program, and for its worlds. A live environment belongs to Terraform and its state.
+    For the sandbox without the terraform program, and for its worlds. It can be interrupted and run again. A live
+    environment belongs to Terraform and its state.
     """
     if not session.is_sandbox:
         raise ProtectedError(
             "a live environment is built by Terraform only, so that its state knows it. Install terraform and run deploy-environment."
         )
-    writable = session.to_writable()
-    ec2, kms, secrets, rds, logs = (writable.client(name) for name in ("ec2", "kms", "secretsmanager", "rds", "logs"))
-    stem = f"{settings.project_name}-{settings.environment}"
-    tags = settings.tags
-
-    def named(kind: str, name: str, **more: str) -> list[dict[str, Any]]:
-        return [{"ResourceType": kind, "Tags": _aws_tags(tags | {"Name": name} | more)}]
-
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=named("vpc", f"{stem}-vpc"))["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(
-            VpcId=vpc, CidrBlock=f"10.0.{16 * i}.0/20", AvailabilityZone=zone["ZoneName"],
-            TagSpecifications=named("subnet", f"{stem}-private-{zone['ZoneName']}", Tier="private"),
-        )["Subnet"]["SubnetId"]
-        for i, zone in enumerate(ec2.describe_availability_zones()["AvailabilityZones"][:3])
-    ]  # fmt: skip
-    application, database = (
-        ec2.create_security_group(
-            GroupName=name, Description=f"of {stem}", VpcId=vpc, TagSpecifications=named("security-group", name)
-        )["GroupId"]
-        for name in (f"{stem}-app", f"{settings.name}-sg")
-    )
-    ec2.authorize_security_group_ingress(
-        GroupId=database,
-        IpPermissions=[
-            {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": application}]}
-        ],
-    )
-    key = kms.create_key(Description=f"Aurora of {stem}", Tags=[{"TagKey": k, "TagValue": v} for k, v in tags.items()])[
-        "KeyMetadata"
-    ]["Arn"]
-    kms.create_alias(AliasName=settings.key_alias, TargetKeyId=key)
-    password = secrets.get_random_password(PasswordLength=40, ExcludePunctuation=True)["RandomPassword"]
-    secrets.create_secret(Name=settings.secret_name, SecretString=password, KmsKeyId=key, Tags=_aws_tags(tags))
-    logs.create_log_group(logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql")
-    rds.create_db_subnet_group(
-        DBSubnetGroupName=f"{settings.name}-subnets",
-        DBSubnetGroupDescription=stem,
-        SubnetIds=subnets,
-        Tags=_aws_tags(tags),
-    )
-    rds.create_db_cluster(
-        DBClusterIdentifier=settings.cluster_identifier,
-        Engine=ENGINE,
-        EngineVersion=settings.engine_version,
-        DatabaseName=settings.database_name,
-        MasterUsername=settings.master_username,
-        MasterUserPassword=password,
-        DBSubnetGroupName=f"{settings.name}-subnets",
-        VpcSecurityGroupIds=[database],
-        StorageEncrypted=True,
-        KmsKeyId=key,
-        EnableIAMDatabaseAuthentication=True,
-        EnableCloudwatchLogsExports=["postgresql"],
-        BackupRetentionPeriod=settings.backup_retention_period,
-        PreferredBackupWindow=settings.preferred_backup_window,
-        DeletionProtection=settings.deletion_protection,
-        EnablePerformanceInsights=settings.performance_insights_enabled,
-        ServerlessV2ScalingConfiguration={"MinCapacity": settings.min_capacity, "MaxCapacity": settings.max_capacity},
-        Tags=_aws_tags(tags),
-    )
-    members = [
-        f"{settings.name}-writer",
-        *(f"{settings.name}-reader-{number}" for number in range(1, settings.reader_count + 1)),
+    client = {name: session.to_writable().client(name) for name in ("ec2", "kms", "secretsmanager", "rds", "logs")}
+    vpc, subnets = _network(client["ec2"], settings)
+    application = _security_group(client["ec2"], settings, f"{settings.project_name}-{settings.environment}-app", vpc)
+    database = _security_group(client["ec2"], settings, f"{settings.name}-sg", vpc)
+    from_application = {
+        "IpProtocol": "tcp",
+        "FromPort": 5432,
+        "ToPort": 5432,
+        "UserIdGroupPairs": [{"GroupId": application}],
+    }
+    _once(lambda: client["ec2"].authorize_security_group_ingress(GroupId=database, IpPermissions=[from_application]))
+    key = _key(client["kms"], settings)
+    tags = _aws_tags(settings.tags)
+    password = client["secretsmanager"].get_random_password(PasswordLength=40, ExcludePunctuation=True)[
+        "RandomPassword"
     ]
-    for member in members:
-        add_instance(session, settings.cluster_identifier, member, tags=tags)
+    _once(
+        lambda: client["secretsmanager"].create_secret(
+            Name=settings.secret_name, SecretString=password, KmsKeyId=key, Tags=tags
+        )
+    )
+    _once(
+        lambda: client["logs"].create_log_group(
+            logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql"
+        )
+    )
+    group = f"{settings.name}-subnets"
+    _once(
+        lambda: client["rds"].create_db_subnet_group(
+            DBSubnetGroupName=group, DBSubnetGroupDescription=group, SubnetIds=subnets, Tags=tags
+        )
+    )
+    _once(
+        lambda: client["rds"].create_db_cluster(
+            DBClusterIdentifier=settings.cluster_identifier,
+            Engine=ENGINE,
+            EngineVersion=settings.engine_version,
+            DatabaseName=settings.database_name,
+            MasterUsername=settings.master_username,
+            MasterUserPassword=session.secret(settings.secret_name),
+            DBSubnetGroupName=group,
+            VpcSecurityGroupIds=[database],
+            StorageEncrypted=True,
+            KmsKeyId=key,
+            EnableIAMDatabaseAuthentication=True,
+            EnableCloudwatchLogsExports=["postgresql"],
+            BackupRetentionPeriod=settings.backup_retention_period,
+            PreferredBackupWindow=settings.preferred_backup_window,
+            DeletionProtection=settings.deletion_protection,
+            EnablePerformanceInsights=settings.performance_insights_enabled,
+            ServerlessV2ScalingConfiguration={
+                "MinCapacity": settings.min_capacity,
+                "MaxCapacity": settings.max_capacity,
+            },
+            Tags=tags,
+        )
+    )
+    for member in settings.instance_identifiers:
+        _once(lambda name=member: add_instance(session, settings.cluster_identifier, name, tags=settings.tags))
         wait_for_instance(session, member)
-    return [vpc, *subnets, application, database, key, settings.secret_name, settings.cluster_identifier, *members]
+
+
+def _once(call: Callable[[], Any]) -> None:
+    """Call, and take "exists already" for an answer."""
+    try:
+        call()
+    except ClientError as error:
+        if "AlreadyExists" not in _code(error) and _code(error) not in (
+            "ResourceExistsException",
+            "InvalidPermission.Duplicate",
+        ):
+            raise
+
+
+def _named(settings: Settings, kind: str, name: str, **more: str) -> list[dict[str, Any]]:
+    return [{"ResourceType": kind, "Tags": _aws_tags(settings.tags | {"Name": name} | more)}]
+
+
+def _network(ec2: Any, settings: Settings) -> tuple[str, list[str]]:
+    """The VPC and its private subnets, one in each of three zones."""
+    stem = f"{settings.project_name}-{settings.environment}"
+    found = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [f"{stem}-vpc"]}])["Vpcs"]
+    if not found:
+        found = [
+            ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=_named(settings, "vpc", f"{stem}-vpc"))["Vpc"]
+        ]
+    vpc = found[0]["VpcId"]
+    there = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    subnets = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in there}
+    for number, zone in enumerate(ec2.describe_availability_zones()["AvailabilityZones"][:3]):
+        name = zone["ZoneName"]
+        if name not in subnets:
+            subnets[name] = ec2.create_subnet(
+                VpcId=vpc,
+                CidrBlock=f"10.0.{16 * number}.0/20",
+                AvailabilityZone=name,
+                TagSpecifications=_named(settings, "subnet", f"{stem}-private-{name}", Tier="private"),
+            )["Subnet"]["SubnetId"]
+    return vpc, sorted(subnets.values())
+
+
+def _security_group(ec2: Any, settings: Settings, name: str, vpc: str) -> str:
+    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
+    if found := ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
+        return str(found[0]["GroupId"])
+    tags = _named(settings, "security-group", name)
+    return str(
+        ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc, TagSpecifications=tags)["GroupId"]
+    )
+
+
+def _key(kms: Any, settings: Settings) -> str:
+    """ARN of the key behind the environment's alias."""
+    for page in kms.get_paginator("list_aliases").paginate():
+        for alias in page["Aliases"]:
+            if alias["AliasName"] == settings.key_alias:
+                return str(kms.describe_key(KeyId=alias["TargetKeyId"])["KeyMetadata"]["Arn"])
+    tags = [{"TagKey": name, "TagValue": value} for name, value in settings.tags.items()]
+    arn = str(kms.create_key(Description=f"Aurora of {settings.name}", Tags=tags)["KeyMetadata"]["Arn"])
+    kms.create_alias(AliasName=settings.key_alias, TargetKeyId=arn)
+    return arn

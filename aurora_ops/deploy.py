@@ -7,6 +7,8 @@ says SKIP: nothing of Terraform was shown.
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,8 +21,6 @@ from aurora_ops.environments import Settings, settings
 from aurora_ops.errors import AuroraOpsError, InputError
 from aurora_ops.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.session import Session
-
-_READ_ONLY = (["no-op"], ["read"])
 
 
 class PrerequisitesMissingError(InputError):
@@ -91,12 +91,17 @@ class Deployment:
         }
         root = self._prepare("prerequisites", own)
         root.plan()
-        root.apply(_progress("prerequisites"))
+        with _progress("prerequisites") as on_event:
+            root.apply(on_event)
         return Line("prerequisites applied: network, key and secret")
 
     def plan(self) -> Plan:
         """What Terraform would do, as a plan with an id."""
-        if not self.has_terraform:
+        if self.has_terraform:
+            self.root = self._prepare(f"environments/{self.settings.environment}")
+        # In the sandbox another notebook may have had it built; to Terraform its names would only be taken.
+        foreign = self.session.is_sandbox and self._exists() and not (self.root and self.root.knows("aws_rds_cluster"))
+        if self.root is None or foreign:
             self.built_by_api = True
             steps = (
                 Change(
@@ -109,12 +114,11 @@ class Deployment:
             )
             self.planned = self._as_plan(() if self._exists() else steps, {})
             return self.planned
-        self.root = self._prepare(f"environments/{self.settings.environment}")
-        shown = self.root.plan()
+        shown = self.root.plan(f"-var=region={self.session.region}")
         steps, observed = [], {}
         for resource in shown.get("resource_changes", []):
             change = resource["change"]
-            if change["actions"] in _READ_ONLY:
+            if change["actions"] in terraform.READ_ONLY:
                 continue
             replaced = "delete" in change["actions"]
             steps.append(Change(
@@ -122,10 +126,10 @@ class Deployment:
                 *_difference(change), "terraform destroy" if change["actions"] == ["create"] else "apply the values of before",
                 interrupts=replaced and "rds_cluster" in resource["type"], destroys=replaced,
             ))  # fmt: skip
-            if change["before"]:
-                observed[resource["address"]] = hashlib.sha256(
-                    json.dumps(change["before"], sort_keys=True).encode()
-                ).hexdigest()
+            seen = [change["actions"], change["before"]]
+            if not self.session.is_sandbox:  # whose ids are random, and whose plans confirm themselves
+                seen += [change["after"], change["after_unknown"], change.get("replace_paths")]
+            observed[resource["address"]] = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
         self.planned = self._as_plan(tuple(steps), observed)
         return self.planned
 
@@ -146,7 +150,8 @@ class Deployment:
             changes.build_environment(self.session, self.settings)
         else:
             assert self.root is not None  # noqa: S101 - plan() made it
-            self.root.apply(_progress(self.settings.environment))
+            with _progress(self.settings.environment) as on_event:
+                self.root.apply(on_event)
         self.applied = True
         by = "confirmed by itself in the sandbox" if self.session.is_sandbox else "confirmed"
         return Line(f"APPLIED {plan.id} ({by}): {len(plan.changes)} changes")
@@ -173,14 +178,13 @@ class Deployment:
         ]
         if self.built_by_api or self.root is None:
             skipped = (replace(check, verdict="SKIP") if check.verdict == "PASS" else check for check in checks)
-            return Report(
-                "deployment", tuple(skipped), f"terraform is missing, the API built it. {terraform.HOW_TO_GET}"
+            why = (
+                "the API built it for another notebook, and Terraform does not know it: aurora-ops sandbox reset, then run this first"
+                if self.has_terraform
+                else f"terraform is missing, the API built it. {terraform.HOW_TO_GET}"
             )
-        left = [
-            r["address"]
-            for r in self.root.plan().get("resource_changes", [])
-            if r["change"]["actions"] not in _READ_ONLY
-        ]
+            return Report("deployment", tuple(skipped), why)
+        left = self.root.changes_left(f"-var=region={self.session.region}")
         checks.append(Check.of("a second plan is empty", not left, ", ".join(left[:3]) or "nothing to change"))
         outputs = self.root.outputs()
         checks.append(
@@ -199,12 +203,18 @@ class Deployment:
             raise InputError(
                 f"destroy=true is for the sandbox. A live environment is destroyed by hand, in {where}, after its deletion protection is taken off."
             )
-        if self.root is None:
+        if self.root is None or self.built_by_api:
             raise AuroraOpsError(
                 "the environment was not built by Terraform, so Terraform cannot destroy it. Use: aurora-ops sandbox reset"
             )
-        self.root.plan("-destroy")
-        self.root.apply(_progress("destroy"))
+        if self.settings.deletion_protection:
+            raise InputError(
+                f"destroy=true: {self.settings.cluster_identifier} is protected from deletion, so its instances would go and it would stay. "
+                f"Set deletion_protection to false in {where} and deploy that first."
+            )
+        self.root.plan("-destroy", f"-var=region={self.session.region}")
+        with _progress("destroy") as on_event:
+            self.root.apply(on_event)
         return Line(f"destroyed {self.settings.cluster_identifier}; network, key and secret stay")
 
     def _exists(self) -> bool:
@@ -216,7 +226,7 @@ class Deployment:
 
     def _prepare(self, name: str, variables: dict[str, Any] | None = None) -> terraform.Root:
         return terraform.Root.prepare(
-            name, self.session.state_directory / "terraform", self.session.environ(), variables
+            name, self.session.state_directory / "terraform" / self.session.region, self.session.environ(), variables
         )
 
 
@@ -234,15 +244,15 @@ def _difference(change: dict[str, Any]) -> tuple[str, str]:
     return tuple(", ".join(f"{name}={side.get(name)}" for name in names) for side in (before, after))  # type: ignore[return-value]
 
 
-def _progress(label: str) -> Any:
-    bar = tqdm(desc=label, unit=" resources", file=sys.stdout)
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar over Terraform's events, closed however it ends."""
+    with tqdm(desc=label, unit=" resources", file=sys.stdout) as bar:
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event.get("type") == "planned_change":
-            bar.total = (bar.total or 0) + 1
-        if event.get("type") == "apply_complete":
-            bar.update()
-        if event.get("type") == "change_summary" and event.get("changes", {}).get("operation") != "plan":
-            bar.close()
+        def on_event(event: dict[str, Any]) -> None:
+            if event.get("type") == "planned_change":
+                bar.total = (bar.total or 0) + 1
+            if event.get("type") == "apply_complete":
+                bar.update()
 
-    return on_event
+        yield on_event

@@ -51,6 +51,11 @@ class Settings:
         return f"{self.name}-cluster"
 
     @property
+    def instance_identifiers(self) -> list[str]:
+        """The writer, then the readers."""
+        return [f"{self.name}-writer", *(f"{self.name}-reader-{number}" for number in range(1, self.reader_count + 1))]
+
+    @property
     def secret_name(self) -> str:
         """Secrets Manager secret that holds the master password, as plain text."""
         return f"{self.project_name}/{self.environment}/aurora/master"

@@ -53,9 +53,11 @@ class Drill:
     run_id: str = field(default_factory=evidence.run_id)
     source: Cluster | None = None
     to: datetime | None = None  # the restore point
-    before: Fingerprint | None = None  # of the source, when nothing changed around the restore point
+    before: Fingerprint | None = None  # of the source's tables that nobody wrote to around the restore point
+    written: tuple[str, ...] = ()  # the other tables
     offered_rpo_seconds: float = math.nan
     seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration
+    checked: Report | None = None  # the preflight
 
     @property
     def identifier(self) -> str:
@@ -90,17 +92,21 @@ class Drill:
                 )
             )
         with cluster.connect(self.session, self.settings, cluster=source) as connection:
-            rows = fingerprint.read(connection)
-        checks.append(
-            Check.of(
-                "there is something to compare",
-                not rows.is_vacuous,
-                f"{len(rows.content)} tables with rows"
-                if rows.rows
-                else "the source holds no rows: load-schema and run-workload first",
-            )
+            filled = proof.filled_tables(connection)
+            timed = proof.has_commit_times(connection)
+        found = (
+            f"{len(filled)} tables with rows"
+            if filled
+            else "the source holds no rows: load-schema and run-workload first"
         )
-        return Report("preflight", tuple(checks))
+        checks.append(Check.of("there is something to compare", bool(filled), found))
+        if self.wanted:
+            told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
+            checks.append(Check.of("commits carry their time", timed, "" if timed else told))
+        longest = len(f"{self.identifier}-1")
+        checks.append(Check.of("the copy can be named", longest <= 63, f"{longest} of 63 characters"))
+        self.checked = Report("preflight", tuple(checks))
+        return self.checked
 
     def plan(self) -> Plan:
         """What will be created and deleted. Nothing existing is changed but for canary rows in schema ops."""
@@ -150,10 +156,13 @@ class Drill:
 
     def mark(self) -> Line:
         """Set the restore point: canary rows before it, the incident after it. With a time asked for, only adopt that time."""
+        if (checked := self.checked or self.preflight()).verdict == "FAIL":
+            raise DrillRefusedError(f"preflight failed, so nothing was written or restored: {checked!r}")
         if self.wanted:
             self.to = self.wanted
             return Line(f"restore point {self.to:%F %T}Z, as asked")
         with cluster.connect(self.session, self.settings, cluster=self._source(), read_only=False) as connection:
+            self._journal("mark")
             proof.write_canaries(connection, self.run_id, proof.BEFORE)
             earlier = fingerprint.read(connection)
             # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
@@ -161,7 +170,11 @@ class Drill:
             while _clock(connection) < self.to + timedelta(seconds=0.5):
                 time.sleep(0.1)
             later = fingerprint.read(connection)
-            self.before = earlier if earlier == later else None
+            quiet = {table: rows for table, rows in earlier.content.items() if later.content.get(table) == rows}
+            self.before, self.written = (
+                Fingerprint(later.catalog, quiet),
+                tuple(sorted(set(later.content) - set(quiet))),
+            )
             proof.delete_canaries(connection, self.run_id)
             proof.write_canaries(connection, self.run_id, proof.AFTER, 1)
         return Line(f"{proof.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
@@ -171,8 +184,6 @@ class Drill:
         source, to = self._source(), self.to
         if to is None:
             raise DrillError("no restore point is set. Run mark() first.")
-        if (verdict := self.preflight()).verdict == "FAIL":
-            raise DrillRefusedError(f"preflight failed, so nothing was restored: {verdict!r}")
         self._timed(
             "archive",
             lambda: changes.wait_until(
@@ -180,9 +191,7 @@ class Drill:
             ),
         )
         tags = {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")}
-        evidence.journal(self.session, "restore-drill").write(
-            "restore", identifier=self.identifier, source=source.identifier, to=to
-        )
+        self._journal("restore", identifier=self.identifier, source=source.identifier, to=to)
         try:
             started = time.monotonic()
             changes.restore_to_time(self.session, source, self.identifier, to, ceiling_acu=CEILING_ACU, tags=tags)
@@ -196,6 +205,9 @@ class Drill:
                 changes.delete_cluster(self.session, self.identifier, tag=(TAG, self.run_id), timeout_seconds=1)
             raise
         return Line(f"restored {source.identifier} beside itself and connected to it")
+
+    def _journal(self, event: str, **fields: object) -> None:
+        evidence.journal(self.session, "restore-drill").write(event, **fields)
 
     def _add_instance(self) -> None:
         changes.add_instance(self.session, self.identifier, f"{self.identifier}-1", tags={TAG: self.run_id})
@@ -218,18 +230,17 @@ class Drill:
     def verify(self) -> Report:
         """Whether the copy holds what the source held at the restore point, and came back in time."""
         started = time.monotonic()
-        checks = self._boundary()
-        with self._connect() as connection:
-            if self.before:
-                checks += fingerprint.compare(self.before, fingerprint.read(connection)).checks
-            elif not self.wanted:
-                checks.append(
-                    Check(
-                        "content equals the source",
-                        "SKIP",
-                        "the source was written to around the restore point, so there is no fingerprint of that second",
-                    )
-                )
+        source = cluster.connect(self.session, self.settings, cluster=self._source())
+        with source, self._connect() as copy:
+            restored = fingerprint.read(copy)
+            checks = [] if self.wanted else proof.boundary(copy, source, self.run_id)
+            if self.to and proof.has_commit_times(copy):
+                checks += proof.same_second(copy, source, sorted(restored.content), self.to)
+        if self.before:
+            comparable = {table: rows for table, rows in restored.content.items() if table not in self.written}
+            checks += fingerprint.compare(self.before, Fingerprint(restored.catalog, comparable)).checks
+            reason = "written to around the restore point: no fingerprint of that second"
+            checks += [Check(table, "SKIP", reason) for table in self.written]
         with self._connect(read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
             checks += [
@@ -248,12 +259,6 @@ class Drill:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""
         with self._connect() as connection:
             return Report.combine("schema and rules", (schema.verify_catalog(connection), schema.checks(connection)))
-
-    def _boundary(self) -> list[Check]:
-        with self._connect() as copy, cluster.connect(self.session, self.settings, cluster=self._source()) as source:
-            if self.wanted:
-                return [proof.nothing_later(copy, self.wanted)]
-            return proof.boundary(copy, source, self.run_id)
 
     @property
     def rto_seconds(self) -> float:
@@ -305,7 +310,12 @@ def drill(
     rpo_minutes: float = 15,
 ) -> Drill:
     """Prepare a drill. `restore_to` is a time with a zone, whole seconds; empty: the drill sets a restore point of its own."""
-    return Drill(session, settings(environment), to_datetime(restore_to), max_cost_usd, rto_minutes, rpo_minutes)
+    wanted = to_datetime(restore_to)
+    if wanted and wanted.microsecond:
+        raise DrillRefusedError(
+            f"restore_to={restore_to!r}: a restore point is a whole second. Leave the fraction out."
+        )
+    return Drill(session, settings(environment), wanted, max_cost_usd, rto_minutes, rpo_minutes)
 
 
 def clean_up(target: str, region: str, environment: str) -> Report:
@@ -313,27 +323,27 @@ def clean_up(target: str, region: str, environment: str) -> Report:
 
     Runs after success, failure and interruption alike, and again without harm.
     """
-    session, wanted = open_session(target, region), settings(environment)
+    session, wanted, run_id = open_session(target, region), settings(environment), evidence.run_id()
     journal = evidence.journal(session, "restore-drill")
-    created = [entry["identifier"] for entry in journal.entries() if entry["event"] == "restore"]
-    if not created:
+    entries = journal.entries()
+    if not entries:
         return Report(
-            "clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was created"),)
+            "clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was made"),)
         )
     checks = []
-    for identifier in dict.fromkeys(created):
-        changes.delete_cluster(session, identifier, tag=(TAG, evidence.run_id()))
+    for identifier in dict.fromkeys(entry["identifier"] for entry in entries if entry["event"] == "restore"):
+        changes.delete_cluster(session, identifier, tag=(TAG, run_id))
         checks.append(
             Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found")
         )
-    with suppress(AuroraOpsError, psycopg.Error), cluster.connect(session, wanted, read_only=False) as connection:
-        proof.delete_canaries(connection, evidence.run_id())
-    left = [
-        raw["DBInstanceIdentifier"]
-        for raw in session.client("rds").describe_db_instances()["DBInstances"]
-        if raw["DBInstanceIdentifier"].startswith(tuple(created))
-    ]
-    checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
+        pages = session.client("rds").get_paginator("describe_db_instances").paginate()
+        names = [one["DBInstanceIdentifier"] for page in pages for one in page["DBInstances"]]
+        left = [name for name in names if name.startswith(identifier)]
+        checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
+    if any(entry["event"] == "mark" for entry in entries):
+        with cluster.connect(session, wanted, read_only=False) as connection:
+            proof.delete_canaries(connection, run_id)
+        checks.append(Check("canary rows are deleted", "PASS", "from the source"))
     journal.write("clean")
     return Report("clean up", tuple(checks))
 

@@ -74,7 +74,13 @@ class Session:
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """A boto3 client. Its operations that change something raise `ReadOnlyError` unless the session is writable."""
-        config = Config(retries={"mode": "standard", "max_attempts": 5}, user_agent_extra="aurora-ops")
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 5},
+            user_agent_extra="aurora-ops",
+            # A shell that was pointed at the sandbox must not turn a live run into a rehearsal that says LIVE.
+            ignore_configured_endpoint_urls=True,
+            proxies={} if self.is_sandbox else None,
+        )
         endpoint = self.variables.get("AWS_ENDPOINT_URL") if self.is_sandbox else None
         client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
         if not self.writable:

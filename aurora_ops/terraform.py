@@ -9,16 +9,18 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from aurora_ops.environments import PROJECT_ROOT
 from aurora_ops.errors import AuroraOpsError
 
 MINIMUM = (1, 11)
+READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
 HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
 _PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 
@@ -122,9 +124,19 @@ class Root:
     ) -> str:
         """Run one command to its end and return what it printed; `TerraformError` with its error when it fails."""
         full = [self.terraform, f"-chdir={self.home / 'tree' / self.name}", command, *arguments]
+        log = self.home / f"{self._slug}.log"
         lines = []
-        with _own_session(full, self.variables) as process:
-            for line in process.stdout or ():
+        # Into a file, not a pipe: if we are killed, terraform must not die of a broken pipe before it wrote its state.
+        with (
+            log.open("wb") as sink,
+            log.open(encoding="utf-8", errors="replace") as source,
+            _interrupted_once(
+                subprocess.Popen(
+                    full, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self.variables, start_new_session=True
+                )
+            ) as process,
+        ):
+            for line in _follow(source, process):
                 lines.append(line)
                 if on_line:
                     on_line(line)
@@ -156,30 +168,56 @@ class Root:
         shown = self.run("output", "-no-color", "-json")
         return {name: value["value"] for name, value in json.loads(shown[shown.index("{") :]).items()}
 
+    def knows(self, kind: str) -> bool:
+        """Whether the state holds a resource of that type."""
+        path = self.home / f"{self._slug}.tfstate"
+        return path.exists() and any(one["type"] == kind for one in json.loads(path.read_text()).get("resources", []))
+
+    def changes_left(self, *arguments: str) -> list[str]:
+        """Addresses that another plan would change; empty after a complete apply."""
+        try:
+            planned = self.plan(*arguments)["resource_changes"]
+        finally:
+            self._plan_file.unlink(missing_ok=True)
+        return [one["address"] for one in planned if one["change"]["actions"] not in READ_ONLY]
+
+    @property
+    def _slug(self) -> str:
+        return self.name.replace("/", "-")
+
     @property
     def _plan_file(self) -> Path:
-        return self.home / f"{self.name.replace('/', '-')}.tfplan"
+        """Of this process: another run's plan must not be applied by mistake."""
+        return self.home / f"{self._slug}-{os.getpid()}.tfplan"
+
+
+def _follow(source: TextIO, process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Lines of a growing file until the process that writes it has ended."""
+    pending = ""
+    while True:
+        ended = process.poll() is not None  # before reading: what comes after it was written before the end
+        pending += source.read()
+        *lines, pending = pending.split("\n")
+        yield from (line + "\n" for line in lines)
+        if ended:
+            if pending:
+                yield pending
+            return
+        if not lines:
+            time.sleep(0.1)
 
 
 @contextmanager
-def _own_session(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=variables,
-        start_new_session=True,
-    ) as process:  # leaving it waits for its end
-        try:
-            yield process
-        except BaseException:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
-            for _ in process.stdout or ():  # a full pipe would stop it from ending
-                pass
-            raise
+def _interrupted_once(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield process
+    except BaseException:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
+        while process.poll() is None:  # whoever presses Ctrl-C again waits all the same
+            with suppress(KeyboardInterrupt):
+                process.wait()
+        raise
 
 
 def _reason(lines: list[str]) -> str:

@@ -44,8 +44,10 @@ def open_session(
 
 def _deploy(session: Session, wanted: Settings) -> None:
     try:
-        cluster.find(session, wanted.cluster_identifier)
+        there = {instance.identifier for instance in cluster.find(session, wanted.cluster_identifier).instances}
     except ClusterNotFoundError:
+        there = set()
+    if not there:  # nothing yet, or an attempt that was interrupted; what is there stays
         changes.build_environment(session, wanted)
 
 

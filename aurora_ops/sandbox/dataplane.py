@@ -16,7 +16,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError, can_bind, end_orphans, free_port
+from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError, can_bind, free_port
+from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.state import passable
 from aurora_ops.sandbox.template import template
@@ -42,6 +43,7 @@ class ClusterData:
     writer: Server | None = None
     readers: dict[str, Server] = field(default_factory=dict)
     restored: bool = False  # the data directory already holds a recovered database
+    password_pending: bool = False  # set while no server ran that could be told
     latest: datetime | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -96,6 +98,7 @@ class DataPlane:
         if cluster.writer is not None:  # its instance was deleted and comes again: the data is still there
             cluster.writer.start(cluster.hosts, cluster.port, settings=settings)
             cluster.writer.wait()
+            self._tell_password(cluster, cluster.writer)
             return
         data, password = template(self.programs)
         server = Server(self.programs, cluster.directory / "writer", password)
@@ -108,10 +111,13 @@ class DataPlane:
             server.wait()
             if not cluster.restored:
                 _create_master(server, cluster)
+            self._tell_password(cluster, server)
             shutil.rmtree(server.base, ignore_errors=True)
             server.back_up()
         except Exception:
             server.stop(immediate=True)
+            if not cluster.restored:  # the next try starts from the template again
+                shutil.rmtree(server.directory, ignore_errors=True)
             raise
         cluster.writer = server
         self._advance(cluster)
@@ -127,7 +133,7 @@ class DataPlane:
             if not cluster.readers
             else f"{cluster.hosts[0].rpartition('.')[0]}.{10 + len(cluster.readers)}"
         )
-        server = Server(self.programs, cluster.directory / instance_id, writer.password)
+        server = Server(self.programs, cluster.directory / "readers" / instance_id, writer.password)
         self.programs.own(server.directory)
         if not cluster.readers:  # the reader endpoint moves from the writer to its first reader
             writer.stop()
@@ -146,7 +152,12 @@ class DataPlane:
             "restore_command": f"cp '{writer.archive}/%f' '%p'",
             "recovery_target_timeline": "current",
         })  # fmt: skip
-        server.wait(standby=True)
+        try:
+            server.wait(standby=True)
+        except ServerError:
+            server.stop(immediate=True)
+            shutil.rmtree(server.directory, ignore_errors=True)
+            raise
         cluster.readers[instance_id] = server
         return host
 
@@ -173,26 +184,34 @@ class DataPlane:
             shutil.rmtree(cluster.directory, ignore_errors=True)
 
     def set_password(self, resource_id: str, password: str) -> None:
-        """Change the master's password in the control plane's record and in the database."""
+        """Change the master's password in the record and in the database; now, or when its server next starts."""
         cluster = self.clusters[resource_id]
-        cluster.password = password
-        if cluster.writer and cluster.writer.is_running:
-            with cluster.writer.connect() as connection:
-                connection.execute(
-                    sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(cluster.master), sql.Literal(password))
-                )
+        with cluster.lock:
+            cluster.password, cluster.password_pending = password, True
+            if cluster.writer and cluster.writer.is_running:
+                self._tell_password(cluster, cluster.writer)
+
+    def _tell_password(self, cluster: ClusterData, server: Server) -> None:
+        if cluster.password_pending:
+            with server.connect() as connection:
+                # Hashed here: the text would otherwise stand in the server's statistics, and in its log after an error.
+                hashed = connection.pgconn.encrypt_password(cluster.password.encode(), cluster.master.encode())
+                statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+                connection.execute(statement.format(sql.Identifier(cluster.master), sql.Literal(hashed.decode())))
+            cluster.password_pending = False
 
     def restore(self, source_id: str, target_id: str, to: datetime) -> None:
         """Recover the source's backup and archive into the target's data directory. `to` must lie in the restorable window."""
         source, target = self.clusters[source_id], self.clusters[target_id]
         with source.lock:
-            if source.writer is None:
+            writer = source.writer
+            if writer is None:
                 raise ServerError("the source cluster never had an instance, so there is nothing to restore")
-            if source.writer.is_running:
+            if writer.is_running:
                 self._advance(source)  # so that a record past `to` is in the archive
-            server = Server(self.programs, target.directory / "writer", source.writer.password)
-            source.writer.restore_into(server, to)
-        target.restored = True
+        with target.lock:  # the source's backup and archive are only read, so it goes on meanwhile
+            writer.restore_into(Server(self.programs, target.directory / "writer", writer.password), to)
+            target.restored = True
 
     def latest(self, resource_id: str) -> datetime | None:
         """Up to when the archive reaches."""
@@ -225,7 +244,7 @@ class DataPlane:
                                 written[resource_id] = (
                                     connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
                                 )[0]
-                except (ServerError, psycopg.Error) as error:
+                except (ServerError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
                     log.warning("archiving %s: %s", cluster.identifier, error)
                 finally:
                     cluster.lock.release()
@@ -244,9 +263,8 @@ def _create_master(server: Server, cluster: ClusterData) -> None:
     master, database = sql.Identifier(cluster.master), sql.Identifier(cluster.database)
     with server.connect() as connection:
         connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD {} IN ROLE rds_superuser").format(
-                master, sql.Literal(cluster.password)
-            )
+            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE IN ROLE rds_superuser").format(master)
         )
         if cluster.database != "postgres":
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, master))
+    cluster.password_pending = True

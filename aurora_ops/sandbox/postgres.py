@@ -233,29 +233,3 @@ def free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def process_serves(pid: int, directory: Path) -> bool:
-    """Whether process `pid` is a postmaster on a data directory below `directory`: the proof that an orphan is ours."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        words = subprocess.run(
-            ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
-    return f"-D {directory}/" in words
-
-
-def end_orphans(directory: Path) -> int:
-    """End postmasters whose sandbox died, known by the pid they wrote and the directory they serve. Returns how many."""
-    ended = 0
-    for pid_file in [*directory.glob("*/data/postmaster.pid"), *directory.glob("*/*/data/postmaster.pid")]:
-        with suppress(OSError, ValueError):
-            pid = int(pid_file.read_text().split()[0])
-            if process_serves(pid, directory):
-                os.kill(pid, 3)  # SIGQUIT: at once; its data will be thrown away
-                ended += 1
-                deadline = time.monotonic() + 10
-                while process_serves(pid, directory) and time.monotonic() < deadline:
-                    time.sleep(0.05)
-    return ended

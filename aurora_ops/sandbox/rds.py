@@ -6,11 +6,14 @@ moto alone would let pass. Sources: facts A3, A4 and 5 of restore-and-schema and
 
 import copy
 import json
+import logging
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import moto.rds.models as models
+import psycopg
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.exceptions import (
     DBClusterNotFoundError,
@@ -28,6 +31,7 @@ from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
 from aurora_ops.sandbox.rds_rules import ENGINE
 
+log = logging.getLogger(__name__)
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced at install
 
 
@@ -56,7 +60,8 @@ class StrictRDSBackend(models.RDSBackend):
     def create_db_cluster(self, kwargs: dict[str, Any]) -> AuroraCluster:
         """Check as Aurora does, then reserve addresses. No server yet: a cluster without an instance refuses connections."""
         kwargs = _plain(kwargs)
-        identifier = kwargs["db_cluster_identifier"].lower()
+        identifier = rds_rules.check_identifier(kwargs["db_cluster_identifier"])
+        rds_rules.check_names(kwargs.get("master_username"), kwargs.get("database_name"))
         if identifier in self.clusters:  # moto: replaces the cluster
             raise RDSClientError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {identifier}")
         if kwargs.get("engine") != ENGINE:
@@ -121,6 +126,10 @@ class StrictRDSBackend(models.RDSBackend):
     def delete_db_cluster(self, cluster_identifier: str, snapshot_name: str | None = None) -> AuroraCluster:
         """Delete the cluster and its data."""
         cluster = self._cluster(cluster_identifier)
+        if cluster.status == "creating":
+            raise RDSClientError(
+                "InvalidDBClusterStateFault", f"Cluster {cluster_identifier} is not in a state to be deleted: creating"
+            )
         if cluster._members and not cluster.deletion_protection:
             raise DBClusterToBeDeletedHasActiveMembers
         deleted: AuroraCluster = super().delete_db_cluster(cluster.db_cluster_identifier, snapshot_name)  # type: ignore[assignment]
@@ -190,13 +199,18 @@ class StrictRDSBackend(models.RDSBackend):
             "serverless_v2_scaling_configuration": source.serverless_v2_scaling_configuration,
         }
         cluster = self.create_db_cluster(kept | defaults | overrides | {"db_cluster_identifier": db_cluster_identifier})
+        cluster.status = "creating"
+        threading.Thread(target=self._recover, args=(source, cluster, to), daemon=True).start()
+        return cluster
+
+    def _recover(self, source: AuroraCluster, cluster: AuroraCluster, to: datetime) -> None:
+        """The recovery itself, after the call has returned as AWS's does: a client watches the status."""
         try:
             plane().restore(source.db_cluster_resource_id, cluster.db_cluster_resource_id, to)
-        except AuroraOpsError as error:
-            plane().remove_cluster(cluster.db_cluster_resource_id)
-            self.clusters.pop(cluster.db_cluster_identifier, None)
-            raise RDSClientError("InvalidRestoreFault", f"Cannot restore to {to.isoformat()}: {error}") from None
-        return cluster
+            cluster.status = "available"
+        except Exception:
+            log.exception("restore of %s to %s", source.db_cluster_identifier, to.isoformat())
+            cluster.status = "incompatible-restore"
 
     def restore_db_cluster_from_snapshot(self, from_snapshot_id: str, overrides: dict[str, Any]) -> AuroraCluster:
         """Not yet: better an error than an empty cluster that looks restored."""
@@ -218,6 +232,11 @@ class StrictRDSBackend(models.RDSBackend):
             raise InvalidParameterValue(
                 f"Invalid DB Instance class: {db_kwargs.get('db_instance_class')} (this sandbox runs db.serverless)"
             )
+        if cluster.status != "available":  # moto: accepts
+            raise RDSClientError(
+                "InvalidDBClusterStateFault",
+                f"DB cluster {cluster.db_cluster_identifier} is in status {cluster.status}, not available",
+            )
         if not cluster.serverless_v2_scaling_configuration:  # moto: accepts
             raise InvalidParameterCombination(
                 "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB instance."
@@ -227,7 +246,7 @@ class StrictRDSBackend(models.RDSBackend):
         instance: AuroraInstance = super().create_db_instance(db_kwargs)  # type: ignore[assignment]
         try:
             instance.host = plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
-        except AuroraOpsError as error:
+        except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None
         _on_change()
@@ -242,6 +261,11 @@ class StrictRDSBackend(models.RDSBackend):
     def delete_db_instance(self, db_instance_identifier: str, **kwargs: Any) -> AuroraInstance:
         """End the instance's server."""
         instance = self.databases.get(db_instance_identifier)
+        if isinstance(instance, AuroraInstance) and instance.is_cluster_writer and len(instance.cluster._members) > 1:
+            raise RDSClientError(
+                "InvalidDBInstanceState",
+                f"{db_instance_identifier} is the writer of a cluster with readers. AWS would fail over; this sandbox cannot yet: delete the readers first.",
+            )
         deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
         if isinstance(instance, AuroraInstance):
             plane().remove_instance(

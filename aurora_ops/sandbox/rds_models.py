@@ -81,6 +81,15 @@ class AuroraCluster(models.DBCluster):
         return None
 
     @property
+    def status(self) -> str:
+        """As it is; moto: "creating" ends with the first look at it."""
+        return self._status
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
+    @property
     def endpoint(self) -> str:
         """The writer endpoint."""
         return self.host

@@ -1,5 +1,6 @@
 """What Aurora refuses and moto lets pass: versions, capacity ranges, restore times. Pure checks; the error is RDS's own."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,32 @@ ENGINE_VERSIONS = (
     "16.4", "16.6", "16.8", "16.9", "16.10", "17.4", "17.5", "17.7",
 )  # fmt: skip
 DEFAULT_VERSION = "15.10"
+
+
+_IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
+_RESERVED_USERS = re.compile(r"(rds|pg_|admin$|public$|none$)")
+_RESERVED_DATABASES = ("rdsadmin", "template0", "template1")
+
+
+def check_identifier(identifier: str) -> str:
+    """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most 63."""
+    name = identifier.lower()
+    if not _IDENTIFIER.fullmatch(name) or len(name) > 63:  # moto: accepts
+        raise InvalidParameterValue(
+            f"The parameter DBClusterIdentifier is not a valid identifier: {identifier}. Identifiers begin with a letter, "
+            "hold only letters, digits and single hyphens, and have at most 63 characters."
+        )
+    return name
+
+
+def check_names(master: str | None, database: str | None) -> None:
+    """Refuse names that PostgreSQL or RDS keep for themselves."""
+    if master and _RESERVED_USERS.match(master.lower()):  # moto: accepts
+        raise InvalidParameterValue(
+            f"MasterUsername {master} cannot be used as it is a reserved word used by the engine"
+        )
+    if database and database.lower() in _RESERVED_DATABASES:
+        raise InvalidParameterValue(f"DatabaseName {database} cannot be used: it is a reserved word for this engine")
 
 
 def check_version(version: str | None) -> str:

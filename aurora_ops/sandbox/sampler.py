@@ -145,6 +145,7 @@ class Sampler:
             )
             statements += [(ids[0], query or ""), (key, tokenized)]
         cores = self._cores(one)
+        one.model.acu_range = AcuRange(one.data.floor_acu, one.data.ceiling_acu)  # ModifyDBCluster may have moved it
         capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
         ceiling = one.data.ceiling_acu or 1.0
         on_cpu = sum(row[8] == "CPU" for row in sessions)

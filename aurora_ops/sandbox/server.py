@@ -11,16 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from urllib.parse import urlsplit
 
 from aurora_ops.errors import AuroraOpsError, InputError
 from aurora_ops.sandbox import state
+from aurora_ops.sandbox.processes import command_line, end_orphans
 from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
 
 START_SECONDS = 60
+PATIENCE_SECONDS = 30
 _children: dict[str, subprocess.Popen[bytes]] = {}  # started by this process: it has to reap them
 
 
@@ -94,7 +96,7 @@ def stop(name: str | None = None) -> bool:
         if running:
             os.kill(running.pid, signal.SIGTERM)
             deadline = time.monotonic() + 30
-            while _exists(name, running.pid):
+            while _is_sandbox(running.pid, name):
                 if time.monotonic() > deadline:
                     os.kill(running.pid, signal.SIGKILL)
                     break
@@ -110,8 +112,14 @@ def reset(name: str | None = None) -> State:
 
 
 def _running(name: str) -> State | None:
+    """The sandbox that answers. One whose process lives but is slow is given time: to call it dead is to delete its data."""
     found = state.read(name)
-    return found if found and _answers(found) else None
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while found and not _answers(found):
+        if not _is_sandbox(found.pid, name) or time.monotonic() > deadline:
+            return None
+        time.sleep(0.5)
+    return found
 
 
 def _answers(found: State) -> bool:
@@ -128,22 +136,22 @@ def _answers(found: State) -> bool:
     return answer == {"name": found.name, "pid": found.pid}
 
 
-def _exists(name: str, pid: int) -> bool:
+def _is_sandbox(pid: int, name: str) -> bool:
+    """Whether the process lives and is that sandbox. One that ended but was not reaped by its parent has no command line."""
     if name in _children and _children[name].poll() is not None:
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return f" -m aurora_ops.sandbox {name} " in command_line(pid) + " "
 
 
 def _clear(name: str) -> None:
-    from aurora_ops.sandbox.postgres import end_orphans
-
-    if (child := _children.pop(name, None)) is not None:
-        child.wait(timeout=30)
+    """End what is left of a sandbox that does not answer, and delete its state."""
     directory = state.sandbox_directory(name)
+    left = state.read(name)
+    if left and _is_sandbox(left.pid, name):  # stuck: its state must not be deleted under it
+        os.kill(left.pid, signal.SIGKILL)
+    if (child := _children.pop(name, None)) is not None:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=30)
     end_orphans(directory / "servers")
     shutil.rmtree(directory, ignore_errors=True)
 

@@ -55,11 +55,11 @@ def root_directory() -> Path:
     Root's own home is closed to the unprivileged user that runs PostgreSQL, so root's sandboxes live in /var/tmp.
     """
     if chosen := os.environ.get(HOME_VARIABLE):
-        root = Path(chosen)
+        root = Path(chosen).absolute()  # the sandbox's process works in another folder
     elif os.geteuid() == 0:
         root = Path("/var/tmp/aurora-ops-root")  # noqa: S108 - made 0711 and checked to be ours
     else:
-        root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aurora-ops"
+        root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").absolute() / "aurora-ops"
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
         if root.stat().st_uid != os.geteuid():

@@ -24,6 +24,16 @@ def describe(rds, identifier):
     return rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
 
 
+def restore(rds, identifier, source="source", **arguments):
+    """Restore and wait: the call returns while the recovery goes on, as in AWS."""
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier=identifier, SourceDBClusterIdentifier=source, **arguments
+    )
+    while describe(rds, identifier)["Status"] == "creating":
+        time.sleep(0.1)
+    return describe(rds, identifier)["Status"]
+
+
 def connect(cluster, *, endpoint="Endpoint", password=PASSWORD):
     return psycopg.connect(
         host=cluster[endpoint],
@@ -91,9 +101,7 @@ def test_a_wrong_password_is_refused(source):
 
 def test_a_restore_brings_rows_back_that_were_deleted_later(rds, source):
     """The copy holds what was there at that second; the source is untouched by the restore."""
-    rds.restore_db_cluster_to_point_in_time(
-        DBClusterIdentifier="copy", SourceDBClusterIdentifier="source", RestoreToTime=source["moment"]
-    )
+    assert "available" == restore(rds, "copy", RestoreToTime=source["moment"])
     rds.create_db_instance(DBInstanceIdentifier="copy-1", DBClusterIdentifier="copy", **INSTANCE)
 
     with connect(describe(rds, "copy")) as copy, connect(source) as original:
@@ -106,9 +114,7 @@ def test_a_restored_server_never_writes_into_its_sources_archive(rds, source):
     with connect(describe(rds, "copy")) as copy:
         copy.execute("INSERT INTO orders VALUES (666)")
     time.sleep(2.5)
-    rds.restore_db_cluster_to_point_in_time(
-        DBClusterIdentifier="again", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True
-    )
+    assert "available" == restore(rds, "again", UseLatestRestorableTime=True)
     rds.create_db_instance(DBInstanceIdentifier="again-1", DBClusterIdentifier="again", **INSTANCE)
 
     with connect(describe(rds, "again")) as again:

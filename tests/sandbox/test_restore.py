@@ -60,6 +60,8 @@ def test_the_copy_is_tagged_and_unprotected_and_says_when_it_expires(drill):
         ("DROP INDEX public.idx_payments_subscription_id", "catalog"),
         ("DELETE FROM ops.drill_canary WHERE n = 1", "rows deleted at the source are back"),
         ("UPDATE ops.drill_canary SET side = 'after' WHERE n = 2", "nothing after the restore point"),
+        ("UPDATE public.users SET updated_at = updated_at", "no row is later than the restore point"),
+        ("DELETE FROM public.payments", "rows of before the restore point are there"),
     ],
 )  # fmt: skip
 def test_a_damaged_copy_fails(drill, damage, failing):
@@ -74,28 +76,29 @@ def test_a_damaged_copy_fails(drill, damage, failing):
     assert ("FAIL", "FAIL") == (report.verdict, verdicts(report)[failing])
 
 
-def test_a_cost_limit_refuses_before_anything_is_created(session):
+def test_a_cost_limit_refuses_before_anything_is_written_or_created(session):
     """The gate of scheduled drills. The refusal is an input error (exit 2), and the journal names nothing."""
     cheap = restore.drill(session, "dev", max_cost_usd=0.01)
-    cheap.mark()
     before = evidence.journal(session, "restore-drill").entries()
 
     assert "FAIL" == verdicts(cheap.preflight())["cost is within the limit"]
-    with pytest.raises(DrillRefusedError, match="nothing was restored"):
-        cheap.restore()
+    with pytest.raises(DrillRefusedError, match="nothing was written or restored"):
+        cheap.mark()
     assert before == evidence.journal(session, "restore-drill").entries()
 
 
 def test_a_time_outside_the_window_is_refused(session):
     """Tomorrow cannot be restored; the message names the window."""
-    tomorrow = restore.drill(session, "dev", restore_to=(datetime.now(UTC) + timedelta(days=1)).isoformat())
+    tomorrow = restore.drill(
+        session, "dev", restore_to=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    )
 
     check = next(c for c in tomorrow.preflight().checks if c.name == "the time asked for can be restored")
 
     assert ("FAIL", True) == (check.verdict, "is not in" in check.detail)
 
 
-@pytest.mark.parametrize("text", ["2025-12-12T12:00:00", "yesterday"])
+@pytest.mark.parametrize("text", ["2025-12-12T12:00:00", "2025-12-12T12:00:00.5Z", "yesterday"])
 def test_a_time_without_a_zone_or_sense_is_refused(session, text):
     """It would be restored to another hour than the operator meant."""
     with pytest.raises(ValueError):
@@ -116,7 +119,7 @@ def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(sess
         busy.mark()
         restore.proof.delete_canaries(writer, "busybusy")
 
-    assert busy.before is None
+    assert ("tenants",) == busy.written
 
 
 def test_only_what_carries_the_runs_tag_is_deleted(session):
@@ -151,6 +154,10 @@ def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, 
     try:
         asked.mark()
         asked.restore()
-        assert "PASS" == verdicts(asked.verify())["nothing after the restore point"]
+        found = verdicts(asked.verify())
+        assert ("PASS", "PASS") == (
+            found["no row is later than the restore point"],
+            found["rows of before the restore point are there"],
+        )
     finally:
         assert "PASS" == restore.clean_up("sandbox", REGION, "dev").verdict

@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from aurora_ops.sandbox import postgres, server, state
+from aurora_ops.sandbox import processes, server, state
 from aurora_ops.sandbox.programs import PROGRAMS_VARIABLE, ProgramsError, find
 from aurora_ops.sandbox.state import HOME_VARIABLE, StateError
 
@@ -125,7 +125,7 @@ def test_a_pid_that_was_given_to_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "writer" / "data").mkdir(parents=True)
     (tmp_path / "writer" / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n")
 
-    assert (0, None) == (postgres.end_orphans(tmp_path), stranger.poll())
+    assert (0, None) == (processes.end_orphans(tmp_path), stranger.poll())
 
     stranger.kill()
     stranger.wait()

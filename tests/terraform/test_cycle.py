@@ -30,13 +30,6 @@ def values(deployment):
     return deployment.root.home / "tree" / deployment.root.name / "terraform.tfvars.json"
 
 
-def changes_left(root):
-    """Addresses that another plan would change."""
-    return [
-        r["address"] for r in root.plan()["resource_changes"] if r["change"]["actions"] not in (["no-op"], ["read"])
-    ]
-
-
 def test_the_first_apply_builds_the_environment_and_leaves_nothing_to_change(deployment):
     plan = deployment.plan()
     deployment.apply()
@@ -75,7 +68,7 @@ def test_another_capacity_and_a_reader_are_changed_in_place(deployment):
         after.ceiling_acu,
         len(after.instances),
     )
-    assert [] == changes_left(deployment.root)
+    assert [] == deployment.root.changes_left()
 
 
 def test_destroy_leaves_the_prerequisites_only(deployment):

@@ -1,0 +1,40 @@
+"""Which process is which: a pid alone proves nothing, since numbers are used again. Light to import."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def command_line(pid: int) -> str:
+    """The words that a process was started with; empty for one that ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        if Path("/proc/self").exists():
+            return ""
+        asked = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return asked.stdout.strip()
+
+
+def process_serves(pid: int, directory: Path) -> bool:
+    """Whether process `pid` is a postmaster on a data directory below `directory`: the proof that an orphan is ours."""
+    return f"-D {directory}/" in command_line(pid)
+
+
+def end_orphans(directory: Path) -> int:
+    """End postmasters whose sandbox died, known by the pid they wrote and the directory they serve. Returns how many."""
+    ended = 0
+    depths = ("*", "*/*", "*/readers/*")  # a server alone, a cluster's writer, its readers
+    for pid_file in (found for depth in depths for found in directory.glob(f"{depth}/data/postmaster.pid")):
+        with suppress(OSError, ValueError):
+            pid = int(pid_file.read_text().split()[0])
+            if process_serves(pid, directory):
+                os.kill(pid, signal.SIGQUIT)  # at once; its data will be thrown away
+                ended += 1
+                deadline = time.monotonic() + 10
+                while process_serves(pid, directory) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+    return ended
