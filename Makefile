@@ -33,8 +33,8 @@ test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs pla
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh
 
-bench: $(READY)  ## measure; needs a quiet machine
-	@$(BIN)/python -m pytest tests/bench -s
+bench: $(READY)  ## measure the sandbox: medians of five and ratios within one run; wants a quiet machine
+	@$(BIN)/python tests/bench/sandbox.py
 
 lab: $(READY)  ## open JupyterLab
 	@$(BIN)/jupyter lab

@@ -38,7 +38,7 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="aurora-ops")
+@click.version_option(package_name="aurora-ops", prog_name="aurora-ops")
 def cli() -> None:
     """Operate Aurora PostgreSQL Serverless v2, and rehearse it on a local Aurora."""
 

@@ -42,8 +42,8 @@ def _cell(value: Any) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Masked, and without the dollar signs that JupyterLab would take for a formula."""
-    return mask(text).replace("$", "\\$")
+    """Masked, and with dollar signs that JupyterLab does not take for a formula: it strips a backslash before it looks."""
+    return mask(text).replace("$", "<span>&#36;</span>")
 
 
 def usd(amount: float | None) -> str:

@@ -98,11 +98,13 @@ class _Client(NotebookClient):
                 self._stop_kernel()
         if self.signum is not None:
             self._banner(
-                f"{signal.Signals(self.signum).name} ended this run: later cells were skipped, clean-up was run."
+                f"{signal.Signals(self.signum).name} ended this run: later cells were skipped, cells tagged `always` were run."
             )
             raise RunInterrupted(128 + self.signum)
         if ended is not None and not isinstance(ended, CellExecutionError):
-            self._banner(f"{type(ended).__name__} ended this run: later cells were skipped, clean-up was run.")
+            self._banner(
+                f"{type(ended).__name__} ended this run: later cells were skipped, cells tagged `always` were run."
+            )
             raise ended
         if self.disk_error:
             raise self.disk_error

@@ -226,8 +226,9 @@ def verdict(load: Load) -> str:
         text += f", most for {wait} ({load.share(wait):.0%})" + (f" in {statement.title}" if statement else "")
     text += "."
     if load.saturation is not None:
-        text += f" Sessions on CPU were {load.saturation:.1f} times the {'simulated ' * load.capacity_simulated}vCPUs"
-        text += f", more than there were in {load.queueing_share:.0%} of the time."
+        simulated = "simulated " * load.capacity_simulated
+        text += f" For each {simulated}vCPU {load.saturation:.1f} sessions wanted to run on average"
+        text += f"; in {load.queueing_share:.0%} of the time more wanted to than there were vCPUs."
     return text
 
 

@@ -33,7 +33,7 @@ _SHOWN = 120  # buckets over the width: finer is noise
 
 
 def over_time(load: Load) -> Chart:
-    """AAS by wait class over time, stacked, under the line of vCPUs. What nobody looked at stays empty and hatched grey."""
+    """AAS by wait class over time, stacked, under the line of vCPUs. What nobody looked at stays empty and dotted grey."""
     seconds = next(
         s for s in _BUCKETS if s >= load.period_seconds and len(load.total) * load.period_seconds / s <= _SHOWN
     )

@@ -38,7 +38,7 @@ SIMULATED = (
     "Terraform with AWS's own provider. Simulated: the AWS control plane (moto with Aurora's rules on top) and the "
     "capacity in ACU, derived from the load of the local servers. Prices come from the packaged, dated price book."
 )
-_SAID = {"FAIL": "failed", "ERROR": "error", "REFUSED": "refused", "SKIP": "skipped", "SKIPPED": "not run"}
+_SAID = {"FAIL": "failed", "ERROR": "error", "REFUSED": "refused", "SKIP": "skipped", "NOT RUN": "not run"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Step:
 
     @property
     def word(self) -> str:
-        """PASS, FAIL, SKIP, REFUSED, ERROR or SKIPPED."""
+        """PASS, FAIL, SKIP, REFUSED, ERROR or NOT RUN."""
         if self.outcome:
             return repr(self.outcome).split()[0]
-        return "ERROR" if self.reached else "SKIPPED"
+        return "ERROR" if self.reached else "NOT RUN"
 
     def __repr__(self) -> str:
         return repr(self.outcome) if self.outcome else f"{self.word:<8}{self.name}: {self.note}"
@@ -76,8 +76,13 @@ def rehearse(output_dir: Path | None = None) -> int:
         steps += [Step(name, None, "the rehearsal was ended before it", False) for name, _ in STEPS[len(steps) :]]
         _write(folder, steps, started_at, code, sandbox)
     click.echo(summary(steps))
-    click.echo(f"report: {folder / 'index.html'}")
+    click.echo(f"report: {_near(folder / 'index.html')}")
     return code
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _run_steps(folder: Path, steps: list[Step]) -> int:
@@ -186,7 +191,7 @@ h1 {{ font-size: 1.4rem }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: left; padding: .5rem .6rem; border-bottom: 1px solid #d5dae0; vertical-align: top }}
 .n {{ text-align: right; font-variant-numeric: tabular-nums }}
-.PASS {{ color: #116329 }} .FAIL, .ERROR, .REFUSED {{ color: #a40e26 }} .SKIP, .SKIPPED {{ color: #7a4d00 }}
+.PASS {{ color: #116329 }} .FAIL, .ERROR, .REFUSED {{ color: #a40e26 }} .SKIP, .NOT {{ color: #7a4d00 }}
 footer {{ color: #59636e; font-size: .9rem; margin-top: 2rem }}
 </style>
 <h1>{line}</h1>

@@ -262,7 +262,7 @@ class Drill:
 
     @property
     def rto_seconds(self) -> float:
-        """From the decision to a copy that was checked: the sum of all phases after the restore point was archived."""
+        """From the archived restore point to a copy whose content was checked: all phases but the wait for the archive."""
         return sum(value for phase, value in self.seconds.items() if phase != "archive")
 
     def result(self) -> dict[str, object]:

@@ -94,7 +94,12 @@ def run(
     with _signals_wait():
         found = json.loads(verdict_file.read_text()) if verdict_file.exists() else {}
         verdict_file.unlink(missing_ok=True)
-        status, exit_code, error = _judge(found.get("verdict"), _errors(folder / f"{entry.name}.ipynb"), failure)
+        status, exit_code, error = _judge(
+            found.get("verdict"),
+            _errors(folder / f"{entry.name}.ipynb"),
+            failure,
+            _clean_up(folder / f"{entry.name}.ipynb"),
+        )
         reached = status in ("passed", "failed", "skipped") and "line" in found
         line = found["line"].partition(": ")[2] if reached else error.splitlines()[0]
         outcome = Outcome(
@@ -106,7 +111,7 @@ def run(
         except (OSError, ValueError) as error:
             raise evidence.EvidenceError(
                 f"the run ended with {outcome!r}, but its evidence in {folder} is incomplete ({error}), so it proves nothing. "
-                "Its clean-up cells were run."
+                f"{_clean_up(folder / f'{entry.name}.ipynb')}."
             ) from None
     return outcome
 
@@ -185,15 +190,30 @@ def _errors(path: Path) -> list[tuple[str, str]]:
     return found
 
 
+def _clean_up(path: Path) -> str:
+    """What became of the cells tagged `always`, in words."""
+    import nbformat
+
+    try:
+        cells = nbformat.read(str(path), as_version=4).cells
+    except (OSError, ValueError):
+        return "whether anything was cleaned up is not recorded"
+    always = [cell for cell in cells if "always" in cell.metadata.get("tags", [])]
+    if not always:
+        return "this notebook has no clean-up"
+    failed = [cell.id for cell in always if any(o.output_type == "error" for o in cell.get("outputs", []))]
+    return f"its clean-up FAILED (cell {failed[0]})" if failed else "its clean-up was run"
+
+
 def _judge(
-    verdict: str | None, errors: list[tuple[str, str]], failure: BaseException | None
+    verdict: str | None, errors: list[tuple[str, str]], failure: BaseException | None, cleaned: str
 ) -> tuple[Status, int, str]:
     """Status, exit code and error text. The first error decides; a verdict does not count for a run that then broke."""
-    text = "\n".join(message for _, message in errors)
+    text = "\n".join(dict.fromkeys(message for _, message in errors if not message.startswith("KeyboardInterrupt")))
     if isinstance(failure, SystemExit):
         code = int(failure.code or 0)
         name = signal.Signals(code - 128).name if code > 128 else f"exit {code}"
-        return "error", code or 3, f"ended by {name}; clean-up cells were run\n{text}".strip()
+        return "error", code or 3, f"ended by {name}; {cleaned}\n{text}".strip()
     if errors:
         label = errors[0][0]
         status: Status = {InputError.label: "refused", FindingError.label: "failed"}.get(label, "error")  # type: ignore[assignment]

@@ -13,7 +13,14 @@ from typing import Any
 import boto3
 import psycopg
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProfileNotFound,
+)
 
 from aurora_ops.display import mask
 from aurora_ops.errors import AuroraOpsError, InputError, did_you_mean
@@ -43,6 +50,10 @@ class ReadOnlyError(AuroraOpsError):
 
 class UnknownTargetError(InputError):
     """`target` is neither "sandbox" nor a configured AWS profile, or its credentials do not work."""
+
+
+class SandboxEndedError(AuroraOpsError):
+    """The local Aurora does not answer any more."""
 
 
 class DatabaseUnreachableError(AuroraOpsError):
@@ -83,6 +94,8 @@ class Session:
         )
         endpoint = self.variables.get("AWS_ENDPOINT_URL") if self.is_sandbox else None
         client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
+        if self.is_sandbox:
+            client.meta.events.register("after-call-error.*.*", _say_that_the_sandbox_ended)
         if not self.writable:
             client.meta.events.register("before-parameter-build.*.*", _refuse_changes)
         return client
@@ -151,6 +164,13 @@ class Session:
         if self.is_sandbox:
             return f"SANDBOX in {self.region}: a local Aurora on real PostgreSQL; capacity is simulated"
         return f"LIVE profile {self.target} in {self.region}"
+
+
+def _say_that_the_sandbox_ended(exception: Exception, **_: Any) -> None:
+    if isinstance(exception, HTTPClientError | ConnectionClosedError | EndpointConnectionError):
+        raise SandboxEndedError(
+            f"the sandbox {server.name_in_use()} ended while it was in use, and its account is gone with it. Run again: it starts anew."
+        ) from None
 
 
 def _refuse_changes(model: Any, **_: Any) -> None:

@@ -5,6 +5,7 @@ every invariant of `sql/checks`.
 """
 
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -130,13 +131,13 @@ def run(connect: Connect, *, seconds: float, clients: int, seed: int = 1, progre
     try:
         for worker in workers:
             worker.start()
-        with tqdm(total=round(seconds), unit="s", desc="workload", disable=not progress) as bar:
+        with tqdm(total=round(seconds), unit="s", desc="workload", file=sys.stdout, disable=not progress) as bar:
             while (elapsed := time.monotonic() - started) < seconds:
                 stopping.wait(min(1.0, seconds - elapsed))
                 bar.update(round(time.monotonic() - started) - bar.n)
     finally:
         stopping.set()
-        for worker in workers:
+        for worker in (one for one in workers if one.ident is not None):  # those that were started
             worker.join()
     elapsed = time.monotonic() - started
     by_kind = sum((worker.committed for worker in workers), Counter())
@@ -228,6 +229,12 @@ def plan(
                 f"database {settings.database_name} has no tables, so clients have nowhere to write. Run load-schema first."
             )
         seeded = is_seeded(connection)
+        limit = int(connection.execute("SHOW max_connections").fetchone()[0]) // 2  # type: ignore[index]
+    if clients > limit:
+        raise WorkloadRefusedError(
+            f"clients={clients} would take more than half of the {2 * limit} connections that the database has, and others need some. "
+            f"Use at most {limit}."
+        )
     undo = "restore to a time before (restore-drill shows how)"
     changes = [] if seeded else [Change(f"seed {tenants} tenants", target, "no tenants", f"{tenants} tenants", undo)]
     changes.append(Change(f"{clients} clients for {seconds} s", target, "", "more users, payments and webhooks", undo))

@@ -267,4 +267,5 @@ def _create_master(server: Server, cluster: ClusterData) -> None:
         )
         if cluster.database != "postgres":
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, master))
+        connection.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(master))
     cluster.password_pending = True

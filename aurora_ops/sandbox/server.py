@@ -48,7 +48,9 @@ def start(name: str | None = None) -> State:
     """
     name = name or name_in_use()
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
-        raise InputError(f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only.")
+        raise InputError(
+            f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only, at most 60."
+        )
     directory = state.sandbox_directory(name)
     with _locked():
         running = _running(name)

@@ -1,7 +1,9 @@
 """Where a sandbox keeps its things: one private folder each, that an unprivileged server can still pass through."""
 
+import errno
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from aurora_ops.errors import AuroraOpsError
 
 HOME_VARIABLE = "AURORA_OPS_HOME"
 NAME_VARIABLE = "AURORA_OPS_SANDBOX"
+NEEDED_BYTES = 300 * 2**20  # a cluster, its backup and a restored copy
 FRESH = "fresh"  # as a name: a private sandbox that ends with the process that asked for it
 
 
@@ -66,12 +69,16 @@ def root_directory() -> Path:
             raise StateError(
                 f"the state folder {root} belongs to somebody else, so the sandbox will not trust it. Name another with {HOME_VARIABLE}."
             )
+        if (free := shutil.disk_usage(root).free) < NEEDED_BYTES:
+            raise OSError(errno.ENOSPC, f"{free // 2**20} MiB free, {NEEDED_BYTES // 2**20} needed")
         with tempfile.TemporaryFile(dir=root) as probe:
             probe.write(b"\0" * 65536)
             probe.flush()
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space, or name another with" if full else "Name another with"
         raise StateError(
-            f"the state folder {root} cannot be written ({error.strerror}), so the sandbox cannot start. Free some space, or name another with {HOME_VARIABLE}."
+            f"the state folder {root} cannot be written ({error.strerror}), so the sandbox cannot start. {advice} {HOME_VARIABLE}."
         ) from None
     if os.geteuid() == 0:
         root.chmod(0o711)

@@ -140,7 +140,7 @@ def test_a_signal_ends_a_run_with_evidence_and_128_plus_its_number(tmp_path):
 
     stdout, stderr = process.communicate(timeout=60)
     assert 143 == process.returncode, stderr
-    assert stdout.startswith("ERROR   tiny: ended by SIGTERM; clean-up cells were run")
+    assert stdout.startswith("ERROR   tiny: ended by SIGTERM; its clean-up was run")
     folder, result = evidence_of(path)
     assert ("error", 143) == (result["status"], result["exit_code"])
     assert (folder / "tiny.html").exists()

@@ -86,7 +86,7 @@ def test_what_failed_ends_the_rehearsal_and_the_rest_is_said_to_be_not_run(rehea
     ended, lines, result, _, given_to = rehearsal("passed", "passed", status, "passed", "passed", "passed")
 
     assert (code, 3) == (ended, len(given_to))
-    assert ["SKIPPED"] * 3 == [line.split()[0] for line in lines[4:7]]
+    assert ["NOT"] * 3 == [line.split()[0] for line in lines[4:7]]
     assert lines[7].endswith("3 not run (cost-per-environment, database-load, restore-drill)")
     assert code == result["exit_code"]
 
@@ -102,4 +102,4 @@ def test_a_rehearsal_that_is_ended_from_outside_still_writes_its_report(rehearsa
     ended, _, result, page, _ = rehearsal("passed", SystemExit(143), *["passed"] * 4)
 
     assert (143, 143) == (ended.code, result["exit_code"])
-    assert 5 == page.count('<b class="SKIPPED">')
+    assert 5 == page.count('<b class="NOT RUN">')
