@@ -1,12 +1,18 @@
 """Without the terraform program the sandbox's environment is built all the same, and nothing of Terraform is claimed."""
 
+import os
+import signal
+
+import botocore.client
 import pytest
+from botocore import xform_name
 
 from aurora_ops import cluster, deploy, terraform
 from aurora_ops.environments import settings
 from aurora_ops.errors import InputError
 from aurora_ops.plan import PlanChangedError
-from aurora_ops.session import ReadOnlyError, open_session
+from aurora_ops.sandbox import server
+from aurora_ops.session import ReadOnlyError, SandboxEndedError, open_session
 from aurora_ops.worlds import open_session as open_world
 
 STG = settings("stg")
@@ -71,3 +77,49 @@ def test_a_read_only_session_refuses_to_change_anything(session):
 def test_an_unknown_world_is_refused(sandbox, world):
     with pytest.raises(InputError, match="unknown"):
         open_world(world=world)
+
+
+@pytest.mark.parametrize("call", ["create_alias", "create_secret", "create_db_cluster", "create_db_instance"])
+def test_a_world_whose_building_was_interrupted_is_finished_by_the_next(sandbox, monkeypatch, call):
+    """An interrupt after any of these calls leaves half an environment; nobody has to reset for it."""
+    server.reset()
+    real = botocore.client.BaseClient._make_api_call
+
+    def interrupted(client, operation, arguments):
+        answer = real(client, operation, arguments)
+        if xform_name(operation) == call:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_world(world="loaded")
+    monkeypatch.undo()
+
+    session = open_world(world="loaded")
+
+    with cluster.connect(session, settings("dev")) as connection:
+        assert (200,) == connection.execute("SELECT count(*) FROM public.tenants").fetchone()
+
+
+def test_an_environment_that_another_notebook_had_built_is_told_from_terraforms(sandbox):
+    """Opening restore-drill first and deploy-environment then is a newcomer's order: SKIP with what to do, no error."""
+    deployment = deploy.deployment(open_world(world="deployed"), "dev")
+    if not deployment.has_terraform:
+        pytest.skip("terraform is not installed")
+    deployment.prerequisites()
+    deployment.plan()
+    deployment.apply()
+
+    report = deployment.verify()
+
+    assert ("SKIP", True) == (report.verdict, "sandbox reset" in repr(report))
+
+
+def test_a_sandbox_that_was_killed_in_use_is_named(sandbox):
+    """Not an address that cannot be reached, but what ended and what to do."""
+    session = open_session()
+    os.kill(server.status().pid, signal.SIGKILL)
+
+    with pytest.raises(SandboxEndedError, match="Run again"):
+        session.client("rds").describe_db_clusters()

@@ -94,6 +94,20 @@ def test_the_master_is_no_superuser_and_the_server_is_rdsadmins(source):
     assert (False, "rdsadmin", True) == (superuser, owner, member)
 
 
+def test_without_a_database_name_the_master_owns_postgres(rds):
+    """So that the first CREATE TABLE works."""
+    rds.create_db_cluster(DBClusterIdentifier="plain", **{k: v for k, v in CLUSTER.items() if k != "DatabaseName"})
+    rds.create_db_instance(DBInstanceIdentifier="plain-1", DBClusterIdentifier="plain", **INSTANCE)
+
+    with psycopg.connect(
+        host=describe(rds, "plain")["Endpoint"], user="postgres", password=PASSWORD, dbname="postgres"
+    ) as connection:
+        connection.execute("CREATE TABLE t (n integer)")
+
+    rds.delete_db_instance(DBInstanceIdentifier="plain-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier="plain", SkipFinalSnapshot=True)
+
+
 def test_a_wrong_password_is_refused(source):
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         connect(source, password="wrong")
@@ -127,6 +141,33 @@ def test_a_restored_cluster_can_itself_be_restored(rds, source):
 
     assert copy["EarliestRestorableTime"] > source["moment"]
     assert copy["EarliestRestorableTime"] <= copy["LatestRestorableTime"]
+
+
+def test_a_cluster_that_is_being_restored_takes_no_instance_and_cannot_be_deleted(rds, source):
+    """Its data directory is being recovered; the call returned at once with the status "creating", as in AWS."""
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="soon", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True
+    )
+    codes = {
+        refused(rds.create_db_instance, DBInstanceIdentifier="soon-1", DBClusterIdentifier="soon", **INSTANCE),
+        refused(rds.delete_db_cluster, DBClusterIdentifier="soon", SkipFinalSnapshot=True),
+    }
+    while describe(rds, "soon")["Status"] == "creating":
+        time.sleep(0.1)
+
+    assert {"InvalidDBClusterStateFault"} == codes
+
+
+def test_a_password_that_is_set_before_the_first_instance_is_the_one_that_works(rds, source):
+    """Facts A3: this is how a restored cluster whose password was rotated is entered."""
+    rds.modify_db_cluster(DBClusterIdentifier="soon", MasterUserPassword="set-before-3", ApplyImmediately=True)
+    rds.create_db_instance(DBInstanceIdentifier="soon-1", DBClusterIdentifier="soon", **INSTANCE)
+
+    with connect(describe(rds, "soon"), password="set-before-3") as connection:
+        assert (1,) == connection.execute("SELECT 1").fetchone()
+
+    rds.delete_db_instance(DBInstanceIdentifier="soon-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier="soon", SkipFinalSnapshot=True)
 
 
 def test_what_aws_does_not_carry_over_is_not_carried_over(rds, source):
@@ -192,11 +233,15 @@ def test_the_latest_restorable_time_lags_as_the_archive_does(rds, source):
         ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
         ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
         ({"Engine": "aurora-mysql"}, "InvalidParameterValue"),
+        ({"MasterUsername": "rdsadmin"}, "InvalidParameterValue"),
+        ({"DatabaseName": "template1"}, "InvalidParameterValue"),
+        ({"DBClusterIdentifier": "a" * 64}, "InvalidParameterValue"),
+        ({"DBClusterIdentifier": "two--hyphens"}, "InvalidParameterValue"),
     ],
 )
 def test_a_cluster_that_aurora_refuses_is_refused(rds, change, code):
     """moto alone creates every one of these."""
-    assert code == refused(rds.create_db_cluster, DBClusterIdentifier="never", **CLUSTER | change)
+    assert code == refused(rds.create_db_cluster, **{"DBClusterIdentifier": "never"} | CLUSTER | change)
 
 
 def test_an_existing_cluster_is_not_replaced_by_a_new_one(rds, source):
@@ -212,7 +257,9 @@ def test_every_instance_has_an_identity_of_its_own(rds, source):
 
 def test_a_reader_is_a_hot_standby(rds, source):
     """It shows the writer's rows and refuses to write, on an address of its own and the cluster's port."""
-    rds.create_db_instance(DBInstanceIdentifier="source-2", DBClusterIdentifier="source", **INSTANCE)
+    rds.create_db_instance(
+        DBInstanceIdentifier="writer", DBClusterIdentifier="source", **INSTANCE
+    )  # a name like a folder of ours
     with connect(source) as writer:
         writer.execute("INSERT INTO orders VALUES (1)")
     with connect(source, endpoint="ReaderEndpoint") as reader:
@@ -223,7 +270,10 @@ def test_a_reader_is_a_hot_standby(rds, source):
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             reader.execute("INSERT INTO orders VALUES (2)")
 
-    rds.delete_db_instance(DBInstanceIdentifier="source-2", SkipFinalSnapshot=True)
+    assert "InvalidDBInstanceState" == refused(
+        rds.delete_db_instance, DBInstanceIdentifier="source-1", SkipFinalSnapshot=True
+    )
+    rds.delete_db_instance(DBInstanceIdentifier="writer", SkipFinalSnapshot=True)
 
 
 def test_a_new_master_password_reaches_the_database(rds, source):
