@@ -23,6 +23,13 @@ resource "aws_rds_cluster_parameter_group" "this" {
     apply_method = "pending-reboot" # static: it takes effect when an instance starts
   }
 
+  # Commits carry their time: a restore drill tells by it which second came back.
+  parameter {
+    name         = "track_commit_timestamp"
+    value        = "1"
+    apply_method = "pending-reboot"
+  }
+
   tags = merge(local.tags, { Name = "${local.name}-cluster-pg${local.engine_major}" })
 
   lifecycle {

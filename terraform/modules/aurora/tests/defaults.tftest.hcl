@@ -178,7 +178,7 @@ run "the_parameter_groups" {
   }
 
   assert {
-    condition     = { for p in aws_rds_cluster_parameter_group.this.parameter : p.name => p.value } == { "rds.force_ssl" = "1", "shared_preload_libraries" = "pg_stat_statements" }
+    condition     = { for p in aws_rds_cluster_parameter_group.this.parameter : p.name => p.value } == { "rds.force_ssl" = "1", "shared_preload_libraries" = "pg_stat_statements", "track_commit_timestamp" = "1" }
     error_message = "TLS is required, and statements are counted."
   }
 
