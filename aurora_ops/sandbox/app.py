@@ -26,7 +26,7 @@ from moto.rds.models import rds_backends
 from werkzeug.serving import make_server
 
 from aurora_ops import price_list
-from aurora_ops.sandbox import catalogue, pi, programs, rds, state
+from aurora_ops.sandbox import catalogue, logs, pi, programs, rds, state
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
@@ -56,6 +56,8 @@ class Sandbox:
         self.sampler = Sampler(self.samples, _put_metrics)
         rds.install(self.plane, self._watch)
         catalogue.install()
+        logs.install()
+        self.tail = logs.Tail()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._dispatch, threaded=True, request_handler=QuietHandler)
         self._server.daemon_threads = True
@@ -79,6 +81,7 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.tail.stop()
             self.sampler.stop()
             self.plane.stop()
             if self.owner_pid:
