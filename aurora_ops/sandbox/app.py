@@ -26,7 +26,7 @@ from moto.rds.models import rds_backends
 from werkzeug.serving import make_server
 
 from aurora_ops import price_list
-from aurora_ops.sandbox import catalogue, events, logs, metric_math, pi, programs, rds, state
+from aurora_ops.sandbox import alarms, catalogue, events, logs, metric_math, pi, programs, rds, state
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
@@ -59,6 +59,8 @@ class Sandbox:
         logs.install()
         events.install()
         metric_math.install()
+        alarms.install()
+        self.alarms = alarms.Evaluator()
         self.tail = logs.Tail()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._dispatch, threaded=True, request_handler=QuietHandler)
@@ -83,6 +85,7 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.alarms.stop()
             self.tail.stop()
             self.sampler.stop()
             self.plane.stop()
