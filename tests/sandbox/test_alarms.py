@@ -101,7 +101,14 @@ def fired(cloudwatch, queue):
     cloudwatch.put_metric_alarm(
         AlarmName="hot", MetricName="Hot", Dimensions=DIMENSIONS, AlarmActions=[queue.topic], OKActions=[queue.topic], **ALARM
     )  # fmt: skip
-    return settle(cloudwatch, "hot", "ALARM"), last
+    alarm = settle(cloudwatch, "hot", "ALARM")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:  # the action comes a moment after the state
+        items = cloudwatch.describe_alarm_history(AlarmName="hot", HistoryItemType="Action")["AlarmHistoryItems"]
+        if items:
+            break
+        time.sleep(0.1)
+    return alarm, last
 
 
 def test_two_breaching_minutes_put_the_alarm_into_alarm_and_it_says_why(fired):
