@@ -122,6 +122,17 @@ class AcuRange:
             )
 
 
+def version_limits(engine_version: str) -> tuple[float, float]:
+    """The lowest floor and the highest ceiling that `engine_version` can have, in ACU.
+
+    >>> version_limits("15.4"), version_limits("15.5"), version_limits("15.10"), version_limits("17.4")
+    ((0.5, 128.0), (0.5, 256.0), (0.0, 256.0), (0.0, 256.0))
+    """
+    major, minor = _version(engine_version)
+    floor = 0.0 if minor >= _PAUSES_FROM.get(major, 0) else STEP_ACU
+    return floor, LIMIT_ACU if minor >= _REACHES_256_FROM.get(major, 0) else _LIMIT_BEFORE_256
+
+
 def _check_step(name: str, value_acu: float) -> None:
     if not math.isfinite(value_acu) or not 0 <= value_acu <= LIMIT_ACU:
         raise AcuRangeError(

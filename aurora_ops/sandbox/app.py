@@ -26,7 +26,7 @@ from moto.rds.models import rds_backends
 from werkzeug.serving import make_server
 
 from aurora_ops import price_list
-from aurora_ops.sandbox import pi, programs, rds, state
+from aurora_ops.sandbox import alarms, catalogue, events, faults, logs, metric_math, pi, programs, rds, state
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
@@ -55,6 +55,14 @@ class Sandbox:
         self.samples = Samples(self.directory / "samples.sqlite")
         self.sampler = Sampler(self.samples, _put_metrics)
         rds.install(self.plane, self._watch)
+        catalogue.install()
+        logs.install()
+        events.install()
+        metric_math.install()
+        alarms.install()
+        self.alarms = alarms.Evaluator()
+        self.faults = faults.Register()
+        self.tail = logs.Tail()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._dispatch, threaded=True, request_handler=QuietHandler)
         self._server.daemon_threads = True
@@ -78,6 +86,8 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.alarms.stop()
+            self.tail.stop()
             self.sampler.stop()
             self.plane.stop()
             if self.owner_pid:
@@ -114,8 +124,12 @@ class Sandbox:
     def _dispatch(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == HEALTH:
             return _json(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
+        if environ.get("PATH_INFO") == faults.PATH:
+            return self.faults.serve(environ, start_response)
         scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
         service = scope[3] if len(scope) > 3 else ""
+        if (error := self.faults.meet(environ, service, start_response)) is not None:
+            return error
         if service not in ("pi", "pricing"):
             return self._moto(environ, start_response)  # type: ignore[no-any-return]
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]

@@ -95,6 +95,7 @@ class Server:
             "compute_query_id": "on",
             "max_wal_size": "256MB",
             "log_timezone": "UTC",
+            "log_line_prefix": "%t:%r:%u@%d:[%p]:",  # Aurora's
             "timezone": "UTC",
             "archive_mode": "on" if archiving else "off",
             "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f'",

@@ -1,0 +1,104 @@
+"""Faults as a public interface: what plain boto3 makes of throttling and of failures. moto alone never throttles or fails."""
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from aurora_ops.errors import InputError
+from aurora_ops.sandbox.faults import Faults
+
+
+@pytest.fixture
+def faults(sandbox):
+    made = Faults(sandbox)
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="module")
+def rds(aws):
+    return aws("rds")
+
+
+def code(call, **arguments):
+    """The error code of a call that must not succeed."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+def test_boto3_gets_past_two_throttles_and_calls_three_times(faults, rds):
+    faults.throttle("DescribeDBClusters", times=2)
+
+    answer = rds.describe_db_clusters()
+
+    assert ([], 2) == (answer["DBClusters"], answer["ResponseMetadata"]["RetryAttempts"])
+    assert [] == faults.pending()
+
+
+def test_a_throttle_that_outlasts_the_retries_surfaces_as_rds_says_it(faults, sandbox):
+    """RDS says Throttling. What was not used up is still pending."""
+    variables = sandbox.variables
+    session = boto3.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
+    )
+    hasty = session.client(
+        "rds", endpoint_url=variables["AWS_ENDPOINT_URL"], config=Config(retries={"total_max_attempts": 1})
+    )
+    faults.throttle("DescribeDBClusters", times=3)
+
+    assert "Throttling" == code(hasty.describe_db_clusters)
+    assert [("DescribeDBClusters", 2)] == [(one.operation, one.times) for one in faults.pending()]
+
+
+def test_a_failure_surfaces_with_its_code_and_nothing_has_happened(faults, rds):
+    faults.fail("CreateDBCluster", "InsufficientStorageClusterCapacity")
+
+    failed = code(
+        rds.create_db_cluster, DBClusterIdentifier="never", Engine="aurora-postgresql",
+        MasterUsername="postgres", MasterUserPassword="throw-away-1",
+    )  # fmt: skip
+
+    assert ("InsufficientStorageClusterCapacity", []) == (failed, rds.describe_db_clusters()["DBClusters"])
+
+
+def test_the_nth_call_fails(faults, rds):
+    """Two pass, the third fails, the fourth passes again."""
+    faults.fail("DescribeDBInstances", "InternalFault", after=2)
+    rds.describe_db_instances()
+    rds.describe_db_instances()
+
+    assert "InternalFault" == code(rds.describe_db_instances)
+    assert [] == rds.describe_db_instances()["DBInstances"]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "call", "arguments", "expected"),
+    [
+        ("cloudwatch", "DescribeAlarms", "describe_alarms", {}, "ThrottlingException"),
+        ("logs", "DescribeLogGroups", "describe_log_groups", {}, "ThrottlingException"),
+        ("pi", "ListAvailableResourceMetrics", "list_available_resource_metrics", {"ServiceType": "RDS", "Identifier": "db-X", "MetricTypes": ["db"]}, "ThrottlingException"),
+        ("pricing", "GetProducts", "get_products", {"ServiceCode": "AmazonRDS"}, "ThrottlingException"),
+        ("sns", "ListTopics", "list_topics", {}, "Throttling"),
+    ],
+)  # fmt: skip
+def test_other_services_are_throttled_in_their_own_protocol(aws, faults, service, operation, call, arguments, expected):
+    """CBOR, JSON, and the two that moto does not have."""
+    faults.throttle(operation, times=9, service=service)
+
+    assert expected == code(getattr(aws(service), call), **arguments)
+
+
+def test_a_fault_that_could_never_happen_is_refused(faults):
+    with pytest.raises(InputError, match="Did you mean RestoreDBClusterToPointInTime"):
+        faults.throttle("RestoreDBClusterToPointinTime")
+    with pytest.raises(InputError, match="times"):
+        faults.throttle("CreateDBCluster", times=0)
+
+
+def test_cleared_faults_do_not_happen(faults, rds):
+    faults.fail("DescribeDBClusters", "InternalFault", times=5)
+    faults.clear()
+
+    assert [] == rds.describe_db_clusters()["DBClusters"]

@@ -1,0 +1,177 @@
+"""PostgreSQL's log through plain boto3: CloudWatch Logs for a cluster that exports it, and RDS's log file operations."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+GROUP = "/aws/rds/cluster/logged/postgresql"
+MARK = "no_such_table"
+STATEMENT = "SELECT *\n  FROM no_such_table"
+
+
+def refused(call, **arguments):
+    """The error code of a call that must not succeed."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+@pytest.fixture(scope="module")
+def rds(aws):
+    return aws("rds")
+
+
+@pytest.fixture(scope="module")
+def logs(aws):
+    return aws("logs")
+
+
+def fail_once(rds, name, statement=STATEMENT):
+    """Make the database log an error; returns its cluster."""
+    cluster = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+    with (
+        psycopg.connect(
+            host=cluster["Endpoint"], port=cluster["Port"], user="postgres", password="throw-away-1", dbname="postgres"
+        ) as connection,
+        pytest.raises(psycopg.errors.UndefinedTable),
+    ):
+        connection.execute(statement)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def clusters(rds):
+    """Two clusters that failed once: "logged" exports its log, "silent" does not."""
+    for name, exports in (("logged", ["postgresql"]), ("silent", [])):
+        rds.create_db_cluster(
+            DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="postgres",
+            MasterUserPassword="throw-away-1", EnableCloudwatchLogsExports=exports,
+            ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 1},
+        )  # fmt: skip
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, Engine="aurora-postgresql",
+            DBInstanceClass="db.serverless",
+        )  # fmt: skip
+        fail_once(rds, name)
+
+
+def events(logs, pattern, group=GROUP, seconds=15):
+    """Log events that hold the pattern, awaited."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            found = [
+                one
+                for one in logs.filter_log_events(logGroupName=group, logStreamNames=[group.split("/")[4] + "-1"])[
+                    "events"
+                ]
+                if pattern in one["message"]
+            ]
+        except logs.exceptions.ResourceNotFoundException:
+            found = []
+        if found:
+            return found
+        time.sleep(0.3)
+    return []
+
+
+def test_an_error_of_the_database_reaches_cloudwatch_logs(clusters, logs):
+    """moto alone: no log group. The stream is the instance; error and statement are entries of their own, each complete."""
+    error, statement = events(logs, MARK)
+
+    assert error["message"].endswith(f'ERROR:  relation "{MARK}" does not exist at character 17')
+    assert statement["message"].endswith("STATEMENT:  " + STATEMENT.replace("\n", "\n\t"))
+
+
+def test_the_entry_carries_auroras_prefix_and_its_own_time_in_utc(clusters, logs):
+    """moto alone: nothing."""
+    (error, _) = events(logs, MARK)
+    moment = datetime.fromtimestamp(error["timestamp"] / 1000, UTC)
+
+    assert error["message"].startswith(f"{moment:%Y-%m-%d %H:%M:%S} UTC:127.")
+    assert ":postgres@postgres:[" in error["message"]
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
+
+
+def test_a_cluster_that_does_not_export_has_no_log_group(clusters, logs):
+    """And one that begins to export shows what happens from then on, not what was before."""
+    events(logs, MARK)
+
+    names = [one["logGroupName"] for one in logs.describe_log_groups()["logGroups"]]
+
+    assert [GROUP] == names
+
+
+def test_the_export_can_be_switched_on_later(clusters, rds, logs):
+    """What was logged a good second before that stays where it is. moto alone delivers nothing ever."""
+    time.sleep(2.2)
+    rds.modify_db_cluster(
+        DBClusterIdentifier="silent",
+        CloudwatchLogsExportConfiguration={"EnableLogTypes": ["postgresql"]},
+        ApplyImmediately=True,
+    )
+    fail_once(rds, "silent", "SELECT FROM second_missing_table")
+
+    group = "/aws/rds/cluster/silent/postgresql"
+    assert 2 == len(events(logs, "second_missing_table", group))
+    assert [] == events(logs, MARK, group, seconds=1)
+
+
+def test_the_log_file_is_described_as_it_is(clusters, rds):
+    """moto alone: an invented file of 123 bytes."""
+    (found,) = rds.describe_db_log_files(DBInstanceIdentifier="logged-1")["DescribeDBLogFiles"]
+    data = rds.download_db_log_file_portion(
+        DBInstanceIdentifier="logged-1", LogFileName=found["LogFileName"], Marker="0"
+    )["LogFileData"]
+
+    assert found["LogFileName"].startswith("error/postgresql.log.20")
+    assert found["Size"] <= len(data.encode())
+    assert MARK in data
+
+
+def test_filters_of_the_file_list_are_honoured(clusters, rds):
+    """moto alone ignores them."""
+    for nothing in ({"FilenameContains": "slow"}, {"FileSize": 10**9}, {"FileLastWritten": 4102444800000}):
+        assert [] == rds.describe_db_log_files(DBInstanceIdentifier="logged-1", **nothing)["DescribeDBLogFiles"]
+
+
+def test_the_file_can_be_read_in_blocks_and_nothing_is_lost_or_doubled(clusters, rds):
+    """moto alone: HTTP 500. Marker "0" first, then the marker of each answer, until nothing is pending."""
+    (file,) = rds.describe_db_log_files(DBInstanceIdentifier="logged-1")["DescribeDBLogFiles"]
+    known = {"DBInstanceIdentifier": "logged-1", "LogFileName": file["LogFileName"]}
+    whole = rds.download_db_log_file_portion(**known, Marker="0")["LogFileData"]
+    marker, blocks = "0", []
+    while len("".join(blocks).encode()) < len(whole.encode()):
+        answer = rds.download_db_log_file_portion(**known, Marker=marker, NumberOfLines=3)
+        blocks.append(answer["LogFileData"])
+        marker = answer["Marker"]
+        if not answer["AdditionalDataPending"]:
+            break
+
+    assert "".join(blocks).startswith(whole)
+    assert {3} == {block.count("\n") for block in blocks[:-1]}
+
+
+def test_without_a_marker_the_last_lines_come(clusters, rds):
+    """moto alone: HTTP 500. A reader who wants the beginning must say so."""
+    (file,) = rds.describe_db_log_files(DBInstanceIdentifier="logged-1")["DescribeDBLogFiles"]
+    known = {"DBInstanceIdentifier": "logged-1", "LogFileName": file["LogFileName"]}
+
+    last = rds.download_db_log_file_portion(**known, NumberOfLines=2)
+
+    assert (2, False) == (last["LogFileData"].count("\n"), last["AdditionalDataPending"])
+
+
+def test_what_is_not_there_is_refused(clusters, rds):
+    """moto alone: HTTP 500 for the file."""
+    (file,) = rds.describe_db_log_files(DBInstanceIdentifier="logged-1")["DescribeDBLogFiles"]
+    portion = rds.download_db_log_file_portion
+
+    assert "DBInstanceNotFound" == refused(rds.describe_db_log_files, DBInstanceIdentifier="none")
+    assert "DBLogFileNotFoundFault" == refused(portion, DBInstanceIdentifier="logged-1", LogFileName="error/none.log")
+    assert "InvalidParameterValue" == refused(
+        portion, DBInstanceIdentifier="logged-1", LogFileName=file["LogFileName"], Marker="99999999"
+    )
