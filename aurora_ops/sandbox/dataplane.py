@@ -9,48 +9,20 @@ import random
 import shutil
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
-from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError, can_bind, free_port
+from aurora_ops.sandbox import instances
+from aurora_ops.sandbox.cluster_data import ClusterData
+from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.state import passable
-from aurora_ops.sandbox.template import template
 
 log = logging.getLogger(__name__)
 ARCHIVE_SECONDS = 2.0  # how often WAL is archived, hence how far LatestRestorableTime lags; AWS: up to minutes
-
-
-@dataclass
-class ClusterData:
-    """What the data plane keeps for one cluster. `hosts[0]` is the writer's endpoint, `hosts[1]` the readers'."""
-
-    identifier: str
-    directory: Path
-    database: str
-    master: str
-    password: str
-    hosts: tuple[str, str]
-    port: int
-    floor_acu: float
-    ceiling_acu: float
-    max_connections: int
-    writer: Server | None = None
-    readers: dict[str, Server] = field(default_factory=dict)
-    restored: bool = False  # the data directory already holds a recovered database
-    password_pending: bool = False  # set while no server ran that could be told
-    latest: datetime | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    @property
-    def earliest(self) -> datetime | None:
-        """The earliest time a restore can go to: the end of the base backup."""
-        return self.writer.backup_ended_at if self.writer else None
 
 
 class DataPlane:
@@ -88,90 +60,19 @@ class DataPlane:
         """Start the server of a new instance, the writer if it is the cluster's first, and return its own address."""
         cluster = self.clusters[resource_id]
         with cluster.lock:
-            if cluster.writer is None or not cluster.writer.is_running:
-                self._start_writer(cluster)
-                return cluster.hosts[0]
-            return self._start_reader(cluster, instance_id)
+            return instances.add(self.programs, cluster, instance_id)
 
-    def _start_writer(self, cluster: ClusterData) -> None:
-        settings = {"max_connections": str(cluster.max_connections)}
-        if cluster.writer is not None:  # its instance was deleted and comes again: the data is still there
-            cluster.writer.start(cluster.hosts, cluster.port, settings=settings)
-            cluster.writer.wait()
-            self._tell_password(cluster, cluster.writer)
-            return
-        data, password = template(self.programs)
-        server = Server(self.programs, cluster.directory / "writer", password)
-        self.programs.own(server.directory)
-        if not cluster.restored:
-            self.programs.run(["cp", "-Rp", str(data), str(server.data)])
-        # Until a reader exists, the reader endpoint leads to the writer.
-        server.start(cluster.hosts, cluster.port, settings=settings)
-        try:
-            server.wait()
-            if not cluster.restored:
-                _create_master(server, cluster)
-            self._tell_password(cluster, server)
-            shutil.rmtree(server.base, ignore_errors=True)
-            server.back_up()
-        except Exception:
-            server.stop(immediate=True)
-            if not cluster.restored:  # the next try starts from the template again
-                shutil.rmtree(server.directory, ignore_errors=True)
-            raise
-        cluster.writer = server
-        self._advance(cluster)
-
-    def _start_reader(self, cluster: ClusterData, instance_id: str) -> str:
-        writer = cluster.writer
-        if writer is None or cluster.hosts[0] == cluster.hosts[1]:
-            raise ServerError(
-                "a reader needs a loopback address of its own, and this system has only 127.0.0.1; run with one instance"
-            )
-        host = (
-            cluster.hosts[1]
-            if not cluster.readers
-            else f"{cluster.hosts[0].rpartition('.')[0]}.{10 + len(cluster.readers)}"
-        )
-        server = Server(self.programs, cluster.directory / "readers" / instance_id, writer.password)
-        self.programs.own(server.directory)
-        if not cluster.readers:  # the reader endpoint moves from the writer to its first reader
-            writer.stop()
-            writer.start((cluster.hosts[0],), cluster.port, settings={"max_connections": str(cluster.max_connections)})
-            writer.wait()
-        self.programs.run(["cp", "-Rp", str(writer.base), str(server.data)])
-        (server.data / "standby.signal").touch()
-        passfile = server.directory / "passfile"
-        passfile.write_text(f"{writer.hosts[0]}:{writer.port}:*:{ADMIN}:{writer.password}\n")
-        passfile.chmod(0o600)
-        if self.programs.user:
-            shutil.chown(passfile, self.programs.user)
-        server.start((host,), cluster.port, archiving=False, settings={
-            "max_connections": str(cluster.max_connections),
-            "primary_conninfo": f"host={writer.hosts[0]} port={writer.port} user={ADMIN} passfile='{passfile}' application_name={instance_id}",
-            "restore_command": f"cp '{writer.archive}/%f' '%p'",
-            "recovery_target_timeline": "current",
-        })  # fmt: skip
-        try:
-            server.wait(standby=True)
-        except ServerError:
-            server.stop(immediate=True)
-            shutil.rmtree(server.directory, ignore_errors=True)
-            raise
-        cluster.readers[instance_id] = server
-        return host
-
-    def remove_instance(self, resource_id: str, instance_id: str, *, is_writer: bool) -> None:
+    def remove_instance(self, resource_id: str, instance_id: str) -> None:
         """End an instance's server. The cluster's data stays until the cluster goes."""
         cluster = self.clusters[resource_id]
         with cluster.lock:
-            if is_writer and cluster.writer:
-                with suppress(ServerError, psycopg.Error):
-                    self._advance(cluster)
-                cluster.writer.stop()
-            elif reader := cluster.readers.pop(instance_id, None):
-                reader.stop()
-                shutil.rmtree(reader.directory, ignore_errors=True)
+            instances.remove(cluster, instance_id)
+
+    def fail_over(self, resource_id: str, target_id: str) -> None:
+        """Make a reader the writer, and the writer a reader."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.fail_over(cluster, target_id)
 
     def remove_cluster(self, resource_id: str) -> None:
         """End everything of a cluster and delete its data."""
@@ -179,7 +80,7 @@ class DataPlane:
         if cluster is None:
             return
         with cluster.lock:
-            for server in [*cluster.readers.values(), *([cluster.writer] if cluster.writer else [])]:
+            for server in cluster.servers:
                 server.stop(immediate=True)
             shutil.rmtree(cluster.directory, ignore_errors=True)
 
@@ -189,16 +90,7 @@ class DataPlane:
         with cluster.lock:
             cluster.password, cluster.password_pending = password, True
             if cluster.writer and cluster.writer.is_running:
-                self._tell_password(cluster, cluster.writer)
-
-    def _tell_password(self, cluster: ClusterData, server: Server) -> None:
-        if cluster.password_pending:
-            with server.connect() as connection:
-                # Hashed here: the text would otherwise stand in the server's statistics, and in its log after an error.
-                hashed = connection.pgconn.encrypt_password(cluster.password.encode(), cluster.master.encode())
-                statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
-                connection.execute(statement.format(sql.Identifier(cluster.master), sql.Literal(hashed.decode())))
-            cluster.password_pending = False
+                instances.tell_password(cluster, cluster.writer)
 
     def restore(self, source_id: str, target_id: str, to: datetime) -> None:
         """Recover the source's backup and archive into the target's data directory. `to` must lie in the restorable window."""
@@ -208,20 +100,15 @@ class DataPlane:
             if writer is None:
                 raise ServerError("the source cluster never had an instance, so there is nothing to restore")
             if writer.is_running:
-                self._advance(source)  # so that a record past `to` is in the archive
+                source.advance()  # so that a record past `to` is in the archive
         with target.lock:  # the source's backup and archive are only read, so it goes on meanwhile
-            writer.restore_into(Server(self.programs, target.directory / "writer", writer.password), to)
-            target.restored = True
+            server = target.new_server(self.programs)
+            writer.restore_into(server, to)
+            target.recovered = server
 
     def latest(self, resource_id: str) -> datetime | None:
         """Up to when the archive reaches."""
         return self.clusters[resource_id].latest
-
-    def _advance(self, cluster: ClusterData) -> None:
-        if cluster.writer is None:
-            return
-        with cluster.writer.connect() as connection:
-            cluster.latest = cluster.writer.archive_now(connection)
 
     def _archive_forever(self) -> None:
         written: dict[str, object] = {}
@@ -253,19 +140,7 @@ class DataPlane:
         """Stop every server."""
         self._stopping.set()
         for cluster in self.clusters.values():
-            for server in [*cluster.readers.values(), *([cluster.writer] if cluster.writer else [])]:
+            for server in cluster.servers:
                 with suppress(OSError):
                     server.stop(immediate=True)
         end_orphans(self.directory)
-
-
-def _create_master(server: Server, cluster: ClusterData) -> None:
-    master, database = sql.Identifier(cluster.master), sql.Identifier(cluster.database)
-    with server.connect() as connection:
-        connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE IN ROLE rds_superuser").format(master)
-        )
-        if cluster.database != "postgres":
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, master))
-        connection.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(master))
-    cluster.password_pending = True

@@ -43,6 +43,8 @@ class Server:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     backup_ended_at: datetime | None = None
+    vault: Path | None = None  # where archive and base backup lie, when they outlive this server
+    settings: dict[str, str] = field(default_factory=dict)  # given at the last start
 
     @property
     def data(self) -> Path:
@@ -52,12 +54,12 @@ class Server:
     @property
     def archive(self) -> Path:
         """Where finished WAL segments go."""
-        return self.directory / "archive"
+        return (self.vault or self.directory) / "archive"
 
     @property
     def base(self) -> Path:
         """The base backup that a restore starts from."""
-        return self.directory / "base"
+        return (self.vault or self.directory) / "base"
 
     @property
     def log(self) -> Path:
@@ -80,8 +82,9 @@ class Server:
         self, hosts: tuple[str, ...], port: int, *, settings: dict[str, str] | None = None, archiving: bool = True
     ) -> None:
         """Start on `hosts` and `port` and return when the server answers queries and is not in recovery (a standby: answers)."""
-        self.hosts, self.port = hosts, port
+        self.hosts, self.port, self.settings = hosts, port, settings or {}
         self.programs.own(self.directory)
+        self.programs.own(self.vault or self.directory)
         self.programs.own(self.archive)
         options = {
             "listen_addresses": ",".join(dict.fromkeys(hosts)),
@@ -102,7 +105,7 @@ class Server:
         }
         if "pg_stat_statements" not in self.programs.missing:
             options |= {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
-        options |= settings or {}
+        options |= self.settings
         command = [
             self.programs.path("postgres"),
             "-D",
@@ -150,15 +153,25 @@ class Server:
         text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return " | ".join([line for line in text[-40:] if "FATAL" in line or "PANIC" in line][-lines:] or text[-lines:])
 
+    def promote(self) -> None:
+        """Make a standby a writer, on a timeline of its own."""
+        with self.connect() as connection:
+            if not _one(connection, f"SELECT pg_promote(true, {START_SECONDS})"):
+                raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_words()}")
+
     def back_up(self) -> None:
         """Take the base backup. A restore can go to any second after it ended, never before (C2.2)."""
+        self.copy_into(self.base)
+        with self.connect() as connection:
+            self.backup_ended_at = _one(connection, "SELECT clock_timestamp()")
+
+    def copy_into(self, directory: Path) -> None:
+        """Copy the running server's data directory, without its WAL."""
         self.programs.run(
-            [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(self.base),
+            [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
              "--wal-method=none", "--checkpoint=fast", "--no-sync", "--no-password"],
             env={"PGPASSWORD": self.password, "PATH": os.environ.get("PATH", "")},
         )  # fmt: skip
-        with self.connect() as connection:
-            self.backup_ended_at = _one(connection, "SELECT clock_timestamp()")
 
     def archive_now(self, connection: psycopg.Connection, seconds: float = 10) -> datetime:
         """Archive all WAL so far and return the time up to which a restore can go.
@@ -199,7 +212,8 @@ class Server:
                 "recovery_target_time": to.astimezone(UTC).isoformat(),
                 "recovery_target_inclusive": "on",
                 "recovery_target_action": "promote",
-                "recovery_target_timeline": "current",
+                # Its failovers' too. Nobody but the cluster's own writers writes into this archive (C2.6).
+                "recovery_target_timeline": "latest",
                 "hot_standby": "off",
             },
         )

@@ -67,6 +67,14 @@ class Programs:
             os.chown(path, entry.pw_uid, entry.pw_gid)
         return path
 
+    def write_private(self, path: Path, text: str) -> None:
+        """Write a file that the servers' user alone can read."""
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self.user is not None:
+            shutil.chown(path, self.user)
+
     def describe(self) -> str:
         """One line for people: version, and what is not there."""
         lack = f"; not in it: {', '.join(self.missing)}" if self.missing else ""

@@ -16,7 +16,6 @@ import moto.rds.models as models
 import psycopg
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.exceptions import (
-    DBClusterNotFoundError,
     DBClusterToBeDeletedHasActiveMembers,
     DBSubnetGroupNotFoundError,
     InvalidParameterCombination,
@@ -28,11 +27,11 @@ from moto.rds.responses import RDSResponse
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import rds_models, rds_rules
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
-from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
+from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plane
+from aurora_ops.sandbox.rds_operations import Operations
 from aurora_ops.sandbox.rds_rules import ENGINE
 
 log = logging.getLogger(__name__)
-_on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced at install
 
 
 def _plain(params: Any) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def _plain(params: Any) -> dict[str, Any]:
     }
 
 
-class StrictRDSBackend(models.RDSBackend):
+class StrictRDSBackend(Operations):
     """moto's backend with Aurora's rules in front of it and PostgreSQL behind it."""
 
     __module__ = models.__name__  # moto finds a backend's URLs beside the module that it says it is from
@@ -88,7 +87,6 @@ class StrictRDSBackend(models.RDSBackend):
             port=cluster.port,
             floor_acu=acu_range.floor if acu_range else 0,
             ceiling_acu=acu_range.ceiling if acu_range else 0,
-            max_connections=acu_range.max_connections if acu_range else 100,
         )
         return cluster
 
@@ -249,7 +247,7 @@ class StrictRDSBackend(models.RDSBackend):
         except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None
-        _on_change()
+        changed()
         return instance
 
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
@@ -262,16 +260,11 @@ class StrictRDSBackend(models.RDSBackend):
         """End the instance's server."""
         instance = self.databases.get(db_instance_identifier)
         if isinstance(instance, AuroraInstance) and instance.is_cluster_writer and len(instance.cluster._members) > 1:
-            raise RDSClientError(
-                "InvalidDBInstanceState",
-                f"{db_instance_identifier} is the writer of a cluster with readers. AWS would fail over; this sandbox cannot yet: delete the readers first.",
-            )
+            self._fail_over(instance.cluster)  # moto: names a new writer, and no server changes
         deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
         if isinstance(instance, AuroraInstance):
-            plane().remove_instance(
-                instance.cluster.db_cluster_resource_id, db_instance_identifier, is_writer=instance.is_cluster_writer
-            )
-        _on_change()
+            plane().remove_instance(instance.cluster.db_cluster_resource_id, db_instance_identifier)
+        changed()
         return deleted
 
     def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
@@ -280,12 +273,6 @@ class StrictRDSBackend(models.RDSBackend):
         return super().modify_db_parameter_group(db_parameter_group_name, parameters)
 
     # -- rules ------------------------------------------------------------------------------------------------------
-
-    def _cluster(self, identifier: str) -> AuroraCluster:
-        name = identifier.rpartition(":")[2].lower()
-        if name not in self.clusters:
-            raise DBClusterNotFoundError(name)
-        return self.clusters[name]  # type: ignore[return-value]
 
     def _check_references(self, kwargs: dict[str, Any]) -> None:
         group = kwargs.get("db_subnet_group_name")
@@ -318,9 +305,7 @@ _stock_delete_db_cluster = RDSResponse.delete_db_cluster
 
 def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     """Put the rules and the data plane into moto, in this process. `on_change` is called when instances come or go."""
-    global _on_change
-    _on_change = on_change
-    rds_models.use(data_plane)
+    rds_models.use(data_plane, on_change)
     models.DBCluster = AuroraCluster  # type: ignore[misc]
     models.DBInstanceClustered = AuroraInstance  # type: ignore[misc]
     models.rds_backends.backend = StrictRDSBackend

@@ -2,6 +2,7 @@
 
 import secrets
 import string
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,18 @@ from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
 
 _plane: DataPlane | None = None
+_on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`
 
 
-def use(data_plane: DataPlane) -> None:
-    """Put the data plane behind the clusters of this process."""
-    global _plane
-    _plane = data_plane
+def use(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
+    """Put the data plane behind the clusters of this process. `on_change` is called when instances come, go or change roles."""
+    global _plane, _on_change
+    _plane, _on_change = data_plane, on_change
+
+
+def changed() -> None:
+    """Say that instances came, went or changed roles."""
+    _on_change()
 
 
 def plane() -> DataPlane:

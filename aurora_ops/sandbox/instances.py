@@ -1,0 +1,211 @@
+"""The servers of one cluster: the first one, its hot standbys, and who of them is the writer. Callers hold the cluster's lock."""
+
+import shutil
+import time
+from contextlib import suppress
+
+import psycopg
+from psycopg import sql
+
+from aurora_ops.sandbox.cluster_data import ClusterData
+from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError
+from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.template import template
+
+FOLLOW_SECONDS = 10
+
+
+def add(programs: Programs, cluster: ClusterData, instance_id: str) -> str:
+    """Start the server of a new instance, the writer if none runs, and return its own address."""
+    address = cluster.give_address(instance_id)
+    try:
+        if cluster.writer is not None and cluster.writer.is_running:
+            _add_reader(programs, cluster, instance_id)
+        else:
+            cluster.writer_id = instance_id
+            if cluster.writer is None:
+                _make_writer(programs, cluster)
+            else:  # its instance was deleted and comes again: the data is still there
+                _run_writer(cluster)
+    except Exception:
+        del cluster.addresses[instance_id]
+        raise
+    return address
+
+
+def remove(cluster: ClusterData, instance_id: str) -> None:
+    """End an instance's server. What the writer holds stays until the cluster goes."""
+    cluster.addresses.pop(instance_id, None)
+    if instance_id == cluster.writer_id and cluster.writer is not None:
+        with suppress(ServerError, psycopg.Error):
+            cluster.advance()
+        cluster.writer.stop()
+        return
+    reader = cluster.readers.pop(instance_id, None)
+    if reader is None:
+        return
+    reader.stop()
+    shutil.rmtree(reader.directory, ignore_errors=True)
+    if cluster.front == instance_id:  # another reader takes the endpoint; the writer is not restarted for it
+        cluster.front = next(iter(cluster.readers), "")
+        if cluster.front:
+            _restart_reader(cluster, cluster.front)
+
+
+def fail_over(cluster: ClusterData, target_id: str) -> None:
+    """Promote a reader; the writer endpoint follows to it, and the old writer comes back as its standby.
+
+    The old writer ends first and cleanly, so its standbys have all of its WAL and no commit is lost. The archive goes on:
+    the promoted server writes its own timeline into it, beginning with that timeline's history.
+    """
+    old_id, old, new = cluster.writer_id, cluster.writer, cluster.readers[target_id]
+    if old is None or not new.is_running:
+        raise ServerError(f"{target_id} cannot take over: it does not run")
+    _raise_readers(cluster)
+    old.stop()
+    try:
+        new.promote()
+    except (ServerError, psycopg.Error):
+        _run_writer(cluster)
+        raise
+    new.stop()  # it cannot listen on one more address without a restart
+    new.backup_ended_at = old.backup_ended_at
+    others = {name: server for name, server in cluster.readers.items() if name != target_id}
+    cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
+    if cluster.front == target_id:
+        cluster.front = old_id
+    _run_writer(cluster)
+    _build_reader(cluster, old_id)
+    for name in others:
+        _follow(cluster, name)
+
+
+def _make_writer(programs: Programs, cluster: ClusterData) -> None:
+    server = cluster.recovered or cluster.new_server(programs)
+    if cluster.recovered is None:
+        programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
+    cluster.max_connections = cluster.wanted_connections
+    server.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
+    try:
+        server.wait()
+        if cluster.recovered is None:
+            _create_master(server, cluster)
+        tell_password(cluster, server)
+        shutil.rmtree(server.base, ignore_errors=True)
+        server.back_up()
+    except Exception:
+        server.stop(immediate=True)
+        if cluster.recovered is None:  # the next try starts from the template again
+            shutil.rmtree(server.directory, ignore_errors=True)
+        raise
+    cluster.writer, cluster.recovered = server, None
+    cluster.advance()
+
+
+def _run_writer(cluster: ClusterData) -> None:
+    if cluster.writer is None:
+        raise ServerError("the cluster never had an instance")
+    cluster.max_connections = cluster.wanted_connections
+    cluster.writer.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
+    cluster.writer.wait()
+    tell_password(cluster, cluster.writer)
+
+
+def _settings(cluster: ClusterData) -> dict[str, str]:
+    return {"max_connections": str(cluster.max_connections)}
+
+
+def _add_reader(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
+    writer = cluster.writer
+    if writer is None or cluster.hosts[0] == cluster.hosts[1]:
+        raise ServerError(
+            "a reader needs a loopback address of its own, and this system has only 127.0.0.1; run with one instance"
+        )
+    cluster.readers[instance_id] = cluster.new_server(programs)
+    try:
+        if len(cluster.readers) == 1:
+            cluster.front = instance_id
+            if cluster.hosts[1] in writer.hosts:  # the reader endpoint moves from the writer to its first reader
+                writer.stop()
+                _run_writer(cluster)
+        _build_reader(cluster, instance_id)
+    except Exception:
+        remove(cluster, instance_id)
+        raise
+
+
+def _build_reader(cluster: ClusterData, instance_id: str) -> None:
+    """A hot standby from a base backup of the writer, whatever its directory held before."""
+    writer, reader = cluster.writer, cluster.readers[instance_id]
+    if writer is None:
+        raise ServerError("the cluster never had an instance")
+    reader.stop()
+    shutil.rmtree(reader.data, ignore_errors=True)
+    writer.copy_into(reader.data)
+    (reader.data / "standby.signal").touch()
+    _run_reader(cluster, instance_id)
+
+
+def _run_reader(cluster: ClusterData, instance_id: str) -> None:
+    reader = cluster.readers[instance_id]
+    passfile = reader.directory / "passfile"
+    # By the writer endpoint: after a failover it leads to the new writer.
+    reader.programs.write_private(passfile, f"{cluster.hosts[0]}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
+    reader.start(cluster.hosts_of(instance_id), cluster.port, settings={
+        # A standby that allows fewer connections than its writer stops replaying.
+        "max_connections": str(max(cluster.max_connections, cluster.wanted_connections)),
+        "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' application_name={instance_id}",
+        "restore_command": f"cp '{reader.archive}/%f' '%p'",
+        "recovery_target_timeline": "latest",
+        "wal_retrieve_retry_interval": "200ms",  # a failover is noticed at once
+    })  # fmt: skip
+    reader.wait(standby=True)
+
+
+def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
+    cluster.readers[instance_id].stop()
+    try:
+        _run_reader(cluster, instance_id)
+    except ServerError:  # what it holds does not fit the writer any more
+        _build_reader(cluster, instance_id)
+
+
+def _raise_readers(cluster: ClusterData) -> None:
+    """Before the writer starts with more connections, its standbys must allow as many."""
+    for name, reader in cluster.readers.items():
+        if int(reader.settings.get("max_connections", 0)) < cluster.wanted_connections:
+            _restart_reader(cluster, name)
+
+
+def _follow(cluster: ClusterData, instance_id: str) -> None:
+    """Wait until a standby receives from the new writer; build it anew if it cannot."""
+    deadline = time.monotonic() + FOLLOW_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(psycopg.Error), cluster.readers[instance_id].connect() as connection:
+            if connection.execute("SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'").fetchone():
+                return
+        time.sleep(0.05)
+    _build_reader(cluster, instance_id)
+
+
+def tell_password(cluster: ClusterData, server: Server) -> None:
+    """Give the master the password that was set while no server could be told."""
+    if cluster.password_pending:
+        with server.connect() as connection:
+            # Hashed here: the text would otherwise stand in the server's statistics, and in its log after an error.
+            hashed = connection.pgconn.encrypt_password(cluster.password.encode(), cluster.master.encode())
+            statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(statement.format(sql.Identifier(cluster.master), sql.Literal(hashed.decode())))
+        cluster.password_pending = False
+
+
+def _create_master(server: Server, cluster: ClusterData) -> None:
+    master, database = sql.Identifier(cluster.master), sql.Identifier(cluster.database)
+    with server.connect() as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE IN ROLE rds_superuser").format(master)
+        )
+        if cluster.database != "postgres":
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, master))
+        connection.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(master))
+    cluster.password_pending = True
