@@ -60,6 +60,16 @@ class ClusterData:
             else CONNECTIONS_WITHOUT_RANGE
         )
 
+    def connections_of(self, instance_id: str) -> int:
+        """What an instance's server starts with: a standby that allows fewer than its writer would stop replaying."""
+        writers = 0 if instance_id == self.writer_id else self.max_connections
+        return max(self.wanted_connections, writers)
+
+    def is_pending_reboot(self, instance_id: str) -> bool:
+        """Whether the instance's server would start with other parameters than it runs with."""
+        server = self.writer if instance_id == self.writer_id else self.readers.get(instance_id)
+        return server is not None and server.settings.get("max_connections") != str(self.connections_of(instance_id))
+
     def new_server(self, programs: Programs) -> Server:
         """A server with an empty directory of its own."""
         _, password = template(programs)

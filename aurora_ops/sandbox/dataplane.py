@@ -74,6 +74,24 @@ class DataPlane:
         with cluster.lock:
             instances.fail_over(cluster, target_id)
 
+    def restart(self, resource_id: str, instance_id: str) -> None:
+        """Restart an instance's server."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.restart(cluster, instance_id)
+
+    def stop_cluster(self, resource_id: str) -> None:
+        """Stop a cluster's servers; its data and its archive stay."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.stop(cluster)
+
+    def start_cluster(self, resource_id: str) -> None:
+        """Start the servers of a cluster that was stopped."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.start(cluster)
+
     def remove_cluster(self, resource_id: str) -> None:
         """End everything of a cluster and delete its data."""
         cluster = self.clusters.pop(resource_id, None)

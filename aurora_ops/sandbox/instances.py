@@ -80,6 +80,32 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
         _follow(cluster, name)
 
 
+def restart(cluster: ClusterData, instance_id: str) -> None:
+    """Restart one server. Connections are cut, and what waited for a restart applies."""
+    if instance_id == cluster.writer_id and cluster.writer is not None:
+        _raise_readers(cluster)
+        cluster.writer.stop()
+        _run_writer(cluster)
+    else:
+        _restart_reader(cluster, instance_id)
+
+
+def stop(cluster: ClusterData) -> None:
+    """Stop every server. The archive then holds all that was committed."""
+    if cluster.writer is not None and cluster.writer.is_running:
+        cluster.advance()
+    for server in cluster.servers:
+        server.stop()
+
+
+def start(cluster: ClusterData) -> None:
+    """Start every server again."""
+    if cluster.writer is not None and cluster.writer_id in cluster.addresses:
+        _run_writer(cluster)
+        for name in cluster.readers:
+            _restart_reader(cluster, name)
+
+
 def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     server = cluster.recovered or cluster.new_server(programs)
     if cluster.recovered is None:
@@ -152,8 +178,7 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     # By the writer endpoint: after a failover it leads to the new writer.
     reader.programs.write_private(passfile, f"{cluster.hosts[0]}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
     reader.start(cluster.hosts_of(instance_id), cluster.port, settings={
-        # A standby that allows fewer connections than its writer stops replaying.
-        "max_connections": str(max(cluster.max_connections, cluster.wanted_connections)),
+        "max_connections": str(cluster.connections_of(instance_id)),
         "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' application_name={instance_id}",
         "restore_command": f"cp '{reader.archive}/%f' '%p'",
         "recovery_target_timeline": "latest",

@@ -93,7 +93,7 @@ class StrictRDSBackend(Operations):
     def modify_db_cluster(self, kwargs: dict[str, Any]) -> AuroraCluster:
         """Apply to control plane and database alike."""
         kwargs = _plain(kwargs)
-        cluster = self._cluster(kwargs["db_cluster_identifier"])
+        cluster = self._available(kwargs["db_cluster_identifier"])
         if kwargs.get("engine_version"):
             rds_rules.check_version(kwargs["engine_version"])
         scaling = kwargs.get("serverless_v2_scaling_configuration")
@@ -225,7 +225,7 @@ class StrictRDSBackend(Operations):
             raise InvalidParameterCombination(
                 "this sandbox is an Aurora: name the DBClusterIdentifier that the instance belongs to"
             )
-        cluster = self._cluster(db_kwargs["db_cluster_identifier"])
+        cluster = self._available(db_kwargs["db_cluster_identifier"])
         if db_kwargs.get("db_instance_class") != "db.serverless":
             raise InvalidParameterValue(
                 f"Invalid DB Instance class: {db_kwargs.get('db_instance_class')} (this sandbox runs db.serverless)"
@@ -252,25 +252,20 @@ class StrictRDSBackend(Operations):
 
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
         """Apply the Insights fields by their API names."""
+        self._available_instance(db_instance_identifier)
         instance: AuroraInstance = super().modify_db_instance(db_instance_identifier, db_kwargs)  # type: ignore[assignment]
         instance.inherit(instance.cluster, db_kwargs)
         return instance
 
     def delete_db_instance(self, db_instance_identifier: str, **kwargs: Any) -> AuroraInstance:
         """End the instance's server."""
-        instance = self.databases.get(db_instance_identifier)
-        if isinstance(instance, AuroraInstance) and instance.is_cluster_writer and len(instance.cluster._members) > 1:
+        instance = self._available_instance(db_instance_identifier)
+        if instance.is_cluster_writer and len(instance.cluster._members) > 1:
             self._fail_over(instance.cluster)  # moto: names a new writer, and no server changes
         deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
-        if isinstance(instance, AuroraInstance):
-            plane().remove_instance(instance.cluster.db_cluster_resource_id, db_instance_identifier)
+        plane().remove_instance(instance.cluster.db_cluster_resource_id, db_instance_identifier)
         changed()
         return deleted
-
-    def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
-        """Mark what a user set as a user's; moto leaves the source out, so Terraform does not find its own values."""
-        parameters = [{**one, "Source": "user"} for one in db_parameter_group_parameters]
-        return super().modify_db_parameter_group(db_parameter_group_name, parameters)
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

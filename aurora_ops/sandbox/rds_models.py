@@ -1,5 +1,6 @@
 """DB clusters and instances with the fields that moto lacks, and endpoints that lead to real servers."""
 
+import copy
 import secrets
 import string
 from collections.abc import Callable
@@ -163,6 +164,16 @@ class AuroraInstance(models.DBInstanceClustered):
         self.database_insights_mode = cluster.database_insights_mode
         self.enable_iam_database_authentication = bool(cluster.iam_auth)
         self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)
+
+    @property
+    def db_parameter_group_status_list(self) -> list[Any]:  # type: ignore[override]
+        """The parameter group and whether a reboot would change something; moto: always in sync."""
+        data = self.cluster.data
+        pending = data is not None and data.is_pending_reboot(self.db_instance_identifier)
+        groups = [copy.copy(group) for group in self.db_parameter_groups()]
+        for group in groups:
+            group.ParameterApplyStatus = "pending-reboot" if pending else "in-sync"
+        return groups
 
     @property
     def address(self) -> str:

@@ -1,11 +1,17 @@
-"""What is done to running clusters: failover. In moto these change a record; here they change servers."""
+"""What is done to clusters that run: failover, reboot, stop, start. In moto these change a record; here they change servers.
 
+A stopped cluster can be started, restored from, and nothing else, as in AWS ("Stopping and starting", limitations).
+"""
+
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import moto.rds.models as models
 import psycopg
 from moto.rds.exceptions import (
     DBClusterNotFoundError,
+    DBInstanceNotFoundError,
     InvalidDBClusterStateFault,
     InvalidParameterValue,
     RDSClientError,
@@ -22,7 +28,7 @@ class Operations(models.RDSBackend):
         self, db_cluster_identifier: str, target_db_instance_identifier: str | None = None
     ) -> AuroraCluster:
         """Promote the target, or the reader of the lowest tier; the old writer becomes its reader."""
-        cluster = self._cluster(db_cluster_identifier)
+        cluster = self._available(db_cluster_identifier)
         members = {one.db_instance_identifier: one for one in cluster._members}
         if len(members) < 2:
             raise InvalidDBClusterStateFault(
@@ -38,13 +44,48 @@ class Operations(models.RDSBackend):
         self._fail_over(cluster, target)
         return cluster
 
+    def reboot_db_instance(self, db_instance_identifier: str) -> AuroraInstance:
+        """Restart the server; what waited for a reboot applies. moto: does nothing."""
+        instance = self._available_instance(db_instance_identifier)
+        self._change_servers(plane().restart, instance.cluster, instance.db_instance_identifier)
+        rebooting = copy.copy(instance)
+        rebooting.status = "rebooting"
+        return rebooting
+
+    def stop_db_cluster(self, cluster_identifier: str) -> AuroraCluster:
+        """Stop every server. The answer says "stopping"; by then it is done."""
+        cluster = self._available(cluster_identifier)
+        self._change_servers(plane().stop_cluster, cluster)
+        return self._become(cluster, "stopped", "stopping")
+
+    def start_db_cluster(self, cluster_identifier: str) -> AuroraCluster:
+        """Start every server of a stopped cluster."""
+        cluster = self._cluster(cluster_identifier)
+        if cluster.status != "stopped":
+            raise InvalidDBClusterStateFault(
+                f"DbCluster {cluster_identifier} is in {cluster.status} state but expected stopped."
+            )
+        self._change_servers(plane().start_cluster, cluster)
+        return self._become(cluster, "available", "starting")
+
+    def _become(self, cluster: AuroraCluster, status: str, answer: str) -> AuroraCluster:
+        cluster.status = status
+        for member in cluster._members:
+            member.status = status
+        answered = copy.copy(cluster)
+        answered.status = answer
+        return answered
+
+    def _change_servers(self, change: Callable[..., None], cluster: AuroraCluster, *arguments: str) -> None:
+        try:
+            change(cluster.db_cluster_resource_id, *arguments)
+        except (AuroraOpsError, psycopg.Error) as error:
+            raise InvalidDBClusterStateFault(str(error)) from None
+
     def _fail_over(self, cluster: AuroraCluster, target: Any = None) -> None:
         readers = [one for one in cluster._members if not one.is_cluster_writer]
         chosen: AuroraInstance = target or min(readers, key=lambda one: int(one.promotion_tier))
-        try:
-            plane().fail_over(cluster.db_cluster_resource_id, chosen.db_instance_identifier)
-        except (AuroraOpsError, psycopg.Error) as error:
-            raise InvalidDBClusterStateFault(str(error)) from None
+        self._change_servers(plane().fail_over, cluster, chosen.db_instance_identifier)
         cluster.failover(chosen)
         changed()
 
@@ -53,3 +94,26 @@ class Operations(models.RDSBackend):
         if name not in self.clusters:
             raise DBClusterNotFoundError(name)
         return self.clusters[name]  # type: ignore[return-value]
+
+    def _available(self, identifier: str) -> AuroraCluster:
+        cluster = self._cluster(identifier)
+        if cluster.status != "available":  # moto: changes and deletes what is stopped
+            raise InvalidDBClusterStateFault(
+                f"DbCluster {cluster.db_cluster_identifier} is in {cluster.status} state but expected it to be one of available."
+            )
+        return cluster
+
+    def _available_instance(self, identifier: str) -> AuroraInstance:
+        instance = self.databases.get(identifier)
+        if instance is None:
+            raise DBInstanceNotFoundError(identifier)
+        if instance.status != "available":
+            raise RDSClientError(
+                "InvalidDBInstanceState", f"Instance {identifier} is {instance.status}, not available."
+            )
+        return instance  # type: ignore[return-value]
+
+    def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
+        """Mark what a user set as a user's; moto leaves the source out, so Terraform does not find its own values."""
+        parameters = [{**one, "Source": "user"} for one in db_parameter_group_parameters]
+        return super().modify_db_parameter_group(db_parameter_group_name, parameters)

@@ -1,4 +1,4 @@
-"""Failover of a running cluster, as plain boto3 and psycopg see it: the servers change, not only a record."""
+"""Failover, reboot, stop and start of a cluster, as plain boto3 and psycopg see it: the servers change, not only a record."""
 
 import secrets
 import time
@@ -43,6 +43,8 @@ def make(rds):
 
 
 def delete(rds, name):
+    if describe(rds, name)["Status"] == "stopped":
+        rds.start_db_cluster(DBClusterIdentifier=name)
     for member in describe(rds, name)["DBClusterMembers"]:
         rds.delete_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"], SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
@@ -94,6 +96,7 @@ def restored(rds, source, to, statement):
     rds.restore_db_cluster_to_point_in_time(
         DBClusterIdentifier=copy, SourceDBClusterIdentifier=source, RestoreToTime=to
     )
+    assert "available" == soon("available", lambda: describe(rds, copy)["Status"])
     rds.create_db_instance(DBInstanceIdentifier=f"{copy}-1", DBClusterIdentifier=copy, **INSTANCE)
     try:
         return ask(rds, copy, statement)
@@ -207,3 +210,116 @@ def test_a_failover_that_cannot_be_is_refused(rds, make, instances, target, code
 
 def test_a_failover_of_an_unknown_cluster_is_refused(rds):
     assert "DBClusterNotFoundFault" == refused(rds.failover_db_cluster, DBClusterIdentifier="nobody")
+
+
+def test_a_reboot_cuts_connections_and_keeps_the_data(rds, make):
+    """moto alone changes nothing."""
+    name = make()
+    with connect(rds, name) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    before = connect(rds, name)
+    started = before.execute("SELECT pg_postmaster_start_time()").fetchone()[0]
+
+    answer = rds.reboot_db_instance(DBInstanceIdentifier=f"{name}-1")["DBInstance"]
+
+    assert "rebooting" == answer["DBInstanceStatus"]
+    with pytest.raises(psycopg.OperationalError):
+        before.execute("SELECT 1")
+    assert started < ask(rds, name, "SELECT pg_postmaster_start_time()")
+    assert 1 == ask(rds, name, "SELECT count(*) FROM orders")
+
+
+@pytest.mark.parametrize(("before", "after"), [((1, "189"), (2, "400")), ((2, "400"), (1, "189"))])
+def test_a_changed_ceiling_changes_max_connections_at_the_reboot(rds, make, before, after):
+    """Up and down, with a reader that keeps replicating. Until then it is pending."""
+    name = make(2, ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": before[0]})
+
+    def status(number):
+        found = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-{number}")["DBInstances"][0]
+        return found["DBParameterGroups"][0]["ParameterApplyStatus"]
+
+    rds.modify_db_cluster(
+        DBClusterIdentifier=name, ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": after[0]}
+    )
+    assert (before[1], "pending-reboot") == (ask(rds, name, "SHOW max_connections"), status(1))
+
+    for number in (1, 2):
+        rds.reboot_db_instance(DBInstanceIdentifier=f"{name}-{number}")
+
+    assert (after[1], after[1]) == tuple(
+        ask(rds, name, "SHOW max_connections", endpoint) for endpoint in ("Endpoint", "ReaderEndpoint")
+    )
+    assert ("in-sync", "in-sync") == (status(1), status(2))
+    with connect(rds, name) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    table = "SELECT to_regclass('orders')::text"
+    assert "orders" == soon("orders", lambda: ask(rds, name, table, "ReaderEndpoint"))
+
+
+def test_a_stopped_cluster_refuses_connections_and_comes_back_with_its_data(rds, make):
+    name = make(2)
+    with connect(rds, name) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+
+    stopping = rds.stop_db_cluster(DBClusterIdentifier=name)["DBCluster"]["Status"]
+
+    states = {
+        one["DBInstanceStatus"]
+        for one in rds.describe_db_instances()["DBInstances"]
+        if one["DBClusterIdentifier"] == name
+    }
+    assert ("stopping", "stopped", {"stopped"}) == (stopping, describe(rds, name)["Status"], states)
+    for endpoint in ("Endpoint", "ReaderEndpoint"):
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            connect(rds, name, endpoint)
+
+    starting = rds.start_db_cluster(DBClusterIdentifier=name)["DBCluster"]["Status"]
+
+    assert ("starting", "available", [f"{name}-1"]) == (starting, describe(rds, name)["Status"], writers(rds, name))
+    assert 1 == ask(rds, name, "SELECT count(*) FROM orders")
+    assert 1 == ask(rds, name, "SELECT count(*) FROM orders", "ReaderEndpoint")
+
+
+def test_a_stopped_cluster_can_be_restored_from(rds, make):
+    """All that was committed before the stop is in its archive."""
+    name = make()
+    with connect(rds, name) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
+    time.sleep(1.1)
+    moment = datetime.now(UTC).replace(microsecond=0)
+    time.sleep(1.1)
+    ask(rds, name, "WITH gone AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM gone")
+    rds.stop_db_cluster(DBClusterIdentifier=name)
+
+    assert 1 == restored(rds, name, moment, "SELECT count(*) FROM orders")
+    latest = describe(rds, name)["LatestRestorableTime"]
+    assert 0 == restored(rds, name, latest, "SELECT count(*) FROM orders")
+
+
+def test_a_stopped_cluster_refuses_everything_but_a_start(rds, make):
+    """moto alone changes and deletes its instances, and accepts a second start."""
+    name = make()
+    one = f"{name}-1"
+    assert "InvalidDBClusterStateFault" == refused(rds.start_db_cluster, DBClusterIdentifier=name)
+
+    rds.stop_db_cluster(DBClusterIdentifier=name)
+
+    assert ["InvalidDBClusterStateFault"] * 4 + ["InvalidDBInstanceState"] * 3 == [
+        refused(rds.stop_db_cluster, DBClusterIdentifier=name),
+        refused(rds.modify_db_cluster, DBClusterIdentifier=name, BackupRetentionPeriod=2),
+        refused(rds.delete_db_cluster, DBClusterIdentifier=name, SkipFinalSnapshot=True),
+        refused(rds.create_db_instance, DBInstanceIdentifier=f"{name}-2", DBClusterIdentifier=name, **INSTANCE),
+        refused(rds.reboot_db_instance, DBInstanceIdentifier=one),
+        refused(rds.modify_db_instance, DBInstanceIdentifier=one, PromotionTier=3),
+        refused(rds.delete_db_instance, DBInstanceIdentifier=one, SkipFinalSnapshot=True),
+    ]
+
+
+def test_what_does_not_exist_is_not_rebooted_stopped_or_started(rds):
+    codes = (
+        refused(rds.reboot_db_instance, DBInstanceIdentifier="nobody"),
+        refused(rds.stop_db_cluster, DBClusterIdentifier="nobody"),
+        refused(rds.start_db_cluster, DBClusterIdentifier="nobody"),
+    )
+
+    assert ("DBInstanceNotFound", "DBClusterNotFoundFault", "DBClusterNotFoundFault") == codes
