@@ -139,12 +139,15 @@ class Session:
         read_only: bool = True,
         timeout_seconds: int = 10,
     ) -> psycopg.Connection:
-        """Connect by psycopg with UTC and fixed text settings. A live target is reached by TLS with verified certificate only."""
-        tls: dict[str, str] = {}
-        if not self.is_sandbox:
-            tls = {"sslmode": "verify-full"} | (
-                {"sslrootcert": os.environ["AURORA_OPS_CA_BUNDLE"]} if "AURORA_OPS_CA_BUNDLE" in os.environ else {}
-            )
+        """Connect by psycopg with UTC and fixed text settings, by TLS with verified certificate only.
+
+        The exception is a sandbox whose PostgreSQL was built without TLS; it says so at start.
+        """
+        bundle = (
+            self.variables.get("PGSSLROOTCERT") if self.is_sandbox else os.environ.get("AURORA_OPS_CA_BUNDLE")
+        ) or ""
+        tls = {} if self.is_sandbox and not bundle else {"sslmode": "verify-full"}
+        tls |= {"sslrootcert": bundle} if bundle else {}
         options = "-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1" + (
             " -c default_transaction_read_only=on" if read_only else ""
         )

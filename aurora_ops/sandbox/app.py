@@ -82,6 +82,7 @@ class Sandbox:
             directory=str(self.directory),
             started_at=time.time(),
             programs=self.programs.describe(),
+            ca_bundle=self._publish_authority(),
         ))  # fmt: skip
         try:
             self._server.serve_forever(poll_interval=0.1)
@@ -95,6 +96,13 @@ class Sandbox:
             else:
                 with suppress(FileNotFoundError):
                     (self.directory / "state.json").unlink()
+
+    def _publish_authority(self) -> str:
+        if self.plane.authority is None:
+            return ""
+        path = self.directory / "ca.pem"
+        path.write_text(self.plane.authority.bundle)
+        return str(path)
 
     def _follow_owner(self) -> None:
         while _alive(self.owner_pid or 0):

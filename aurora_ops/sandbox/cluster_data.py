@@ -9,6 +9,7 @@ from aurora_ops.acu import AcuRange
 from aurora_ops.sandbox.postgres import Server, ServerError
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.template import template
+from aurora_ops.sandbox.tls import Authority
 
 CONNECTIONS_WITHOUT_RANGE = 100
 
@@ -29,6 +30,8 @@ class ClusterData:
     port: int
     floor_acu: float
     ceiling_acu: float
+    authority: Authority | None = None
+    requires_tls: bool = False  # rds.force_ssl
     max_connections: int = 0  # of the writer that runs; what the range asks for now is `wanted_connections`
     writer: Server | None = None
     writer_id: str = ""
@@ -75,7 +78,7 @@ class ClusterData:
         _, password = template(programs)
         self.servers_made += 1
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
-        server.vault = self.directory / "backup"
+        server.vault, server.authority = self.directory / "backup", self.authority
         programs.own(server.directory)
         return server
 

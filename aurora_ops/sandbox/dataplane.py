@@ -20,6 +20,7 @@ from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.state import passable
+from aurora_ops.sandbox.tls import Authority
 
 log = logging.getLogger(__name__)
 ARCHIVE_SECONDS = 2.0  # how often WAL is archived, hence how far LatestRestorableTime lags; AWS: up to minutes
@@ -31,6 +32,7 @@ class DataPlane:
     def __init__(self, programs: Programs, directory: Path) -> None:
         self.programs = programs
         self.directory = directory
+        self.authority = None if "TLS" in programs.missing else Authority()
         passable(directory)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
         self._stopping = threading.Event()
@@ -109,6 +111,14 @@ class DataPlane:
             cluster.password, cluster.password_pending = password, True
             if cluster.writer and cluster.writer.is_running:
                 instances.tell_password(cluster, cluster.writer)
+
+    def require_tls(self, resource_id: str, required: bool) -> None:
+        """Refuse connections without TLS, or accept them again, at once."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            cluster.requires_tls = required
+            for server in cluster.servers:
+                server.require_tls(required)
 
     def restore(self, source_id: str, target_id: str, to: datetime) -> None:
         """Recover the source's backup and archive into the target's data directory. `to` must lie in the restorable window."""

@@ -111,6 +111,7 @@ def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     if cluster.recovered is None:
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
+    server.requires_tls = cluster.requires_tls
     server.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
     try:
         server.wait()
@@ -132,6 +133,7 @@ def _run_writer(cluster: ClusterData) -> None:
     if cluster.writer is None:
         raise ServerError("the cluster never had an instance")
     cluster.max_connections = cluster.wanted_connections
+    cluster.writer.requires_tls = cluster.requires_tls
     cluster.writer.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
     cluster.writer.wait()
     tell_password(cluster, cluster.writer)
@@ -177,9 +179,10 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     passfile = reader.directory / "passfile"
     # By the writer endpoint: after a failover it leads to the new writer.
     reader.programs.write_private(passfile, f"{cluster.hosts[0]}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
+    reader.requires_tls = cluster.requires_tls
     reader.start(cluster.hosts_of(instance_id), cluster.port, settings={
         "max_connections": str(cluster.connections_of(instance_id)),
-        "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' application_name={instance_id}",
+        "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
         "restore_command": f"cp '{reader.archive}/%f' '%p'",
         "recovery_target_timeline": "latest",
         "wal_retrieve_retry_interval": "200ms",  # a failover is noticed at once

@@ -6,6 +6,7 @@ to the length of a path.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ import psycopg
 
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.tls import Authority, access
 
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
 WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
@@ -45,6 +47,8 @@ class Server:
     backup_ended_at: datetime | None = None
     vault: Path | None = None  # where archive and base backup lie, when they outlive this server
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
+    authority: Authority | None = None  # signs this server's certificate; None: no TLS
+    requires_tls: bool = False
 
     @property
     def data(self) -> Path:
@@ -75,7 +79,7 @@ class Server:
         """Connect as rdsadmin, the superuser that only the sandbox knows."""
         return psycopg.connect(
             host=self.hosts[0], port=self.port, dbname=database, user=ADMIN, password=self.password,
-            autocommit=True, connect_timeout=5, application_name="rdsadmin", options="-c timezone=UTC", **kwargs,
+            autocommit=True, connect_timeout=5, application_name="rdsadmin", options="-c timezone=UTC", sslmode="disable", **kwargs,
         )  # fmt: skip
 
     def start(
@@ -90,6 +94,7 @@ class Server:
             "listen_addresses": ",".join(dict.fromkeys(hosts)),
             "port": str(port),
             "unix_socket_directories": "",
+            "hba_file": str(self._write_access()),
             "fsync": "off",  # the sandbox proves behaviour, not durability
             "wal_level": "replica",
             "track_commit_timestamp": "on",
@@ -105,6 +110,11 @@ class Server:
         }
         if "pg_stat_statements" not in self.programs.missing:
             options |= {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
+        if self.authority:
+            certificate, key = self.directory / "server.crt", self.directory / "server.key"
+            for path, text in zip((certificate, key), self.authority.issue(hosts), strict=True):
+                self.programs.write_private(path, text)
+            options |= {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
         options |= self.settings
         command = [
             self.programs.path("postgres"),
@@ -122,6 +132,18 @@ class Server:
                 start_new_session=True,
                 **self.programs.popen_identity(),
             )  # type: ignore[call-overload]
+
+    def _write_access(self) -> Path:
+        path = self.directory / "pg_hba.conf"
+        self.programs.write_private(path, access(requires_tls=self.requires_tls and self.authority is not None))
+        return path
+
+    def require_tls(self, required: bool) -> None:
+        """Refuse new connections without TLS from now on, or accept them again. Where there is no TLS, nothing changes."""
+        self.requires_tls = required
+        if self.is_running and self.process:
+            self._write_access()
+            self.process.send_signal(signal.SIGHUP)
 
     def wait(self, *, standby: bool = False, seconds: float = START_SECONDS) -> None:
         """Wait until queries are answered and, unless it is a standby, recovery has ended. Readable is not recovered (C2.1)."""
@@ -170,7 +192,7 @@ class Server:
         self.programs.run(
             [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
              "--wal-method=none", "--checkpoint=fast", "--no-sync", "--no-password"],
-            env={"PGPASSWORD": self.password, "PATH": os.environ.get("PATH", "")},
+            env={"PGPASSWORD": self.password, "PGSSLMODE": "disable", "PATH": os.environ.get("PATH", "")},
         )  # fmt: skip
 
     def archive_now(self, connection: psycopg.Connection, seconds: float = 10) -> datetime:

@@ -140,6 +140,8 @@ def _describe(directory: Path, user: str | None) -> Programs:
     version = _version(directory)
     extensions = Path(share) / "extension"
     missing = tuple(name for name in ("amcheck", "pg_stat_statements") if not (extensions / f"{name}.control").exists())
+    if b"SSL_CTX_new" not in (directory / "postgres").read_bytes():  # a name it has when it was built with OpenSSL
+        missing += ("TLS",)
     if version.split(".")[0] != str(MAJOR):
         missing += (f"major version {MAJOR}",)
     return Programs(directory, version, user, missing)

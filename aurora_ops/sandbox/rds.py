@@ -87,6 +87,7 @@ class StrictRDSBackend(Operations):
             port=cluster.port,
             floor_acu=acu_range.floor if acu_range else 0,
             ceiling_acu=acu_range.ceiling if acu_range else 0,
+            authority=plane().authority,
         )
         return cluster
 
@@ -242,6 +243,7 @@ class StrictRDSBackend(Operations):
         db_kwargs["db_cluster_identifier"] = cluster.db_cluster_identifier
         db_kwargs.pop("engine_version", None)  # the cluster's
         instance: AuroraInstance = super().create_db_instance(db_kwargs)  # type: ignore[assignment]
+        self._read_parameters(cluster)
         try:
             instance.host = plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
         except (AuroraOpsError, psycopg.Error, OSError) as error:

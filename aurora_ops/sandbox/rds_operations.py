@@ -20,6 +20,8 @@ from moto.rds.exceptions import (
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plane
 
+TLS_REQUIRED_FROM_MAJOR = 17  # the default of rds.force_ssl is 1 from there on
+
 
 class Operations(models.RDSBackend):
     """The operations of `StrictRDSBackend` that act on servers that already run."""
@@ -77,6 +79,7 @@ class Operations(models.RDSBackend):
         return answered
 
     def _change_servers(self, change: Callable[..., None], cluster: AuroraCluster, *arguments: str) -> None:
+        self._read_parameters(cluster)
         try:
             change(cluster.db_cluster_resource_id, *arguments)
         except (AuroraOpsError, psycopg.Error) as error:
@@ -112,6 +115,34 @@ class Operations(models.RDSBackend):
                 "InvalidDBInstanceState", f"Instance {identifier} is {instance.status}, not available."
             )
         return instance  # type: ignore[return-value]
+
+    def _read_parameters(self, cluster: AuroraCluster) -> None:
+        """Before servers start: what the cluster's parameter group says then applies, whenever it was set."""
+        if cluster.data:
+            cluster.data.requires_tls = self._requires_tls(cluster)
+
+    def _requires_tls(self, cluster: AuroraCluster) -> bool:
+        default = "1" if int(cluster.engine_version.split(".")[0]) >= TLS_REQUIRED_FROM_MAJOR else "0"
+        group = self.db_cluster_parameter_groups.get(cluster.parameter_group)
+        parameter = group.parameters.get("rds.force_ssl", {}) if group else {}
+        return str(parameter.get("ParameterValue", default)).lower() in ("1", "on", "true")
+
+    def modify_db_cluster_parameter_group(
+        self, db_cluster_parameter_group_name: str, db_cluster_parameter_group_parameters: Any
+    ) -> Any:
+        """An immediate rds.force_ssl reaches the servers that use the group at once; moto: it reaches nothing."""
+        group = super().modify_db_cluster_parameter_group(
+            db_cluster_parameter_group_name, db_cluster_parameter_group_parameters
+        )
+        changed_now = {
+            one["ParameterName"]
+            for one in db_cluster_parameter_group_parameters
+            if one.get("ApplyMethod") == "immediate"
+        }
+        for cluster in self.clusters.values() if "rds.force_ssl" in changed_now else ():
+            if isinstance(cluster, AuroraCluster) and cluster.parameter_group == group.name and cluster.data:
+                plane().require_tls(cluster.db_cluster_resource_id, self._requires_tls(cluster))
+        return group
 
     def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
         """Mark what a user set as a user's; moto leaves the source out, so Terraform does not find its own values."""

@@ -33,10 +33,15 @@ class State:
     started_at: float
     programs: str
     note: str = ""
+    ca_bundle: str = ""  # certificate of the CA that the databases' certificates are signed by; empty: they have no TLS
 
     @property
     def variables(self) -> dict[str, str]:
-        """AWS_… variables with which any SDK, the AWS CLI or Terraform speaks to this sandbox."""
+        """AWS_… variables with which any SDK, the AWS CLI or Terraform speaks to this sandbox.
+
+        PGSSLROOTCERT with which psql and every libpq verify its databases (`sslmode=verify-full`), where they have TLS.
+        """
+        tls = {"PGSSLROOTCERT": self.ca_bundle} if self.ca_bundle else {}
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key_id,
@@ -44,7 +49,7 @@ class State:
             "AWS_REGION": "ap-northeast-1",
             "AWS_DEFAULT_REGION": "ap-northeast-1",
             "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        } | tls
 
     def describe(self) -> str:
         """Lines for `sandbox status`."""

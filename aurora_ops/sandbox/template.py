@@ -15,11 +15,6 @@ from aurora_ops.sandbox.postgres import ADMIN, WAL_SEGMENT_MIB, Server, free_por
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.state import passable, root_directory
 
-_HBA = """\
-host all         all      127.0.0.0/8 scram-sha-256
-host replication rdsadmin 127.0.0.0/8 scram-sha-256
-"""
-
 _ROLES = """
 CREATE ROLE rds_superuser NOLOGIN;
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint, pg_read_all_data TO rds_superuser WITH ADMIN OPTION;
@@ -55,7 +50,6 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
             [programs.path("initdb"), "-D", str(server.data), "-U", ADMIN, f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--data-checksums",
              "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
         )  # fmt: skip
-        (server.data / "pg_hba.conf").write_text(_HBA)
         server.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False)
         try:
             server.wait()
