@@ -231,11 +231,6 @@ class StrictRDSBackend(Operations):
             raise InvalidParameterValue(
                 f"Invalid DB Instance class: {db_kwargs.get('db_instance_class')} (this sandbox runs db.serverless)"
             )
-        if cluster.status != "available":  # moto: accepts
-            raise RDSClientError(
-                "InvalidDBClusterStateFault",
-                f"DB cluster {cluster.db_cluster_identifier} is in status {cluster.status}, not available",
-            )
         if not cluster.serverless_v2_scaling_configuration:  # moto: accepts
             raise InvalidParameterCombination(
                 "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB instance."
@@ -251,23 +246,6 @@ class StrictRDSBackend(Operations):
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None
         changed()
         return instance
-
-    def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
-        """Apply the Insights fields by their API names."""
-        self._available_instance(db_instance_identifier)
-        instance: AuroraInstance = super().modify_db_instance(db_instance_identifier, db_kwargs)  # type: ignore[assignment]
-        instance.inherit(instance.cluster, db_kwargs)
-        return instance
-
-    def delete_db_instance(self, db_instance_identifier: str, **kwargs: Any) -> AuroraInstance:
-        """End the instance's server."""
-        instance = self._available_instance(db_instance_identifier)
-        if instance.is_cluster_writer and len(instance.cluster._members) > 1:
-            self._fail_over(instance.cluster)  # moto: names a new writer, and no server changes
-        deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
-        plane().remove_instance(instance.cluster.db_cluster_resource_id, db_instance_identifier)
-        changed()
-        return deleted
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,23 @@ class Operations(models.RDSBackend):
         rebooting.status = "rebooting"
         return rebooting
 
+    def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
+        """Apply the Insights fields by their API names."""
+        self._available_instance(db_instance_identifier)
+        instance: AuroraInstance = super().modify_db_instance(db_instance_identifier, db_kwargs)  # type: ignore[assignment]
+        instance.inherit(instance.cluster, db_kwargs)
+        return instance
+
+    def delete_db_instance(self, db_instance_identifier: str, **kwargs: Any) -> AuroraInstance:
+        """End the instance's server."""
+        instance = self._available_instance(db_instance_identifier)
+        if instance.is_cluster_writer and len(instance.cluster._members) > 1:
+            self._fail_over(instance.cluster)  # moto: names a new writer, and no server changes
+        deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
+        plane().remove_instance(instance.cluster.db_cluster_resource_id, db_instance_identifier)
+        changed()
+        return deleted
+
     def stop_db_cluster(self, cluster_identifier: str) -> AuroraCluster:
         """Stop every server. The answer says "stopping"; by then it is done."""
         cluster = self._available(cluster_identifier)
