@@ -87,7 +87,12 @@ class Sampler:
                 if gone.connection:
                     gone.connection.close()
             for resource, (instance, cluster, region, server, data) in wanted.items():
-                if resource not in self._watched:
+                known = self._watched.get(resource)
+                if known and known.server is not server:  # a failover gave the instance another server
+                    known.server, known.cpu_seconds = server, None
+                    if known.connection:
+                        known.connection.close()
+                elif known is None:
                     model = CapacityModel(AcuRange(data.floor_acu, data.ceiling_acu))
                     self._watched[resource] = Watched(resource, instance, cluster, region, server, data, model)
 
