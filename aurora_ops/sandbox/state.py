@@ -65,7 +65,7 @@ def root_directory() -> Path:
     if chosen := os.environ.get(HOME_VARIABLE):
         root = Path(chosen).absolute()  # the sandbox's process works in another folder
     elif os.geteuid() == 0:
-        root = Path("/var/tmp/aurora-ops-root")  # noqa: S108 - made 0711 and checked to be ours
+        root = Path("/var/tmp", "aurora-ops-root")  # noqa: S108 - made 0711 and checked to be ours
     else:
         root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").absolute() / "aurora-ops"
     try:
