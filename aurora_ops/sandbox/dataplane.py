@@ -134,10 +134,6 @@ class DataPlane:
             writer.restore_into(server, to)
             target.recovered = server
 
-    def latest(self, resource_id: str) -> datetime | None:
-        """Up to when the archive reaches."""
-        return self.clusters[resource_id].latest
-
     def _archive_forever(self) -> None:
         written: dict[str, object] = {}
         while not self._stopping.wait(ARCHIVE_SECONDS):
