@@ -1,11 +1,13 @@
-"""Real PostgreSQL for tests: one server per test process, one empty database per test."""
+"""Real PostgreSQL for tests, one server per test process and one empty database per test; and clients of a running sandbox."""
 
 import itertools
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -78,3 +80,32 @@ def connection(database: Database) -> Iterator[psycopg.Connection]:
     """A connection of the master user to the empty database."""
     with database.connect() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def rds(aws) -> Any:
+    """The sandbox's RDS, by plain boto3."""
+    return aws("rds")
+
+
+@pytest.fixture(scope="module")
+def queue(aws) -> Any:
+    """An SNS topic that a queue listens to: `queue.topic`, and `queue.read()` for what has come since."""
+    sns, sqs = aws("sns"), aws("sqs")
+
+    class Queue:
+        topic = sns.create_topic(Name="topic")["TopicArn"]
+        url = sqs.create_queue(QueueName="queue")["QueueUrl"]
+
+        def read(self):
+            found = []
+            while messages := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+                found += [json.loads(one["Body"]) for one in messages]
+                for one in messages:
+                    sqs.delete_message(QueueUrl=self.url, ReceiptHandle=one["ReceiptHandle"])
+            return found
+
+    made = Queue()
+    arn = sqs.get_queue_attributes(QueueUrl=made.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=made.topic, Protocol="sqs", Endpoint=arn)
+    return made

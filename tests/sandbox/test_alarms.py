@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from common import create
 
 from aurora_ops.sandbox.alarms import verdict
 
@@ -46,28 +47,6 @@ def test_missing_data_is_treated_as_cloudwatchs_tables_say(points, needed, expec
 @pytest.fixture(scope="module")
 def cloudwatch(aws):
     return aws("cloudwatch")
-
-
-@pytest.fixture(scope="module")
-def queue(aws):
-    sns, sqs = aws("sns"), aws("sqs")
-
-    class Queue:
-        topic = sns.create_topic(Name="alarms")["TopicArn"]
-        url = sqs.create_queue(QueueName="alarms")["QueueUrl"]
-
-        def read(self):
-            found = []
-            while messages := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
-                found += [json.loads(one["Body"]) for one in messages]
-                for one in messages:
-                    sqs.delete_message(QueueUrl=self.url, ReceiptHandle=one["ReceiptHandle"])
-            return found
-
-    made = Queue()
-    arn = sqs.get_queue_attributes(QueueUrl=made.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=made.topic, Protocol="sqs", Endpoint=arn)
-    return made
 
 
 def put(cloudwatch, name, *values, ago=0):
@@ -231,17 +210,9 @@ def test_a_state_set_by_hand_runs_the_action_and_is_put_right_by_the_next_evalua
     assert "OK" == settle(cloudwatch, "drill", "OK")["StateValue"]
 
 
-def test_an_alarm_on_the_samplers_metric_goes_off(aws, cloudwatch):
+def test_an_alarm_on_the_samplers_metric_goes_off(rds, cloudwatch):
     """The whole way: server, sampler, metric, alarm. moto alone has no such metric."""
-    rds = aws("rds")
-    rds.create_db_cluster(
-        DBClusterIdentifier="watched", Engine="aurora-postgresql", MasterUsername="postgres",
-        MasterUserPassword="throw-away-1", ServerlessV2ScalingConfiguration={"MinCapacity": 1, "MaxCapacity": 2},
-    )  # fmt: skip
-    rds.create_db_instance(
-        DBInstanceIdentifier="watched-1", DBClusterIdentifier="watched", Engine="aurora-postgresql",
-        DBInstanceClass="db.serverless",
-    )  # fmt: skip
+    create(rds, "watched", ServerlessV2ScalingConfiguration={"MinCapacity": 1, "MaxCapacity": 2})
     cloudwatch.put_metric_alarm(
         AlarmName="capacity", MetricName="ServerlessDatabaseCapacity",
         Dimensions=[{"Name": "DBInstanceIdentifier", "Value": "watched-1"}],

@@ -1,22 +1,10 @@
 """What RDS tells about itself, asked by plain boto3: versions, orderable options, parameters, maintenance, backups."""
 
 import pytest
-from botocore.exceptions import ClientError
+from common import INSTANCE, create, refused
 
 ENGINE = "aurora-postgresql"
 FAMILY = "aurora-postgresql15"
-
-
-def refused(call, **arguments):
-    """The error code of a call that must not succeed."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +30,7 @@ def test_the_versions_of_a_major_are_those_that_can_be_created(rds):
 
 def test_the_default_version_is_the_one_that_a_create_without_a_version_gets(rds):
     """moto alone: HTTP 500."""
-    rds.create_db_cluster(
-        DBClusterIdentifier="plain", Engine=ENGINE, MasterUsername="postgres", MasterUserPassword="throw-away-1"
-    )
-    created = rds.describe_db_clusters(DBClusterIdentifier="plain")["DBClusters"][0]["EngineVersion"]
+    created = create(rds, "plain", instances=0)["EngineVersion"]
     rds.delete_db_cluster(DBClusterIdentifier="plain", SkipFinalSnapshot=True)
 
     assert [created] == versions(rds, Engine=ENGINE, DefaultOnly=True)
@@ -218,14 +203,9 @@ def test_nothing_is_pending_and_an_unknown_resource_is_no_nothing(rds):
 
 def test_a_cluster_with_an_instance_has_an_automated_backup_with_its_window(rds):
     """moto alone: HTTP 500."""
-    rds.create_db_cluster(
-        DBClusterIdentifier="kept", Engine=ENGINE, MasterUsername="postgres", MasterUserPassword="throw-away-1",
-        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 1},
-    )  # fmt: skip
+    create(rds, "kept", instances=0)
     before = rds.describe_db_cluster_automated_backups()["DBClusterAutomatedBackups"]
-    rds.create_db_instance(
-        DBInstanceIdentifier="kept-1", DBClusterIdentifier="kept", Engine=ENGINE, DBInstanceClass="db.serverless"
-    )
+    rds.create_db_instance(DBInstanceIdentifier="kept-1", DBClusterIdentifier="kept", **INSTANCE)
 
     (found,) = rds.describe_db_cluster_automated_backups(DBClusterIdentifier="kept")["DBClusterAutomatedBackups"]
 

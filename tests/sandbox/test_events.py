@@ -4,50 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.exceptions import ClientError
-
-CLUSTER = {
-    "Engine": "aurora-postgresql",
-    "MasterUsername": "postgres",
-    "MasterUserPassword": "throw-away-1",
-    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
-}
-INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
-
-
-def refused(call, **arguments):
-    """The error code of a call that must not succeed."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
-
-
-@pytest.fixture(scope="module")
-def queue(aws):
-    """An SNS topic that a queue listens to: `queue.topic`, `queue.read()`."""
-    sns, sqs = aws("sns"), aws("sqs")
-
-    class Queue:
-        topic = sns.create_topic(Name="rds-events")["TopicArn"]
-        url = sqs.create_queue(QueueName="rds-events")["QueueUrl"]
-
-        def read(self):
-            found = []
-            while messages := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
-                found += [json.loads(one["Body"]) for one in messages]
-                for one in messages:
-                    sqs.delete_message(QueueUrl=self.url, ReceiptHandle=one["ReceiptHandle"])
-            return found
-
-    made = Queue()
-    arn = sqs.get_queue_attributes(QueueUrl=made.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=made.topic, Protocol="sqs", Endpoint=arn)
-    return made
+from common import CLUSTER, INSTANCE, refused
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from common import refused
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox.faults import Faults
@@ -14,18 +14,6 @@ def faults(sandbox):
     made = Faults(sandbox)
     yield made
     made.clear()
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
-
-
-def code(call, **arguments):
-    """The error code of a call that must not succeed."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
 
 
 def test_boto3_gets_past_two_throttles_and_calls_three_times(faults, rds):
@@ -48,14 +36,14 @@ def test_a_throttle_that_outlasts_the_retries_surfaces_as_rds_says_it(faults, sa
     )
     faults.throttle("DescribeDBClusters", times=3)
 
-    assert "Throttling" == code(hasty.describe_db_clusters)
+    assert "Throttling" == refused(hasty.describe_db_clusters)
     assert [("DescribeDBClusters", 2)] == [(one.operation, one.times) for one in faults.pending()]
 
 
 def test_a_failure_surfaces_with_its_code_and_nothing_has_happened(faults, rds):
     faults.fail("CreateDBCluster", "InsufficientStorageClusterCapacity")
 
-    failed = code(
+    failed = refused(
         rds.create_db_cluster, DBClusterIdentifier="never", Engine="aurora-postgresql",
         MasterUsername="postgres", MasterUserPassword="throw-away-1",
     )  # fmt: skip
@@ -69,7 +57,7 @@ def test_the_nth_call_fails(faults, rds):
     rds.describe_db_instances()
     rds.describe_db_instances()
 
-    assert "InternalFault" == code(rds.describe_db_instances)
+    assert "InternalFault" == refused(rds.describe_db_instances)
     assert [] == rds.describe_db_instances()["DBInstances"]
 
 
@@ -87,7 +75,7 @@ def test_other_services_are_throttled_in_their_own_protocol(aws, faults, service
     """CBOR, JSON, and the two that moto does not have."""
     faults.throttle(operation, times=9, service=service)
 
-    assert expected == code(getattr(aws(service), call), **arguments)
+    assert expected == refused(getattr(aws(service), call), **arguments)
 
 
 def test_a_fault_that_could_never_happen_is_refused(faults):

@@ -5,23 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
+from common import connect, create, describe, refused
 
 GROUP = "/aws/rds/cluster/logged/postgresql"
 MARK = "no_such_table"
 STATEMENT = "SELECT *\n  FROM no_such_table"
-
-
-def refused(call, **arguments):
-    """The error code of a call that must not succeed."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +18,16 @@ def logs(aws):
 
 
 def fail_once(rds, name, statement=STATEMENT):
-    """Make the database log an error; returns its cluster."""
-    cluster = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-    with (
-        psycopg.connect(
-            host=cluster["Endpoint"], port=cluster["Port"], user="postgres", password="throw-away-1", dbname="postgres"
-        ) as connection,
-        pytest.raises(psycopg.errors.UndefinedTable),
-    ):
+    """Make the database log an error."""
+    with connect(describe(rds, name)) as connection, pytest.raises(psycopg.errors.UndefinedTable):
         connection.execute(statement)
-    return cluster
 
 
 @pytest.fixture(scope="module")
 def clusters(rds):
     """Two clusters that failed once: "logged" exports its log, "silent" does not."""
     for name, exports in (("logged", ["postgresql"]), ("silent", [])):
-        rds.create_db_cluster(
-            DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="postgres",
-            MasterUserPassword="throw-away-1", EnableCloudwatchLogsExports=exports,
-            ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 1},
-        )  # fmt: skip
-        rds.create_db_instance(
-            DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, Engine="aurora-postgresql",
-            DBInstanceClass="db.serverless",
-        )  # fmt: skip
+        create(rds, name, EnableCloudwatchLogsExports=exports)
         fail_once(rds, name)
 
 

@@ -6,19 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
-
-PASSWORD = "throw-away-1"
-CLUSTER = {
-    "Engine": "aurora-postgresql", "EngineVersion": "15.10", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD, "DatabaseName": "shop",
-    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
-}  # fmt: skip
-INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
+from common import INSTANCE, SHOP, describe, refused, soon
+from common import connect as open_connection
 
 
 @pytest.fixture
@@ -29,7 +18,7 @@ def make(rds):
     def make(instances=1, **change):
         name = f"c{secrets.token_hex(3)}"
         made.append(name)
-        rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER | change)
+        rds.create_db_cluster(DBClusterIdentifier=name, **SHOP | change)
         for number in range(1, instances + 1):
             tier = 15 - number  # the last one is the first to take over
             rds.create_db_instance(
@@ -50,20 +39,12 @@ def delete(rds, name):
     rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
-def describe(rds, name):
-    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-
-
 def writers(rds, name):
     return [m["DBInstanceIdentifier"] for m in describe(rds, name)["DBClusterMembers"] if m["IsClusterWriter"]]
 
 
 def connect(rds, name, endpoint="Endpoint"):
-    cluster = describe(rds, name)
-    return psycopg.connect(
-        host=cluster[endpoint], port=cluster["Port"], dbname="shop", user="postgres", password=PASSWORD, autocommit=True, connect_timeout=5,
-        options="-c timezone=UTC",
-    )  # fmt: skip
+    return open_connection(describe(rds, name), endpoint)
 
 
 def ask(rds, name, statement, endpoint="Endpoint"):
@@ -73,20 +54,6 @@ def ask(rds, name, statement, endpoint="Endpoint"):
 
 def address(rds, instance):
     return rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]["Endpoint"]["Address"]
-
-
-def soon(expected, call, seconds=10):
-    """What `call` returns once it is as expected, or at last."""
-    deadline = time.monotonic() + seconds
-    while (found := call()) != expected and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
-
-
-def refused(call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
 
 
 def restored(rds, source, to, statement):
@@ -123,14 +90,7 @@ def test_a_failover_makes_the_reader_of_the_lowest_tier_the_writer(rds, make):
     assert instances == {number: address(rds, f"{name}-{number}") for number in (1, 2, 3)}
     assert 100 == ask(rds, name, "WITH added AS (INSERT INTO orders VALUES (101)) SELECT count(*) FROM orders")
     for number, standby in ((1, True), (2, True), (3, False)):
-        with psycopg.connect(
-            host=instances[number],
-            port=after["Port"],
-            dbname="shop",
-            user="postgres",
-            password=PASSWORD,
-            autocommit=True,
-        ) as one:
+        with open_connection(after, host=instances[number]) as one:
             assert (standby,) == one.execute("SELECT pg_is_in_recovery()").fetchone()
             assert 101 == soon(101, lambda: one.execute("SELECT count(*) FROM orders").fetchone()[0])
 

@@ -5,23 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
+from common import INSTANCE, SHOP, connect, create, describe, refused
 
-PASSWORD = "throw-away-1"
-CLUSTER = {
-    "Engine": "aurora-postgresql",
-    "EngineVersion": "15.10",
-    "MasterUsername": "postgres",
-    "MasterUserPassword": PASSWORD,
-    "DatabaseName": "shop",
-    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2},
-    "EnablePerformanceInsights": True,
-}
-INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
-
-
-def describe(rds, identifier):
-    return rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+CLUSTER = SHOP | {"EnablePerformanceInsights": True}
 
 
 def restore(rds, identifier, source="source", **arguments):
@@ -34,36 +20,10 @@ def restore(rds, identifier, source="source", **arguments):
     return describe(rds, identifier)["Status"]
 
 
-def connect(cluster, *, endpoint="Endpoint", password=PASSWORD):
-    return psycopg.connect(
-        host=cluster[endpoint],
-        port=cluster["Port"],
-        dbname="shop",
-        user="postgres",
-        password=password,
-        autocommit=True,
-        connect_timeout=5,
-    )
-
-
-def refused(call, **arguments):
-    """The error code of a call that must not succeed."""
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
-
-
 @pytest.fixture(scope="module")
 def source(rds):
     """A cluster with a writer and 1,000 rows, of which all were deleted a good second after `moment`."""
-    rds.create_db_cluster(DBClusterIdentifier="source", **CLUSTER)
-    rds.create_db_instance(DBInstanceIdentifier="source-1", DBClusterIdentifier="source", **INSTANCE)
-    cluster = describe(rds, "source")
+    cluster = create(rds, "source", **CLUSTER)
     with connect(cluster) as connection:
         connection.execute("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id")
         time.sleep(1.1)
@@ -96,12 +56,7 @@ def test_the_master_is_no_superuser_and_the_server_is_rdsadmins(source):
 
 def test_without_a_database_name_the_master_owns_postgres(rds):
     """So that the first CREATE TABLE works."""
-    rds.create_db_cluster(DBClusterIdentifier="plain", **{k: v for k, v in CLUSTER.items() if k != "DatabaseName"})
-    rds.create_db_instance(DBInstanceIdentifier="plain-1", DBClusterIdentifier="plain", **INSTANCE)
-
-    with psycopg.connect(
-        host=describe(rds, "plain")["Endpoint"], user="postgres", password=PASSWORD, dbname="postgres"
-    ) as connection:
+    with connect(create(rds, "plain")) as connection:
         connection.execute("CREATE TABLE t (n integer)")
 
     rds.delete_db_instance(DBInstanceIdentifier="plain-1", SkipFinalSnapshot=True)

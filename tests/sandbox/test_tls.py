@@ -2,17 +2,13 @@
 
 import psycopg
 import pytest
+from common import CLUSTER, INSTANCE, PASSWORD, create
+from common import connect as open_connection
 
 from aurora_ops.sandbox import programs, server, state
 from aurora_ops.sandbox.tls import Authority
 from aurora_ops.session import open_session
 
-PASSWORD = "throw-away-1"
-CLUSTER = {
-    "Engine": "aurora-postgresql", "EngineVersion": "15.10", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD,
-    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
-}  # fmt: skip
-INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
 ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
 
@@ -29,17 +25,11 @@ def cluster(rds):
     rds.create_db_cluster_parameter_group(
         DBClusterParameterGroupName="own", DBParameterGroupFamily="aurora-postgresql15", Description="own"
     )
-    rds.create_db_cluster(DBClusterIdentifier="one", DBClusterParameterGroupName="own", **CLUSTER)
-    for number in (1, 2):
-        rds.create_db_instance(DBInstanceIdentifier=f"one-{number}", DBClusterIdentifier="one", **INSTANCE)
-    return rds.describe_db_clusters(DBClusterIdentifier="one")["DBClusters"][0]
+    return create(rds, "one", instances=2, DBClusterParameterGroupName="own")
 
 
 def connect(cluster, host=None, **tls):
-    return psycopg.connect(
-        host=host or cluster["Endpoint"], port=cluster["Port"], dbname="postgres", user="postgres", password=PASSWORD, connect_timeout=5,
-        autocommit=True, **tls,
-    )  # fmt: skip
+    return open_connection(cluster, **({"host": host} if host else {}), **tls)
 
 
 def force_ssl(rds, value, method="immediate"):

@@ -1,0 +1,62 @@
+"""What tests of the sandbox say again and again: the smallest cluster, how to reach it, and the code of a refusal."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+PASSWORD = "throw-away-1"
+CLUSTER = {
+    "Engine": "aurora-postgresql",
+    "MasterUsername": "postgres",
+    "MasterUserPassword": PASSWORD,
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
+}
+SHOP = CLUSTER | {"DatabaseName": "shop"}  # with a database of its own
+INSTANCE = {"Engine": "aurora-postgresql", "DBInstanceClass": "db.serverless"}
+
+
+def refused(call: Callable[..., Any], **arguments: Any) -> str:
+    """The error code of a call that must not succeed."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"]
+
+
+def create(rds: Any, name: str, instances: int = 1, **change: Any) -> dict[str, Any]:
+    """A cluster with so many instances, `<name>-1` the writer, as DescribeDBClusters shows it."""
+    rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER | change)
+    for number in range(1, instances + 1):
+        rds.create_db_instance(DBInstanceIdentifier=f"{name}-{number}", DBClusterIdentifier=name, **INSTANCE)
+    return describe(rds, name)
+
+
+def describe(rds: Any, name: str) -> dict[str, Any]:
+    """The cluster as DescribeDBClusters shows it."""
+    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+
+
+def connect(cluster: dict[str, Any], endpoint: str = "Endpoint", **change: Any) -> psycopg.Connection:
+    """A connection of the master user to one of the endpoints of a described cluster, autocommitting."""
+    known = {
+        "host": cluster[endpoint],
+        "port": cluster["Port"],
+        "dbname": cluster.get("DatabaseName", "postgres"),
+        "user": "postgres",
+        "password": PASSWORD,
+        "autocommit": True,
+        "connect_timeout": 5,
+        "options": "-c timezone=UTC",
+    }
+    return psycopg.connect(**known | change)
+
+
+def soon(expected: Any, call: Callable[[], Any], seconds: float = 10) -> Any:
+    """What `call` returns once it is as expected, or at last."""
+    deadline = time.monotonic() + seconds
+    while (found := call()) != expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
