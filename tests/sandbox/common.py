@@ -60,3 +60,8 @@ def soon(expected: Any, call: Callable[[], Any], seconds: float = 10) -> Any:
     while (found := call()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
+
+
+def failed(report: Any) -> list[str]:
+    """Names of the checks of a report that failed."""
+    return [check.name for check in report.checks if check.verdict == "FAIL"]

@@ -16,7 +16,9 @@ from psycopg import sql
 from aurora_ops.sandbox import programs, state
 from aurora_ops.sandbox.postgres import Server, free_port
 from aurora_ops.sandbox.template import template
+from aurora_ops.schema_loader import load
 
+TENANT = "11111111-1111-4111-8111-111111111111"
 MASTER = "postgres"
 PASSWORD = "only-for-tests"
 
@@ -80,6 +82,30 @@ def connection(database: Database) -> Iterator[psycopg.Connection]:
     """A connection of the master user to the empty database."""
     with database.connect() as opened:
         yield opened
+
+
+@pytest.fixture
+def small_content(connection: psycopg.Connection) -> None:
+    """A tenant with a user, a subscription, payments and their webhooks."""
+    load(connection)
+    connection.execute(
+        f"""
+        INSERT INTO tenants (id, name, subdomain) VALUES ('{TENANT}', '株式会社青葉商事', 'aoba-shoji');
+        INSERT INTO users (tenant_id, email, cognito_user_id, role) VALUES ('{TENANT}', 'hanako@aoba.example', 'c-0', 'owner');
+        INSERT INTO products (id, name, stripe_product_id) VALUES ('{TENANT}', 'Miyabi', 'prod_1');
+        INSERT INTO plans (id, product_id, name, stripe_price_id, billing_period, price_amount)
+             VALUES ('{TENANT}', '{TENANT}', 'Standard', 'price_1', 'monthly', 2980);
+        INSERT INTO entitlements (plan_id, feature_key) VALUES ('{TENANT}', 'seats');
+        INSERT INTO subscriptions (id, tenant_id, plan_id, stripe_subscription_id, status, current_period_start, current_period_end)
+             VALUES ('{TENANT}', '{TENANT}', '{TENANT}', 'sub_1', 'active', now(), now() + interval '1 month');
+        INSERT INTO payments (subscription_id, stripe_payment_intent_id, amount, status, paid_at)
+             SELECT '{TENANT}', 'pi_' || n, 2980, 'succeeded', now() FROM generate_series(1, 50) AS n;
+        INSERT INTO payment_events (event_type, stripe_event_id, payload, processed_at)
+             SELECT 'payment_intent.succeeded', 'evt_' || n, '{{}}', now() FROM generate_series(1, 50) AS n;
+        INSERT INTO processed_webhooks (webhook_id, event_type)
+             SELECT 'evt_' || n, 'payment_intent.succeeded' FROM generate_series(1, 50) AS n;
+        """  # noqa: S608 - our own constant
+    )
 
 
 @pytest.fixture(scope="module")

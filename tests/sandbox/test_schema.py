@@ -1,4 +1,4 @@
-"""The schema loader and the fingerprints, on real PostgreSQL."""
+"""The schema loader, on real PostgreSQL: files, ledger, lock, drift, the runbook's spine and the invariants."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from common import failed
 
 from aurora_ops import cluster, fingerprint, queries, schema
-from aurora_ops.fingerprint import NothingToCompareError, UnreadableTableError
 from aurora_ops.plan import PlanChangedError
 from aurora_ops.schema_loader import (
     SCHEMA,
@@ -42,10 +42,6 @@ def directory(tmp_path: Path) -> Path:
 
 def tables(connection: psycopg.Connection) -> int:
     return fingerprint.catalog(connection).count("table")
-
-
-def failed(report) -> list[str]:
-    return [check.name for check in report.checks if check.verdict == "FAIL"]
 
 
 # --- loading
@@ -508,7 +504,6 @@ def test_checks_on_empty_tables_are_skipped(connection):
     assert {"SKIP"} == {check.verdict for check in report.checks}
 
 
-TENANT = "11111111-1111-4111-8111-111111111111"
 FAULTS = {
     "users_without_tenant": "INSERT INTO users (tenant_id, email, cognito_user_id, role) VALUES (gen_random_uuid(), 'a@b.example', 'c-1', 'member')",
     "plans_without_product": "INSERT INTO plans (product_id, name, stripe_price_id, billing_period, price_amount) VALUES (gen_random_uuid(), 'x', 'price_x', 'monthly', 1)",
@@ -544,30 +539,6 @@ def test_a_broken_invariant_fails_its_check(database, connection, small_content,
     assert f"no {name.replace('_', ' ')}" in failed(schema.checks(connection))
 
 
-@pytest.fixture
-def small_content(connection: psycopg.Connection) -> None:
-    """A tenant with a user, a subscription, payments and their webhooks."""
-    load(connection)
-    connection.execute(
-        f"""
-        INSERT INTO tenants (id, name, subdomain) VALUES ('{TENANT}', '株式会社青葉商事', 'aoba-shoji');
-        INSERT INTO users (tenant_id, email, cognito_user_id, role) VALUES ('{TENANT}', 'hanako@aoba.example', 'c-0', 'owner');
-        INSERT INTO products (id, name, stripe_product_id) VALUES ('{TENANT}', 'Miyabi', 'prod_1');
-        INSERT INTO plans (id, product_id, name, stripe_price_id, billing_period, price_amount)
-             VALUES ('{TENANT}', '{TENANT}', 'Standard', 'price_1', 'monthly', 2980);
-        INSERT INTO entitlements (plan_id, feature_key) VALUES ('{TENANT}', 'seats');
-        INSERT INTO subscriptions (id, tenant_id, plan_id, stripe_subscription_id, status, current_period_start, current_period_end)
-             VALUES ('{TENANT}', '{TENANT}', '{TENANT}', 'sub_1', 'active', now(), now() + interval '1 month');
-        INSERT INTO payments (subscription_id, stripe_payment_intent_id, amount, status, paid_at)
-             SELECT '{TENANT}', 'pi_' || n, 2980, 'succeeded', now() FROM generate_series(1, 50) AS n;
-        INSERT INTO payment_events (event_type, stripe_event_id, payload, processed_at)
-             SELECT 'payment_intent.succeeded', 'evt_' || n, '{{}}', now() FROM generate_series(1, 50) AS n;
-        INSERT INTO processed_webhooks (webhook_id, event_type)
-             SELECT 'evt_' || n, 'payment_intent.succeeded' FROM generate_series(1, 50) AS n;
-        """  # noqa: S608 - our own constant
-    )
-
-
 @pytest.mark.parametrize("folder", ["checks", "diagnostics"])
 def test_every_sql_file_runs_in_the_role_it_names(database, connection, folder):
     """
@@ -580,111 +551,3 @@ def test_every_sql_file_runs_in_the_role_it_names(database, connection, folder):
                 admin.execute("SET TRANSACTION READ ONLY")
                 admin.execute(f"SET LOCAL ROLE {query.role}")
                 queries.rows(admin, query)
-
-
-# --- fingerprints: the faults of facts A6
-
-
-CONTENT_FAULTS = {
-    "an index is missing": ("DROP INDEX idx_payments_subscription_id", "catalog"),
-    "one value changed": ("UPDATE payments SET amount = amount + 1 WHERE stripe_payment_intent_id = 'pi_7'", "payments"),
-    "a row lost and a later row": ("UPDATE payments SET id = gen_random_uuid() WHERE stripe_payment_intent_id = 'pi_7'", "payments"),
-    "the tables are empty": ("TRUNCATE tenants, processed_webhooks, payment_events CASCADE", "payments"),
-    "an orphan": ("INSERT INTO payments (subscription_id, stripe_payment_intent_id, amount, status) VALUES (gen_random_uuid(), 'pi_x', 1, 'pending')", "payments"),
-    "two rows doubled": ("ALTER TABLE processed_webhooks DROP CONSTRAINT processed_webhooks_pkey, DROP CONSTRAINT processed_webhooks_webhook_id_key; INSERT INTO processed_webhooks TABLE processed_webhooks", "processed_webhooks"),
-    "a foreign key is not validated": (
-        "ALTER TABLE users DROP CONSTRAINT users_tenant_id_fkey, ADD CONSTRAINT users_tenant_id_fkey "
-        "FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE NOT VALID", "catalog"),
-    "a table is gone": ("DROP TABLE processed_webhooks", "processed_webhooks"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", CONTENT_FAULTS)
-def test_the_fingerprint_catches(database, connection, small_content, fault):
-    """
-    One fault, and the comparison with the source is FAIL at the object concerned.
-    """
-    statement, caught_by = CONTENT_FAULTS[fault]
-    source = fingerprint.read(connection)
-    with database.superuser() as admin, admin.transaction():
-        admin.execute("SET LOCAL session_replication_role = replica")
-        admin.execute(statement)
-
-    report = fingerprint.compare(source, fingerprint.read(connection))
-
-    assert "FAIL" == report.verdict
-    assert caught_by in failed(report)
-
-
-def test_equal_databases_have_equal_fingerprints(database, connection, small_content):
-    """
-    Rewriting every row in another physical order, read by a session with other text settings, changes nothing.
-    """
-    connection.execute(
-        "CREATE TABLE moments AS SELECT now() AS at, interval '36 hours' AS lasting, 0.1::float8 AS share"
-    )
-    source = fingerprint.read(connection)
-    connection.execute(
-        "CREATE TEMPORARY TABLE kept AS TABLE payments; DELETE FROM payments; INSERT INTO payments SELECT * FROM kept ORDER BY amount, id DESC"
-    )
-    with database.connect(options="-c timezone=Asia/Tokyo -c datestyle=German -c extra_float_digits=-3") as other:
-        report = fingerprint.compare(source, fingerprint.read(other))
-
-    assert "PASS" == report.verdict, report._repr_markdown_()
-
-
-def test_an_empty_source_proves_nothing(connection):
-    """
-    Two empty databases are equal, and that is no proof; one empty table among full ones is SKIP.
-    """
-    load(connection)
-    empty = fingerprint.read(connection)
-
-    assert empty.is_vacuous
-    with pytest.raises(NothingToCompareError, match="9 tables and no rows"):
-        fingerprint.compare(empty, empty)
-
-    connection.execute("INSERT INTO tenants (name, subdomain) VALUES ('a', 'a')")
-    one = fingerprint.read(connection)
-    verdicts = {check.name: check.verdict for check in fingerprint.compare(one, one).checks}
-    assert ("PASS", "SKIP") == (verdicts["tenants"], verdicts["users"])
-
-
-def test_a_damaged_page_is_a_finding(database, connection, small_content):
-    """
-    One flipped bit in a table's file: with checksums the read itself is refused, and that is a verdict on the copy, not an error.
-    """
-    path, offset = locate(connection)
-    restart(database.server, flip=(database.server.data / path, offset))
-
-    with database.connect() as after, pytest.raises(UnreadableTableError, match="table payments cannot be read"):
-        fingerprint.read(after)
-
-
-def test_a_flipped_bit_without_checksums_changes_the_fingerprint(database, connection, small_content):
-    """
-    Where no checksum guards the page, the content's fingerprint is what notices.
-    """
-    source = fingerprint.read(connection)
-    path, offset = locate(connection)
-    restart(database.server, flip=(database.server.data / path, offset))
-
-    with database.superuser() as admin:
-        admin.execute("SET ignore_checksum_failure = on")
-        assert "payments" in failed(fingerprint.compare(source, fingerprint.read(admin)))
-
-
-def locate(connection: psycopg.Connection) -> tuple[str, bytes]:
-    connection.execute("CHECKPOINT")
-    return connection.execute("SELECT pg_relation_filepath('payments')").fetchone()[0], b"pi_7"
-
-
-def restart(server, flip: tuple[Path, bytes]) -> None:
-    hosts, port = server.hosts, server.port
-    server.stop()
-    path, word = flip
-    content = bytearray(path.read_bytes())
-    content[content.index(word) + 3] ^= 1
-    path.write_bytes(content)
-    server.start(hosts, port, archiving=False)
-    server.wait()
