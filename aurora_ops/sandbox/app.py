@@ -26,7 +26,7 @@ from moto.rds.models import rds_backends
 from werkzeug.serving import make_server
 
 from aurora_ops import price_list
-from aurora_ops.sandbox import alarms, catalogue, events, faults, logs, metric_math, pi, programs, rds, state
+from aurora_ops.sandbox import alarms, catalogue, events, faults, logs, metric_math, pi, programs, rds, s3, state
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
@@ -60,6 +60,7 @@ class Sandbox:
         events.install()
         metric_math.install()
         alarms.install()
+        s3.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.tail = logs.Tail()
