@@ -118,7 +118,7 @@ def start() -> None:
 @sandbox.command()
 @_told
 def stop() -> None:
-    """End it with its databases, and delete its state."""
+    """End it with its databases. Account and data stay for the next start."""
     from aurora_ops.sandbox import server
 
     click.echo("sandbox stopped" if server.stop() else "sandbox was not running")
@@ -138,7 +138,7 @@ def status() -> None:
 @sandbox.command()
 @_told
 def reset() -> None:
-    """Start again with an empty account."""
+    """Delete account and databases, and start with an empty account: the only way to one."""
     from aurora_ops.sandbox import server
 
     click.echo(server.reset().describe())

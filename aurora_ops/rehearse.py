@@ -121,7 +121,7 @@ def _own_sandbox() -> Iterator[str]:
     try:
         yield server.reset(SANDBOX_NAME).describe()
     finally:
-        server.stop(SANDBOX_NAME)
+        server.remove(SANDBOX_NAME)
 
 
 def summary(steps: list[Step]) -> str:

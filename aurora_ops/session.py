@@ -25,23 +25,10 @@ from botocore.exceptions import (
 from aurora_ops.display import mask
 from aurora_ops.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.sandbox import server
+from aurora_ops.sandbox.wire import READING
 
 DEFAULT_REGION = "ap-northeast-1"
 SANDBOX = "sandbox"
-# The verbs with which AWS names operations that change nothing.
-_READING = (
-    "Describe",
-    "Get",
-    "List",
-    "Head",
-    "Download",
-    "Lookup",
-    "Search",
-    "Filter",
-    "Select",
-    "Simulate",
-    "Batch" + "Get",
-)
 
 
 class ReadOnlyError(AuroraOpsError):
@@ -172,12 +159,12 @@ class Session:
 def _say_that_the_sandbox_ended(exception: Exception, **_: Any) -> None:
     if isinstance(exception, HTTPClientError | ConnectionClosedError | EndpointConnectionError):
         raise SandboxEndedError(
-            f"the sandbox {server.name_in_use()} ended while it was in use, and its account is gone with it. Run again: it starts anew."
+            f"the sandbox {server.name_in_use()} ended while it was in use. Run again: it starts with the account that it had, unless it was a private one."
         ) from None
 
 
 def _refuse_changes(model: Any, **_: Any) -> None:
-    if not model.name.startswith(_READING):
+    if not model.name.startswith(READING):
         raise ReadOnlyError(
             f"{model.service_model.service_name}:{model.name} changes AWS, and this session only reads. "
             "Only the apply step of a runbook may call it, through aurora_ops.changes."

@@ -8,19 +8,19 @@ import boto3
 import pytest
 
 from aurora_ops.sandbox import server
-from aurora_ops.sandbox.state import NAME_VARIABLE, State
+from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[State]:
-    """A running, empty sandbox that this process's sessions use."""
-    name = f"test-{secrets.token_hex(4)}"
+    """A running, empty sandbox that this process's sessions use. A private one: it ends with this process in any case."""
+    name = f"{FRESH}-test-{secrets.token_hex(4)}"
     before = os.environ.get(NAME_VARIABLE)
     os.environ[NAME_VARIABLE] = name
     try:
         yield server.start(name)
     finally:
-        server.stop(name)
+        server.remove(name)
         os.environ.pop(NAME_VARIABLE)
         if before is not None:
             os.environ[NAME_VARIABLE] = before

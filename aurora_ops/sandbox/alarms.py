@@ -34,7 +34,7 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
 _REGIONS = {"ap-northeast-1": "Asia Pacific (Tokyo)", "ap-northeast-3": "Asia Pacific (Osaka)", "us-east-1": "US East (N. Virginia)"}  # fmt: skip
-_history: dict[str, list[dict[str, Any]]] = {}  # by region
+history: dict[str, list[dict[str, Any]]] = {}  # by region
 
 
 def verdict(breaches: list[bool | None], periods: int, needed: int, treat: str, state: str) -> tuple[str, int]:
@@ -148,7 +148,7 @@ def _reason(
 
 
 def _remember(region: str, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
-    _history.setdefault(region, []).append({
+    history.setdefault(region, []).append({
         "AlarmName": alarm.name,
         "AlarmType": "MetricAlarm" if alarm.rule is None else "CompositeAlarm",
         "Timestamp": utcnow(),
@@ -270,7 +270,7 @@ def describe_alarm_history(self: CloudWatchResponse) -> ActionResult:
     start, end = params.get("StartDate"), params.get("EndDate")
     found = [
         one
-        for one in _history.get(self.region, [])
+        for one in history.get(self.region, [])
         if params.get("AlarmName") in (None, one["AlarmName"])
         and params.get("HistoryItemType") in (None, one["HistoryItemType"])
         and (start is None or naive(start) <= one["Timestamp"])

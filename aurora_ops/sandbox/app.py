@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -23,17 +23,33 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.rds.models import rds_backends
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from aurora_ops import price_list
-from aurora_ops.sandbox import alarms, catalogue, events, faults, logs, metric_math, pi, programs, rds, s3, state
+from aurora_ops.sandbox import (
+    alarms,
+    catalogue,
+    events,
+    faults,
+    logs,
+    metric_math,
+    pi,
+    programs,
+    rds,
+    rds_resume,
+    s3,
+    state,
+    wire,
+)
 from aurora_ops.sandbox.dataplane import DataPlane
+from aurora_ops.sandbox.journal import Journal
+from aurora_ops.sandbox.postgres import can_bind
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
+from aurora_ops.sandbox.wire import StartResponse, json_answer
 
 log = logging.getLogger(__name__)
 HEALTH = "/aurora-ops/health"
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class QuietHandler(MotoRequestHandler):
@@ -52,9 +68,10 @@ class Sandbox:
         self.directory = state.sandbox_directory(name)
         self.programs = programs.find()
         self.plane = DataPlane(self.programs, self.directory / "servers")
+        self.journal = Journal(self.directory, self.plane, writes=owner_pid is None)
         self.samples = Samples(self.directory / "samples.sqlite")
         self.sampler = Sampler(self.samples, _put_metrics)
-        rds.install(self.plane, self._watch)
+        rds.install(self.plane, self._changed)
         catalogue.install()
         logs.install()
         events.install()
@@ -64,9 +81,40 @@ class Sandbox:
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.tail = logs.Tail()
+        self._remember()
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._dispatch, threaded=True, request_handler=QuietHandler)
+        self._server = self._listen(int(self.journal.identity.get("port", 0)))
         self._server.daemon_threads = True
+        self.journal.identity["port"] = self._server.server_port
+
+    def _remember(self) -> None:
+        """Take the account up again that an earlier process had, or begin an empty one."""
+        for name, container in (
+            ("events", events.history),
+            ("alarms", alarms.history),
+            ("logs", self.tail.positions),
+            ("faults", self.faults.faults),
+        ):
+            self.journal.keep(name, container)
+        copied = self.directory / state.COPIED
+        clusters = self.journal.read_servers()
+        if clusters is not None:
+            self.plane.take_back(clusters, elsewhere=copied.exists())
+            self.journal.read_account()
+            rds_resume.resume()
+            self._watch()
+            copied.unlink(missing_ok=True)
+        self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
+        self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
+
+    def _listen(self, port: int) -> BaseWSGIServer:
+        """On the port that the account had before, so that a shell that was pointed at it stays so; on any other if it is taken."""
+        wanted = port if port and can_bind("127.0.0.1", port) else 0
+        return make_server("127.0.0.1", wanted, self._dispatch, threaded=True, request_handler=QuietHandler)
+
+    def _changed(self) -> None:
+        self._watch()
+        self.journal.soon()
 
     def serve(self) -> None:
         """Publish the state and answer requests until SIGTERM, SIGINT, or the end of the owner."""
@@ -74,12 +122,13 @@ class Sandbox:
             signal.signal(number, lambda *_: threading.Thread(target=self._server.shutdown).start())
         if self.owner_pid:
             threading.Thread(target=self._follow_owner, daemon=True).start()
+        self.journal.start()
         state.write(state.State(
             name=self.name,
             pid=os.getpid(),
             endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
-            access_key_id="AKIASANDBOX" + secrets.token_hex(4).upper() + "0",
-            secret_access_key=secrets.token_urlsafe(30),
+            access_key_id=self.journal.identity["access_key_id"],
+            secret_access_key=self.journal.identity["secret_access_key"],
             directory=str(self.directory),
             started_at=time.time(),
             programs=self.programs.describe(),
@@ -91,7 +140,8 @@ class Sandbox:
             self.alarms.stop()
             self.tail.stop()
             self.sampler.stop()
-            self.plane.stop()
+            self.journal.stop()
+            self.plane.stop(immediate=self.owner_pid is not None)
             if self.owner_pid:
                 shutil.rmtree(self.directory, ignore_errors=True)
             else:
@@ -132,33 +182,37 @@ class Sandbox:
 
     def _dispatch(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == HEALTH:
-            return _json(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
+            return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
         if environ.get("PATH_INFO") == faults.PATH:
             return self.faults.serve(environ, start_response)
-        scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
-        service = scope[3] if len(scope) > 3 else ""
+        service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error
         if service not in ("pi", "pricing"):
-            return self._moto(environ, start_response)  # type: ignore[no-any-return]
+            self.journal.regions.add(wire.region_of(environ))
+            changing = wire.is_changing(environ)
+            answer = self._moto(environ, start_response)
+            if changing:
+                self.journal.save()
+            return answer  # type: ignore[no-any-return]
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
         try:
             if service == "pi":
-                return _json(start_response, "200 OK", pi.answer(self.samples, self._insights(), operation, body))
-            return _json(start_response, "200 OK", _pricing(operation, body))
+                return json_answer(start_response, "200 OK", pi.answer(self.samples, self._insights(), operation, body))
+            return json_answer(start_response, "200 OK", _pricing(operation, body))
         except NotImplementedError:
-            return _json(
+            return json_answer(
                 start_response,
                 "400 Bad Request",
                 {"__type": "InvalidAction", "Message": f"{service}:{operation} is not built in this sandbox"},
             )
         except ValueError as error:
-            return _json(
+            return json_answer(
                 start_response, "400 Bad Request", {"__type": "InvalidParameterException", "Message": str(error)}
             )
         except pi.InvalidArgumentError as error:
-            return _json(
+            return json_answer(
                 start_response, "400 Bad Request", {"__type": "InvalidArgumentException", "Message": str(error)}
             )
 
@@ -167,19 +221,6 @@ def _pricing(operation: str, body: dict[str, Any]) -> dict[str, Any]:
     if operation != "GetProducts":
         raise NotImplementedError(operation)
     return price_list.price_list_response(body.get("Filters") or (), body.get("ServiceCode", ""))
-
-
-def _json(start_response: StartResponse, status: str, content: Any) -> list[bytes]:
-    body = json.dumps(content).encode()
-    start_response(
-        status,
-        [
-            ("Content-Type", "application/x-amz-json-1.1"),
-            ("Content-Length", str(len(body))),
-            ("x-amzn-RequestId", secrets.token_hex(16)),
-        ],
-    )
-    return [body]
 
 
 def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> None:

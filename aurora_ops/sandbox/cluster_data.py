@@ -42,6 +42,7 @@ class ClusterData:
     password_pending: bool = False  # set while no server ran that could be told
     latest: datetime | None = None
     servers_made: int = 0
+    is_stopped: bool = False  # by StopDBCluster
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -88,6 +89,15 @@ class ClusterData:
         free = (f"{network}.{n}" for n in range(10, 250) if f"{network}.{n}" not in self.addresses.values())
         self.addresses[instance_id] = self.hosts[0] if self.hosts[0] == self.hosts[1] else next(free)
         return self.addresses[instance_id]
+
+    def move(self, hosts: tuple[str, str], port: int) -> None:
+        """Take other endpoint addresses; instances follow into the same network."""
+        network = hosts[0].rpartition(".")[0]
+        self.addresses = {
+            name: hosts[0] if hosts[0] == hosts[1] else f"{network}.{address.rpartition('.')[2]}"
+            for name, address in self.addresses.items()
+        }
+        self.hosts, self.port = hosts, port
 
     def hosts_of(self, instance_id: str) -> tuple[str, ...]:
         """Where an instance listens: its own address and the endpoints that lead to it.

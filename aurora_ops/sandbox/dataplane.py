@@ -8,12 +8,14 @@ import logging
 import random
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
+from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import instances
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
@@ -57,6 +59,29 @@ class DataPlane:
             return ("127.0.0.1", "127.0.0.1"), wanted_port if can_bind("127.0.0.1", wanted_port) else free_port(
                 "127.0.0.1"
             )
+
+    def take_back(self, clusters: dict[str, ClusterData], *, elsewhere: bool = False) -> None:
+        """Run the clusters of an earlier process again, each on its addresses unless somebody else has them by now.
+
+        `elsewhere`: on other addresses in any case, since they are copies of clusters that may run. One that does not start is
+        logged and keeps its data.
+        """
+        for resource_id, cluster in clusters.items():
+            endpoints = {*cluster.hosts, *cluster.addresses.values()}
+            if elsewhere or not all(can_bind(host, cluster.port) for host in endpoints):
+                cluster.move(*self.allocate(cluster.port))
+            self.clusters[resource_id] = cluster
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._run_again, clusters.values()))
+
+    def _run_again(self, cluster: ClusterData) -> None:
+        if cluster.is_stopped:
+            return
+        try:
+            with cluster.lock:
+                instances.start(cluster)
+        except (AuroraOpsError, psycopg.Error, OSError):
+            log.exception("cluster %s does not run again", cluster.identifier)
 
     def add_instance(self, resource_id: str, instance_id: str) -> str:
         """Start the server of a new instance, the writer if it is the cluster's first, and return its own address."""
@@ -160,11 +185,10 @@ class DataPlane:
                 finally:
                     cluster.lock.release()
 
-    def stop(self) -> None:
-        """Stop every server."""
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop every server; `immediate` when nobody wants its data any more."""
         self._stopping.set()
-        for cluster in self.clusters.values():
-            for server in cluster.servers:
-                with suppress(OSError):
-                    server.stop(immediate=True)
+        servers = [server for cluster in self.clusters.values() for server in reversed(cluster.servers)]
+        with ThreadPoolExecutor() as pool, suppress(OSError):
+            list(pool.map(lambda server: server.stop(immediate=immediate), servers))
         end_orphans(self.directory)

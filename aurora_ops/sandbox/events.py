@@ -55,15 +55,15 @@ class Event:
         return f"arn:aws:rds:{self.region}:{DEFAULT_ACCOUNT_ID}:{kind}:{self.source_identifier}"
 
 
-_history: dict[str, list[Event]] = {}  # by region
+history: dict[str, list[Event]] = {}  # by region
 
 
 def record(event: Event) -> None:
     """Keep the event and publish it to the subscriptions that want it."""
-    history = _history.setdefault(event.region, [])
-    history.append(event)
-    while history and history[0].date < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
-        history.pop(0)
+    known = history.setdefault(event.region, [])
+    known.append(event)
+    while known and known[0].date < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
+        known.pop(0)
     for one in list(rds_backends[DEFAULT_ACCOUNT_ID][event.region].event_subscriptions.values()):
         wanted = (
             one.enabled
@@ -214,7 +214,7 @@ def describe_events(self: RDSResponse) -> ActionResult:
             "Date": one.date,
             "SourceArn": one.source_arn,
         }
-        for one in _history.get(self.region, [])
+        for one in history.get(self.region, [])
         if kind in (None, one.source_type)
         and source in (None, one.source_identifier)
         and start <= one.date

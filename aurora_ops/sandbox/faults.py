@@ -11,22 +11,20 @@ GET, POST (one fault as JSON) and DELETE on `/aurora-ops/faults` of the sandbox'
 
 import difflib
 import http.client
-import io
 import json
-import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
-from xml.sax.saxutils import escape
+from urllib.parse import urlsplit
 
 from aurora_ops.errors import InputError
+from aurora_ops.sandbox import wire
 from aurora_ops.sandbox.state import State
+from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
 THROTTLED = "Throttling"  # as the query APIs (RDS, CloudWatch, SNS) say it; the JSON ones say ThrottlingException
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 @dataclass
@@ -109,7 +107,7 @@ class Register:
     """The sandbox's side: what is to fail, and the answers that say so."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self.faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -118,79 +116,33 @@ class Register:
         status, content = "200 OK", []
         with self._lock:
             if method == "DELETE":
-                self._faults.clear()
+                self.faults.clear()
             elif method == "POST":
                 try:
                     body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-                    self._faults.append(Fault(**body))
+                    self.faults.append(Fault(**body))
                 except (ValueError, TypeError, InputError) as error:
                     status, content = "400 Bad Request", [str(error)]
             if status == "200 OK":
-                content = [asdict(one) for one in self._faults]
-        return _answer(start_response, status, "application/json", json.dumps(content).encode())
+                content = [asdict(one) for one in self.faults]
+        return wire.json_answer(start_response, status, content)
 
     def meet(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
         """The error that this request is to get, or None. The request's body is left to be read again."""
-        if not self._faults:
+        if not self.faults:
             return None
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        protocol, operation = _operation(environ, body)
+        protocol, operation = wire.operation_of(environ)
         with self._lock:
-            for fault in self._faults:
-                if (fault.service, fault.operation) != (_SIGNED_AS.get(service, service), operation):
+            for fault in self.faults:
+                if (fault.service, fault.operation) != (service, operation):
                     continue
                 if fault.after > 0:
                     fault.after -= 1
                     return None
                 fault.times -= 1
                 if fault.times == 0:
-                    self._faults.remove(fault)
-                return _error(fault, protocol, start_response)
+                    self.faults.remove(fault)
+                json_name = fault.code == THROTTLED and protocol != "query"
+                code = "ThrottlingException" if json_name else fault.code
+                return wire.error(start_response, protocol, fault.status, code, fault.message)
         return None
-
-
-_SIGNED_AS = {"monitoring": "cloudwatch"}  # where the name in the signature is not botocore's name of the service
-
-
-def _operation(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
-    """Protocol and operation of a request; an empty name for REST services, whose operations are paths."""
-    path = environ.get("PATH_INFO", "")
-    if target := environ.get("HTTP_X_AMZ_TARGET", ""):
-        return "json", target.rpartition(".")[2]
-    if environ.get("HTTP_SMITHY_PROTOCOL") and "/operation/" in path:
-        return "cbor", path.rpartition("/operation/")[2]
-    form = parse_qs(body.decode(errors="replace")) if b"Action=" in body else {}
-    return "query", (form.get("Action") or parse_qs(environ.get("QUERY_STRING", "")).get("Action") or [""])[0]
-
-
-def _error(fault: Fault, protocol: str, start_response: StartResponse) -> list[bytes]:
-    status, kind = f"{fault.status} Injected", "Sender" if fault.status < 500 else "Receiver"
-    code = "ThrottlingException" if fault.code == THROTTLED and protocol != "query" else fault.code
-    if protocol == "query":
-        text = (
-            f"<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(code)}</Code><Message>{escape(fault.message)}</Message></Error>"
-            f"<RequestId>{secrets.token_hex(16)}</RequestId></ErrorResponse>"
-        )
-        return _answer(start_response, status, "text/xml", text.encode())
-    if protocol == "json":
-        text = json.dumps({"__type": code, "message": fault.message})
-        return _answer(start_response, status, "application/x-amz-json-1.1", text.encode())
-    packed = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", fault.message)))
-    more = [("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-query-error", f"{code};{kind}")]
-    return _answer(start_response, status, "application/cbor", packed, more)
-
-
-def _cbor(text: str) -> bytes:
-    raw = text.encode()[:65535]
-    if len(raw) < 24:
-        return bytes([0x60 + len(raw)]) + raw
-    return (bytes([0x78, len(raw)]) if len(raw) < 256 else b"\x79" + len(raw).to_bytes(2, "big")) + raw
-
-
-def _answer(
-    start_response: StartResponse, status: str, content_type: str, body: bytes, more: Iterable[tuple[str, str]] = ()
-) -> list[bytes]:
-    fixed = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    start_response(status, [*fixed, ("x-amzn-RequestId", secrets.token_hex(16)), *more])
-    return [body]

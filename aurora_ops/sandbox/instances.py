@@ -96,10 +96,12 @@ def stop(cluster: ClusterData) -> None:
         cluster.advance()
     for server in cluster.servers:
         server.stop()
+    cluster.is_stopped = True
 
 
 def start(cluster: ClusterData) -> None:
     """Start every server again."""
+    cluster.is_stopped = False
     if cluster.writer is not None and cluster.writer_id in cluster.addresses:
         _run_writer(cluster)
         for name in cluster.readers:
@@ -191,7 +193,11 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
 
 
 def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
-    cluster.readers[instance_id].stop()
+    reader = cluster.readers[instance_id]
+    reader.stop()
+    if not (reader.data / "standby.signal").exists():  # promoted, and then its sandbox was killed: it is no standby
+        _build_reader(cluster, instance_id)
+        return
     try:
         _run_reader(cluster, instance_id)
     except ServerError:  # what it holds does not fit the writer any more

@@ -58,7 +58,7 @@ class Tail:
     """One thread that follows the servers' logs from where the export was switched on. Only whole lines leave a file."""
 
     def __init__(self) -> None:
-        self._positions: dict[str, int] = {}  # by DbiResourceId
+        self.positions: dict[str, int] = {}  # by DbiResourceId
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log tail", daemon=True)
         self._thread.start()
@@ -82,18 +82,18 @@ class Tail:
         if server is None or not server.log.exists():
             return
         key, size = instance.dbi_resource_id, server.log.stat().st_size
-        position = self._positions.get(key, 0)
+        position = self.positions.get(key, 0)
         if "postgresql" not in instance.cluster.enabled_cloudwatch_logs_exports:
-            self._positions[key] = size
+            self.positions[key] = size
             return
         if size <= position:
-            self._positions[key] = size
+            self.positions[key] = size
             return
         with server.log.open("rb") as file:
             file.seek(position)
             chunk = file.read(MOST_BYTES)
         chunk = chunk[: chunk.rfind(b"\n") + 1]
-        self._positions[key] = position + len(chunk)
+        self.positions[key] = position + len(chunk)
         events = [{"timestamp": at, "message": text} for at, text in entries(chunk)]
         if events:
             group = f"/aws/rds/cluster/{instance.cluster.db_cluster_identifier}/postgresql"

@@ -258,6 +258,7 @@ def _one(connection: psycopg.Connection, query: str) -> object:
 def can_bind(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a moment ago is in nobody's way
         try:
             probe.bind((host, port))
         except OSError:

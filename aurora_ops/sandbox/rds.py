@@ -210,6 +210,7 @@ class StrictRDSBackend(Operations):
         except Exception:
             log.exception("restore of %s to %s", source.db_cluster_identifier, to.isoformat())
             cluster.status = "incompatible-restore"
+        changed()
 
     def restore_db_cluster_from_snapshot(self, from_snapshot_id: str, overrides: dict[str, Any]) -> AuroraCluster:
         """Not yet: better an error than an empty cluster that looks restored."""
@@ -284,6 +285,7 @@ def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     models.DBCluster = AuroraCluster  # type: ignore[misc]
     models.DBInstanceClustered = AuroraInstance  # type: ignore[misc]
     models.rds_backends.backend = StrictRDSBackend
+    models.StrictRDSBackend = StrictRDSBackend  # type: ignore[attr-defined]  # where the journal looks for it
     # moto: the description of a rule is lost when its source is a security group.
     SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))  # type: ignore[assignment,method-assign]
     RDSResponse.delete_db_cluster = _delete_db_cluster  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aurora_ops.errors import AuroraOpsError, InputError
@@ -22,6 +23,7 @@ from aurora_ops.sandbox.processes import command_line, end_orphans
 from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
 
 START_SECONDS = 60
+STOP_SECONDS = 60
 PATIENCE_SECONDS = 30
 _children: dict[str, subprocess.Popen[bytes]] = {}  # started by this process: it has to reap them
 
@@ -41,10 +43,16 @@ def _private_name() -> str:
     return f"{FRESH}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def start(name: str | None = None) -> State:
-    """The running sandbox `name`, started now if it does not run. Two callers at once get the same one.
+def start(name: str | None = None, *, origin: Path | None = None) -> State:
+    """The running sandbox `name`, started now if it does not run: with the account that it had, or an empty one.
 
-    A sandbox that was killed left servers behind: they are ended here, known by their data directory, and its state is cleared.
+    Two callers at once get the same one. A sandbox that was killed left servers behind: they are ended here, known by their data
+    directory, and start again on their data.
+
+    Parameters
+    ----------
+    origin
+        The folder of a stopped sandbox, which one without an account of its own begins as a copy of.
     """
     name = name or name_in_use()
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
@@ -56,9 +64,12 @@ def start(name: str | None = None) -> State:
         running = _running(name)
         if running:
             return running
-        died = directory.exists()
-        _clear(name)
-        state.passable(directory)
+        died = (directory / "state.json").exists()
+        _end(name)
+        if not directory.exists():
+            state.passable(directory)
+            if origin is not None:
+                _copy(origin, directory)
         owner = [str(os.getpid())] if name.startswith(f"{FRESH}-") else []
         with (directory / "sandbox.log").open("wb") as log:
             process = subprocess.Popen(
@@ -69,17 +80,19 @@ def start(name: str | None = None) -> State:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := _running(name):
-                return replace(found, note="the previous sandbox had died; its clusters are gone") if died else found
+                note = "the sandbox had been killed; its account and its databases are back"
+                return replace(found, note=note) if died else found
             if process.poll() is not None:
                 words = (directory / "sandbox.log").read_text(errors="replace").strip().splitlines()
-                _clear(name)
+                _end(name)
+                _delete_if_empty(directory)
                 raise SandboxError(
                     (words[-1] if words else f"the sandbox ended with {process.returncode}").removeprefix("error: ")
                 )
             time.sleep(0.05)
         process.terminate()
         process.wait(timeout=30)
-        _clear(name)
+        _end(name)
         raise SandboxError(
             f"the sandbox did not answer within {START_SECONDS} s, so it was ended. Is the machine overloaded? Try again."
         )
@@ -91,26 +104,62 @@ def status(name: str | None = None) -> State | None:
 
 
 def stop(name: str | None = None) -> bool:
-    """End a sandbox with its servers and delete its state. False if it did not run."""
+    """End a sandbox with its servers. Its account and its data stay for the next start. False if it did not run."""
     name = name or name_in_use()
     with _locked():
-        running = _running(name)
-        if running:
-            os.kill(running.pid, signal.SIGTERM)
-            deadline = time.monotonic() + 30
-            while _is_sandbox(running.pid, name):
-                if time.monotonic() > deadline:
-                    os.kill(running.pid, signal.SIGKILL)
-                    break
-                time.sleep(0.05)
-        _clear(name)
-    return running is not None
+        return _stop(name)
+
+
+def remove(name: str | None = None) -> bool:
+    """End a sandbox and delete its account and its data. False if there was none."""
+    name = name or name_in_use()
+    directory = state.sandbox_directory(name)
+    with _locked():
+        there = directory.exists()
+        _stop(name)
+        shutil.rmtree(directory, ignore_errors=True)
+    return there
 
 
 def reset(name: str | None = None) -> State:
-    """An empty account: end the sandbox, delete its state, start it again."""
-    stop(name)
+    """An empty account: the only way to one."""
+    remove(name)
     return start(name)
+
+
+def _stop(name: str) -> bool:
+    running = _running(name)
+    if running:
+        os.kill(running.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_sandbox(running.pid, name):
+            if time.monotonic() > deadline:
+                os.kill(running.pid, signal.SIGKILL)
+                break
+            time.sleep(0.05)
+    _end(name)
+    return running is not None
+
+
+def _copy(origin: Path, directory: Path) -> None:
+    """Its permissions too: the servers' data belong to whom they run as. Blocks are shared where the file system can."""
+    command = ["cp", "-Rp", f"{origin}/.", str(directory)]
+    if sys.platform == "linux":
+        command.insert(1, "--reflink=auto")
+    copied = subprocess.run(command, capture_output=True, text=True, check=False)
+    if copied.returncode:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise SandboxError(
+            f"{origin} could not be copied to {directory}, so the sandbox did not start: {copied.stderr.strip()[-300:]}"
+        )
+    (directory / state.COPIED).touch()
+    directory.chmod(0o711)
+
+
+def _delete_if_empty(directory: Path) -> None:
+    """A sandbox that could not start for the first time leaves no folder; one that has an account keeps it."""
+    if not (directory / state.JOURNAL).exists():
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _running(name: str) -> State | None:
@@ -145,8 +194,8 @@ def _is_sandbox(pid: int, name: str) -> bool:
     return f" -m aurora_ops.sandbox {name} " in command_line(pid) + " "
 
 
-def _clear(name: str) -> None:
-    """End what is left of a sandbox that does not answer, and delete its state."""
+def _end(name: str) -> None:
+    """End what is left of a sandbox that does not answer."""
     directory = state.sandbox_directory(name)
     left = state.read(name)
     if left and _is_sandbox(left.pid, name):  # stuck: its state must not be deleted under it
@@ -155,7 +204,9 @@ def _clear(name: str) -> None:
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=30)
     end_orphans(directory / "servers")
-    shutil.rmtree(directory, ignore_errors=True)
+    (directory / "state.json").unlink(missing_ok=True)
+    if name.startswith(f"{FRESH}-"):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

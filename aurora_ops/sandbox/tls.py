@@ -1,6 +1,6 @@
 """TLS to the databases: the sandbox's own certificate authority, and who may connect without.
 
-The authority's key never leaves the process; its certificate is the bundle that clients verify with, as RDS publishes one.
+The authority's key leaves the process for the account's journal only; its certificate is the bundle that clients verify with, as RDS publishes one.
 """
 
 import ipaddress
@@ -27,11 +27,16 @@ def access(*, requires_tls: bool) -> str:
 
 
 class Authority:
-    """A certificate authority that lives as long as its sandbox."""
+    """A certificate authority that lives as long as its sandbox's account."""
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, pem: tuple[str, str] | None = None) -> None:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Aurora sandbox root CA")])
+        if pem:
+            self._certificate = x509.load_pem_x509_certificate(pem[0].encode())
+            self._key: ec.EllipticCurvePrivateKey = serialization.load_pem_private_key(pem[1].encode(), None)  # type: ignore[assignment]
+            if self._certificate.not_valid_after_utc > datetime.now(UTC) + _VALID / 2:
+                return
+        self._key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.KeyUsage(
             digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
             key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
@@ -48,6 +53,11 @@ class Authority:
         """The authority's certificate, PEM: what clients name as sslrootcert."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
+    @property
+    def pem(self) -> tuple[str, str]:
+        """Certificate and private key, PEM: what a later process makes the same authority from."""
+        return self.bundle, _pem(self._key)
+
     def issue(self, hosts: tuple[str, ...]) -> tuple[str, str]:
         """Certificate and private key, PEM, of a server that answers on these addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -59,10 +69,7 @@ class Authority:
             .add_extension(addresses, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+        return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key)
 
     def _builder(self, name: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
@@ -77,3 +84,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()

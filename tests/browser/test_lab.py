@@ -168,7 +168,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield started
         finally:
             _end(process)
-            server.stop(SANDBOX)
+            server.remove(SANDBOX)
             left = started.processes()
             shutil.rmtree(home, ignore_errors=True)
     assert not left, "still running after JupyterLab and the sandbox were ended:\n" + "\n".join(left)
@@ -215,7 +215,7 @@ def page(browser: Browser, lab: Lab) -> Iterator[Page]:
     yield opened
     opened.close()
     lab.end_kernels()
-    server.stop(SANDBOX)
+    server.remove(SANDBOX)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

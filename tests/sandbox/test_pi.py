@@ -27,7 +27,7 @@ def aurora():
     """
     name = f"test-pi-{os.getpid()}"
     with ExitStack() as at_end:
-        at_end.callback(server.stop, name)
+        at_end.callback(server.remove, name)
         variables = server.start(name).variables
         session = boto3.Session(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         clients = {name: session.client(name, endpoint_url=variables["AWS_ENDPOINT_URL"]) for name in ("rds", "pi")}

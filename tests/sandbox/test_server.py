@@ -34,7 +34,7 @@ def name():
     """A sandbox name of this test alone; whatever started under it is ended."""
     chosen = f"test-{secrets.token_hex(4)}"
     yield chosen
-    server.stop(chosen)
+    server.remove(chosen)
 
 
 def rds(running):
@@ -84,7 +84,7 @@ def test_two_simultaneous_starts_yield_one_sandbox(name):
     assert pids[0] == pids[1]
 
 
-def test_stop_leaves_no_process_no_port_and_no_folder(name):
+def test_stop_leaves_no_process_and_remove_no_folder(name):
     running = server.start(name)
     rds(running).create_db_cluster(**CLUSTER)
     rds(running).create_db_instance(**INSTANCE)
@@ -93,9 +93,11 @@ def test_stop_leaves_no_process_no_port_and_no_folder(name):
     assert server.stop(name)
 
     assert (True, True) == (gone(running.pid), gone(database))
-    assert not Path(running.directory).exists()
     assert server.status(name) is None
     assert not server.stop(name)
+    assert server.remove(name)
+    assert not Path(running.directory).exists()
+    assert not server.remove(name)
 
 
 def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
@@ -113,10 +115,10 @@ def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
         again = server.start(name)
 
         assert (True, True) == (gone(orphan), is_alive(neighbour))
-        assert [] == rds(again).describe_db_clusters()["DBClusters"]
-        assert "had died" in again.note
+        assert ["one"] == [one["DBClusterIdentifier"] for one in rds(again).describe_db_clusters()["DBClusters"]]
+        assert "had been killed" in again.note
     finally:
-        server.stop(other)
+        server.remove(other)
 
 
 def test_a_pid_that_was_given_to_somebody_else_is_left_alone(tmp_path):

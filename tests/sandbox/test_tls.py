@@ -135,4 +135,4 @@ def test_without_tls_in_the_programs_force_ssl_locks_nobody_out(monkeypatch):
             assert (False,) == connection.execute(ENCRYPTED).fetchone()
         assert ("TLS" in running.programs, False) == (True, "PGSSLROOTCERT" in running.variables)
     finally:
-        server.stop("test-without-tls")
+        server.remove("test-without-tls")

@@ -1,0 +1,57 @@
+"""After the journal was read: records and servers are brought into line. What a killed sandbox left half done is undone."""
+
+import logging
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.rds.models import rds_backends
+
+from aurora_ops.sandbox.rds import StrictRDSBackend
+from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
+
+log = logging.getLogger(__name__)
+
+
+def resume() -> None:
+    """Give clusters and instances the addresses that they have now, and drop those whose creation never ended."""
+    for backend in rds_backends[DEFAULT_ACCOUNT_ID].values():
+        _resume(backend)
+    known = {
+        cluster.db_cluster_resource_id
+        for backend in rds_backends[DEFAULT_ACCOUNT_ID].values()
+        for cluster in backend.clusters.values()
+    }
+    for resource_id in set(plane().clusters) - known:
+        plane().remove_cluster(resource_id)
+
+
+def _resume(backend: StrictRDSBackend) -> None:
+    for name, instance in list(backend.databases.items()):
+        if not _stands(instance):
+            log.warning("instance %s was being created when the sandbox ended; it is gone", name)
+            del backend.databases[name]
+    for name, cluster in list(backend.clusters.items()):
+        if cluster.data is None:
+            log.warning("cluster %s was being created when the sandbox ended; it is gone", name)
+            del backend.clusters[name]
+        else:
+            _resume_cluster(cluster)
+
+
+def _stands(instance: AuroraInstance) -> bool:
+    data = instance.cluster.data
+    name = instance.db_instance_identifier
+    if data is None or name not in data.addresses or (name != data.writer_id and name not in data.readers):
+        return False
+    instance.host, instance.port = data.addresses[name], data.port
+    return True
+
+
+def _resume_cluster(cluster: AuroraCluster) -> None:
+    data = cluster.data
+    if data is None:
+        return
+    cluster.host, cluster.reader_host, cluster.port = *data.hosts, data.port
+    if cluster.status == "creating" and data.recovered is None:  # its recovery was cut off
+        cluster.status = "incompatible-restore"
+    elif cluster.status == "creating":
+        cluster.status = "available"

@@ -1,0 +1,110 @@
+"""Requests and answers as they are on the wire: which service and operation is asked for, and errors in each protocol's form."""
+
+import io
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+# The verbs with which AWS names operations that change nothing.
+READING = (
+    "Describe",
+    "Get",
+    "List",
+    "Head",
+    "Download",
+    "Lookup",
+    "Search",
+    "Filter",
+    "Select",
+    "Simulate",
+    "BatchGet",
+)
+_SIGNED_AS = {"monitoring": "cloudwatch"}  # where the name in the signature is not botocore's name of the service
+_FORM = "application/x-www-form-urlencoded"
+
+
+def service_of(environ: Environ) -> str:
+    """botocore's name of the service that a request is signed for; empty for an unsigned one."""
+    name = _scope(environ, 3)
+    return _SIGNED_AS.get(name, name)
+
+
+def region_of(environ: Environ) -> str:
+    """The region that a request is signed for; empty for an unsigned one."""
+    return _scope(environ, 2)
+
+
+def _scope(environ: Environ, part: int) -> str:
+    scope: list[str] = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
+    return scope[part] if len(scope) > part else ""
+
+
+def body_of(environ: Environ) -> bytes:
+    """The body, left to be read again."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def operation_of(environ: Environ) -> tuple[str, str]:
+    """Protocol and operation of a request; an empty name for REST services, whose operations are paths."""
+    path = environ.get("PATH_INFO", "")
+    if target := environ.get("HTTP_X_AMZ_TARGET", ""):
+        return "json", target.rpartition(".")[2]
+    if environ.get("HTTP_SMITHY_PROTOCOL") and "/operation/" in path:
+        return "cbor", path.rpartition("/operation/")[2]
+    form: dict[str, list[str]] = {}
+    if environ.get("CONTENT_TYPE", "").startswith(_FORM):
+        form = parse_qs(body_of(environ).decode(errors="replace"))
+    return "query", (form.get("Action") or parse_qs(environ.get("QUERY_STRING", "")).get("Action") or [""])[0]
+
+
+def is_changing(environ: Environ) -> bool:
+    """Whether the request may change the account. When in doubt, it may."""
+    if environ.get("REQUEST_METHOD") in ("GET", "HEAD", "OPTIONS"):
+        return False
+    _, operation = operation_of(environ)
+    return not operation.startswith(READING)
+
+
+def error(start_response: StartResponse, protocol: str, status: int, code: str, message: str) -> list[bytes]:
+    """An AWS error in the form of the protocol: "query", "json" or "cbor"."""
+    line, kind = f"{status} Error", "Sender" if status < 500 else "Receiver"
+    if protocol == "query":
+        text = (
+            f"<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+            f"<RequestId>{secrets.token_hex(16)}</RequestId></ErrorResponse>"
+        )
+        return answer(start_response, line, "text/xml", text.encode())
+    if protocol == "json":
+        text = json.dumps({"__type": code, "message": message})
+        return answer(start_response, line, "application/x-amz-json-1.1", text.encode())
+    packed = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", message)))
+    more = [("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-query-error", f"{code};{kind}")]
+    return answer(start_response, line, "application/cbor", packed, more)
+
+
+def json_answer(start_response: StartResponse, status: str, content: Any) -> list[bytes]:
+    """A JSON answer, as the JSON services and the sandbox's own paths give it."""
+    return answer(start_response, status, "application/x-amz-json-1.1", json.dumps(content).encode())
+
+
+def answer(
+    start_response: StartResponse, status: str, content_type: str, body: bytes, more: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    """Any answer, with what every answer of AWS carries."""
+    fixed = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    start_response(status, [*fixed, ("x-amzn-RequestId", secrets.token_hex(16)), *more])
+    return [body]
+
+
+def _cbor(text: str) -> bytes:
+    raw = text.encode()[:65535]
+    if len(raw) < 24:
+        return bytes([0x60 + len(raw)]) + raw
+    return (bytes([0x78, len(raw)]) if len(raw) < 256 else b"\x79" + len(raw).to_bytes(2, "big")) + raw

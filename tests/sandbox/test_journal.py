@@ -1,0 +1,241 @@
+"""The account survives: stop, kill -9, a folder copied elsewhere; and what was half done is undone."""
+
+import os
+import secrets
+import signal
+import time
+
+import boto3
+import psycopg
+import pytest
+
+from aurora_ops.sandbox import server, state
+
+PASSWORD = "throw-away-1"
+CLUSTER = {
+    "DBClusterIdentifier": "one", "Engine": "aurora-postgresql", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD,
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 1},
+}  # fmt: skip
+INSTANCE = {"DBClusterIdentifier": "one", "DBInstanceClass": "db.serverless", "Engine": "aurora-postgresql"}
+TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
+
+
+@pytest.fixture
+def name():
+    chosen = f"test-{secrets.token_hex(4)}"
+    yield chosen
+    server.remove(chosen)
+
+
+def aws(running, service):
+    v = running.variables
+    return boto3.client(
+        service, region_name=v["AWS_REGION"], endpoint_url=v["AWS_ENDPOINT_URL"], aws_access_key_id=v["AWS_ACCESS_KEY_ID"], aws_secret_access_key=v["AWS_SECRET_ACCESS_KEY"]
+    )  # fmt: skip
+
+
+def kill(running):
+    os.kill(running.pid, signal.SIGKILL)
+    while server.status(running.name):
+        time.sleep(0.05)
+
+
+def connect(running, identifier="one"):
+    cluster = aws(running, "rds").describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+    return psycopg.connect(
+        host=cluster["Endpoint"], port=cluster["Port"], user="postgres", password=PASSWORD, dbname="postgres", connect_timeout=10, autocommit=True
+    )  # fmt: skip
+
+
+def build(running, instances=1):
+    rds = aws(running, "rds")
+    rds.create_db_cluster(**CLUSTER)
+    for number in range(1, instances + 1):
+        rds.create_db_instance(DBInstanceIdentifier=f"one-{number}", **INSTANCE)
+    return rds
+
+
+@pytest.mark.parametrize("end", [kill, lambda running: server.stop(running.name)], ids=["kill -9", "stop"])
+def test_the_account_and_the_databases_come_back(name, end):
+    """The same endpoint, keys, ids, addresses, certificate authority and rows: a shell that was pointed at it stays so."""
+    before = server.start(name)
+    rds = build(before, instances=2)
+    with connect(before) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    described = rds.describe_db_clusters()["DBClusters"] + rds.describe_db_instances()["DBInstances"]
+    events = [one["Message"] for one in rds.describe_events()["Events"]]
+    end(before)
+
+    after = server.start(name)
+
+    assert before.variables == after.variables
+    rds = aws(after, "rds")
+    now = rds.describe_db_clusters()["DBClusters"] + rds.describe_db_instances()["DBInstances"]
+    moving = ("LatestRestorableTime",)
+    assert [{k: v for k, v in one.items() if k not in moving} for one in described] == [
+        {k: v for k, v in one.items() if k not in moving} for one in now
+    ]
+    assert events == [one["Message"] for one in rds.describe_events()["Events"]]
+    with connect(after) as connection:
+        assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
+    with psycopg.connect(
+        host=now[0]["ReaderEndpoint"], port=now[0]["Port"], user="postgres", password=PASSWORD, dbname="postgres", connect_timeout=10
+    ) as connection:  # fmt: skip
+        assert (True,) == connection.execute("SELECT pg_is_in_recovery()").fetchone()
+
+
+def test_every_service_that_an_environment_uses_is_in_it(name):
+    """Network, keys, secrets, roles with AWS's own policies, buckets with versions, topics, alarms, log groups."""
+    running = server.start(name)
+    vpc = aws(running, "ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    key = aws(running, "kms").create_key()["KeyMetadata"]["KeyId"]
+    sealed = aws(running, "kms").encrypt(KeyId=key, Plaintext=b"words")["CiphertextBlob"]
+    aws(running, "secretsmanager").create_secret(Name="master", SecretString="s3cret")
+    iam = aws(running, "iam")
+    iam.create_role(RoleName="monitoring", AssumeRolePolicyDocument=TRUST)
+    policy = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
+    iam.attach_role_policy(RoleName="monitoring", PolicyArn=policy)
+    s3 = aws(running, "s3")
+    s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
+    s3.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"one", b"two"):
+        s3.put_object(Bucket="states", Key="dev", Body=body)
+    aws(running, "sns").create_topic(Name="pager")
+    aws(running, "sqs").create_queue(QueueName="queue")
+    aws(running, "logs").create_log_group(logGroupName="/aws/rds/cluster/one/postgresql")
+    aws(running, "cloudwatch").put_metric_alarm(
+        AlarmName="hot", Namespace="AWS/RDS", MetricName="CPUUtilization", Period=60, EvaluationPeriods=1, Threshold=80,
+        ComparisonOperator="GreaterThanThreshold", Statistic="Average",
+    )  # fmt: skip
+    kill(running)
+
+    again = server.start(name)
+
+    assert [vpc] == [one["VpcId"] for one in aws(again, "ec2").describe_vpcs(VpcIds=[vpc])["Vpcs"]]
+    assert b"words" == aws(again, "kms").decrypt(CiphertextBlob=sealed)["Plaintext"]
+    assert "s3cret" == aws(again, "secretsmanager").get_secret_value(SecretId="master")["SecretString"]
+    iam = aws(again, "iam")
+    attached = iam.list_attached_role_policies(RoleName="monitoring")["AttachedPolicies"]
+    assert [policy] == [one["PolicyArn"] for one in attached]
+    assert 1 == iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"]
+    s3 = aws(again, "s3")
+    assert b"two" == s3.get_object(Bucket="states", Key="dev")["Body"].read()
+    assert 2 == len(s3.list_object_versions(Bucket="states")["Versions"])
+    assert "pager" == aws(again, "sns").list_topics()["Topics"][0]["TopicArn"].rpartition(":")[2]
+    assert 1 == len(aws(again, "sqs").list_queues()["QueueUrls"])
+    assert 1 == len(aws(again, "logs").describe_log_groups()["logGroups"])
+    assert ["hot"] == [one["AlarmName"] for one in aws(again, "cloudwatch").describe_alarms()["MetricAlarms"]]
+
+
+def test_what_was_answered_is_kept_however_soon_the_kill_comes(name):
+    """The record is written before the answer, so thirty answers are thirty secrets."""
+    running = server.start(name)
+    client = aws(running, "secretsmanager")
+    for number in range(30):
+        client.create_secret(Name=f"s{number}", SecretString="x")
+    kill(running)
+
+    found = aws(server.start(name), "secretsmanager").list_secrets(MaxResults=100)["SecretList"]
+
+    assert 30 == len(found)
+
+
+def test_a_stopped_cluster_stays_stopped(name):
+    running = server.start(name)
+    rds = build(running)
+    rds.stop_db_cluster(DBClusterIdentifier="one")
+    server.stop(name)
+
+    again = server.start(name)
+
+    assert "stopped" == aws(again, "rds").describe_db_clusters()["DBClusters"][0]["Status"]
+    with pytest.raises(psycopg.OperationalError):
+        connect(again)
+    aws(again, "rds").start_db_cluster(DBClusterIdentifier="one")
+    connect(again).close()
+
+
+def test_reset_is_the_only_way_to_an_empty_account(name):
+    build(server.start(name))
+
+    assert [] == aws(server.reset(name), "rds").describe_db_clusters()["DBClusters"]
+
+
+def test_an_address_that_somebody_else_has_by_now_is_given_up(name):
+    """The cluster answers on other addresses, and says so; nothing is lost."""
+    running = server.start(name)
+    build(running)
+    with connect(running) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    cluster = aws(running, "rds").describe_db_clusters()["DBClusters"][0]
+    server.stop(name)
+    import socket
+
+    with socket.create_server((cluster["Endpoint"], cluster["Port"])):
+        again = server.start(name)
+
+    assert cluster["Endpoint"] != aws(again, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"]
+    with connect(again) as connection:
+        assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
+
+
+def test_a_damaged_account_is_named_and_nothing_is_deleted(name):
+    running = server.start(name)
+    build(running)
+    server.stop(name)
+    journal = state.sandbox_directory(name) / state.JOURNAL
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(server.SandboxError, match=r"cannot be read.*sandbox reset"):
+        server.start(name)
+
+    journal.write_bytes(whole)
+    connect(server.start(name)).close()
+
+
+def test_an_account_of_another_version_is_refused(name, monkeypatch):
+    """Its objects might be misread. The text says what to install, or how to start anew."""
+    running = server.start(name)
+    server.stop(name)
+    journal = state.sandbox_directory(name) / state.JOURNAL
+    import importlib.metadata
+
+    installed = importlib.metadata.version("moto").encode()
+    journal.write_bytes(journal.read_bytes().replace(installed, b"0" * len(installed), 1))
+
+    with pytest.raises(server.SandboxError, match="was written with"):
+        server.start(name)
+
+    assert journal.exists()
+    assert not server.status(running.name)
+
+
+def test_only_the_owner_reads_it(name):
+    """It holds passwords."""
+    running = server.start(name)
+    assert 0o600 == (state.sandbox_directory(running.name) / state.JOURNAL).stat().st_mode & 0o777
+
+
+def test_a_copy_runs_beside_its_origin(name):
+    """On addresses of its own, with the same content, and each goes its own way."""
+    first = server.start(name)
+    build(first)
+    with connect(first) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    server.stop(name)
+    copy = f"{name}-copy"
+    try:
+        second = server.start(copy, origin=state.sandbox_directory(name))
+        first = server.start(name)
+        with connect(second) as connection:
+            connection.execute("UPDATE kept SET answer = 43")
+
+        with connect(first) as one, connect(second) as other:
+            answers = [c.execute("SELECT answer FROM kept").fetchone() for c in (one, other)]
+        assert [(42,), (43,)] == answers
+        endpoints = {aws(one, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"] for one in (first, second)}
+        assert 2 == len(endpoints)
+        assert 2 == len({first.endpoint_url, second.endpoint_url})
+    finally:
+        server.remove(copy)
