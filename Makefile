@@ -7,7 +7,7 @@ LOCK := .lock.json
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-all test-browser notebooks bench lab requirements
+.PHONY: help rehearse test test-all test-browser notebooks rules bench lab requirements
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs pla
 
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh
+
+rules: $(READY)  ## write docs/sandbox-rules.md from tests/sandbox/rules
+	@PYTHONPATH=tests/sandbox $(BIN)/python -m rules
 
 bench: $(READY)  ## measure the sandbox: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/sandbox.py

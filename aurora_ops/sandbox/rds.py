@@ -69,10 +69,7 @@ class StrictRDSBackend(Operations):
         kwargs = kwargs | {"engine_version": version, "db_cluster_identifier": identifier}
         acu_range = rds_rules.check_scaling(kwargs.get("serverless_v2_scaling_configuration"), version)
         self._check_references(kwargs)
-        if not 1 <= int(kwargs.get("backup_retention_period") or 1) <= 35:  # moto: anything
-            raise InvalidParameterValue(
-                f"Invalid backup retention period: {kwargs['backup_retention_period']}. Must be between 1 and 35."
-            )
+        rds_rules.check_retention(kwargs.get("backup_retention_period"))
         cluster: AuroraCluster = super().create_db_cluster(kwargs)  # type: ignore[assignment]
         hosts, cluster.port = plane().allocate(int(kwargs.get("port") or 5432))
         cluster.host, cluster.reader_host = hosts
@@ -95,6 +92,7 @@ class StrictRDSBackend(Operations):
         """Apply to control plane and database alike."""
         kwargs = _plain(kwargs)
         cluster = self._available(kwargs["db_cluster_identifier"])
+        rds_rules.check_retention(kwargs.get("backup_retention_period"))
         if kwargs.get("engine_version"):
             rds_rules.check_version(kwargs["engine_version"])
         scaling = kwargs.get("serverless_v2_scaling_configuration")

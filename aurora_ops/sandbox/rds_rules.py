@@ -44,6 +44,12 @@ def check_names(master: str | None, database: str | None) -> None:
         raise InvalidParameterValue(f"DatabaseName {database} cannot be used: it is a reserved word for this engine")
 
 
+def check_retention(days: int | None) -> None:
+    """Refuse days of automated backups that are not 1 to 35; None is the default, or no change."""
+    if days is not None and not 1 <= int(days) <= 35:  # moto: anything
+        raise InvalidParameterValue(f"Invalid backup retention period: {days}. Must be between 1 and 35.")
+
+
 def check_version(version: str | None) -> str:
     """The version to create: the default without one, the newest minor for a major alone."""
     if version in (None, ""):
