@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from aurora_ops.display import mask
 from aurora_ops.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.sandbox import server
+from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import READING
 
 DEFAULT_REGION = "ap-northeast-1"
@@ -185,9 +186,7 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
             f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions)}"
         )
     if target == SANDBOX:
-        running = server.start()
-        variables = running.variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-        return Session(SANDBOX, region, variables=variables, state_directory=Path(running.directory) / "work")
+        return sandbox_session(server.start(), region)
     variables = {"AWS_PROFILE": target, "AWS_REGION": region}
     session = Session(target, region, variables=variables, state_directory=_live_state(target))
     try:
@@ -198,6 +197,12 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
             f"target={target!r} cannot be used ({error}), so nothing was read or changed. {did_you_mean(target, known)}"
         ) from None
     return session
+
+
+def sandbox_session(running: State, region: str) -> Session:
+    """A read-only session on a certain running sandbox."""
+    variables = running.variables | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    return Session(SANDBOX, region, variables=variables, state_directory=Path(running.directory) / "work")
 
 
 def _live_state(target: str) -> Path:

@@ -1,21 +1,30 @@
-"""The sandbox worlds that notebooks start from: empty, deployed, loaded.
+"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy.
 
-A notebook names the world that it needs. On a fresh sandbox that is built in seconds; on one where an earlier runbook did the
-work, nothing is left to do. A live target is taken as it is.
+A notebook names the world that it needs. Where the sandbox has an account already, what is missing is built in it, and nothing when
+an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and put by. A live target is taken
+as it is.
 """
 
 import fcntl
+import hashlib
+import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from aurora_ops import changes, cluster, schema, workload
 from aurora_ops.cluster import ClusterNotFoundError
 from aurora_ops.environments import Settings, settings
 from aurora_ops.errors import InputError, did_you_mean
-from aurora_ops.session import DEFAULT_REGION, SANDBOX, Session
+from aurora_ops.sandbox import programs, server, state
+from aurora_ops.session import DEFAULT_REGION, SANDBOX, Session, sandbox_session
 from aurora_ops.session import open_session as open_plain
 
 SEED = 20251212
 TENANTS = 200
+BUSY_SECONDS, BUSY_CLIENTS = 60, 8
+BUSY_WITHIN = timedelta(minutes=15)
 
 
 def open_session(
@@ -27,11 +36,14 @@ def open_session(
     ----------
     world
         "empty": nothing is built. "deployed": the environment stands. "loaded": its schema is there, with some months of a
-        small business in it.
+        small business in it. "busy": clients have been at work on it for a minute, just now.
     """
     if world not in _WORLDS:
         raise InputError(f"world={world!r} is unknown. {did_you_mean(world, list(_WORLDS))}")
     wanted = settings(environment)
+    name = server.name_in_use()
+    if target == SANDBOX and region == DEFAULT_REGION and server.is_private(name) and not server.exists(name):
+        start(name, world, environment)
     session = open_plain(target, region)
     if session.is_sandbox:
         session.state_directory.mkdir(parents=True, exist_ok=True)
@@ -40,6 +52,48 @@ def open_session(
             for build in _WORLDS[world]:
                 build(session, wanted)
     return session
+
+
+def start(name: str, world: str, environment: str = "dev") -> state.State:
+    """Start a new sandbox as a copy of a world, which is built first if it was not put by: a minute for "busy", else seconds.
+
+    The copy has addresses of its own, so several run beside each other and beside their origin. What was sampled and measured in
+    it is moved up to now; what stands in the database is as old as the world.
+    """
+    return server.start(name, origin=_put_by(world, environment) if _WORLDS[world] else None)
+
+
+def _put_by(world: str, environment: str) -> Path:
+    """The folder of a stopped sandbox that holds the world, as this version of the package builds it."""
+    folder = state.passable(state.root_directory() / "worlds")
+    kind = f"{world}-{environment}-"
+    home = folder / f"{kind}{_version()}"
+    with (folder / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            for older in folder.glob(f"{kind}*-*"):
+                shutil.rmtree(older, ignore_errors=True)
+            builder = f"world-{home.name}"
+            try:
+                server.remove(builder)
+                session = sandbox_session(server.start(builder), DEFAULT_REGION)
+                for build in _WORLDS[world]:
+                    build(session, settings(environment))
+                server.stop(builder)
+                state.sandbox_directory(builder).rename(home)
+            finally:
+                server.remove(builder)
+    return home
+
+
+@cache
+def _version() -> str:
+    """Of everything that a world is made of: this package's code, its SQL, and PostgreSQL."""
+    package = Path(__file__).parent
+    found = hashlib.sha256(programs.find().describe().encode())
+    for path in sorted([*package.rglob("*.py"), *package.parent.glob("sql/**/*.sql"), *package.rglob("*.toml")]):
+        found.update(path.read_bytes())
+    return f"{found.hexdigest()[:12]}-{state.FORMAT}"
 
 
 def _deploy(session: Session, wanted: Settings) -> None:
@@ -58,8 +112,22 @@ def _load(session: Session, wanted: Settings) -> None:
             workload.seed(connection, tenants=TENANTS, seed=SEED)
 
 
+def _work(session: Session, wanted: Settings) -> None:
+    now = datetime.now(UTC)
+    writer = cluster.find(session, wanted.cluster_identifier).writer
+    found = session.client("pi").describe_dimension_keys(
+        ServiceType="RDS", Identifier=writer.resource_id, StartTime=now - BUSY_WITHIN, EndTime=now, Metric="db.load.avg",
+        GroupBy={"Group": "db.application"},
+    )["Keys"]  # fmt: skip
+    if not any(one["Dimensions"]["db.application.name"] in workload.ROTA for one in found):
+        workload.run(
+            lambda: cluster.connect(session, wanted, read_only=False), seconds=BUSY_SECONDS, clients=BUSY_CLIENTS
+        )
+
+
 _WORLDS: dict[str, tuple[Callable[[Session, Settings], None], ...]] = {
     "empty": (),
     "deployed": (_deploy,),
     "loaded": (_deploy, _load),
+    "busy": (_deploy, _load, _work),
 }

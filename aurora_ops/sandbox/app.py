@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # Terraform attaches AWS-managed policies
@@ -34,15 +34,13 @@ from aurora_ops.sandbox import (
     logs,
     metric_math,
     pi,
-    programs,
     rds,
     rds_resume,
     s3,
     state,
     wire,
 )
-from aurora_ops.sandbox.dataplane import DataPlane
-from aurora_ops.sandbox.journal import Journal
+from aurora_ops.sandbox.ground import Ground
 from aurora_ops.sandbox.postgres import can_bind
 from aurora_ops.sandbox.sampler import Sampler, Watched
 from aurora_ops.sandbox.samples import Samples
@@ -62,13 +60,12 @@ class QuietHandler(MotoRequestHandler):
 class Sandbox:
     """Everything of one running sandbox. `serve` returns when it has been told to stop."""
 
-    def __init__(self, name: str, owner_pid: int | None = None) -> None:
+    def __init__(self, name: str, owner_pid: int | None, ground: Ground) -> None:
         self.name = name
         self.owner_pid = owner_pid
-        self.directory = state.sandbox_directory(name)
-        self.programs = programs.find()
-        self.plane = DataPlane(self.programs, self.directory / "servers")
-        self.journal = Journal(self.directory, self.plane, writes=owner_pid is None)
+        self.directory, self.programs, self.plane, self.journal = (
+            ground.directory, ground.programs, ground.plane, ground.journal,
+        )  # fmt: skip
         self.samples = Samples(self.directory / "samples.sqlite")
         self.sampler = Sampler(self.samples, _put_metrics)
         rds.install(self.plane, self._changed)
@@ -81,13 +78,13 @@ class Sandbox:
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.tail = logs.Tail()
-        self._remember()
+        self._remember(ground)
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = self._listen(int(self.journal.identity.get("port", 0)))
         self._server.daemon_threads = True
         self.journal.identity["port"] = self._server.server_port
 
-    def _remember(self) -> None:
+    def _remember(self, ground: Ground) -> None:
         """Take the account up again that an earlier process had, or begin an empty one."""
         for name, container in (
             ("events", events.history),
@@ -96,14 +93,12 @@ class Sandbox:
             ("faults", self.faults.faults),
         ):
             self.journal.keep(name, container)
-        copied = self.directory / state.COPIED
-        clusters = self.journal.read_servers()
-        if clusters is not None:
-            self.plane.take_back(clusters, elsewhere=copied.exists())
+        if ground.has_account:
             self.journal.read_account()
             rds_resume.resume()
+            if ground.is_copy:
+                _move_metrics(self.samples.move_up_to(int(time.time())))
             self._watch()
-            copied.unlink(missing_ok=True)
         self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
 
@@ -248,6 +243,13 @@ def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> N
         ])  # fmt: skip
 
 
+def _move_metrics(seconds: int) -> None:
+    """The past of a copied world ends now, in CloudWatch as in Performance Insights."""
+    for backend in cloudwatch_backends[DEFAULT_ACCOUNT_ID].values():
+        for one in backend.metric_data:
+            one.timestamp += timedelta(seconds=seconds)
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -258,8 +260,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def main(name: str, owner_pid: int | None) -> None:
-    """Run the sandbox `name` in this process until it is told to stop."""
+def main(name: str, owner_pid: int | None, ground: Ground) -> None:
+    """Run the sandbox `name` in this process until it is told to stop. On what `ground` holds."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    Sandbox(name, owner_pid).serve()
+    Sandbox(name, owner_pid, ground).serve()

@@ -22,11 +22,10 @@ from typing import Any
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.pickling import Backends, Context, dump
-from aurora_ops.sandbox.state import JOURNAL
+from aurora_ops.sandbox.state import FORMAT, JOURNAL
 from aurora_ops.sandbox.tls import Authority
 
 log = logging.getLogger(__name__)
-FORMAT = 1
 EVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 1.0  # for a cluster that is at work
 

@@ -52,6 +52,24 @@ class Samples:
                     self._connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own table names
             self._connection.execute("COMMIT")
 
+    def move_up_to(self, second: int) -> int:
+        """Let the last look at the servers have been at `second`, all others as long before it; returns by how many seconds.
+
+        By whole minutes, so that a minute's samples stay one minute's.
+        """
+        last = self.read("SELECT max(second) FROM tick")[0][0]
+        seconds = 0 if last is None else (second - last) // 60 * 60
+        if seconds:
+            with self._lock:
+                for table in ("tick", "session", "counter", "executed"):
+                    # By way of another table: in place, a row would meet another on its way.
+                    self._connection.execute(f"CREATE TEMP TABLE moving AS SELECT * FROM {table}")  # noqa: S608
+                    self._connection.execute("UPDATE moving SET second = second + ?", (seconds,))
+                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
+                    self._connection.execute(f"INSERT INTO {table} SELECT * FROM moving")  # noqa: S608
+                    self._connection.execute("DROP TABLE moving")
+        return seconds
+
     def resources(self) -> set[str]:
         """Every instance that was ever sampled."""
         return {row[0] for row in self.read("SELECT DISTINCT resource FROM tick")}

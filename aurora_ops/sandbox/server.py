@@ -43,6 +43,16 @@ def _private_name() -> str:
     return f"{FRESH}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
+def is_private(name: str) -> bool:
+    """Whether the sandbox ends with the process that starts it."""
+    return name.startswith(f"{FRESH}-")
+
+
+def exists(name: str) -> bool:
+    """Whether the sandbox has an account, running or not."""
+    return state.sandbox_directory(name).exists()
+
+
 def start(name: str | None = None, *, origin: Path | None = None) -> State:
     """The running sandbox `name`, started now if it does not run: with the account that it had, or an empty one.
 
@@ -66,14 +76,14 @@ def start(name: str | None = None, *, origin: Path | None = None) -> State:
             return running
         died = (directory / "state.json").exists()
         _end(name)
-        if not directory.exists():
+        arguments = [name, str(os.getpid() if is_private(name) else 0)]
+        if not (directory / state.JOURNAL).exists():
+            shutil.rmtree(directory, ignore_errors=True)  # a start that was cut off
             state.passable(directory)
-            if origin is not None:
-                _copy(origin, directory)
-        owner = [str(os.getpid())] if name.startswith(f"{FRESH}-") else []
+            arguments += [str(origin)] if origin else []
         with (directory / "sandbox.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "aurora_ops.sandbox", name, *owner],
+                [sys.executable, "-m", "aurora_ops.sandbox", *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
             )  # fmt: skip
         _children[name] = process
@@ -141,21 +151,6 @@ def _stop(name: str) -> bool:
     return running is not None
 
 
-def _copy(origin: Path, directory: Path) -> None:
-    """Its permissions too: the servers' data belong to whom they run as. Blocks are shared where the file system can."""
-    command = ["cp", "-Rp", f"{origin}/.", str(directory)]
-    if sys.platform == "linux":
-        command.insert(1, "--reflink=auto")
-    copied = subprocess.run(command, capture_output=True, text=True, check=False)
-    if copied.returncode:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise SandboxError(
-            f"{origin} could not be copied to {directory}, so the sandbox did not start: {copied.stderr.strip()[-300:]}"
-        )
-    (directory / state.COPIED).touch()
-    directory.chmod(0o711)
-
-
 def _delete_if_empty(directory: Path) -> None:
     """A sandbox that could not start for the first time leaves no folder; one that has an account keeps it."""
     if not (directory / state.JOURNAL).exists():
@@ -205,7 +200,7 @@ def _end(name: str) -> None:
             child.wait(timeout=30)
     end_orphans(directory / "servers")
     (directory / "state.json").unlink(missing_ok=True)
-    if name.startswith(f"{FRESH}-"):
+    if is_private(name):
         shutil.rmtree(directory, ignore_errors=True)
 
 
