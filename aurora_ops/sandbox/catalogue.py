@@ -1,4 +1,4 @@
-"""What RDS tells about itself: engine versions, orderable options, parameter groups, maintenance, automated backups.
+"""What RDS tells about itself: engine versions, orderable options, parameter groups, maintenance.
 
 Each function is one operation of the API on moto's response class. A comment says what moto alone answers.
 """
@@ -215,43 +215,6 @@ def describe_pending_maintenance_actions(self: RDSResponse) -> ActionResult:
     if wanted is not None and wanted not in known:
         raise RDSClientError("ResourceNotFoundFault", f"The specified resource identifier is not found: {wanted}")
     return PaginatedResult({"PendingMaintenanceActions": []})
-
-
-def describe_db_cluster_automated_backups(self: RDSResponse) -> ActionResult:
-    """The backups of existing clusters that have one; those of deleted clusters are not kept here. moto: HTTP 500."""
-    identifier, resource = self.params.get("DBClusterIdentifier"), self.params.get("DbClusterResourceId")
-    found = [
-        {
-            "DBClusterIdentifier": one.db_cluster_identifier,
-            "DbClusterResourceId": one.db_cluster_resource_id,
-            "DBClusterArn": one.arn,
-            "DBClusterAutomatedBackupsArn": f"arn:aws:rds:{self.region}:{self.current_account}:cluster-auto-backup:ab-{one.db_cluster_resource_id[8:].lower()}",
-            "Status": "active",
-            "Region": self.region,
-            "Engine": one.engine,
-            "EngineVersion": one.engine_version,
-            "EngineMode": "provisioned",
-            "MasterUsername": one.master_username,
-            "Port": one.port,
-            "StorageEncrypted": one.storage_encrypted,
-            "KmsKeyId": one.kms_key_id,
-            "StorageType": one.storage_type,
-            "BackupRetentionPeriod": one.backup_retention_period,
-            "PreferredBackupWindow": one.preferred_backup_window,
-            "IAMDatabaseAuthenticationEnabled": bool(one.iam_auth),
-            "ClusterCreateTime": one.cluster_create_time,
-            "RestoreWindow": {"EarliestTime": one.earliest_restorable_time, "LatestTime": one.latest_restorable_time},
-        }
-        for one in self.backend.clusters.values()
-        if getattr(one, "earliest_restorable_time", None)
-        and identifier in (None, one.db_cluster_identifier)
-        and resource in (None, one.db_cluster_resource_id)
-    ]
-    if not found and (identifier or resource):
-        raise RDSClientError(
-            "DBClusterAutomatedBackupNotFoundFault", f"No automated backup of {identifier or resource} was found."
-        )
-    return PaginatedResult({"DBClusterAutomatedBackups": found})
 
 
 def install() -> None:

@@ -2,10 +2,11 @@
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aurora_ops.acu import AcuRange
+from aurora_ops.sandbox.backups import Vault
 from aurora_ops.sandbox.postgres import Server, ServerError
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.template import template
@@ -18,7 +19,7 @@ CONNECTIONS_WITHOUT_RANGE = 100
 class ClusterData:
     """One cluster. `hosts[0]` is the writer's endpoint, `hosts[1]` the readers'; instances have addresses of their own.
 
-    The archive and the base backup belong to the cluster, not to a server: they go on across a failover.
+    The archive and the base backups belong to the cluster, not to a server: they go on across a failover.
     """
 
     identifier: str
@@ -41,14 +42,25 @@ class ClusterData:
     recovered: Server | None = None  # its data directory holds a recovered database, and no instance has come yet
     password_pending: bool = False  # set while no server ran that could be told
     latest: datetime | None = None
+    retention_days: int = 1
+    archive_held_until: datetime | None = None  # a fault: the archive does not advance until then
     servers_made: int = 0
     is_stopped: bool = False  # by StopDBCluster
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
-    def earliest(self) -> datetime | None:
-        """The earliest time a restore can go to: the end of the base backup."""
-        return self.writer.backup_ended_at if self.writer else None
+    def vault(self) -> Vault:
+        """Its automated backups."""
+        return Vault(self.directory / "backup")
+
+    def horizon(self, day: timedelta) -> datetime | None:
+        """How far the retention period reaches back, from the latest restorable time: a stopped cluster keeps its backups."""
+        return self.latest - self.retention_days * day if self.latest else None
+
+    @property
+    def is_archive_held(self) -> bool:
+        """Whether a fault keeps the archive from advancing."""
+        return self.archive_held_until is not None and datetime.now(UTC) < self.archive_held_until
 
     @property
     def servers(self) -> list[Server]:
@@ -79,7 +91,7 @@ class ClusterData:
         _, password = template(programs)
         self.servers_made += 1
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
-        server.vault, server.authority = self.directory / "backup", self.authority
+        server.vault, server.authority = self.vault.directory, self.authority
         programs.own(server.directory)
         return server
 
@@ -114,5 +126,7 @@ class ClusterData:
         """Archive all WAL so far: the latest restorable time moves up to now."""
         if self.writer is None:
             raise ServerError("the cluster never had an instance")
+        if self.is_archive_held:
+            return
         with self.writer.connect() as connection:
             self.latest = self.writer.archive_now(connection)

@@ -8,6 +8,7 @@ import logging
 import random
 import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from pathlib import Path
 import psycopg
 
 from aurora_ops.errors import AuroraOpsError
-from aurora_ops.sandbox import instances
+from aurora_ops.sandbox import backups, instances
+from aurora_ops.sandbox.backup_store import Store
 from aurora_ops.sandbox.cluster_data import ClusterData
-from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
+from aurora_ops.sandbox.postgres import Server, ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.state import passable
@@ -36,6 +38,8 @@ class DataPlane:
         self.directory = directory
         self.authority = None if "TLS" in programs.missing else Authority()
         passable(directory)
+        self.backup_day = backups.backup_day()
+        self.store = Store(directory.parent)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
         self._stopping = threading.Event()
         self._addresses = threading.Lock()
@@ -119,15 +123,19 @@ class DataPlane:
         with cluster.lock:
             instances.start(cluster)
 
-    def remove_cluster(self, resource_id: str) -> None:
-        """End everything of a cluster and delete its data."""
+    def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:
+        """End everything of a cluster and delete its data, and its backups unless they are to be retained."""
         cluster = self.clusters.pop(resource_id, None)
         if cluster is None:
             return
         with cluster.lock:
             for server in cluster.servers:
                 server.stop(immediate=True)
-            shutil.rmtree(cluster.directory, ignore_errors=True)
+        # Without the lock: a restore that reads the backups may want it.
+        if retain_backups:
+            self.store.retain(cluster.vault, resource_id)
+        self.store.drop(cluster.vault.directory)
+        shutil.rmtree(cluster.directory, ignore_errors=True)
 
     def set_password(self, resource_id: str, password: str) -> None:
         """Change the master's password in the record and in the database; now, or when its server next starts."""
@@ -145,19 +153,64 @@ class DataPlane:
             for server in cluster.servers:
                 server.require_tls(required)
 
-    def restore(self, source_id: str, target_id: str, to: datetime) -> None:
-        """Recover the source's backup and archive into the target's data directory. `to` must lie in the restorable window."""
-        source, target = self.clusters[source_id], self.clusters[target_id]
-        with source.lock:
-            writer = source.writer
-            if writer is None:
-                raise ServerError("the source cluster never had an instance, so there is nothing to restore")
-            if writer.is_running:
-                source.advance()  # so that a record past `to` is in the archive
-        with target.lock:  # the source's backup and archive are only read, so it goes on meanwhile
+    def snapshot(self, resource_id: str, path: Path) -> datetime:
+        """Copy a cluster's data into `path`, and return the time of its state. A cluster that never had an instance has none."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            server = cluster.writer or cluster.recovered
+            if server is None:
+                self.programs.own(path)
+                return datetime.now(UTC)
+            return backups.copy_data(server, path)
+
+    def copy_snapshot(self, path: Path, target: Path) -> None:
+        """Copy what `snapshot` copied."""
+        self.programs.own(target)
+        if (path / "data").exists():
+            self.programs.run(["cp", "-Rp", str(path / "data"), str(target / "data")])
+
+    def restore_snapshot(self, path: Path, target_id: str) -> None:
+        """Restore what `snapshot` copied into a new cluster."""
+        if (path / "data").exists():
+            self._fill(target_id, lambda server: backups.restore_copy(path, server))
+
+    def restore(self, vault: backups.Vault, target_id: str, to: datetime, source_id: str | None = None) -> None:
+        """Recover backups to the time `to`, which must lie in their window, into a new cluster; of `source_id`, if it lives."""
+        source = self.clusters.get(source_id or "")
+        if source is not None:
+            with source.lock:
+                if source.writer is not None and source.writer.is_running:
+                    source.advance()  # so that a record past `to` is in the archive
+        # The backups are only read, so their cluster goes on meanwhile.
+        self._fill(target_id, lambda server: vault.recover(server, to))
+
+    def _fill(self, target_id: str, recover: Callable[[Server], None]) -> None:
+        target = self.clusters[target_id]
+        with target.lock:
             server = target.new_server(self.programs)
-            writer.restore_into(server, to)
+            recover(server)
             target.recovered = server
+
+    def back_up(self, resource_id: str) -> None:
+        """Take a base backup now, and let expire what the retention period does not need any more."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            if cluster.writer is None or not cluster.writer.is_running:
+                raise ServerError(f"{cluster.identifier} has no running writer to take a base backup of")
+            cluster.vault.take(cluster.writer, cluster.identifier)
+            self._expire(cluster)
+
+    def _expire(self, cluster: ClusterData) -> None:
+        horizon = cluster.horizon(self.backup_day)
+        if horizon and not self.store.is_read(cluster.vault.directory):
+            cluster.vault.expire(horizon)
+
+    def _back_up_daily(self, resource_id: str, cluster: ClusterData) -> None:
+        bases = cluster.vault.bases
+        if bases and datetime.now(UTC) - bases[-1].ended_at >= self.backup_day:
+            self.back_up(resource_id)
+        else:
+            self._expire(cluster)
 
     def _archive_forever(self) -> None:
         written: dict[str, object] = {}
@@ -166,7 +219,7 @@ class DataPlane:
                 if not cluster.lock.acquire(blocking=False):
                     continue
                 try:
-                    if cluster.writer and cluster.writer.is_running:
+                    if cluster.writer and cluster.writer.is_running and not cluster.is_archive_held:
                         with cluster.writer.connect() as connection:
                             now, position = connection.execute(
                                 "SELECT clock_timestamp(), pg_current_wal_lsn()::text"
@@ -180,6 +233,7 @@ class DataPlane:
                                 written[resource_id] = (
                                     connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
                                 )[0]
+                        self._back_up_daily(resource_id, cluster)
                 except (ServerError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
                     log.warning("archiving %s: %s", cluster.identifier, error)
                 finally:

@@ -69,7 +69,6 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
         _run_writer(cluster)
         raise
     new.stop()  # it cannot listen on one more address without a restart
-    new.backup_ended_at = old.backup_ended_at
     others = {name: server for name, server in cluster.readers.items() if name != target_id}
     cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
     if cluster.front == target_id:
@@ -120,8 +119,7 @@ def _make_writer(programs: Programs, cluster: ClusterData) -> None:
         if cluster.recovered is None:
             _create_master(server, cluster)
         tell_password(cluster, server)
-        shutil.rmtree(server.base, ignore_errors=True)
-        server.back_up()
+        cluster.vault.take(server, cluster.identifier)
     except Exception:
         server.stop(immediate=True)
         if cluster.recovered is None:  # the next try starts from the template again

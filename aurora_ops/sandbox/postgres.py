@@ -1,4 +1,4 @@
-"""One real PostgreSQL server: its data directory, its WAL archive, its base backup, and recovery to a point in time.
+"""One real PostgreSQL server: its data directory, its WAL archive, and copies of its data.
 
 Everything that differs between a server, its standby and its restored copy is given on the command line at start, so a copied
 data directory never drags its source's port or archive along (facts C2.6, C2.10). There are no Unix sockets and hence no limit
@@ -44,8 +44,7 @@ class Server:
     hosts: tuple[str, ...] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
-    backup_ended_at: datetime | None = None
-    vault: Path | None = None  # where archive and base backup lie, when they outlive this server
+    vault: Path | None = None  # where the archive and base backups lie, when they outlive this server
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
@@ -59,11 +58,6 @@ class Server:
     def archive(self) -> Path:
         """Where finished WAL segments go."""
         return (self.vault or self.directory) / "archive"
-
-    @property
-    def base(self) -> Path:
-        """The base backup that a restore starts from."""
-        return (self.vault or self.directory) / "base"
 
     @property
     def log(self) -> Path:
@@ -181,17 +175,19 @@ class Server:
             if not _one(connection, f"SELECT pg_promote(true, {START_SECONDS})"):
                 raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_words()}")
 
-    def back_up(self) -> None:
-        """Take the base backup. A restore can go to any second after it ended, never before (C2.2)."""
-        self.copy_into(self.base)
+    def now(self) -> datetime:
+        """The server's time."""
         with self.connect() as connection:
-            self.backup_ended_at = _one(connection, "SELECT clock_timestamp()")
+            return _one(connection, "SELECT clock_timestamp()").astimezone(UTC)  # type: ignore[attr-defined]
 
-    def copy_into(self, directory: Path) -> None:
-        """Copy the running server's data directory, without its WAL."""
+    def copy_into(self, directory: Path, *, wal: bool = False) -> None:
+        """Copy the running server's data directory; `wal`: with the WAL that makes the copy consistent by itself.
+
+        A damaged page is copied as it is, as a copy of Aurora's storage would: to find it is a check's task.
+        """
         self.programs.run(
             [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
-             "--wal-method=none", "--checkpoint=fast", "--no-sync", "--no-password"],
+             f"--wal-method={'stream' if wal else 'none'}", "--checkpoint=fast", "--no-verify-checksums", "--no-sync", "--no-password"],
             env={"PGPASSWORD": self.password, "PGSSLMODE": "disable", "PATH": os.environ.get("PATH", "")},
         )  # fmt: skip
 
@@ -210,42 +206,6 @@ class Server:
                 raise ServerError(f"WAL segment {segment} was not archived within {seconds:.0f} s: {self.last_words()}")
             time.sleep(0.02)
         return until.astimezone(UTC)
-
-    def restore_into(self, target: "Server", to: datetime, *, seconds: float = 600) -> None:
-        """Recover this server's backup and archive into `target`'s empty directory, to exactly the time `to`.
-
-        The copy reads this archive and never writes to it (C2.6). `target` is left stopped, ready to be started as a server
-        of its own.
-
-        Raises
-        ------
-        RecoveryError
-            The archive ends before `to`. Nothing is rounded.
-        """
-        target.programs.own(target.directory)
-        self.programs.run(["cp", "-Rp", str(self.base), str(target.data)])
-        (target.data / "recovery.signal").touch()
-        target.start(
-            ("127.0.0.1",),
-            free_port("127.0.0.1"),
-            archiving=False,
-            settings={
-                "restore_command": f"cp '{self.archive}/%f' '%p'",
-                "recovery_target_time": to.astimezone(UTC).isoformat(),
-                "recovery_target_inclusive": "on",
-                "recovery_target_action": "promote",
-                # Its failovers' too. Nobody but the cluster's own writers writes into this archive (C2.6).
-                "recovery_target_timeline": "latest",
-                "hot_standby": "off",
-            },
-        )
-        try:
-            target.wait(seconds=seconds)
-        except ServerError as error:
-            raise RecoveryError(f"the archive does not reach {to.isoformat()}: {error}") from None
-        finally:
-            target.stop()
-        target.hosts, target.port = (), 0
 
 
 def _one(connection: psycopg.Connection, query: str) -> object:

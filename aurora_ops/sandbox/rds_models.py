@@ -34,6 +34,13 @@ def plane() -> DataPlane:
     return _plane
 
 
+def plain(params: Any) -> dict[str, Any]:
+    """moto's parsed parameters as a plain dict: snake case outside, the API's names inside structures."""
+    return {
+        key: value.original_dict() if hasattr(value, "original_dict") else value for key, value in dict(params).items()
+    }
+
+
 def _identifier(prefix: str) -> str:
     return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
@@ -114,12 +121,15 @@ class AuroraCluster(models.DBCluster):
 
     @property
     def earliest_restorable_time(self) -> datetime | None:
-        """The end of the base backup; moto: the creation time, before there is a backup."""
-        return self.data.earliest if self.data else None
+        """As far as the base backups and the retention reach back; moto: the creation time, before there is a backup."""
+        return self.data.vault.earliest(self.data.horizon(plane().backup_day)) if self.data else None
 
     @earliest_restorable_time.setter
     def earliest_restorable_time(self, value: datetime) -> None:
         """Ignore what moto sets."""
+
+    def save_automated_backup(self) -> None:
+        """Not yet: the first backup is taken when there is a first instance. moto: a record, of nothing."""
 
     @property
     def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]

@@ -23,13 +23,16 @@ _RESERVED_USERS = re.compile(r"(rds|pg_|admin$|public$|none$)")
 _RESERVED_DATABASES = ("rdsadmin", "template0", "template1")
 
 
-def check_identifier(identifier: str) -> str:
-    """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most 63."""
+def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", longest: int = 63) -> str:
+    """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most `longest`.
+
+    A snapshot's too: so nobody can take a name that begins with rds:, which automated snapshots have.
+    """
     name = identifier.lower()
-    if not _IDENTIFIER.fullmatch(name) or len(name) > 63:  # moto: accepts
+    if not _IDENTIFIER.fullmatch(name) or len(name) > longest:  # moto: accepts
         raise InvalidParameterValue(
-            f"The parameter DBClusterIdentifier is not a valid identifier: {identifier}. Identifiers begin with a letter, "
-            "hold only letters, digits and single hyphens, and have at most 63 characters."
+            f"The parameter {parameter} is not a valid identifier: {identifier}. Identifiers begin with a letter, "
+            f"hold only letters, digits and single hyphens, and have at most {longest} characters."
         )
     return name
 
@@ -44,12 +47,6 @@ def check_names(master: str | None, database: str | None) -> None:
         raise InvalidParameterValue(f"DatabaseName {database} cannot be used: it is a reserved word for this engine")
 
 
-def check_retention(days: int | None) -> None:
-    """Refuse days of automated backups that are not 1 to 35; None is the default, or no change."""
-    if days is not None and not 1 <= int(days) <= 35:  # moto: anything
-        raise InvalidParameterValue(f"Invalid backup retention period: {days}. Must be between 1 and 35.")
-
-
 def check_version(version: str | None) -> str:
     """The version to create: the default without one, the newest minor for a major alone."""
     if version in (None, ""):
@@ -60,6 +57,27 @@ def check_version(version: str | None) -> str:
     if newest:  # a major version alone means its newest minor
         return newest[-1]
     raise InvalidParameterCombination(f"Cannot find version {version} for {ENGINE}")  # moto: accepts
+
+
+def check_later_version(wanted: str | None, snapshot: str) -> str:
+    """The version to restore a snapshot with: its own without one, otherwise that minor or a later one of the same major."""
+    version = check_version(wanted) if wanted else snapshot
+    (major, minor), (own_major, own_minor) = (tuple(map(int, one.split("."))) for one in (version, snapshot))
+    if (major, minor) < (own_major, own_minor):  # moto: restores with whatever version
+        raise InvalidParameterCombination(
+            f"The engine version you requested for your restored DB cluster ({version}) is earlier than the engine version of "
+            f"the DB cluster snapshot ({snapshot})."
+        )
+    if major != own_major:
+        raise InvalidParameterCombination(f"Cannot find upgrade path from {snapshot} to {version}.")
+    return version
+
+
+def check_retention(days: Any) -> int:
+    """The backup retention period in days: 1 without one. Aurora's backups cannot be turned off."""
+    if not 1 <= int(days if days is not None else 1) <= 35:  # moto: anything
+        raise InvalidParameterValue(f"Invalid backup retention period: {days}. Must be between 1 and 35.")
+    return int(days if days is not None else 1)
 
 
 def check_scaling(scaling: dict[str, Any] | None, version: str) -> AcuRange | None:

@@ -89,6 +89,7 @@ def main() -> None:
 def _floor(identifier: str) -> Callable[[], None]:
     """The recovery alone, of the sandbox's own backup and archive, outside of it."""
     from aurora_ops.sandbox import programs, server
+    from aurora_ops.sandbox.backups import Vault
     from aurora_ops.sandbox.postgres import Server
     from aurora_ops.sandbox.template import template
     from aurora_ops.session import open_session
@@ -96,8 +97,8 @@ def _floor(identifier: str) -> Callable[[], None]:
     found = programs.find()
     _, password = template(found)
     running = server.start()
-    (base,) = Path(running.directory).glob("servers/*/writer/base")
-    source = Server(found, base.parent, password)
+    (directory,) = Path(running.directory).glob("servers/*/backup")
+    vault = Vault(directory)
     to = (
         open_session()
         .client("rds")
@@ -108,7 +109,7 @@ def _floor(identifier: str) -> Callable[[], None]:
 
     def recover() -> None:
         target = Server(found, Path(running.directory) / "servers" / f"floor-{next(numbers)}", password)
-        source.restore_into(target, to)
+        vault.recover(target, to)
 
     return recover
 

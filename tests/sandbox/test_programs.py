@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from aurora_ops.sandbox import programs, state
+from aurora_ops.sandbox.backups import Vault
 from aurora_ops.sandbox.postgres import RecoveryError, Server, free_port
 from aurora_ops.sandbox.template import template
 
@@ -66,22 +67,21 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
     try:
         source.start(("127.0.0.1",), free_port("127.0.0.1"))
         source.wait()
-        source.back_up()
+        vault = Vault(source.directory)
+        vault.take(source, "wheel")
         with source.connect() as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
             (moment,) = connection.execute("SELECT clock_timestamp()").fetchone()
             connection.execute("DROP TABLE kept")
             source.archive_now(connection)
 
-        source.restore_into(copy, moment)
+        vault.recover(copy, moment)
         copy.start(("127.0.0.1",), free_port("127.0.0.1"))
         copy.wait()
         with copy.connect() as connection:
             assert (1,) == connection.execute("SELECT n FROM kept").fetchone()
         with pytest.raises(RecoveryError, match="does not reach"):
-            source.restore_into(
-                Server(wheel, home / "beyond", password), datetime.fromisoformat("2100-01-01T00:00:00Z")
-            )
+            vault.recover(Server(wheel, home / "beyond", password), datetime.fromisoformat("2100-01-01T00:00:00Z"))
     finally:
         source.stop(immediate=True)
         copy.stop(immediate=True)
