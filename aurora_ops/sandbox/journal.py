@@ -26,7 +26,7 @@ from aurora_ops.sandbox.state import JOURNAL
 from aurora_ops.sandbox.tls import Authority
 
 log = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 EVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 1.0  # for a cluster that is at work
 

@@ -75,7 +75,6 @@ class StrictRDSBackend(Operations):
             )
         cluster: AuroraCluster = super().create_db_cluster(kwargs)  # type: ignore[assignment]
         hosts, cluster.port = plane().allocate(int(kwargs.get("port") or 5432))
-        cluster.host, cluster.reader_host = hosts
         password = self._password(cluster)
         plane().clusters[cluster.db_cluster_resource_id] = ClusterData(
             identifier=identifier,
@@ -241,7 +240,7 @@ class StrictRDSBackend(Operations):
         instance: AuroraInstance = super().create_db_instance(db_kwargs)  # type: ignore[assignment]
         self._read_parameters(cluster)
         try:
-            instance.host = plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
+            plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
         except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None
