@@ -7,18 +7,28 @@ from pathlib import Path
 
 from aurora_ops.acu import AcuRange
 from aurora_ops.sandbox.backups import Vault
-from aurora_ops.sandbox.postgres import Server, ServerError
+from aurora_ops.sandbox.postgres import Server, ServerError, free_port
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.template import template
 from aurora_ops.sandbox.tls import Authority
 
 CONNECTIONS_WITHOUT_RANGE = 100
+WRITER, READER, INNER = (
+    "the writer",
+    "the readers",
+    "the writer, for its standbys",
+)  # what endpoints lead to, or an instance
+_INSTANCES, _SERVERS = (
+    range(10, 60),
+    range(100, 250),
+)  # last parts of addresses: of endpoints, and of servers behind them
 
 
 @dataclass
 class ClusterData:
     """One cluster. `hosts[0]` is the writer's endpoint, `hosts[1]` the readers'; instances have addresses of their own.
 
+    On none of them a server listens: servers have addresses that clients never see, and the front forwards.
     The archive and the base backups belong to the cluster, not to a server: they go on across a failover.
     """
 
@@ -37,8 +47,8 @@ class ClusterData:
     writer: Server | None = None
     writer_id: str = ""
     readers: dict[str, Server] = field(default_factory=dict)
-    front: str = ""  # the reader that answers on the reader endpoint
-    addresses: dict[str, str] = field(default_factory=dict)  # by instance
+    addresses: dict[str, str] = field(default_factory=dict)  # of the instances' endpoints, by instance
+    paused: set[str] = field(default_factory=set)  # instances that a connection wakes
     recovered: Server | None = None  # its data directory holds a recovered database, and no instance has come yet
     password_pending: bool = False  # set while no server ran that could be told
     latest: datetime | None = None
@@ -83,8 +93,12 @@ class ClusterData:
 
     def is_pending_reboot(self, instance_id: str) -> bool:
         """Whether the instance's server would start with other parameters than it runs with."""
-        server = self.writer if instance_id == self.writer_id else self.readers.get(instance_id)
+        server = self.server_of(instance_id)
         return server is not None and server.settings.get("max_connections") != str(self.connections_of(instance_id))
+
+    def server_of(self, instance_id: str) -> Server | None:
+        """The server of an instance, None while it has none."""
+        return self.writer if instance_id == self.writer_id else self.readers.get(instance_id)
 
     def new_server(self, programs: Programs) -> Server:
         """A server with an empty directory of its own."""
@@ -92,15 +106,68 @@ class ClusterData:
         self.servers_made += 1
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
         server.vault, server.authority = self.vault.directory, self.authority
+        server.names = self.names
         programs.own(server.directory)
         return server
 
+    @property
+    def has_many_addresses(self) -> bool:
+        """Whether every endpoint has an address of its own; False where the system has 127.0.0.1 only."""
+        return self.hosts[0] != self.hosts[1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The addresses of every endpoint that could ever lead to a server of this cluster: its certificate holds them."""
+        others = (self._address(number) for number in _INSTANCES) if self.has_many_addresses else ()
+        return tuple(dict.fromkeys((*self.hosts, *others)))
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """What each address leads to: an instance, WRITER, READER or INNER."""
+        named = {address: name for name, address in self.addresses.items()}
+        inner = {self.inner_host: INNER} if self.has_many_addresses else {}
+        return named | inner | {self.hosts[1]: READER} | {self.hosts[0]: WRITER}
+
+    @property
+    def inner_host(self) -> str:
+        """Where the standbys find the writer, whoever it is: no rule of the network applies there."""
+        return self._address(3)
+
+    def leads_to(self, role: str) -> list[str]:
+        """The instances that answer on an endpoint: those whose server runs, or is paused and would be woken."""
+        writer = [self.writer_id] if self._answers(self.writer_id) else []
+        if role in (WRITER, INNER):
+            return writer
+        if role == READER:  # without a reader, Aurora's reader endpoint leads to the writer
+            return [name for name in self.readers if self._answers(name)] or writer
+        return [role] if self._answers(role) else []
+
+    def _answers(self, instance_id: str) -> bool:
+        server = self.server_of(instance_id)
+        if server is None or instance_id not in self.addresses or self.is_stopped:
+            return False
+        return server.is_running or instance_id in self.paused
+
+    def _address(self, number: int) -> str:
+        return f"{self.hosts[0].rpartition('.')[0]}.{number}"
+
+    def free_address(self) -> str:
+        """An address of this cluster's network that no endpoint has."""
+        used = {*self.hosts, *self.addresses.values()}
+        return next(address for address in map(self._address, _INSTANCES) if address not in used)
+
     def give_address(self, instance_id: str) -> str:
         """The instance's own address: it stays the same whichever endpoint leads to it."""
-        network = self.hosts[0].rpartition(".")[0]
-        free = (f"{network}.{n}" for n in range(10, 250) if f"{network}.{n}" not in self.addresses.values())
-        self.addresses[instance_id] = self.hosts[0] if self.hosts[0] == self.hosts[1] else next(free)
+        self.addresses[instance_id] = self.free_address() if self.has_many_addresses else self.hosts[0]
         return self.addresses[instance_id]
+
+    def home_of(self, server: Server) -> tuple[tuple[str, ...], int]:
+        """Address and port for a server to listen on, where only the front and the sandbox itself look for it."""
+        if not self.has_many_addresses:
+            return self.hosts[:1], free_port(self.hosts[0])
+        taken = {host for one in self.servers if one is not server for host in one.hosts}
+        homes = [address for address in map(self._address, _SERVERS) if address not in taken]
+        return (server.hosts if server.hosts and server.hosts[0] in homes else (homes[0],)), self.port
 
     def move(self, hosts: tuple[str, str], port: int) -> None:
         """Take other endpoint addresses; instances follow into the same network."""
@@ -110,17 +177,14 @@ class ClusterData:
             for name, address in self.addresses.items()
         }
         self.hosts, self.port = hosts, port
+        for server in self.servers:
+            server.names = self.names
 
-    def hosts_of(self, instance_id: str) -> tuple[str, ...]:
-        """Where an instance listens: its own address and the endpoints that lead to it.
-
-        Without a reader, the reader endpoint leads to the writer.
-        """
-        if instance_id == self.writer_id:
-            endpoints = self.hosts if not self.readers else self.hosts[:1]
-        else:
-            endpoints = self.hosts[1:] if instance_id == self.front else ()
-        return tuple(dict.fromkeys((self.addresses[instance_id], *endpoints)))
+    def move_one(self, address: str) -> None:
+        """Give the endpoint at `address`, which somebody else has by now, another one of this cluster's network."""
+        new = self.free_address()
+        self.hosts = tuple(new if host == address else host for host in self.hosts)  # type: ignore[assignment]
+        self.addresses = {name: new if host == address else host for name, host in self.addresses.items()}
 
     def advance(self) -> None:
         """Archive all WAL so far: the latest restorable time moves up to now."""

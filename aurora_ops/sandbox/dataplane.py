@@ -1,4 +1,4 @@
-"""The databases behind the control plane: one real server per DB instance, and the addresses they answer on.
+"""The databases behind the control plane: one real server per DB instance, and the endpoints that lead to them.
 
 A cluster owns a data directory from its creation and refuses connections until its first instance exists, as in AWS. Where
 the operating system has many loopback addresses (Linux), each endpoint is an address of its own on the cluster's one port.
@@ -8,9 +8,9 @@ import logging
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import backups, instances
 from aurora_ops.sandbox.backup_store import Store
 from aurora_ops.sandbox.cluster_data import ClusterData
+from aurora_ops.sandbox.front import Front
 from aurora_ops.sandbox.postgres import Server, ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import Programs
@@ -41,6 +42,7 @@ class DataPlane:
         self.backup_day = backups.backup_day()
         self.store = Store(directory.parent)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
+        self.front = Front()
         self._stopping = threading.Event()
         self._addresses = threading.Lock()
         threading.Thread(target=self._archive_forever, name="archiver", daemon=True).start()
@@ -76,51 +78,56 @@ class DataPlane:
                 cluster.move(*self.allocate(cluster.port))
             self.clusters[resource_id] = cluster
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self._run_again, clusters.values()))
+            list(pool.map(self._run_again, clusters))
 
-    def _run_again(self, cluster: ClusterData) -> None:
-        if cluster.is_stopped:
+    def _run_again(self, resource_id: str) -> None:
+        if self.clusters[resource_id].is_stopped:
             return
         try:
-            with cluster.lock:
+            with self._changing(resource_id) as cluster:
                 instances.start(cluster)
         except (AuroraOpsError, psycopg.Error, OSError):
-            log.exception("cluster %s does not run again", cluster.identifier)
+            log.exception("cluster %s does not run again", resource_id)
 
-    def add_instance(self, resource_id: str, instance_id: str) -> str:
-        """Start the server of a new instance, the writer if it is the cluster's first, and return its own address."""
+    @contextmanager
+    def _changing(self, resource_id: str) -> Iterator[ClusterData]:
+        """A cluster whose servers change; its endpoints follow, whatever became of it."""
         cluster = self.clusters[resource_id]
+        self.front.watch(cluster)
         with cluster.lock:
-            return instances.add(self.programs, cluster, instance_id)
+            try:
+                yield cluster
+            finally:
+                self.front.follow(cluster)
+
+    def add_instance(self, resource_id: str, instance_id: str) -> None:
+        """Start the server of a new instance, the writer if it is the cluster's first."""
+        with self._changing(resource_id) as cluster:
+            instances.add(self.programs, cluster, instance_id)
 
     def remove_instance(self, resource_id: str, instance_id: str) -> None:
         """End an instance's server. The cluster's data stays until the cluster goes."""
-        cluster = self.clusters[resource_id]
-        with cluster.lock:
+        with self._changing(resource_id) as cluster:
             instances.remove(cluster, instance_id)
 
     def fail_over(self, resource_id: str, target_id: str) -> None:
         """Make a reader the writer, and the writer a reader."""
-        cluster = self.clusters[resource_id]
-        with cluster.lock:
+        with self._changing(resource_id) as cluster:
             instances.fail_over(cluster, target_id)
 
     def restart(self, resource_id: str, instance_id: str) -> None:
         """Restart an instance's server."""
-        cluster = self.clusters[resource_id]
-        with cluster.lock:
+        with self._changing(resource_id) as cluster:
             instances.restart(cluster, instance_id)
 
     def stop_cluster(self, resource_id: str) -> None:
         """Stop a cluster's servers; its data and its archive stay."""
-        cluster = self.clusters[resource_id]
-        with cluster.lock:
+        with self._changing(resource_id) as cluster:
             instances.stop(cluster)
 
     def start_cluster(self, resource_id: str) -> None:
         """Start the servers of a cluster that was stopped."""
-        cluster = self.clusters[resource_id]
-        with cluster.lock:
+        with self._changing(resource_id) as cluster:
             instances.start(cluster)
 
     def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:
@@ -129,6 +136,7 @@ class DataPlane:
         if cluster is None:
             return
         with cluster.lock:
+            self.front.forget(cluster)
             for server in cluster.servers:
                 server.stop(immediate=True)
         # Without the lock: a restore that reads the backups may want it.
@@ -242,6 +250,7 @@ class DataPlane:
     def stop(self, *, immediate: bool = False) -> None:
         """Stop every server; `immediate` when nobody wants its data any more."""
         self._stopping.set()
+        self.front.stop()
         servers = [server for cluster in self.clusters.values() for server in reversed(cluster.servers)]
         with ThreadPoolExecutor() as pool, suppress(OSError):
             list(pool.map(lambda server: server.stop(immediate=immediate), servers))

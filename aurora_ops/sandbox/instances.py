@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 
 import psycopg
@@ -15,9 +16,9 @@ from aurora_ops.sandbox.template import template
 FOLLOW_SECONDS = 10
 
 
-def add(programs: Programs, cluster: ClusterData, instance_id: str) -> str:
-    """Start the server of a new instance, the writer if none runs, and return its own address."""
-    address = cluster.give_address(instance_id)
+def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
+    """Start the server of a new instance, the writer if none runs."""
+    cluster.give_address(instance_id)
     try:
         if cluster.writer is not None and cluster.writer.is_running:
             _add_reader(programs, cluster, instance_id)
@@ -28,9 +29,8 @@ def add(programs: Programs, cluster: ClusterData, instance_id: str) -> str:
             else:  # its instance was deleted and comes again: the data is still there
                 _run_writer(cluster)
     except Exception:
-        del cluster.addresses[instance_id]
+        cluster.addresses.pop(instance_id, None)
         raise
-    return address
 
 
 def remove(cluster: ClusterData, instance_id: str) -> None:
@@ -46,14 +46,10 @@ def remove(cluster: ClusterData, instance_id: str) -> None:
         return
     reader.stop()
     shutil.rmtree(reader.directory, ignore_errors=True)
-    if cluster.front == instance_id:  # another reader takes the endpoint; the writer is not restarted for it
-        cluster.front = next(iter(cluster.readers), "")
-        if cluster.front:
-            _restart_reader(cluster, cluster.front)
 
 
 def fail_over(cluster: ClusterData, target_id: str) -> None:
-    """Promote a reader; the writer endpoint follows to it, and the old writer comes back as its standby.
+    """Promote a reader, without a restart; the writer endpoint follows to it, and the old writer comes back as its standby.
 
     The old writer ends first and cleanly, so its standbys have all of its WAL and no commit is lost. The archive goes on:
     the promoted server writes its own timeline into it, beginning with that timeline's history.
@@ -61,19 +57,17 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
     old_id, old, new = cluster.writer_id, cluster.writer, cluster.readers[target_id]
     if old is None or not new.is_running:
         raise ServerError(f"{target_id} cannot take over: it does not run")
-    _raise_readers(cluster)
+    others = {name: server for name, server in cluster.readers.items() if name != target_id}
+    _raise(cluster, others, int(new.settings["max_connections"]))
     old.stop()
     try:
         new.promote()
     except (ServerError, psycopg.Error):
         _run_writer(cluster)
         raise
-    new.stop()  # it cannot listen on one more address without a restart
-    others = {name: server for name, server in cluster.readers.items() if name != target_id}
     cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
-    if cluster.front == target_id:
-        cluster.front = old_id
-    _run_writer(cluster)
+    cluster.max_connections = int(new.settings["max_connections"])
+    tell_password(cluster, new)
     _build_reader(cluster, old_id)
     for name in others:
         _follow(cluster, name)
@@ -82,7 +76,7 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
 def restart(cluster: ClusterData, instance_id: str) -> None:
     """Restart one server. Connections are cut, and what waited for a restart applies."""
     if instance_id == cluster.writer_id and cluster.writer is not None:
-        _raise_readers(cluster)
+        _raise(cluster, cluster.readers, cluster.wanted_connections)
         cluster.writer.stop()
         _run_writer(cluster)
     else:
@@ -113,7 +107,7 @@ def _make_writer(programs: Programs, cluster: ClusterData) -> None:
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls
-    server.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
+    server.start(*cluster.home_of(server), settings=_settings(cluster))
     try:
         server.wait()
         if cluster.recovered is None:
@@ -134,7 +128,7 @@ def _run_writer(cluster: ClusterData) -> None:
         raise ServerError("the cluster never had an instance")
     cluster.max_connections = cluster.wanted_connections
     cluster.writer.requires_tls = cluster.requires_tls
-    cluster.writer.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
+    cluster.writer.start(*cluster.home_of(cluster.writer), settings=_settings(cluster))
     cluster.writer.wait()
     tell_password(cluster, cluster.writer)
 
@@ -145,17 +139,12 @@ def _settings(cluster: ClusterData) -> dict[str, str]:
 
 def _add_reader(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
     writer = cluster.writer
-    if writer is None or cluster.hosts[0] == cluster.hosts[1]:
+    if writer is None or not cluster.has_many_addresses:
         raise ServerError(
             "a reader needs a loopback address of its own, and this system has only 127.0.0.1; run with one instance"
         )
     cluster.readers[instance_id] = cluster.new_server(programs)
     try:
-        if len(cluster.readers) == 1:
-            cluster.front = instance_id
-            if cluster.hosts[1] in writer.hosts:  # the reader endpoint moves from the writer to its first reader
-                writer.stop()
-                _run_writer(cluster)
         _build_reader(cluster, instance_id)
     except Exception:
         remove(cluster, instance_id)
@@ -177,12 +166,12 @@ def _build_reader(cluster: ClusterData, instance_id: str) -> None:
 def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     reader = cluster.readers[instance_id]
     passfile = reader.directory / "passfile"
-    # By the writer endpoint: after a failover it leads to the new writer.
-    reader.programs.write_private(passfile, f"{cluster.hosts[0]}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
+    # Not by the writer's own address: after a failover this one leads to the new writer.
+    reader.programs.write_private(passfile, f"{cluster.inner_host}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
     reader.requires_tls = cluster.requires_tls
-    reader.start(cluster.hosts_of(instance_id), cluster.port, settings={
+    reader.start(*cluster.home_of(reader), settings={
         "max_connections": str(cluster.connections_of(instance_id)),
-        "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
+        "primary_conninfo": f"host={cluster.inner_host} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
         "restore_command": f"cp '{reader.archive}/%f' '%p'",
         "recovery_target_timeline": "latest",
         "wal_retrieve_retry_interval": "200ms",  # a failover is noticed at once
@@ -202,10 +191,10 @@ def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
         _build_reader(cluster, instance_id)
 
 
-def _raise_readers(cluster: ClusterData) -> None:
-    """Before the writer starts with more connections, its standbys must allow as many."""
-    for name, reader in cluster.readers.items():
-        if int(reader.settings.get("max_connections", 0)) < cluster.wanted_connections:
+def _raise(cluster: ClusterData, readers: Iterable[str], connections: int) -> None:
+    """Before a writer starts with more connections, its standbys must allow as many."""
+    for name in readers:
+        if int(cluster.readers[name].settings.get("max_connections", 0)) < connections:
             _restart_reader(cluster, name)
 
 

@@ -48,6 +48,7 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
+    names: tuple[str, ...] = ()  # addresses that clients know it by, for its certificate; none: `hosts`
 
     @property
     def data(self) -> Path:
@@ -67,7 +68,8 @@ class Server:
     @property
     def is_running(self) -> bool:
         """Whether the postmaster lives."""
-        return self.process is not None and self.process.poll() is None
+        process = self.process  # another thread may be reaping it
+        return process is not None and process.poll() is None
 
     def connect(self, database: str = "postgres", **kwargs: object) -> psycopg.Connection:
         """Connect as rdsadmin, the superuser that only the sandbox knows."""
@@ -106,7 +108,7 @@ class Server:
             options |= {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
         if self.authority:
             certificate, key = self.directory / "server.crt", self.directory / "server.key"
-            for path, text in zip((certificate, key), self.authority.issue(hosts), strict=True):
+            for path, text in zip((certificate, key), self.authority.issue(self.names or hosts), strict=True):
                 self.programs.write_private(path, text)
             options |= {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
         options |= self.settings

@@ -58,7 +58,6 @@ class StrictRDSBackend(Restores):
         retention_days = rds_rules.check_retention(kwargs.get("backup_retention_period"))
         cluster: AuroraCluster = super().create_db_cluster(kwargs)  # type: ignore[assignment]
         hosts, cluster.port = plane().allocate(int(kwargs.get("port") or 5432))
-        cluster.host, cluster.reader_host = hosts
         password = self._password(cluster)
         plane().clusters[cluster.db_cluster_resource_id] = ClusterData(
             identifier=identifier,
@@ -152,7 +151,7 @@ class StrictRDSBackend(Restores):
         instance: AuroraInstance = super().create_db_instance(db_kwargs)  # type: ignore[assignment]
         self._read_parameters(cluster)
         try:
-            instance.host = plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
+            plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
         except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None

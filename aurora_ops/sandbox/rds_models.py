@@ -49,7 +49,7 @@ class AuroraCluster(models.DBCluster):
     """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
-        self.host = self.reader_host = ""
+        self.hosts = ("", "")
         kwargs = dict(kwargs)
         kwargs.setdefault("engine_version", DEFAULT_VERSION)
         major = str(kwargs["engine_version"]).split(".")[0]
@@ -107,12 +107,19 @@ class AuroraCluster(models.DBCluster):
     @property
     def endpoint(self) -> str:
         """The writer endpoint."""
-        return self.host
+        return self._hosts[0]
 
     @property
     def reader_endpoint(self) -> str:
         """The reader endpoint."""
-        return self.reader_host
+        return self._hosts[1]
+
+    @property
+    def _hosts(self) -> tuple[str, str]:
+        """Both; of a deleted cluster, those that it had."""
+        if self.data:
+            self.hosts = self.data.hosts
+        return self.hosts
 
     @property
     def data(self) -> ClusterData | None:
@@ -187,5 +194,7 @@ class AuroraInstance(models.DBInstanceClustered):
 
     @property
     def address(self) -> str:
-        """The instance endpoint."""
+        """The instance endpoint; of a deleted instance, the one that it had."""
+        if data := self.cluster.data:
+            self.host = data.addresses.get(self.db_instance_identifier, self.host)
         return self.host

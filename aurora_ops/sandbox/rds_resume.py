@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def resume() -> None:
-    """Give clusters and instances the addresses that they have now, and drop those whose creation never ended."""
+    """Give clusters and instances the port that they have now, and drop those whose creation never ended."""
     for backend in rds_backends[DEFAULT_ACCOUNT_ID].values():
         _resume(backend)
     known = {
@@ -42,7 +42,7 @@ def _stands(instance: AuroraInstance) -> bool:
     name = instance.db_instance_identifier
     if data is None or name not in data.addresses or (name != data.writer_id and name not in data.readers):
         return False
-    instance.host, instance.port = data.addresses[name], data.port
+    instance.port = data.port
     return True
 
 
@@ -50,7 +50,7 @@ def _resume_cluster(cluster: AuroraCluster) -> None:
     data = cluster.data
     if data is None:
         return
-    cluster.host, cluster.reader_host, cluster.port = *data.hosts, data.port
+    cluster.port = data.port
     if cluster.status == "creating" and data.recovered is None:  # its recovery was cut off
         cluster.status = "incompatible-restore"
     elif cluster.status == "creating":

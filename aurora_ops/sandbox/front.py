@@ -1,0 +1,326 @@
+"""The endpoints of all clusters: addresses on which the sandbox itself listens, and from which it forwards to servers.
+
+Where a connection leads is decided when it comes, so a failover, a new reader or one that goes restarts no server. Bytes pass
+through untouched, TLS too. One thread, since a connection costs it only copying; everything else happens elsewhere.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aurora_ops.sandbox.cluster_data import INNER, ClusterData
+from aurora_ops.sandbox.postgres import Server, ServerError
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 0.1  # how soon an endpoint refuses after its server has died
+BACKLOG = 200
+PATIENCE_SECONDS = 10
+
+
+@dataclass(eq=False)
+class Link:
+    """One forwarded connection."""
+
+    cluster: ClusterData
+    instance: str
+    server: Server
+    role: str
+    writes: bool  # whether it leads to the writer
+    ends: list[asyncio.Transport] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its server ended, or changed roles: Aurora's restarts then, so that nobody takes it for what it was."""
+        return not self.server.is_running or self.writes != (self.server is self.cluster.writer)
+
+    def cut(self) -> None:
+        """End it at once, at both ends."""
+        for end in self.ends:
+            end.abort()
+
+
+@dataclass(eq=False)
+class Door:
+    """A listening socket of an endpoint."""
+
+    cluster: ClusterData
+    host: str
+    port: int
+    socket: socket.socket
+
+
+class _End(asyncio.Protocol):
+    """One end of a connection: what comes in here goes out at the other, no faster than that takes it."""
+
+    def __init__(self, other: asyncio.Transport | None, on_end: Callable[[], None]) -> None:
+        self.other = other
+        self._on_end = on_end
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None:
+            self.other.write(data)
+
+    def pause_writing(self) -> None:
+        if self.other is not None:
+            self.other.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other is not None:
+            self.other.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_end()
+        if self.other is not None:
+            self.other.close()
+
+
+class Front:
+    """Listens where clusters can be reached, and nowhere else: an endpoint without a server refuses.
+
+    `admits(cluster, instance, address of the client)` says whether the network lets a connection through; one that it does not
+    hangs. `wake(cluster, instance)` starts a paused instance and returns when it runs.
+    """
+
+    def __init__(self) -> None:
+        self.admits: Callable[[ClusterData, str, str], bool] = lambda *_: True
+        self.wake: Callable[[ClusterData, str], None] = lambda *_: None
+        self.links: set[Link] = set()
+        self.stolen: dict[str, socket.socket | None] = {}  # addresses that somebody else takes when they become free
+        self._clusters: dict[Path, ClusterData] = {}
+        self._doors: dict[tuple[str, int], Door] = {}
+        self._turns: dict[Path, int] = {}
+        self._waking: dict[tuple[Path, str], asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wakers = ThreadPoolExecutor(8, "wake")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="front", daemon=True)
+        self._thread.start()
+
+    # -- called from other threads ----------------------------------------------------------------------------------
+
+    def watch(self, cluster: ClusterData) -> None:
+        """From now on look whether the cluster's servers run, and open or close its endpoints."""
+        self._clusters[cluster.directory] = cluster
+
+    def follow(self, cluster: ClusterData) -> None:
+        """Listen on exactly those endpoints of the cluster that lead somewhere now. The caller holds the cluster's lock.
+
+        An address that somebody else took meanwhile is given up for another of the cluster's network.
+
+        Raises
+        ------
+        ServerError
+            The system has one address only, and somebody else listens on it.
+        """
+        self._call(self._follow(cluster))
+
+    def forget(self, cluster: ClusterData) -> None:
+        """Stop listening for a cluster that goes."""
+        self._call(self._forget(cluster))
+
+    def users_of(self, cluster: ClusterData) -> list[str]:
+        """The instance of each connection that a client has to the cluster. The sandbox's own are not among them."""
+        return [link.instance for link in list(self.links) if link.cluster is cluster and link.role != INNER]
+
+    def stop(self) -> None:
+        """Cut everything and end the thread."""
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=PATIENCE_SECONDS)
+        self._wakers.shutdown(wait=False)
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._loop.is_closed():
+            work.close()
+            return
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
+
+    # -- in the front's own thread ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_later(LOOK_SECONDS, self._look)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _look(self) -> None:
+        """Servers die without a word: their endpoints refuse from now on, and their connections end."""
+        self._loop.call_later(LOOK_SECONDS, self._look)
+        for cluster in list(self._clusters.values()):
+            with suppress(OSError):  # it is tried again
+                self._listen(cluster)
+        self._cut()
+
+    def _cut(self) -> None:
+        for link in [one for one in self.links if one.is_over]:
+            link.cut()
+
+    async def _follow(self, cluster: ClusterData) -> None:
+        while taken := self._listen(cluster):
+            if not cluster.has_many_addresses:
+                raise ServerError(
+                    f"somebody else listens on {taken}:{cluster.port} by now, and this system has no other address. End that program and try again."
+                )
+            cluster.move_one(taken)
+            log.warning(
+                "somebody else listens on %s:%s; an endpoint of %s moved", taken, cluster.port, cluster.identifier
+            )
+
+    def _listen(self, cluster: ClusterData) -> str:
+        """Open and close what has to be. The first address that somebody else has, or nothing."""
+        wanted = {host for host, role in cluster.endpoints.items() if cluster.leads_to(role)}
+        for door in [one for one in self._doors.values() if one.cluster is cluster]:
+            if door.host not in wanted or door.port != cluster.port:
+                self._shut(door)
+        for host in wanted:
+            if (host, cluster.port) in self._doors:
+                continue
+            self._steal(host, cluster.port)
+            listening = socket.socket()
+            try:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.setblocking(False)
+                listening.bind((host, cluster.port))
+                listening.listen(BACKLOG)
+            except OSError as error:
+                listening.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return host
+            door = Door(cluster, host, cluster.port, listening)
+            self._doors[host, cluster.port] = door
+            self._loop.add_reader(listening, self._accept, door)
+        return ""
+
+    def _shut(self, door: Door) -> None:
+        self._loop.remove_reader(door.socket)
+        door.socket.close()
+        del self._doors[door.host, door.port]
+
+    def _accept(self, door: Door) -> None:
+        while True:
+            try:
+                client, (address, _) = door.socket.accept()
+            except OSError:  # nobody more, or gone again
+                return
+            client.setblocking(False)
+            task = self._loop.create_task(self._serve(client, address, door))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client: socket.socket, address: str, door: Door) -> None:
+        """Let a connection in, lead it to its server, or leave it without an answer."""
+        cluster, role = door.cluster, door.cluster.endpoints.get(door.host, "")
+        try:
+            instance = self._choose(cluster, role)
+            if role != INNER and not self.admits(cluster, instance, address):
+                while await self._loop.sock_recv(client, 4096):  # a packet that is dropped is answered by nobody
+                    pass
+                client.close()
+                return
+            if instance in cluster.paused:
+                await self._woken(cluster, instance)
+            server = cluster.server_of(instance)
+            if server is None:
+                raise ServerError(f"{instance} has no server")
+            link = Link(cluster, instance, server, role, server is cluster.writer)
+            upstream = await self._connect(server, address)
+        except (OSError, ServerError) as error:
+            log.debug("a connection from %s to %s of %s: %s", address, role, cluster.identifier, error)
+            _reset(client)
+            return
+        except BaseException:
+            client.close()
+            raise
+        await self._join(client, upstream, link)
+
+    def _choose(self, cluster: ClusterData, role: str) -> str:
+        """The instance for a new connection: the readers take turns."""
+        candidates = cluster.leads_to(role)
+        if not candidates:
+            raise ServerError("no server")
+        turn = self._turns[cluster.directory] = self._turns.get(cluster.directory, -1) + 1
+        return candidates[turn % len(candidates)]
+
+    async def _woken(self, cluster: ClusterData, instance: str) -> None:
+        """Wait for the instance; those who come meanwhile wait for the same awakening."""
+        key = (cluster.directory, instance)
+        if key not in self._waking:
+            waking = self._loop.run_in_executor(self._wakers, self.wake, cluster, instance)
+            self._waking[key] = waking
+            waking.add_done_callback(lambda _: self._waking.pop(key))
+        await asyncio.shield(self._waking[key])
+
+    async def _connect(self, server: Server, address: str) -> socket.socket:
+        """From the client's own address, so that the server sees who it is."""
+        upstream = socket.socket()
+        upstream.setblocking(False)
+        try:
+            with suppress(OSError):  # where only one address exists it is that one anyhow
+                upstream.bind((address, 0))
+            await self._loop.sock_connect(upstream, (server.hosts[0], server.port))
+        except BaseException:
+            upstream.close()
+            raise
+        return upstream
+
+    async def _join(self, client: socket.socket, upstream: socket.socket, link: Link) -> None:
+        def ended() -> None:
+            self.links.discard(link)
+
+        inner, behind = await self._loop.create_connection(lambda: _End(None, ended), sock=upstream)
+        link.ends.append(inner)
+        self.links.add(link)
+        outer, _ = await self._loop.connect_accepted_socket(lambda: _End(inner, ended), client)
+        behind.other = outer
+        link.ends.append(outer)
+        if inner.is_closing():  # the server went in between
+            outer.close()
+
+    async def _forget(self, cluster: ClusterData) -> None:
+        self._clusters.pop(cluster.directory, None)
+        for door in [one for one in self._doors.values() if one.cluster is cluster]:
+            self._shut(door)
+        for link in [one for one in self.links if one.cluster is cluster]:
+            link.cut()
+
+    async def _close(self) -> None:
+        for cluster in list(self._clusters.values()):
+            await self._forget(cluster)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.give_back()
+        await asyncio.sleep(0)  # what was cut is told so
+
+    # -- the fault "steal_address" ----------------------------------------------------------------------------------
+
+    def _steal(self, host: str, port: int) -> None:
+        """Take a free address before its endpoint does, as another program would."""
+        if host in self.stolen and self.stolen[host] is None:
+            thief = socket.socket()
+            thief.bind((host, port))
+            thief.listen(1)
+            self.stolen[host] = thief
+
+    def give_back(self) -> None:
+        """Leave all stolen addresses."""
+        while self.stolen:
+            _, thief = self.stolen.popitem()
+            if thief is not None:
+                thief.close()
+
+
+def _reset(client: socket.socket) -> None:
+    """End a connection with a reset rather than a polite end, as a server that is gone does."""
+    with suppress(OSError):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
