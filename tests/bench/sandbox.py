@@ -12,8 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aurora_ops.session import Session
 
 RUNS = 5
+WORLDS = 8
 
 
 def median(step: Callable[[], object]) -> float:
@@ -35,21 +40,71 @@ def home() -> Iterator[None]:
         yield
 
 
+def line(words: str, seconds: float, more: str = "") -> None:
+    """One figure."""
+    print(f"{words:<62}{seconds:6.2f} s{more}", flush=True)  # noqa: T201
+
+
 def main() -> None:
     """Print one line for each figure."""
-    from aurora_ops import changes, cluster, worlds
+    with home():
+        from aurora_ops.sandbox import server
+
+        try:
+            starts()
+            restores()
+            beside_each_other()
+        finally:
+            server.remove()
+
+
+def starts() -> None:
+    """From nothing, from an account that was stopped, and from a world that was put by: each to the first query's answer."""
+    from aurora_ops import cluster, worlds
     from aurora_ops.environments import settings
     from aurora_ops.sandbox import server
-    from aurora_ops.session import open_session
+    from aurora_ops.session import DEFAULT_REGION, sandbox_session
 
     dev = settings("dev")
 
-    def start_and_query() -> None:
-        server.stop()
-        with cluster.connect(worlds.open_session(world="deployed"), dev) as connection:
+    def query(session: "Session") -> None:
+        with cluster.connect(session, dev) as connection:
             connection.execute("SELECT 1")
 
-    def api_restore() -> None:
+    def cold() -> None:
+        server.remove()
+        query(worlds.open_session(world="deployed"))
+
+    def again() -> None:
+        server.stop()
+        query(worlds.open_session())
+
+    def copied(world: str) -> Callable[[], None]:
+        def start() -> None:
+            server.remove("bench-copy")
+            query(sandbox_session(worlds.start("bench-copy", world), DEFAULT_REGION))
+
+        return start
+
+    line("empty account: start, build the environment, first query", median(cold))
+    line("stopped account: stop, start, first query", median(again))
+    for world in ("deployed", "loaded"):
+        line(f"copy of the world {world}: start, first query", median(copied(world)))
+    server.remove("bench-copy")
+
+
+def restores() -> None:
+    """A restore through the API against the recovery that it contains."""
+    from aurora_ops import changes, cluster, worlds
+    from aurora_ops.environments import settings
+    from aurora_ops.session import open_session
+
+    dev = settings("dev")
+    started = time.monotonic()
+    worlds.open_session(world="loaded")
+    line("schema and 200 tenants on top, once", time.monotonic() - started)
+
+    def restore() -> None:
         session = open_session()
         source = cluster.find(session, dev.cluster_identifier)
         moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
@@ -63,27 +118,48 @@ def main() -> None:
         with cluster.connect(session, dev, cluster=cluster.find(session, "bench-copy")) as connection:
             connection.execute("SELECT count(*) FROM public.payments")
 
-    def tidy() -> None:
+    times = []
+    for _ in range(RUNS + 1):
+        begun = time.monotonic()
+        restore()
+        times.append(time.monotonic() - begun)
         changes.delete_cluster(open_session(), "bench-copy", tag=("bench", "1"))
+    floor, whole = median(_floor(dev.cluster_identifier)), statistics.median(times[1:])
+    line("restore through the API to the first query", whole)
+    line("the same recovery by PostgreSQL alone", floor, f", ratio {whole / floor:.1f}")
 
-    with home():
-        try:
-            print(f"stop, start and first query of a deployed world  {median(start_and_query):6.2f} s")  # noqa: T201
-            started = time.monotonic()
-            worlds.open_session(world="loaded")
-            print(f"schema and 200 tenants on top, once              {time.monotonic() - started:6.2f} s")  # noqa: T201
-            restored = []
-            for _ in range(RUNS + 1):
-                begun = time.monotonic()
-                api_restore()
-                restored.append(time.monotonic() - begun)
-                tidy()
-            floor = median(_floor(dev.cluster_identifier))
-            whole = statistics.median(restored[1:])
-            print(f"restore through the API to the first query       {whole:6.2f} s")  # noqa: T201
-            print(f"the same recovery by PostgreSQL alone             {floor:6.2f} s, ratio {whole / floor:.1f}")  # noqa: T201
-        finally:
-            server.stop()
+
+def beside_each_other() -> None:
+    """Worlds at once, each answering, and what memory they take together."""
+    from aurora_ops import cluster, worlds
+    from aurora_ops.environments import settings
+    from aurora_ops.sandbox import server
+    from aurora_ops.session import DEFAULT_REGION, sandbox_session
+
+    names = [f"bench-{number}" for number in range(WORLDS)]
+    started = time.monotonic()
+    try:
+        running = [worlds.start(name, "loaded") for name in names]
+        for one in running:
+            with cluster.connect(sandbox_session(one, DEFAULT_REGION), settings("dev")) as connection:
+                connection.execute("SELECT count(*) FROM public.payments")
+        memory = sum(map(_proportional_mib, [one.pid for one in running]))
+        line(
+            f"{WORLDS} copies of the world loaded, all answering",
+            time.monotonic() - started,
+            f", {memory / 1024:.1f} GiB of memory",
+        )
+    finally:
+        for name in names:
+            server.remove(name)
+
+
+def _proportional_mib(pid: int) -> float:
+    """Memory of a process and all that it started, shared pages counted once among those who share them."""
+    import psutil
+
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(one.memory_full_info().pss for one in processes) / 2**20
 
 
 def _floor(identifier: str) -> Callable[[], None]:
