@@ -8,8 +8,10 @@ import io
 import pickle
 import socket
 import subprocess
+import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PosixPath
 from typing import Any
@@ -115,12 +117,18 @@ class Backends:
         from moto.s3.utils import _VersionedKeyStore
 
         self._find, self._used = get_backend, BackendDict._instances
-        self.reducers: dict[type, Reducer] = {AWSManagedPolicy: _reduce_policy, _VersionedKeyStore: _reduce_versions}
+        self._reducers: dict[type, Reducer] = {AWSManagedPolicy: _reduce_policy, _VersionedKeyStore: _reduce_versions}
+
+    @property
+    def reducers(self) -> dict[type, Reducer]:
+        """How moto's own types are kept, of the services that are in use."""
+        ssm = sys.modules.get("moto.ssm.models")
+        return self._reducers | ({ssm.SimpleSystemManagerBackend: _reduce_backend} if ssm else {})
 
     def collect(self, regions: set[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """The backends of these regions. moto has more that nobody asked for: AWS's other partitions, and us-east-1."""
         return {
-            one.service_name: {
+            one.backend.__module__.split(".")[1]: {  # moto's name for it, by which it is found again
                 account: {name: backend for name, backend in list(dict.items(found)) if name in regions}
                 for account, found in list(dict.items(one))
             }
@@ -138,6 +146,20 @@ class Backends:
 def _reduce_policy(policy: Any) -> tuple[Any, ...]:
     """AWS's own policies come with moto, 4 MB of them; only how often each is attached belongs to the account."""
     return _policy, (policy.account_id, policy.partition, policy.arn, policy.attachment_count)
+
+
+def _reduce_backend(backend: Any) -> tuple[Any, ...]:
+    """A backend with dictionaries whose default is a lambda: made anew, and filled."""
+    state = {name: dict(value) if isinstance(value, defaultdict) else value for name, value in vars(backend).items()}
+    return type(backend), (backend.region_name, backend.account_id), state, None, None, _fill_backend
+
+
+def _fill_backend(backend: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        if isinstance(fresh := getattr(backend, name, None), defaultdict):
+            fresh.update(value)
+        else:
+            setattr(backend, name, value)
 
 
 def _reduce_versions(store: Any) -> tuple[Any, ...]:

@@ -100,6 +100,7 @@ def test_every_service_that_an_environment_uses_is_in_it(name):
     s3.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})
     for body in (b"one", b"two"):
         s3.put_object(Bucket="states", Key="dev", Body=body)
+    aws(running, "ssm").put_parameter(Name="/dev/endpoint", Value="here", Type="String")
     aws(running, "sns").create_topic(Name="pager")
     aws(running, "sqs").create_queue(QueueName="queue")
     aws(running, "logs").create_log_group(logGroupName="/aws/rds/cluster/one/postgresql")
@@ -121,6 +122,7 @@ def test_every_service_that_an_environment_uses_is_in_it(name):
     s3 = aws(again, "s3")
     assert b"two" == s3.get_object(Bucket="states", Key="dev")["Body"].read()
     assert 2 == len(s3.list_object_versions(Bucket="states")["Versions"])
+    assert "here" == aws(again, "ssm").get_parameter(Name="/dev/endpoint")["Parameter"]["Value"]
     assert "pager" == aws(again, "sns").list_topics()["Topics"][0]["TopicArn"].rpartition(":")[2]
     assert 1 == len(aws(again, "sqs").list_queues()["QueueUrls"])
     assert 1 == len(aws(again, "logs").describe_log_groups()["logGroups"])
