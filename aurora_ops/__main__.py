@@ -131,7 +131,8 @@ def status() -> None:
     from aurora_ops.sandbox import server
 
     found = server.status()
-    click.echo(found.describe() if found else "sandbox is not running")
+    kept = "; its account and data wait for the next start" if server.exists(server.name_in_use()) else ""
+    click.echo(found.describe() if found else f"sandbox {server.name_in_use()} is not running{kept}")
     sys.exit(0 if found else 1)
 
 
