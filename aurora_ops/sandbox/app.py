@@ -31,6 +31,7 @@ from aurora_ops.sandbox import (
     catalogue,
     events,
     faults,
+    groups,
     logs,
     metric_math,
     pi,
@@ -70,6 +71,7 @@ class Sandbox:
         self.sampler = Sampler(self.samples, _put_metrics)
         rds.install(self.plane, self._changed)
         catalogue.install()
+        groups.install()
         logs.install()
         events.install()
         metric_math.install()
