@@ -157,6 +157,8 @@ SCRIPT = [
     Call("rds.describe_events", {"SourceType": "db-cluster", "SourceIdentifier": "shop", "EventCategories": ["failover"]}, {"Events[].Message": ["Started cross AZ failover to DB instance: shop-2", "Completed failover to DB instance: shop-2"]}, "Amazon RDS event categories and event messages for Aurora"),
     Call("rds.describe_events", {"SourceIdentifier": "shop"}, "InvalidParameterCombination"),
     Call("pricing.get_products", {"ServiceCode": "AmazonRDS", "Filters": ACU_PRICE}, {"FormatVersion": "aws_v1", "length(PriceList) > `0`": True}),
+    Call("pricing.get_products", {"ServiceCode": "AmazonRDS", "MaxResults": 1}, {"length(PriceList)": 1, "NextToken != null": True}),
+    Call("pricing.get_products", {"ServiceCode": "AmazonRDS", "NextToken": "bm9uZQ=="}, "InvalidNextTokenException"),
     # Stop and start.
     Call("rds.start_db_cluster", {"DBClusterIdentifier": "shop"}, "InvalidDBClusterStateFault"),
     Call("rds.stop_db_cluster", {"DBClusterIdentifier": "shop"}, {"DBCluster.Status": "stopping"}),
