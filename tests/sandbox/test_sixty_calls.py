@@ -8,8 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import botocore.session
 import jmespath
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 ENGINE, FAMILY = "aurora-postgresql", "aurora-postgresql15"
@@ -242,6 +244,26 @@ def test_the_call_gets_its_documented_answer(answers, number):
     documented, given = answers[number]
 
     assert documented == given
+
+
+COMMON = {  # codes that a service gives to any operation, so no operation's page lists them
+    "rds": {"InvalidParameterValue", "InvalidParameterCombination"},
+    "cloudwatch": {"ValidationError"},
+    "ec2": {"InvalidSubnet.Conflict", "InvalidPermission.Duplicate"},  # the model of EC2 has no errors at all
+}
+
+
+@pytest.mark.parametrize("call", [call for call in SCRIPT if isinstance(call.answer, str)], ids=lambda c: c.operation)
+def test_a_refusals_code_is_one_that_the_services_model_lists_for_the_operation(call):
+    """So that no code is invented here and then found in the sandbox."""
+    service, method = call.operation.split(".")
+    model = botocore.session.get_session().get_service_model(service)
+    operation = next(name for name in model.operation_names if xform_name(name) == method)
+    listed = {
+        one.metadata.get("error", {}).get("code") or one.name for one in model.operation_model(operation).error_shapes
+    }
+
+    assert call.answer in listed | COMMON.get(service, set())
 
 
 def test_the_script_has_sixty_calls_and_a_third_of_them_are_refused():
