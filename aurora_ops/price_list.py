@@ -5,21 +5,14 @@ documents that quote other regions); prices are the packaged book's.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from aurora_ops.errors import InputError
 from aurora_ops.prices import Price, book, packaged, regions
 
 
-class PriceFilterError(InputError):
-    """A filter that the Price List API would refuse or that we do not answer."""
-
-
-class _Product(NamedTuple):
-    """How the Price List API names an item."""
+class Product(NamedTuple):
+    """How the Price List API names an item, before it is in a region."""
 
     service: str
     family: str
@@ -32,11 +25,9 @@ class _Product(NamedTuple):
 
 _PG, _PG_ANY = ("Aurora PostgreSQL",), ("Aurora PostgreSQL", "Any")
 _PRODUCTS = {
-    "acu_hour_standard": _Product("AmazonRDS", "ServerlessV2", "Aurora:ServerlessV2Usage", "ACU-Hr", _PG),
-    "acu_hour_io_optimized": _Product(
-        "AmazonRDS", "ServerlessV2", "Aurora:ServerlessV2IOOptimizedUsage", "ACU-Hr", _PG
-    ),
-    "storage_gb_month_standard": _Product(
+    "acu_hour_standard": Product("AmazonRDS", "ServerlessV2", "Aurora:ServerlessV2Usage", "ACU-Hr", _PG),
+    "acu_hour_io_optimized": Product("AmazonRDS", "ServerlessV2", "Aurora:ServerlessV2IOOptimizedUsage", "ACU-Hr", _PG),
+    "storage_gb_month_standard": Product(
         "AmazonRDS",
         "Database Storage",
         "Aurora:StorageUsage",
@@ -44,7 +35,7 @@ _PRODUCTS = {
         _PG_ANY,
         (("volumeType", "General Purpose-Aurora"), ("deploymentOption", "Single-AZ")),
     ),
-    "storage_gb_month_io_optimized": _Product(
+    "storage_gb_month_io_optimized": Product(
         "AmazonRDS",
         "Database Storage",
         "Aurora:IO-OptimizedStorageUsage",
@@ -52,7 +43,7 @@ _PRODUCTS = {
         _PG_ANY,
         (("volumeType", "IO Optimized-Aurora"), ("deploymentOption", "Single-AZ")),
     ),
-    "io_per_million_standard": _Product(
+    "io_per_million_standard": Product(
         "AmazonRDS",
         "System Operation",
         "Aurora:StorageIOUsage",
@@ -61,18 +52,18 @@ _PRODUCTS = {
         (("group", "Aurora I/O Operation"),),
         1e6,
     ),
-    "backup_gb_month": _Product("AmazonRDS", "Storage Snapshot", "Aurora:BackupUsage", "GB-Mo", _PG),
-    "snapshot_export_gb": _Product(
+    "backup_gb_month": Product("AmazonRDS", "Storage Snapshot", "Aurora:BackupUsage", "GB-Mo", _PG),
+    "snapshot_export_gb": Product(
         "AmazonRDS", "System Operation", "Aurora:SnapshotExportToS3", "GB", _PG, (("group", "RDS Snapshot Export"),)
     ),
-    "cloudwatch_alarm_month": _Product("AmazonCloudWatch", "Alarm", "CW:AlarmMonitorUsage", "Alarms"),
-    "cloudwatch_logs_ingest_gb": _Product("AmazonCloudWatch", "Data Payload", "DataProcessing-Bytes", "GB"),
-    "cloudwatch_logs_storage_gb_month": _Product(
+    "cloudwatch_alarm_month": Product("AmazonCloudWatch", "Alarm", "CW:AlarmMonitorUsage", "Alarms"),
+    "cloudwatch_logs_ingest_gb": Product("AmazonCloudWatch", "Data Payload", "DataProcessing-Bytes", "GB"),
+    "cloudwatch_logs_storage_gb_month": Product(
         "AmazonCloudWatch", "Storage Snapshot", "TimedStorage-ByteHrs", "GB-Mo"
     ),
-    "cloudwatch_getmetricdata_per_metric": _Product("AmazonCloudWatch", "API Request", "CW:GMD-Metrics", "Metrics"),
-    "kms_key_month": _Product("awskms", "Encryption Key", "KMS-Keys", "Keys"),
-    "secret_month": _Product("AWSSecretsManager", "Secret", "AWSSecretsManager-Secrets", "Secrets"),
+    "cloudwatch_getmetricdata_per_metric": Product("AmazonCloudWatch", "API Request", "CW:GMD-Metrics", "Metrics"),
+    "kms_key_month": Product("awskms", "Encryption Key", "KMS-Keys", "Keys"),
+    "secret_month": Product("AWSSecretsManager", "Secret", "AWSSecretsManager-Secrets", "Secrets"),
 }
 _PREFIXES = {
     "us-east-1": "",
@@ -82,86 +73,91 @@ _PREFIXES = {
     "ap-northeast-1": "APN1-",
     "ap-northeast-2": "APN2-",
 }
+_LOCATIONS = {
+    "us-east-1": "US East (N. Virginia)",
+    "us-west-2": "US West (Oregon)",
+    "eu-west-1": "EU (Ireland)",
+    "eu-west-2": "EU (London)",
+    "ap-northeast-1": "Asia Pacific (Tokyo)",
+    "ap-northeast-2": "Asia Pacific (Seoul)",
+}
 
 
-def price_list_response(filters: Iterable[Mapping[str, str]] = (), service_code: str = "AmazonRDS") -> dict[str, Any]:
-    """Answer `pricing.get_products` from the packaged book, in the API's shape: each product is a JSON **string**.
+def products() -> list[dict[str, Any]]:
+    """Every product of the packaged book in every region, as the Price List API describes one.
 
     Storage and I/O appear twice, for the engines `Aurora PostgreSQL` and `Any`, as in the real list. Data transfer,
     whose product family we do not know, is left out. SKUs are made up.
 
-    >>> wanted = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "APN1-Aurora:ServerlessV2Usage"}]
-    >>> [product] = [json.loads(text) for text in price_list_response(wanted)["PriceList"]]
-    >>> product["product"]["productFamily"], product["product"]["attributes"]["regionCode"]
+    >>> [found] = [one for one in products() if one["product"]["attributes"]["usagetype"] == "APN1-Aurora:ServerlessV2Usage"]
+    >>> found["product"]["productFamily"], found["product"]["attributes"]["regionCode"]
     ('ServerlessV2', 'ap-northeast-1')
     """
-    wanted = []
-    for one in filters:
-        if one.get("Type") not in ("TERM_MATCH", "EQUALS"):
-            raise PriceFilterError(
-                f"filter type {one.get('Type')!r} is not answered here; use TERM_MATCH with a field and a value."
-            )
-        wanted.append((one["Field"], one["Value"]))
-    found = []
-    for region in regions():
-        for item, price in book(region).prices.items():
-            for listed in _listed(region, item, price):
-                fields = {"productFamily": listed["product"]["productFamily"]} | listed["product"]["attributes"]
-                if listed["serviceCode"] == service_code and all(fields.get(name) == value for name, value in wanted):
-                    found.append(json.dumps(listed))
-    return {"FormatVersion": "aws_v1", "PriceList": found}
+    return [
+        listed
+        for region in regions()
+        for item, price in book(region).prices.items()
+        for listed in _listed(region, item, price)
+    ]
+
+
+def product(
+    region: str,
+    item: str,
+    described: Product,
+    price: Price,
+    engine: str | None = None,
+    about: str = "from the packaged price book",
+) -> dict[str, Any]:
+    """One product as the Price List API describes it: what it is, and its on-demand term."""
+    sku = hashlib.sha256(f"{region}/{item}/{engine}".encode()).hexdigest()[:16].upper()
+    prefix = f"{region}-" if described.service == "awskms" else _PREFIXES[region]
+    attributes = {
+        "servicecode": described.service,
+        "regionCode": region,
+        "location": _LOCATIONS[region],
+        "locationType": "AWS Region",
+        "usagetype": prefix + described.usagetype,
+        **dict(described.attributes),
+        **({"databaseEngine": engine} if engine else {}),
+    }
+    term, rate = f"{sku}.JRTCKXETXF", f"{sku}.JRTCKXETXF.6YS6EN2CT7"
+    dimension = {
+        "rateCode": rate,
+        "unit": described.unit,
+        "beginRange": "0",
+        "endRange": "Inf",
+        "appliesTo": [],
+        "description": f"{attributes['usagetype']} {about}, as of {price.as_of or 'unknown'}",
+        "pricePerUnit": {"USD": f"{price.usd / described.units_per_price:.10f}"},
+    }
+    since = datetime.combine(price.date or date(1970, 1, 1), datetime.min.time(), UTC)
+    on_demand = {
+        "sku": sku,
+        "offerTermCode": "JRTCKXETXF",
+        "effectiveDate": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "priceDimensions": {rate: dimension},
+        "termAttributes": {},
+    }
+    return {
+        "product": {"productFamily": described.family, "sku": sku, "attributes": attributes},
+        "serviceCode": described.service,
+        "terms": {"OnDemand": {term: on_demand}},
+        "version": packaged()["as_of"].replace("-", "") + "000000",
+        "publicationDate": packaged()["as_of"] + "T00:00:00Z",
+    }
 
 
 def _listed(region: str, item: str, price: Price) -> list[dict[str, Any]]:
-    product = _product(item)
-    if product is None:
-        return []
-    prefix = f"{region}-" if product.service == "awskms" else _PREFIXES[region]
-    listed = []
-    for engine in product.engines:
-        sku = hashlib.sha256(f"{region}/{item}/{engine}".encode()).hexdigest()[:16].upper()
-        attributes = {
-            "servicecode": product.service,
-            "regionCode": region,
-            "locationType": "AWS Region",
-            "usagetype": prefix + product.usagetype,
-            **dict(product.attributes),
-            **({"databaseEngine": engine} if engine else {}),
-        }
-        term, rate = f"{sku}.JRTCKXETXF", f"{sku}.JRTCKXETXF.6YS6EN2CT7"
-        dimension = {
-            "rateCode": rate,
-            "unit": product.unit,
-            "beginRange": "0",
-            "endRange": "Inf",
-            "appliesTo": [],
-            "description": f"{attributes['usagetype']} from the packaged price book, as of {price.as_of or 'unknown'}",
-            "pricePerUnit": {"USD": f"{price.usd / product.units_per_price:.10f}"},
-        }
-        since = datetime.combine(price.date or date(1970, 1, 1), datetime.min.time(), UTC)
-        on_demand = {
-            "sku": sku,
-            "offerTermCode": "JRTCKXETXF",
-            "effectiveDate": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "priceDimensions": {rate: dimension},
-            "termAttributes": {},
-        }
-        listed.append(
-            {
-                "product": {"productFamily": product.family, "sku": sku, "attributes": attributes},
-                "serviceCode": product.service,
-                "terms": {"OnDemand": {term: on_demand}},
-                "version": packaged()["as_of"].replace("-", "") + "000000",
-                "publicationDate": packaged()["as_of"] + "T00:00:00Z",
-            }
-        )
-    return listed
+    described = _describe(item)
+    return [product(region, item, described, price, engine) for engine in described.engines] if described else []
 
 
-def _product(item: str) -> _Product | None:
+def _describe(item: str) -> Product | None:
     if not item.startswith("db."):
         return _PRODUCTS.get(item)
     instance_type = item.removesuffix("_io_optimized")
     usage = "InstanceUsageIOOptimized" if item != instance_type else "InstanceUsage"
     attributes = (("instanceType", instance_type), ("deploymentOption", "Single-AZ"))
-    return _Product("AmazonRDS", "Database Instance", f"{usage}:{instance_type}", "Hrs", _PG, attributes)
+    short = instance_type.replace("xlarge", "xl")  # as the real list writes it in the usage type, and only there
+    return Product("AmazonRDS", "Database Instance", f"{usage}:{short}", "Hrs", _PG, attributes)

@@ -25,15 +25,16 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.rds.models import rds_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from aurora_ops import price_list
 from aurora_ops.sandbox import (
     alarms,
     catalogue,
     events,
     faults,
+    groups,
     logs,
     metric_math,
     pi,
+    pricing,
     rds,
     rds_resume,
     s3,
@@ -70,6 +71,7 @@ class Sandbox:
         self.sampler = Sampler(self.samples, _put_metrics)
         rds.install(self.plane, self._changed)
         catalogue.install()
+        groups.install()
         logs.install()
         events.install()
         metric_math.install()
@@ -195,13 +197,15 @@ class Sandbox:
         try:
             if service == "pi":
                 return json_answer(start_response, "200 OK", pi.answer(self.samples, self._insights(), operation, body))
-            return json_answer(start_response, "200 OK", _pricing(operation, body))
+            return json_answer(start_response, "200 OK", pricing.answer(operation, body))
         except NotImplementedError:
             return json_answer(
                 start_response,
                 "400 Bad Request",
                 {"__type": "InvalidAction", "Message": f"{service}:{operation} is not built in this sandbox"},
             )
+        except pricing.PricingError as error:
+            return json_answer(start_response, "400 Bad Request", {"__type": error.code, "Message": str(error)})
         except ValueError as error:
             return json_answer(
                 start_response, "400 Bad Request", {"__type": "InvalidParameterException", "Message": str(error)}
@@ -210,12 +214,6 @@ class Sandbox:
             return json_answer(
                 start_response, "400 Bad Request", {"__type": "InvalidArgumentException", "Message": str(error)}
             )
-
-
-def _pricing(operation: str, body: dict[str, Any]) -> dict[str, Any]:
-    if operation != "GetProducts":
-        raise NotImplementedError(operation)
-    return price_list.price_list_response(body.get("Filters") or (), body.get("ServiceCode", ""))
 
 
 def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> None:

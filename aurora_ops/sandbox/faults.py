@@ -24,7 +24,8 @@ from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
-THROTTLED = "Throttling"  # as the query APIs (RDS, CloudWatch, SNS) say it; the JSON ones say ThrottlingException
+THROTTLED = "Throttling"  # as the query APIs (RDS, SNS) say it
+_THROTTLED_ELSEWHERE = {"json": "ThrottlingException", "cbor": "ThrottlingException", "s3": "SlowDown"}
 
 
 @dataclass
@@ -142,7 +143,6 @@ class Register:
                 fault.times -= 1
                 if fault.times == 0:
                     self.faults.remove(fault)
-                json_name = fault.code == THROTTLED and protocol != "query"
-                code = "ThrottlingException" if json_name else fault.code
+                code = _THROTTLED_ELSEWHERE.get(protocol, fault.code) if fault.code == THROTTLED else fault.code
                 return wire.error(start_response, protocol, fault.status, code, fault.message)
         return None

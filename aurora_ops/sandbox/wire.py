@@ -52,8 +52,10 @@ def body_of(environ: Environ) -> bytes:
 
 
 def operation_of(environ: Environ) -> tuple[str, str]:
-    """Protocol and operation of a request; an empty name for REST services, whose operations are paths."""
+    """Protocol and operation of a request. Of the services whose operations are paths only S3's objects and buckets have a name."""
     path = environ.get("PATH_INFO", "")
+    if service_of(environ) == "s3":
+        return "s3", _s3_operation(environ)
     if target := environ.get("HTTP_X_AMZ_TARGET", ""):
         return "json", target.rpartition(".")[2]
     if environ.get("HTTP_SMITHY_PROTOCOL") and "/operation/" in path:
@@ -62,6 +64,34 @@ def operation_of(environ: Environ) -> tuple[str, str]:
     if environ.get("CONTENT_TYPE", "").startswith(_FORM):
         form = parse_qs(body_of(environ).decode(errors="replace"))
     return "query", (form.get("Action") or parse_qs(environ.get("QUERY_STRING", "")).get("Action") or [""])[0]
+
+
+_S3_KEY = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
+_S3_BUCKET = {"PUT": "CreateBucket", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
+_S3_UPLOAD = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
+_S3_WORDS = {
+    "uploads": "CreateMultipartUpload",
+    "delete": "DeleteObjects",
+    "list-type": "ListObjectsV2",
+    "versions": "ListObjectVersions",
+}
+_S3_PLAIN = {"versionId", "prefix", "delimiter", "encoding-type", "max-keys", "continuation-token", "start-after", "key-marker", "version-id-marker", "fetch-owner"}  # fmt: skip
+
+
+def _s3_operation(environ: Environ) -> str:
+    """By method, path and query; empty for an operation on a part of a key or bucket, such as its tags."""
+    method, words = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    if named := words.get("x-id"):  # newer SDKs say it
+        return named[0]
+    if "uploadId" in words:
+        return _S3_UPLOAD.get(method, "")
+    telling = [word for word in words if word not in _S3_PLAIN]
+    if telling:
+        return _S3_WORDS.get(telling[0], "")
+    if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject"
+    _, _, key = environ.get("PATH_INFO", "").strip("/").partition("/")
+    return (_S3_KEY if key else _S3_BUCKET).get(method, "")
 
 
 def is_changing(environ: Environ) -> bool:
@@ -73,7 +103,7 @@ def is_changing(environ: Environ) -> bool:
 
 
 def error(start_response: StartResponse, protocol: str, status: int, code: str, message: str) -> list[bytes]:
-    """An AWS error in the form of the protocol: "query", "json" or "cbor"."""
+    """An AWS error in the form of the protocol: "query", "json", "cbor" or "s3"."""
     line, kind = f"{status} Error", "Sender" if status < 500 else "Receiver"
     if protocol == "query":
         text = (
@@ -81,6 +111,9 @@ def error(start_response: StartResponse, protocol: str, status: int, code: str, 
             f"<RequestId>{secrets.token_hex(16)}</RequestId></ErrorResponse>"
         )
         return answer(start_response, line, "text/xml", text.encode())
+    if protocol == "s3":
+        text = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+        return answer(start_response, line, "application/xml", text.encode())
     if protocol == "json":
         text = json.dumps({"__type": code, "message": message})
         return answer(start_response, line, "application/x-amz-json-1.1", text.encode())

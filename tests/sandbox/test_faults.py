@@ -69,10 +69,16 @@ def test_the_nth_call_fails(faults, rds):
         ("pi", "ListAvailableResourceMetrics", "list_available_resource_metrics", {"ServiceType": "RDS", "Identifier": "db-X", "MetricTypes": ["db"]}, "ThrottlingException"),
         ("pricing", "GetProducts", "get_products", {"ServiceCode": "AmazonRDS"}, "ThrottlingException"),
         ("sns", "ListTopics", "list_topics", {}, "Throttling"),
+        ("s3", "ListObjectsV2", "list_objects_v2", {"Bucket": "nobody", "Prefix": "a"}, "SlowDown"),
+        ("s3", "GetObject", "get_object", {"Bucket": "nobody", "Key": "a/b"}, "SlowDown"),
+        ("s3", "UploadPart", "upload_part", {"Bucket": "nobody", "Key": "a/b", "UploadId": "u", "PartNumber": 1}, "SlowDown"),
+        ("s3", "DeleteObject", "delete_object", {"Bucket": "nobody", "Key": "a/b", "VersionId": "v"}, "SlowDown"),
+        ("s3", "CreateBucket", "create_bucket", {"Bucket": "nobody"}, "SlowDown"),
+        ("s3", "CreateMultipartUpload", "create_multipart_upload", {"Bucket": "nobody", "Key": "a/b"}, "SlowDown"),
     ],
 )  # fmt: skip
 def test_other_services_are_throttled_in_their_own_protocol(aws, faults, service, operation, call, arguments, expected):
-    """CBOR, JSON, and the two that moto does not have."""
+    """CBOR, JSON, XML by path, and the two that moto does not have."""
     faults.throttle(operation, times=9, service=service)
 
     assert expected == refused(getattr(aws(service), call), **arguments)

@@ -258,12 +258,3 @@ def test_a_protected_cluster_is_not_deleted(rds, source):
     assert "InvalidParameterCombination" == refused(
         rds.delete_db_cluster, DBClusterIdentifier="again", SkipFinalSnapshot=True
     )
-
-
-def test_pricing_answers_in_the_price_lists_shape(aws):
-    """Each product is a JSON string, as in AWS."""
-    wanted = [{"Type": "TERM_MATCH", "Field": "usagetype", "Value": "APN1-Aurora:ServerlessV2Usage"}]
-
-    found = aws("pricing").get_products(ServiceCode="AmazonRDS", Filters=wanted)["PriceList"]
-
-    assert [str] == [type(product) for product in found]

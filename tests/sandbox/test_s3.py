@@ -14,6 +14,7 @@ from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.sandbox import s3 as conditional
+from aurora_ops.sandbox.faults import Faults
 
 BUCKET = "states"
 WRONG = '"00000000000000000000000000000000"'
@@ -158,6 +159,32 @@ def test_of_twenty_that_change_the_same_state_one_does(s3):
     tag = put(s3, "contended", b"before")
 
     assert 1 == race(lambda number: put(s3, "contended", str(number).encode(), IfMatch=tag))
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CopyObject", "CompleteMultipartUpload"])
+def test_a_conflict_with_another_request_can_be_rehearsed(s3, sandbox, operation):
+    """AWS answers 409 when two requests meet; here they take turns, so it comes from a fault. Nothing is written, and again works."""
+    faults = Faults(sandbox)
+    put(s3, "there")
+    ready = uploaded(s3, operation)
+    write = {
+        "PutObject": (s3.put_object, {"Bucket": BUCKET, "Key": operation}),
+        "CopyObject": (s3.copy_object, {"Bucket": BUCKET, "Key": operation, "CopySource": f"{BUCKET}/there"}),
+        "CompleteMultipartUpload": (s3.complete_multipart_upload, ready),
+    }
+    call, arguments = write[operation]
+    faults.fail(operation, "ConditionalRequestConflict", status=409, service="s3")
+
+    with pytest.raises(ClientError) as caught:
+        call(IfNoneMatch="*", **arguments)
+
+    assert ("ConditionalRequestConflict", 409) == (
+        caught.value.response["Error"]["Code"],
+        caught.value.response["ResponseMetadata"]["HTTPStatusCode"],
+    )
+    assert "NoSuchKey" == refused(s3.get_object, Bucket=BUCKET, Key=operation)
+    call(IfNoneMatch="*", **arguments)
+    assert [] == faults.pending()
 
 
 @pytest.mark.parametrize(("installed", "winners"), [(False, 20), (True, 1)])

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from common import INSTANCE
+
 from rules.account import ACCEPTED, BROKEN, ENGINE, FAMILY, Account, Rule, call
 
 
@@ -58,6 +60,42 @@ def default_version(at: Account) -> str:
     return "the same" if found["EngineVersion"] == at.field(at.single, "EngineVersion") else "another"
 
 
+def subnet_group(at: Account, zones: int = 2) -> dict[str, Any]:
+    """A subnet group over so many zones of the default network."""
+    subnets = at.ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+    ids = [one["SubnetId"] for one in subnets[:zones]]
+    return {"DBSubnetGroupName": at.name("private"), "DBSubnetGroupDescription": "-", "SubnetIds": ids}
+
+
+def made_subnet_group(at: Account) -> dict[str, Any]:
+    group = subnet_group(at)
+    at.rds.create_db_subnet_group(**group)
+    return group
+
+
+def deletes_used(kind: str) -> Callable[[Account], str]:
+    """The question whether a group that a cluster or an instance uses is deleted."""
+
+    def ask(at: Account) -> str:
+        if kind == "subnet":
+            name = made_subnet_group(at)["DBSubnetGroupName"]
+            at.cluster(DBSubnetGroupName=name)
+            return at.answer(at.rds.delete_db_subnet_group, DBSubnetGroupName=name)
+        family, name = {"DBParameterGroupFamily": FAMILY, "Description": "-"}, at.name("used")
+        if kind == "cluster":
+            at.rds.create_db_cluster_parameter_group(DBClusterParameterGroupName=name, **family)
+            at.cluster(DBClusterParameterGroupName=name)
+            return at.answer(at.rds.delete_db_cluster_parameter_group, DBClusterParameterGroupName=name)
+        at.rds.create_db_parameter_group(DBParameterGroupName=name, **family)
+        cluster = at.cluster()
+        at.rds.create_db_instance(
+            DBInstanceIdentifier=f"{cluster}-1", DBClusterIdentifier=cluster, DBParameterGroupName=name, **INSTANCE
+        )
+        return at.answer(at.rds.delete_db_parameter_group, DBParameterGroupName=name)
+
+    return ask
+
+
 def told(at: Account, kind: str = "db-instance", **arguments: Any) -> int:
     """How many events of `single` or its instance are told."""
     source = at.single if kind == "db-cluster" else f"{at.single}-1"
@@ -104,6 +142,13 @@ RULES = [
     Rule("a default cluster group is there", call("rds.describe_db_cluster_parameter_groups", DBClusterParameterGroupName=f"default.{FAMILY}"), "DBParameterGroupNotFound", ACCEPTED, "Working with parameter groups"),
     Rule("a default group is there", call("rds.describe_db_parameter_groups", DBParameterGroupName=f"default.{FAMILY}"), ACCEPTED, ACCEPTED, "Working with parameter groups"),
     Rule("a family's defaults are told", call("rds.describe_engine_default_cluster_parameters", DBParameterGroupFamily=FAMILY), BROKEN, ACCEPTED, "DescribeEngineDefaultClusterParameters"),
+    Rule("a subnet group covers two zones", lambda at: at.answer(at.rds.create_db_subnet_group, **subnet_group(at, zones=1)), ACCEPTED, "DBSubnetGroupDoesNotCoverEnoughAZs", "CreateDBSubnetGroup"),
+    Rule("a subnet group's subnets exist", call("rds.create_db_subnet_group", DBSubnetGroupName="lost", DBSubnetGroupDescription="-", SubnetIds=["subnet-00000000"]), "InvalidSubnetID.NotFound", "InvalidSubnet", "CreateDBSubnetGroup"),
+    Rule("a subnet group is not replaced", lambda at: at.answer(at.rds.create_db_subnet_group, **made_subnet_group(at)), ACCEPTED, "DBSubnetGroupAlreadyExists", "CreateDBSubnetGroup"),
+    Rule("a subnet group in use is not deleted", deletes_used("subnet"), ACCEPTED, "InvalidDBSubnetGroupStateFault", "DeleteDBSubnetGroup"),
+    Rule("a cluster parameter group in use is not deleted", deletes_used("cluster"), ACCEPTED, "InvalidDBParameterGroupState", "DeleteDBClusterParameterGroup"),
+    Rule("a parameter group in use is not deleted", deletes_used("instance"), ACCEPTED, "InvalidDBParameterGroupState", "DeleteDBParameterGroup"),
+    Rule("a default group is not deleted", call("rds.delete_db_cluster_parameter_group", DBClusterParameterGroupName=f"default.{FAMILY}"), "DBParameterGroupNotFound", "InvalidDBParameterGroupState", "Working with parameter groups"),
     Rule("a family must exist", call("rds.create_db_parameter_group", DBParameterGroupName="x", DBParameterGroupFamily="postgres0", Description="-"), ACCEPTED, "InvalidParameterValue", "CreateDBParameterGroup"),
     Rule("an unknown parameter is not set", sets("log_min_duration", "0"), ACCEPTED, "InvalidParameterValue", GROUP),
     Rule("a static parameter waits for a reboot", sets("max_connections", "500", "immediate"), ACCEPTED, "InvalidParameterCombination", GROUP),

@@ -1,5 +1,6 @@
 """Alarms, metric math, logs, the two services that moto lacks, and S3's conditional writes."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -99,6 +100,49 @@ def metadata(at: Account) -> str:
     return at.answer(at.pi.get_resource_metadata, ServiceType="RDS", Identifier=resource)
 
 
+def load(**change: Any) -> Callable[[Account], str]:
+    """The question what GetResourceMetrics answers for an instance's load of the last minutes."""
+
+    def ask(at: Account) -> str:
+        now = datetime.now(UTC)
+        asked = {
+            "ServiceType": "RDS",
+            "Identifier": at.instance(f"{at.base}-1")["DbiResourceId"],
+            "StartTime": now - timedelta(minutes=5),
+            "EndTime": now,
+            "MetricQueries": [{"Metric": "db.load.avg"}],
+        }
+        return at.answer(at.pi.get_resource_metrics, **asked | change)
+
+    return ask
+
+
+def by(group: str, **limit: int) -> dict[str, Any]:
+    return {"MetricQueries": [{"Metric": "db.load.avg", "GroupBy": {"Group": group} | limit}]}
+
+
+def kept_state(at: Account) -> str:
+    """The state of an alarm that was in ALARM and then changed; its data is missing and to be ignored."""
+    name = alarm(at, TreatMissingData="ignore")
+    at.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a drill")
+    at.cloudwatch.put_metric_alarm(**{"AlarmName": name, "TreatMissingData": "ignore"} | MISSING | ALARM)
+    return state(at, name)
+
+
+def published(at: Account) -> str:
+    """What a subscriber is told of a deletion: the event's id."""
+    topic, queue = at.sns.create_topic(Name="told")["TopicArn"], at.sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = at.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    at.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    at.rds.create_event_subscription(
+        SubscriptionName="told", SnsTopicArn=topic, SourceType="db-cluster", EventCategories=["deletion"], Enabled=True
+    )
+    at.rds.delete_db_cluster(DBClusterIdentifier=at.cluster(), SkipFinalSnapshot=True)
+    found = at.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    bodies = [json.loads(one["Body"])["Message"] for one in found]
+    return next((json.loads(one)["Event ID"].rpartition("#")[2] for one in bodies if one.startswith("{")), "nothing")
+
+
 def puts(**condition: Any) -> Callable[[Account], str]:
     """The question whether a key that is there is written."""
 
@@ -143,6 +187,8 @@ RULES = [
     Rule("alarms are evaluated", breached, "OK", "ALARM", "Configuring how CloudWatch alarms treat missing data"),
     Rule("alarms have a history", lambda at: at.answer(at.cloudwatch.describe_alarm_history, AlarmName=alarm(at)), BROKEN, ACCEPTED, "DescribeAlarmHistory"),
     Rule("a state set by hand runs the actions", notified, 0, 1, "SetAlarmState"),
+    Rule("a changed alarm keeps its state", kept_state, "OK", "ALARM", "PutMetricAlarm"),
+    Rule("events are published", published, "nothing", "RDS-EVENT-0171", "Amazon RDS event categories and event messages for Aurora"),
     Rule("an expression is computed", expression("m1 * 2"), [], [80.0], "Using math expressions with CloudWatch metrics"),
     Rule("an expression that cannot be computed is refused", expression("ANOMALY_DETECTION_BAND(nothing)"), [], "ValidationError", DATA),
     Rule("a percentile is computed", queries(Stat="p95"), BROKEN, [40.0], DATA),
@@ -154,7 +200,20 @@ RULES = [
     Rule("a log file must exist", lambda at: at.answer(at.rds.download_db_log_file_portion, DBInstanceIdentifier=f"{at.single}-1", LogFileName="error/none.log"), BROKEN, "DBLogFileNotFoundFault", "DownloadDBLogFilePortion"),
     Rule("Performance Insights answer", metadata, BROKEN, ACCEPTED, "GetResourceMetadata"),
     Rule("Performance Insights know their instances", call("pi.get_resource_metadata", ServiceType="RDS", Identifier="db-NONE"), BROKEN, "InvalidArgumentException", "GetResourceMetadata"),
+    Rule("load is told", load(), BROKEN, ACCEPTED, "GetResourceMetrics"),
+    Rule("load is grouped by known groups", load(**by("db.weather")), BROKEN, "InvalidArgumentException", "DimensionGroup"),
+    Rule("load is grouped into 25 at most", load(**by("db.wait_event", Limit=26)), BROKEN, "InvalidArgumentException", "DimensionGroup"),
+    Rule("a period is one of five", load(PeriodInSeconds=61), BROKEN, "InvalidArgumentException", "GetResourceMetrics"),
+    Rule("fifteen queries are the most", load(MetricQueries=[{"Metric": "db.load.avg"}] * 16), BROKEN, "InvalidArgumentException", "GetResourceMetrics"),
+    Rule("a counter needs its statistic", load(MetricQueries=[{"Metric": "db.User.numbackends"}]), BROKEN, "InvalidArgumentException", "awslabs/mcp#2216"),
+    Rule("load is kept for seven days", load(StartTime=datetime.now(UTC) - timedelta(days=20)), BROKEN, "InvalidArgumentException", "GetResourceMetrics"),
+    Rule("the service type is RDS", load(ServiceType="AURORA"), BROKEN, "InvalidArgumentException", "GetResourceMetrics"),
     Rule("the price list answers", call("pricing.get_products", **PRODUCTS), BROKEN, ACCEPTED, "GetProducts"),
+    Rule("the price list knows its services", call("pricing.get_products", ServiceCode="AmazonNothing"), BROKEN, "InvalidParameterException", "GetProducts; the code is not documented"),
+    Rule("the price list knows its fields", call("pricing.get_products", ServiceCode="AmazonRDS", Filters=[{"Type": "TERM_MATCH", "Field": "colour", "Value": "red"}]), BROKEN, "InvalidParameterException", "GetProducts; the code is not documented"),
+    Rule("the price list knows its tokens", call("pricing.get_products", ServiceCode="AmazonRDS", NextToken="bm9uZQ=="), BROKEN, "InvalidNextTokenException", "GetProducts"),
+    Rule("the price list tells its services", call("pricing.describe_services"), BROKEN, ACCEPTED, "DescribeServices"),
+    Rule("the price list tells an attribute's values", call("pricing.get_attribute_values", ServiceCode="AmazonRDS", AttributeName="databaseEngine"), BROKEN, ACCEPTED, "GetAttributeValues"),
     Rule("a key that is there is not written over", puts(IfNoneMatch="*"), "PreconditionFailed", "PreconditionFailed", WRITES),
     Rule("a condition is an asterisk or nothing", puts(IfNoneMatch=WRONG), ACCEPTED, "NotImplemented", f"{WRITES}; the code is not documented"),
     Rule("a key that is there is not copied over", copies(IfNoneMatch="*"), ACCEPTED, "PreconditionFailed", WRITES),
