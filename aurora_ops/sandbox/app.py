@@ -29,6 +29,7 @@ from aurora_ops import price_list
 from aurora_ops.sandbox import (
     alarms,
     catalogue,
+    damage,
     events,
     faults,
     logs,
@@ -180,6 +181,10 @@ class Sandbox:
             return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
         if environ.get("PATH_INFO") == faults.PATH:
             return self.faults.serve(environ, start_response)
+        if environ.get("PATH_INFO") == faults.DATA_PATH:
+            answer = damage.serve(environ, start_response)
+            self.journal.save()
+            return answer
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error

@@ -7,27 +7,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
-from botocore.exceptions import ClientError
+from common import INSTANCE, SHOP, connect, describe, refused
 
-PASSWORD = "throw-away-1"
-SCALING = {"MinCapacity": 0.5, "MaxCapacity": 1}
-CLUSTER = {
-    "Engine": "aurora-postgresql", "EngineVersion": "15.10", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD, "DatabaseName": "shop",
-    "ServerlessV2ScalingConfiguration": SCALING,
-}  # fmt: skip
+SCALING = SHOP["ServerlessV2ScalingConfiguration"]
 ENGINE = {"Engine": "aurora-postgresql"}
-INSTANCE = ENGINE | {"DBInstanceClass": "db.serverless"}
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
-
-
-def describe(rds, name):
-    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
 
 
 def settled(rds, name):
@@ -50,11 +34,8 @@ def delete(rds, name, **arguments):
     rds.delete_db_cluster(DBClusterIdentifier=name, **{"SkipFinalSnapshot": True} | arguments)
 
 
-def ask(rds, name, statement, password=PASSWORD):
-    cluster = describe(rds, name)
-    with psycopg.connect(
-        host=cluster["Endpoint"], port=cluster["Port"], dbname="shop", user="postgres", password=password, autocommit=True, connect_timeout=5,
-    ) as connection:  # fmt: skip
+def ask(rds, name, statement, **change):
+    with connect(describe(rds, name), **change) as connection:
         found = connection.execute(statement)
         return found.fetchone()[0] if found.description else None
 
@@ -63,19 +44,13 @@ def snapshot(rds, name):
     return rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
 
 
-def refused(call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
 @pytest.fixture(scope="module")
 def source(rds):
     """A cluster with tags, 1,000 orders and, taken then, the snapshot "full"; its orders were deleted afterwards."""
     rds.create_db_cluster(
         DBClusterIdentifier="source", CopyTagsToSnapshot=True, Tags=[{"Key": "team", "Value": "billing"}],
         DeletionProtection=False, EnableIAMDatabaseAuthentication=True, EnableCloudwatchLogsExports=["postgresql"],
-        BackupRetentionPeriod=3, StorageEncrypted=True, **CLUSTER,
+        BackupRetentionPeriod=3, StorageEncrypted=True, **SHOP,
     )  # fmt: skip
     add_instance(rds, "source")
     ask(rds, "source", "CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id")
@@ -344,7 +319,7 @@ def test_sharing_is_kept_and_an_encrypted_snapshot_is_not_made_public(rds, sourc
 
 def test_a_cluster_that_never_had_an_instance_has_a_snapshot_too(rds, source):
     """Of an empty volume: the restored cluster starts with the same master and database, as its source would have."""
-    rds.create_db_cluster(DBClusterIdentifier="unused", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="unused", **SHOP)
     rds.create_db_cluster_snapshot(DBClusterIdentifier="unused", DBClusterSnapshotIdentifier="unused")
     rds.delete_db_cluster(DBClusterIdentifier="unused", SkipFinalSnapshot=True)
 
@@ -360,7 +335,7 @@ def test_a_cluster_that_never_had_an_instance_has_a_snapshot_too(rds, source):
 
 def test_a_final_snapshot_holds_the_last_row(rds, source):
     """The cluster is gone with its instance; a restore from the snapshot has what was committed last. With a password set since."""
-    rds.create_db_cluster(DBClusterIdentifier="short", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="short", **SHOP)
     add_instance(rds, "short")
     ask(rds, "short", "CREATE TABLE last_words AS SELECT 'kept' AS word")
     remove_instance(rds, "short")
@@ -374,13 +349,13 @@ def test_a_final_snapshot_holds_the_last_row(rds, source):
     )
     assert "available" == settled(rds, "short")
     add_instance(rds, "short")
-    assert "kept" == ask(rds, "short", "SELECT word FROM last_words", "set-without-an-instance-2")
+    assert "kept" == ask(rds, "short", "SELECT word FROM last_words", password="set-without-an-instance-2")
     delete(rds, "short")
 
 
 def test_a_deletion_with_a_wrong_final_snapshot_deletes_nothing(rds, source):
     """moto alone takes a name together with the wish to skip it."""
-    rds.create_db_cluster(DBClusterIdentifier="stays", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="stays", **SHOP)
 
     assert ["DBClusterSnapshotAlreadyExistsFault", "InvalidParameterValue"] + ["InvalidParameterCombination"] * 2 == [
         refused(rds.delete_db_cluster, DBClusterIdentifier="stays", **arguments)
