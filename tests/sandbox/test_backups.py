@@ -7,6 +7,7 @@ keeps no backup at all, and restores to an empty cluster at any time that it is 
 import random
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from common import connect as open_connection
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import backups
+from aurora_ops.sandbox.backup_store import Store
 from aurora_ops.sandbox.backups import Vault
 from aurora_ops.sandbox.faults import Faults
 from aurora_ops.sandbox.postgres import RecoveryError
@@ -321,6 +323,50 @@ def test_a_lag_of_so_many_seconds_ends_by_itself(rds, make, faults):
     time.sleep(2.5)
     assert latest == describe(rds, name)["LatestRestorableTime"]
     archived(rds, name, latest + timedelta(seconds=4))
+
+
+def test_a_gap_in_the_archive_makes_an_incompatible_restore(rds, make, sandbox):
+    """Never a state that was not asked for. A restore to a time before the gap still works."""
+    name = make()
+    writer = Writer(rds, name)
+    writer.write(1)
+    archived(rds, name, writer.commits[-1])
+    folder = Path(sandbox.directory, "servers", describe(rds, name)["DbClusterResourceId"].lower(), "backup", "archive")
+    before = set(folder.iterdir())
+    writer.write(1)
+    archived(rds, name, writer.commits[-1])
+    for file in set(folder.iterdir()) - before:
+        file.unlink()
+
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="gap", SourceDBClusterIdentifier=name, RestoreToTime=writer.commits[-1]
+    )
+
+    assert "incompatible-restore" == soon("incompatible-restore", lambda: describe(rds, "gap")["Status"], 30)
+    rds.delete_db_cluster(DBClusterIdentifier="gap", SkipFinalSnapshot=True)
+    assert [1] == restored(rds, SourceDBClusterIdentifier=name, RestoreToTime=writer.commits[0])
+
+
+def test_what_is_being_read_is_deleted_when_it_has_been_read(tmp_path):
+    """A restore of a snapshot that is deleted meanwhile comes to its end."""
+    store, order = Store(tmp_path), []
+    path = store.snapshot("one")
+    path.mkdir()
+
+    def drop():
+        store.drop(path)
+        order.append("dropped")
+
+    with ThreadPoolExecutor() as pool:
+        with store.reading(path):
+            waiting = pool.submit(drop)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+            order.append("read")
+            assert path.exists()
+        waiting.result(timeout=10)
+
+    assert (["read", "dropped"], False) == (order, path.exists())
 
 
 def test_the_data_of_a_base_backup_that_was_cut_short_is_not_used(tmp_path):

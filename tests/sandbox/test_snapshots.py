@@ -3,12 +3,15 @@
 moto alone keeps a record without data, and restores to an empty cluster.
 """
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from common import INSTANCE, SHOP, connect, describe, refused
+from common import INSTANCE, SHOP, connect, describe, refused, soon
 
 SCALING = SHOP["ServerlessV2ScalingConfiguration"]
 ENGINE = {"Engine": "aurora-postgresql"}
@@ -370,13 +373,88 @@ def test_a_deletion_with_a_wrong_final_snapshot_deletes_nothing(rds, source):
     rds.delete_db_cluster(DBClusterIdentifier="stays", SkipFinalSnapshot=True)
 
 
+def status_of(rds, name):
+    """A snapshot's status; None before there is one."""
+    filters = [{"Name": "db-cluster-snapshot-id", "Values": [name]}]
+    found = rds.describe_db_cluster_snapshots(Filters=filters)["DBClusterSnapshots"]
+    return found[0]["Status"] if found else None
+
+
+def files(sandbox):
+    """The folders of manual snapshots."""
+    folder = Path(sandbox.directory, "snapshots")
+    return set(folder.iterdir()) if folder.exists() else set()
+
+
+def test_a_snapshot_that_fails_leaves_nothing_and_the_cluster_as_it_was(rds, sandbox, source):
+    """A file that the server cannot read stops the copy; without it the next attempt succeeds under the same name."""
+    before = files(sandbox)
+    (data,) = Path(sandbox.directory, "servers", source["DbClusterResourceId"].lower()).glob("server-*/data")
+    data.joinpath("unreadable").touch(mode=0)
+    wanted = {"DBClusterIdentifier": "source", "DBClusterSnapshotIdentifier": "second-try"}
+
+    assert "InvalidDBClusterStateFault" == refused(rds.create_db_cluster_snapshot, **wanted)
+    assert "DBClusterSnapshotNotFoundFault" == refused(
+        rds.describe_db_cluster_snapshots, DBClusterSnapshotIdentifier="second-try"
+    )
+    assert (before, "available") == (files(sandbox), describe(rds, "source")["Status"])
+    data.joinpath("unreadable").unlink()
+    rds.create_db_cluster_snapshot(**wanted)
+    assert "available" == snapshot(rds, "second-try")["Status"]
+
+
+def test_a_snapshot_without_its_data_makes_an_incompatible_restore(rds, sandbox, source):
+    """The status says so, as AWS's does; the cluster takes no instance and can be deleted."""
+    before = files(sandbox)
+    rds.create_db_cluster_snapshot(DBClusterIdentifier="source", DBClusterSnapshotIdentifier="hollow")
+    (made,) = files(sandbox) - before
+    made.joinpath("data", "global", "pg_control").unlink()
+
+    rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier="hollow", SnapshotIdentifier="hollow", ServerlessV2ScalingConfiguration=SCALING, **ENGINE
+    )
+
+    assert "incompatible-restore" == settled(rds, "hollow")
+    assert "InvalidDBClusterStateFault" == refused(
+        rds.create_db_instance, DBInstanceIdentifier="hollow-1", DBClusterIdentifier="hollow", **INSTANCE
+    )
+    rds.delete_db_cluster(DBClusterIdentifier="hollow", SkipFinalSnapshot=True)
+
+
+def test_who_looks_while_a_snapshot_is_taken_sees_that_it_cannot_be_used_yet(rds, source):
+    """The copy is complete when the call returns; another client may look before."""
+    wanted = {"DBClusterIdentifier": "source", "DBClusterSnapshotIdentifier": "watched"}
+    uses = (
+        (rds.restore_db_cluster_from_snapshot, {"DBClusterIdentifier": "never", "SnapshotIdentifier": "watched"} | ENGINE),
+        (rds.copy_db_cluster_snapshot, {"SourceDBClusterSnapshotIdentifier": "watched", "TargetDBClusterSnapshotIdentifier": "never"}),
+        (rds.delete_db_cluster_snapshot, {"DBClusterSnapshotIdentifier": "watched"}),
+    )  # fmt: skip
+    checkpointer = ask(rds, "source", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+    with ThreadPoolExecutor() as pool:
+        os.kill(checkpointer, signal.SIGSTOP)  # a copy begins with a checkpoint
+        try:
+            call = pool.submit(rds.create_db_cluster_snapshot, **wanted)
+            watched = soon("creating", lambda: status_of(rds, "watched"))
+            found = snapshot(rds, "watched")
+            codes = [refused(use, **arguments) for use, arguments in uses]
+        finally:
+            os.kill(checkpointer, signal.SIGCONT)
+        call.result()
+
+    assert "creating" == watched
+    assert ("creating", 0, ["InvalidDBClusterSnapshotStateFault"] * 3) == (
+        found["Status"], found["PercentProgress"], codes,
+    )  # fmt: skip
+    assert "available" == snapshot(rds, "watched")["Status"]
+
+
 def test_deleted_snapshots_leave_no_files(rds, sandbox, source):
     """Last: every snapshot of this module is deleted, and with it its folder."""
     for one in rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]:
         rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=one["DBClusterSnapshotIdentifier"])
 
     assert [] == rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
-    assert [] == list(Path(sandbox.directory, "snapshots").iterdir())
+    assert set() == files(sandbox)
     assert "DBClusterSnapshotNotFoundFault" == refused(
         rds.delete_db_cluster_snapshot, DBClusterSnapshotIdentifier="full"
     )
