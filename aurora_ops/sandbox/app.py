@@ -28,6 +28,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from aurora_ops.sandbox import (
     alarms,
     catalogue,
+    damage,
     events,
     faults,
     groups,
@@ -182,6 +183,10 @@ class Sandbox:
             return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
         if environ.get("PATH_INFO") == faults.PATH:
             return self.faults.serve(environ, start_response)
+        if environ.get("PATH_INFO") == faults.DATA_PATH:
+            answer = damage.serve(environ, start_response)
+            self.journal.save()
+            return answer
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error

@@ -115,10 +115,16 @@ class DataPlane:
         with self._changing(resource_id) as cluster:
             instances.fail_over(cluster, target_id)
 
-    def restart(self, resource_id: str, instance_id: str) -> None:
-        """Restart an instance's server."""
+    def restart(self, resource_id: str, instance_id: str, meanwhile: Callable[[Server], None] | None = None) -> None:
+        """Restart an instance's server; `meanwhile` is called while it is stopped."""
         with self._changing(resource_id) as cluster:
-            instances.restart(cluster, instance_id)
+            server = cluster.server_of(instance_id)
+            try:
+                if meanwhile and server:
+                    server.stop()
+                    meanwhile(server)
+            finally:
+                instances.restart(cluster, instance_id)
 
     def stop_cluster(self, resource_id: str) -> None:
         """Stop a cluster's servers; its data and its archive stay."""

@@ -3,9 +3,11 @@
     faults = Faults(server.status())
     faults.throttle("RestoreDBClusterToPointInTime", times=2)    # boto3's retries get past it
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
+    faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
+    faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
     faults.clear()
 
-A fault is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
+A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
 GET, POST (one fault as JSON) and DELETE on `/aurora-ops/faults` of the sandbox's endpoint.
 """
 
@@ -24,6 +26,8 @@ from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
+DATA_PATH = "/aurora-ops/data-faults"
+DATA_SECONDS = 300  # a server restarts for some of them
 THROTTLED = "Throttling"  # as the query APIs (RDS, SNS) say it
 _THROTTLED_ELSEWHERE = {"json": "ThrottlingException", "cbor": "ThrottlingException", "s3": "SlowDown"}
 
@@ -63,22 +67,53 @@ class Faults:
         """Answer the next `times` calls with the error `code`. boto3 repeats a call by itself at status 500 and above."""
         self._add(Fault(operation, code, times, after, status, service=service))
 
+    def lag_archive(self, cluster: str, seconds: float | None = None) -> None:
+        """Let the cluster's WAL archive, and with it its LatestRestorableTime, stay where it is: so many seconds, or until cleared.
+
+        What is committed meanwhile is archived afterwards. Nothing else changes: that is how a lag looks from outside.
+        """
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise InputError(f"seconds={seconds}: how long the archive lags, more than 0; None: until cleared.")
+        self._do("lag_archive", cluster=cluster, seconds=seconds)
+
+    def corrupt_page(
+        self, cluster: str, database: str, table: str, *, page: int = 0, instance: str = "", snapshot: str = ""
+    ) -> None:
+        """Flip one bit of a page (8 KiB, counted from 0) of a table on disk, as failing storage does. It is not undone by `clear`.
+
+        In the data of the instance, by default the writer, which restarts for it; or, with `snapshot`, in that snapshot of
+        the cluster (an automated one too), whose restore then has the damage. Data checksums are on, so a read of the page
+        fails with "invalid page in block"; other pages stay readable. Aurora's instances share their storage, these do not:
+        the other instances keep a sound page, and a point-in-time restore may repair it from WAL.
+        """
+        self._do(
+            "corrupt_page", cluster=cluster, database=database, table=table, page=page, instance=instance, snapshot=snapshot
+        )  # fmt: skip
+
+    def back_up(self, cluster: str) -> None:
+        """No fault, but what else one would wait a day for: take the cluster's next base backup now, and let old ones expire."""
+        self._do("back_up", cluster=cluster)
+
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Forget all faults, and let archives advance again."""
         self._call("DELETE")
+        self._call("DELETE", path=DATA_PATH)
 
     def _add(self, fault: Fault) -> None:
         _check_operation(fault)
         self._call("POST", asdict(fault))
 
-    def _call(self, method: str, body: Any = None) -> Any:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=10)
+    def _do(self, action: str, **details: Any) -> None:
+        self._call("POST", {"action": action} | details, DATA_PATH, DATA_SECONDS)
+
+    def _call(self, method: str, body: Any = None, path: str = PATH, seconds: float = 10) -> Any:
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=seconds)
         try:
-            connection.request(method, PATH, json.dumps(body) if body is not None else None)
+            connection.request(method, path, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
             content = json.loads(answer.read())
         finally:

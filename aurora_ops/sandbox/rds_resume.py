@@ -35,6 +35,10 @@ def _resume(backend: StrictRDSBackend) -> None:
             del backend.clusters[name]
         else:
             _resume_cluster(cluster)
+    for name, snapshot in list(backend.cluster_snapshots.items()):
+        if snapshot.status != "available":
+            log.warning("snapshot %s was being made when the sandbox ended; it is gone", name)
+            backend.forget_snapshot(snapshot)
 
 
 def _stands(instance: AuroraInstance) -> bool:

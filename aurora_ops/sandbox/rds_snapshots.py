@@ -97,8 +97,7 @@ class Snapshots(Backups):
         try:
             snapshot.finish(plane().snapshot(cluster.db_cluster_resource_id, path))
         except (AuroraOpsError, psycopg.Error, OSError) as error:
-            del self.cluster_snapshots[name]
-            plane().store.drop(path)
+            self.forget_snapshot(snapshot)
             raise InvalidDBClusterStateFault(
                 f"No snapshot could be taken of {cluster.db_cluster_identifier}: {error}"
             ) from None
@@ -136,8 +135,7 @@ class Snapshots(Backups):
             with store.reading(source.held_by):
                 plane().copy_snapshot(store.directory / source.files, store.directory / snapshot.files)
         except AuroraOpsError as error:
-            del self.cluster_snapshots[name]
-            store.drop(store.directory / snapshot.files)
+            self.forget_snapshot(snapshot)
             raise InvalidDBClusterSnapshotStateFault(f"{source.arn} could not be copied: {error}") from None
         snapshot.finish(datetime.now(UTC))
         return answer
@@ -149,8 +147,7 @@ class Snapshots(Backups):
             raise InvalidDBClusterSnapshotStateFault(
                 f"{snapshot.db_cluster_snapshot_identifier} is an automated snapshot, and only manual snapshots can be deleted."
             )
-        del self.cluster_snapshots[snapshot.db_cluster_snapshot_identifier]
-        plane().store.drop(plane().store.directory / snapshot.files)
+        self.forget_snapshot(snapshot)
         deleted = copy.copy(snapshot)
         deleted.status = "deleted"
         return deleted
@@ -212,6 +209,11 @@ class Snapshots(Backups):
         if snapshot.status != "available":
             raise InvalidDBClusterSnapshotStateFault(f"{identifier} is {snapshot.status}, not available.")
         return snapshot
+
+    def forget_snapshot(self, snapshot: AuroraSnapshot) -> None:
+        """Delete the record and the data of a manual snapshot."""
+        del self.cluster_snapshots[snapshot.db_cluster_snapshot_identifier]
+        plane().store.drop(plane().store.directory / snapshot.files)
 
     def _automated(self) -> dict[str, AuroraSnapshot]:
         return {one.db_cluster_snapshot_identifier: one for backup in self.backups() for one in self._of(backup)}

@@ -241,3 +241,31 @@ def test_a_copy_runs_beside_its_origin(name):
         assert 2 == len({first.endpoint_url, second.endpoint_url})
     finally:
         server.remove(copy)
+
+
+def test_snapshots_and_what_a_deleted_cluster_left_come_back_with_their_data(name):
+    running = server.start(name)
+    rds = build(running)
+    resource = rds.describe_db_clusters()["DBClusters"][0]["DbClusterResourceId"]
+    with connect(running) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+    rds.delete_db_instance(DBInstanceIdentifier="one-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier="one", FinalDBSnapshotIdentifier="final", DeleteAutomatedBackups=False)
+    kill(running)
+
+    again = server.start(name)
+    rds = aws(again, "rds")
+    scaling = {"ServerlessV2ScalingConfiguration": CLUSTER["ServerlessV2ScalingConfiguration"]}
+    rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier="two", SnapshotIdentifier="final", Engine="aurora-postgresql", **scaling
+    )
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="three", SourceDbClusterResourceId=resource, UseLatestRestorableTime=True, **scaling
+    )
+
+    for copy in ("two", "three"):
+        while rds.describe_db_clusters(DBClusterIdentifier=copy)["DBClusters"][0]["Status"] == "creating":
+            time.sleep(0.1)
+        rds.create_db_instance(**INSTANCE | {"DBInstanceIdentifier": f"{copy}-1", "DBClusterIdentifier": copy})
+        with connect(again, copy) as connection:
+            assert (1,) == connection.execute("SELECT n FROM kept").fetchone()

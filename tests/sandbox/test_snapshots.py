@@ -3,31 +3,18 @@
 moto alone keeps a record without data, and restores to an empty cluster.
 """
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
-from botocore.exceptions import ClientError
+from common import INSTANCE, SHOP, connect, describe, refused, soon
 
-PASSWORD = "throw-away-1"
-SCALING = {"MinCapacity": 0.5, "MaxCapacity": 1}
-CLUSTER = {
-    "Engine": "aurora-postgresql", "EngineVersion": "15.10", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD, "DatabaseName": "shop",
-    "ServerlessV2ScalingConfiguration": SCALING,
-}  # fmt: skip
+SCALING = SHOP["ServerlessV2ScalingConfiguration"]
 ENGINE = {"Engine": "aurora-postgresql"}
-INSTANCE = ENGINE | {"DBInstanceClass": "db.serverless"}
-
-
-@pytest.fixture(scope="module")
-def rds(aws):
-    return aws("rds")
-
-
-def describe(rds, name):
-    return rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
 
 
 def settled(rds, name):
@@ -50,11 +37,8 @@ def delete(rds, name, **arguments):
     rds.delete_db_cluster(DBClusterIdentifier=name, **{"SkipFinalSnapshot": True} | arguments)
 
 
-def ask(rds, name, statement, password=PASSWORD):
-    cluster = describe(rds, name)
-    with psycopg.connect(
-        host=cluster["Endpoint"], port=cluster["Port"], dbname="shop", user="postgres", password=password, autocommit=True, connect_timeout=5,
-    ) as connection:  # fmt: skip
+def ask(rds, name, statement, **change):
+    with connect(describe(rds, name), **change) as connection:
         found = connection.execute(statement)
         return found.fetchone()[0] if found.description else None
 
@@ -63,19 +47,13 @@ def snapshot(rds, name):
     return rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
 
 
-def refused(call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"]
-
-
 @pytest.fixture(scope="module")
 def source(rds):
     """A cluster with tags, 1,000 orders and, taken then, the snapshot "full"; its orders were deleted afterwards."""
     rds.create_db_cluster(
         DBClusterIdentifier="source", CopyTagsToSnapshot=True, Tags=[{"Key": "team", "Value": "billing"}],
         DeletionProtection=False, EnableIAMDatabaseAuthentication=True, EnableCloudwatchLogsExports=["postgresql"],
-        BackupRetentionPeriod=3, StorageEncrypted=True, **CLUSTER,
+        BackupRetentionPeriod=3, StorageEncrypted=True, **SHOP,
     )  # fmt: skip
     add_instance(rds, "source")
     ask(rds, "source", "CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id")
@@ -344,7 +322,7 @@ def test_sharing_is_kept_and_an_encrypted_snapshot_is_not_made_public(rds, sourc
 
 def test_a_cluster_that_never_had_an_instance_has_a_snapshot_too(rds, source):
     """Of an empty volume: the restored cluster starts with the same master and database, as its source would have."""
-    rds.create_db_cluster(DBClusterIdentifier="unused", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="unused", **SHOP)
     rds.create_db_cluster_snapshot(DBClusterIdentifier="unused", DBClusterSnapshotIdentifier="unused")
     rds.delete_db_cluster(DBClusterIdentifier="unused", SkipFinalSnapshot=True)
 
@@ -360,7 +338,7 @@ def test_a_cluster_that_never_had_an_instance_has_a_snapshot_too(rds, source):
 
 def test_a_final_snapshot_holds_the_last_row(rds, source):
     """The cluster is gone with its instance; a restore from the snapshot has what was committed last. With a password set since."""
-    rds.create_db_cluster(DBClusterIdentifier="short", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="short", **SHOP)
     add_instance(rds, "short")
     ask(rds, "short", "CREATE TABLE last_words AS SELECT 'kept' AS word")
     remove_instance(rds, "short")
@@ -374,13 +352,13 @@ def test_a_final_snapshot_holds_the_last_row(rds, source):
     )
     assert "available" == settled(rds, "short")
     add_instance(rds, "short")
-    assert "kept" == ask(rds, "short", "SELECT word FROM last_words", "set-without-an-instance-2")
+    assert "kept" == ask(rds, "short", "SELECT word FROM last_words", password="set-without-an-instance-2")
     delete(rds, "short")
 
 
 def test_a_deletion_with_a_wrong_final_snapshot_deletes_nothing(rds, source):
     """moto alone takes a name together with the wish to skip it."""
-    rds.create_db_cluster(DBClusterIdentifier="stays", **CLUSTER)
+    rds.create_db_cluster(DBClusterIdentifier="stays", **SHOP)
 
     assert ["DBClusterSnapshotAlreadyExistsFault", "InvalidParameterValue"] + ["InvalidParameterCombination"] * 2 == [
         refused(rds.delete_db_cluster, DBClusterIdentifier="stays", **arguments)
@@ -395,13 +373,88 @@ def test_a_deletion_with_a_wrong_final_snapshot_deletes_nothing(rds, source):
     rds.delete_db_cluster(DBClusterIdentifier="stays", SkipFinalSnapshot=True)
 
 
+def status_of(rds, name):
+    """A snapshot's status; None before there is one."""
+    filters = [{"Name": "db-cluster-snapshot-id", "Values": [name]}]
+    found = rds.describe_db_cluster_snapshots(Filters=filters)["DBClusterSnapshots"]
+    return found[0]["Status"] if found else None
+
+
+def files(sandbox):
+    """The folders of manual snapshots."""
+    folder = Path(sandbox.directory, "snapshots")
+    return set(folder.iterdir()) if folder.exists() else set()
+
+
+def test_a_snapshot_that_fails_leaves_nothing_and_the_cluster_as_it_was(rds, sandbox, source):
+    """A file that the server cannot read stops the copy; without it the next attempt succeeds under the same name."""
+    before = files(sandbox)
+    (data,) = Path(sandbox.directory, "servers", source["DbClusterResourceId"].lower()).glob("server-*/data")
+    data.joinpath("unreadable").touch(mode=0)
+    wanted = {"DBClusterIdentifier": "source", "DBClusterSnapshotIdentifier": "second-try"}
+
+    assert "InvalidDBClusterStateFault" == refused(rds.create_db_cluster_snapshot, **wanted)
+    assert "DBClusterSnapshotNotFoundFault" == refused(
+        rds.describe_db_cluster_snapshots, DBClusterSnapshotIdentifier="second-try"
+    )
+    assert (before, "available") == (files(sandbox), describe(rds, "source")["Status"])
+    data.joinpath("unreadable").unlink()
+    rds.create_db_cluster_snapshot(**wanted)
+    assert "available" == snapshot(rds, "second-try")["Status"]
+
+
+def test_a_snapshot_without_its_data_makes_an_incompatible_restore(rds, sandbox, source):
+    """The status says so, as AWS's does; the cluster takes no instance and can be deleted."""
+    before = files(sandbox)
+    rds.create_db_cluster_snapshot(DBClusterIdentifier="source", DBClusterSnapshotIdentifier="hollow")
+    (made,) = files(sandbox) - before
+    made.joinpath("data", "global", "pg_control").unlink()
+
+    rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier="hollow", SnapshotIdentifier="hollow", ServerlessV2ScalingConfiguration=SCALING, **ENGINE
+    )
+
+    assert "incompatible-restore" == settled(rds, "hollow")
+    assert "InvalidDBClusterStateFault" == refused(
+        rds.create_db_instance, DBInstanceIdentifier="hollow-1", DBClusterIdentifier="hollow", **INSTANCE
+    )
+    rds.delete_db_cluster(DBClusterIdentifier="hollow", SkipFinalSnapshot=True)
+
+
+def test_who_looks_while_a_snapshot_is_taken_sees_that_it_cannot_be_used_yet(rds, source):
+    """The copy is complete when the call returns; another client may look before."""
+    wanted = {"DBClusterIdentifier": "source", "DBClusterSnapshotIdentifier": "watched"}
+    uses = (
+        (rds.restore_db_cluster_from_snapshot, {"DBClusterIdentifier": "never", "SnapshotIdentifier": "watched"} | ENGINE),
+        (rds.copy_db_cluster_snapshot, {"SourceDBClusterSnapshotIdentifier": "watched", "TargetDBClusterSnapshotIdentifier": "never"}),
+        (rds.delete_db_cluster_snapshot, {"DBClusterSnapshotIdentifier": "watched"}),
+    )  # fmt: skip
+    checkpointer = ask(rds, "source", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+    with ThreadPoolExecutor() as pool:
+        os.kill(checkpointer, signal.SIGSTOP)  # a copy begins with a checkpoint
+        try:
+            call = pool.submit(rds.create_db_cluster_snapshot, **wanted)
+            watched = soon("creating", lambda: status_of(rds, "watched"))
+            found = snapshot(rds, "watched")
+            codes = [refused(use, **arguments) for use, arguments in uses]
+        finally:
+            os.kill(checkpointer, signal.SIGCONT)
+        call.result()
+
+    assert "creating" == watched
+    assert ("creating", 0, ["InvalidDBClusterSnapshotStateFault"] * 3) == (
+        found["Status"], found["PercentProgress"], codes,
+    )  # fmt: skip
+    assert "available" == snapshot(rds, "watched")["Status"]
+
+
 def test_deleted_snapshots_leave_no_files(rds, sandbox, source):
     """Last: every snapshot of this module is deleted, and with it its folder."""
     for one in rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]:
         rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=one["DBClusterSnapshotIdentifier"])
 
     assert [] == rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
-    assert [] == list(Path(sandbox.directory, "snapshots").iterdir())
+    assert set() == files(sandbox)
     assert "DBClusterSnapshotNotFoundFault" == refused(
         rds.delete_db_cluster_snapshot, DBClusterSnapshotIdentifier="full"
     )
