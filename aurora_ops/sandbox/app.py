@@ -29,10 +29,12 @@ from aurora_ops import price_list
 from aurora_ops.sandbox import (
     alarms,
     catalogue,
+    checkpoint,
     events,
     faults,
     logs,
     metric_math,
+    network,
     pi,
     rds,
     rds_resume,
@@ -77,6 +79,7 @@ class Sandbox:
         s3.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
+        self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -180,6 +183,8 @@ class Sandbox:
             return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
         if environ.get("PATH_INFO") == faults.PATH:
             return self.faults.serve(environ, start_response)
+        if environ.get("PATH_INFO") == network.PATH:
+            return network.serve(self.checkpoint, environ, start_response)
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error
