@@ -28,12 +28,14 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from aurora_ops.sandbox import (
     alarms,
     catalogue,
+    checkpoint,
     damage,
     events,
     faults,
     groups,
     logs,
     metric_math,
+    network,
     pi,
     pricing,
     rds,
@@ -80,6 +82,7 @@ class Sandbox:
         s3.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
+        self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -187,6 +190,8 @@ class Sandbox:
             answer = damage.serve(environ, start_response)
             self.journal.save()
             return answer
+        if environ.get("PATH_INFO") == network.PATH:
+            return network.serve(self.checkpoint, environ, start_response)
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error

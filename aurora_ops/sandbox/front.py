@@ -55,6 +55,7 @@ class Door:
     host: str
     port: int
     socket: socket.socket
+    filler: socket.socket | None = None  # of a silent one, which answers nobody
 
 
 class _End(asyncio.Protocol):
@@ -86,11 +87,13 @@ class Front:
     """Listens where clusters can be reached, and nowhere else: an endpoint without a server refuses.
 
     `admits(cluster, instance, address of the client)` says whether the network lets a connection through; one that it does not
-    hangs. `wake(cluster, instance)` starts a paused instance and returns when it runs.
+    hangs. `is_silent(cluster, instance)`: it lets nobody through, so that the endpoint need not even accept. `wake(cluster, instance)`
+    starts a paused instance and returns when it runs.
     """
 
     def __init__(self) -> None:
         self.admits: Callable[[ClusterData, str, str], bool] = lambda *_: True
+        self.is_silent: Callable[[ClusterData, str], bool] = lambda *_: False
         self.wake: Callable[[ClusterData, str], None] = lambda *_: None
         self.links: set[Link] = set()
         self.stolen: dict[str, socket.socket | None] = {}  # addresses that somebody else takes when they become free
@@ -176,43 +179,75 @@ class Front:
 
     def _listen(self, cluster: ClusterData) -> str:
         """Open and close what has to be. The first address that somebody else has, or nothing."""
-        wanted = {host for host, role in cluster.endpoints.items() if cluster.leads_to(role)}
+        wanted = {}
+        for host, role in cluster.endpoints.items():
+            if instances := cluster.leads_to(role):
+                wanted[host] = role != INNER and all(self.is_silent(cluster, one) for one in instances)
         for door in [one for one in self._doors.values() if one.cluster is cluster]:
             if door.host not in wanted or door.port != cluster.port:
                 self._shut(door)
-        for host in wanted:
-            if (host, cluster.port) in self._doors:
-                continue
-            self._steal(host, cluster.port)
-            listening = socket.socket()
+        for host, silent in wanted.items():
             try:
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listening.setblocking(False)
-                listening.bind((host, cluster.port))
-                listening.listen(BACKLOG)
+                door = self._doors.get((host, cluster.port)) or self._open(cluster, host)
             except OSError as error:
-                listening.close()
                 if error.errno != errno.EADDRINUSE:
                     raise
                 return host
-            door = Door(cluster, host, cluster.port, listening)
-            self._doors[host, cluster.port] = door
-            self._loop.add_reader(listening, self._accept, door)
+            if silent is not (door.filler is not None):
+                self._silence(door) if silent else self._speak(door)
         return ""
+
+    def _open(self, cluster: ClusterData, host: str) -> Door:
+        self._steal(host, cluster.port)
+        listening = socket.socket()
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setblocking(False)
+            listening.bind((host, cluster.port))
+            listening.listen(BACKLOG)
+        except OSError:
+            listening.close()
+            raise
+        door = self._doors[host, cluster.port] = Door(cluster, host, cluster.port, listening)
+        self._loop.add_reader(listening, self._accept, door)
+        return door
+
+    def _silence(self, door: Door) -> None:
+        """Answer nobody, as a rule in AWS does: with a queue for one that is full, Linux drops whatever comes."""
+        self._loop.remove_reader(door.socket)
+        self._accept(door)
+        door.socket.listen(0)
+        door.filler = socket.socket()
+        door.filler.setblocking(False)
+        door.filler.connect_ex((door.host, door.port))
+
+    def _speak(self, door: Door) -> None:
+        """Answer again."""
+        door.socket.listen(BACKLOG)
+        self._accept(door)
+        if door.filler is not None:
+            door.filler.close()
+        door.filler = None
+        self._loop.add_reader(door.socket, self._accept, door)
 
     def _shut(self, door: Door) -> None:
         self._loop.remove_reader(door.socket)
-        door.socket.close()
+        for one in (door.filler, door.socket):
+            if one is not None:
+                one.close()
         del self._doors[door.host, door.port]
 
     def _accept(self, door: Door) -> None:
         while True:
             try:
-                client, (address, _) = door.socket.accept()
+                client, origin = door.socket.accept()
             except OSError:  # nobody more, or gone again
                 return
             client.setblocking(False)
-            task = self._loop.create_task(self._serve(client, address, door))
+            if door.filler is not None and door.filler.getsockname() == origin:
+                client.close()
+                continue
+            task = self._loop.create_task(self._serve(client, origin[0], door))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

@@ -57,7 +57,8 @@ class StrictRDSBackend(Restores):
         self._check_references(kwargs)
         retention_days = rds_rules.check_retention(kwargs.get("backup_retention_period"))
         cluster: AuroraCluster = super().create_db_cluster(kwargs)  # type: ignore[assignment]
-        hosts, cluster.port = plane().allocate(int(kwargs.get("port") or 5432))
+        cluster.wanted_port = int(kwargs.get("port") or 5432)
+        hosts, cluster.port = plane().allocate(cluster.wanted_port)
         password = self._password(cluster)
         plane().clusters[cluster.db_cluster_resource_id] = ClusterData(
             identifier=identifier,
