@@ -39,6 +39,7 @@ from aurora_ops.sandbox import (
     pi,
     rds,
     rds_resume,
+    recovery,
     s3,
     state,
     wire,
@@ -82,6 +83,9 @@ class Sandbox:
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)
+        self.recovery = recovery.Recovery(self.plane)
+        self.faults.acts = {"drop_server": self.recovery.drop, "steal_address": self.plane.front.steal}
+        self.faults.on_clear = self.plane.front.give_back
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
@@ -138,6 +142,7 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.recovery.stop()
             self.pauses.stop()
             self.alarms.stop()
             self.tail.stop()

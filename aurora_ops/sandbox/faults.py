@@ -3,17 +3,20 @@
     faults = Faults(server.status())
     faults.throttle("RestoreDBClusterToPointInTime", times=2)    # boto3's retries get past it
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
+    faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
+    faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.clear()
 
-A fault is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
-GET, POST (one fault as JSON) and DELETE on `/aurora-ops/faults` of the sandbox's endpoint.
+A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
+GET, POST (one fault as JSON, or `{"drop_server": {...}}` and `{"steal_address": {...}}` with the parameters' names) and DELETE on
+`/aurora-ops/faults` of the sandbox's endpoint.
 """
 
 import difflib
 import http.client
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,12 +65,34 @@ class Faults:
         """Answer the next `times` calls with the error `code`. boto3 repeats a call by itself at status 500 and above."""
         self._add(Fault(operation, code, times, after, status, service=service))
 
+    def drop_server(self, instance: str, *, seconds: float = 3.0) -> None:
+        """Kill the server of an instance, as a crash does, for at least so many seconds.
+
+        Its endpoints refuse until it is recovered; a writer that has a reader is failed over instead, as in Aurora.
+
+        Raises
+        ------
+        InputError
+            No instance has that name, or its server does not run.
+        """
+        self._call("POST", {"drop_server": {"instance": instance, "seconds": seconds}})
+
+    def steal_address(self, host: str) -> None:
+        """Let another program take an endpoint's address as soon as it is free: when its cluster stops, or has no instance.
+
+        Raises
+        ------
+        InputError
+            No cluster of the sandbox has that endpoint, so nobody would miss it.
+        """
+        self._call("POST", {"steal_address": {"host": host}})
+
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Forget all faults, and give stolen addresses back."""
         self._call("DELETE")
 
     def _add(self, fault: Fault) -> None:
@@ -107,25 +132,34 @@ class Register:
     """The sandbox's side: what is to fail, and the answers that say so."""
 
     def __init__(self) -> None:
+        self.acts: dict[str, Callable[..., None]] = {}  # what happens at once, by name
+        self.on_clear: Callable[[], None] = lambda: None
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request to `PATH`."""
         method = environ.get("REQUEST_METHOD")
-        status, content = "200 OK", []
-        with self._lock:
+        try:
             if method == "DELETE":
-                self.faults.clear()
+                self.on_clear()
+                with self._lock:
+                    self.faults.clear()
             elif method == "POST":
-                try:
-                    body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-                    self.faults.append(Fault(**body))
-                except (ValueError, TypeError, InputError) as error:
-                    status, content = "400 Bad Request", [str(error)]
-            if status == "200 OK":
-                content = [asdict(one) for one in self.faults]
-        return wire.json_answer(start_response, status, content)
+                self._add(json.loads(wire.body_of(environ)))
+        except (ValueError, TypeError, InputError) as error:
+            return wire.json_answer(start_response, "400 Bad Request", [str(error)])
+        with self._lock:
+            content = [asdict(one) for one in self.faults]
+        return wire.json_answer(start_response, "200 OK", content)
+
+    def _add(self, body: dict[str, Any]) -> None:
+        name = next(iter(body), "")
+        if name in self.acts:
+            self.acts[name](**body[name])
+            return
+        with self._lock:
+            self.faults.append(Fault(**body))
 
     def meet(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
         """The error that this request is to get, or None. The request's body is left to be read again."""
