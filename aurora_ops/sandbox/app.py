@@ -27,6 +27,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from aurora_ops.sandbox import (
     alarms,
+    autopause,
     catalogue,
     checkpoint,
     damage,
@@ -40,6 +41,7 @@ from aurora_ops.sandbox import (
     pricing,
     rds,
     rds_resume,
+    recovery,
     s3,
     state,
     wire,
@@ -80,8 +82,13 @@ class Sandbox:
         metric_math.install()
         alarms.install()
         s3.install()
+        autopause.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
+        self.pauses = autopause.AutoPause(self.plane)
+        self.recovery = recovery.Recovery(self.plane)
+        self.faults.acts = {"drop_server": self.recovery.drop, "steal_address": self.plane.front.steal} | damage.ACTS
+        self.faults.on_clear = [self.plane.front.give_back, damage.mend]
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
@@ -138,6 +145,8 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.recovery.stop()
+            self.pauses.stop()
             self.alarms.stop()
             self.tail.stop()
             self.sampler.stop()
@@ -185,9 +194,7 @@ class Sandbox:
         if environ.get("PATH_INFO") == HEALTH:
             return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
         if environ.get("PATH_INFO") == faults.PATH:
-            return self.faults.serve(environ, start_response)
-        if environ.get("PATH_INFO") == faults.DATA_PATH:
-            answer = damage.serve(environ, start_response)
+            answer = self.faults.serve(environ, start_response)
             self.journal.save()
             return answer
         if environ.get("PATH_INFO") == network.PATH:

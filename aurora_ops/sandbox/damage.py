@@ -1,25 +1,22 @@
 """Faults of the data plane, in the sandbox's process: an archive that lags, a page that is damaged; and a base backup at once.
 
-`faults.Faults` is the interface; this answers it on `faults.DATA_PATH`.
+`faults.Faults` is the interface.
 """
 
-import json
+import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.rds.exceptions import RDSClientError
 from moto.rds.models import rds_backends
 
-from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.errors import InputError
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.postgres import Server
 from aurora_ops.sandbox.rds_models import plane
-from aurora_ops.sandbox.wire import StartResponse, json_answer
 
 PAGE_BYTES = 8192
 PAGES_A_FILE = 2**30 // PAGE_BYTES
@@ -27,18 +24,10 @@ REPLAY_SECONDS = 30
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a request to `faults.DATA_PATH`: POST does one thing, DELETE ends what lasts."""
-    try:
-        if environ.get("REQUEST_METHOD") == "POST":
-            body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-            _ACTIONS[body.pop("action")](**body)
-        elif environ.get("REQUEST_METHOD") == "DELETE":
-            for data in plane().clusters.values():
-                data.archive_held_until = None
-    except (AuroraOpsError, RDSClientError, psycopg.Error, OSError, ValueError, TypeError, KeyError) as error:
-        return json_answer(start_response, "400 Bad Request", [str(error)])
-    return json_answer(start_response, "200 OK", [])
+def mend() -> None:
+    """Let archives advance again. What is damaged stays so."""
+    for data in plane().clusters.values():
+        data.archive_held_until = None
 
 
 def _find(cluster: str) -> tuple[Any, ClusterData]:
@@ -111,6 +100,10 @@ def _flip(path: Path, page: int) -> None:
     path = path.with_name(f"{path.name}.{number}") if number else path
     if not path.exists() or path.stat().st_size < (page + 1) * PAGE_BYTES:
         raise InputError(f"{path.name} in that copy has no page {page}: the table was made or rewritten after it.")
+    own = path.with_name(f"{path.name}.own")  # a copied world shares the files of its base backups with its origin
+    shutil.copy2(path, own)
+    shutil.chown(own, path.stat().st_uid, path.stat().st_gid)
+    own.rename(path)
     with path.open("r+b") as file:
         file.seek(page * PAGE_BYTES)
         content = bytearray(file.read(PAGE_BYTES))
@@ -120,7 +113,7 @@ def _flip(path: Path, page: int) -> None:
         file.write(content)
 
 
-_ACTIONS: dict[str, Callable[..., None]] = {
+ACTS: dict[str, Callable[..., None]] = {
     "back_up": back_up,
     "lag_archive": lag_archive,
     "corrupt_page": corrupt_page,

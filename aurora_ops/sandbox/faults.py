@@ -5,17 +5,20 @@
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
     faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
+    faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
+    faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.clear()
 
 A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
-GET, POST (one fault as JSON) and DELETE on `/aurora-ops/faults` of the sandbox's endpoint.
+GET, POST (one fault as JSON, or such as `{"drop_server": {...}}` with the parameters' names) and DELETE on
+`/aurora-ops/faults` of the sandbox's endpoint.
 """
 
 import difflib
 import http.client
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,8 +29,7 @@ from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
-DATA_PATH = "/aurora-ops/data-faults"
-DATA_SECONDS = 300  # a server restarts for some of them
+ACT_SECONDS = 300  # a server restarts for some of them
 THROTTLED = "Throttling"  # as the query APIs (RDS, SNS) say it
 _THROTTLED_ELSEWHERE = {"json": "ThrottlingException", "cbor": "ThrottlingException", "s3": "SlowDown"}
 
@@ -94,26 +96,47 @@ class Faults:
         """No fault, but what else one would wait a day for: take the cluster's next base backup now, and let old ones expire."""
         self._do("back_up", cluster=cluster)
 
+    def drop_server(self, instance: str, *, seconds: float = 3.0) -> None:
+        """Kill the server of an instance, as a crash does, for at least so many seconds.
+
+        Its endpoints refuse until it is recovered; a writer that has a reader is failed over instead, as in Aurora.
+
+        Raises
+        ------
+        InputError
+            No instance has that name, or its server does not run.
+        """
+        self._do("drop_server", instance=instance, seconds=seconds)
+
+    def steal_address(self, host: str) -> None:
+        """Let another program take an endpoint's address as soon as it is free: when its cluster stops, or has no instance.
+
+        Raises
+        ------
+        InputError
+            No cluster of the sandbox has that endpoint, so nobody would miss it.
+        """
+        self._do("steal_address", host=host)
+
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
     def clear(self) -> None:
-        """Forget all faults, and let archives advance again."""
+        """Forget all faults, let archives advance again and give stolen addresses back."""
         self._call("DELETE")
-        self._call("DELETE", path=DATA_PATH)
 
     def _add(self, fault: Fault) -> None:
         _check_operation(fault)
         self._call("POST", asdict(fault))
 
     def _do(self, action: str, **details: Any) -> None:
-        self._call("POST", {"action": action} | details, DATA_PATH, DATA_SECONDS)
+        self._call("POST", {action: details}, ACT_SECONDS)
 
-    def _call(self, method: str, body: Any = None, path: str = PATH, seconds: float = 10) -> Any:
+    def _call(self, method: str, body: Any = None, seconds: float = 10) -> Any:
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=seconds)
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None)
+            connection.request(method, PATH, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
             content = json.loads(answer.read())
         finally:
@@ -143,25 +166,35 @@ class Register:
     """The sandbox's side: what is to fail, and the answers that say so."""
 
     def __init__(self) -> None:
+        self.acts: dict[str, Callable[..., None]] = {}  # what happens at once, by name
+        self.on_clear: list[Callable[[], None]] = []
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def serve(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request to `PATH`."""
         method = environ.get("REQUEST_METHOD")
-        status, content = "200 OK", []
-        with self._lock:
+        try:
             if method == "DELETE":
-                self.faults.clear()
+                for mend in self.on_clear:
+                    mend()
+                with self._lock:
+                    self.faults.clear()
             elif method == "POST":
-                try:
-                    body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-                    self.faults.append(Fault(**body))
-                except (ValueError, TypeError, InputError) as error:
-                    status, content = "400 Bad Request", [str(error)]
-            if status == "200 OK":
-                content = [asdict(one) for one in self.faults]
-        return wire.json_answer(start_response, status, content)
+                self._add(json.loads(wire.body_of(environ)))
+        except Exception as error:  # whatever went wrong: who asked for the fault is told
+            return wire.json_answer(start_response, "400 Bad Request", [str(error)])
+        with self._lock:
+            content = [asdict(one) for one in self.faults]
+        return wire.json_answer(start_response, "200 OK", content)
+
+    def _add(self, body: dict[str, Any]) -> None:
+        name = next(iter(body), "")
+        if name in self.acts:
+            self.acts[name](**body[name])
+            return
+        with self._lock:
+            self.faults.append(Fault(**body))
 
     def meet(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
         """The error that this request is to get, or None. The request's body is left to be read again."""
