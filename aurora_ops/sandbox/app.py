@@ -29,6 +29,7 @@ from aurora_ops.sandbox import (
     alarms,
     catalogue,
     checkpoint,
+    controls,
     damage,
     events,
     faults,
@@ -38,6 +39,8 @@ from aurora_ops.sandbox import (
     network,
     pi,
     pricing,
+    quotas,
+    rate,
     rds,
     rds_resume,
     s3,
@@ -72,11 +75,13 @@ class Sandbox:
         )  # fmt: skip
         self.samples = Samples(self.directory / "samples.sqlite")
         self.sampler = Sampler(self.samples, _put_metrics)
+        controls.begin()
         rds.install(self.plane, self._changed)
         catalogue.install()
         groups.install()
         logs.install()
         events.install()
+        quotas.install()
         metric_math.install()
         alarms.install()
         s3.install()
@@ -97,10 +102,12 @@ class Sandbox:
             ("alarms", alarms.history),
             ("logs", self.tail.positions),
             ("faults", self.faults.faults),
+            ("controls", controls.settings),
         ):
             self.journal.keep(name, container)
         if ground.has_account:
             self.journal.read_account()
+            controls.resume()
             rds_resume.resume()
             if ground.is_copy:
                 _move_metrics(self.samples.move_up_to(int(time.time())))
@@ -192,9 +199,13 @@ class Sandbox:
             return answer
         if environ.get("PATH_INFO") == network.PATH:
             return network.serve(self.checkpoint, environ, start_response)
+        if environ.get("PATH_INFO") == controls.PATH:
+            return controls.serve(environ, start_response)
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error
+        if (refusal := rate.meet(controls.settings["rate"], environ, service, start_response)) is not None:
+            return refusal
         if service not in ("pi", "pricing"):
             self.journal.regions.add(wire.region_of(environ))
             changing = wire.is_changing(environ)
