@@ -34,6 +34,7 @@ from aurora_ops.sandbox import (
     events,
     faults,
     groups,
+    lingering,
     logs,
     metric_math,
     network,
@@ -82,6 +83,7 @@ class Sandbox:
         logs.install()
         events.install()
         quotas.install()
+        lingering.install()
         metric_math.install()
         alarms.install()
         s3.install()

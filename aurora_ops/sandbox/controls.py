@@ -35,7 +35,7 @@ class Controls:
         self._endpoint_url = state.endpoint_url
 
     def statuses(self, **seconds: float) -> None:
-        """How many seconds each status lasts from now on, by its name with _ for -; `all` for those not named."""
+        """How many seconds each status lasts, by its name with _ for -; `all` for those not named. What lasts longer ends."""
         named = {status.replace("_", "-"): value for status, value in seconds.items()}
         self._change("seconds", statuses.check_seconds(named))
 
@@ -86,16 +86,18 @@ def _defaults() -> dict[str, dict[str, Any]]:
 
 # The sandbox's side: one dict, so that the journal keeps it in place, and the checks that other modules bring.
 settings: dict[str, dict[str, Any]] = {"seconds": {}, "quotas": {}, "rate": {}, "hangs": {}}
-checks: dict[str, Callable[[Any], Any]] = {"seconds": statuses.check_seconds, "rate": rate.check}
+checks: dict[str, Callable[[Any], Any]] = {
+    "seconds": statuses.check_seconds,
+    "rate": rate.check,
+    "hangs": dict,
+}
 actions: dict[str, Callable[[Any], None]] = {}
 _lock = threading.Lock()
 
 
 def begin() -> None:
     """Set what the environment says, and nothing else. Raises InputError when it says it wrongly."""
-    hangs = settings["hangs"]
     settings.update(_defaults())
-    settings["hangs"] = hangs
 
 
 def resume() -> None:
@@ -108,8 +110,7 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
     try:
         with _lock:
             if environ.get("REQUEST_METHOD") == "DELETE":
-                begin()
-                rate.forget()
+                _apply(_defaults() | {"hangs": settings["hangs"]})
             elif environ.get("REQUEST_METHOD") == "POST":
                 _apply(json.loads(wire.body_of(environ)))
             return wire.json_answer(start_response, "200 OK", deepcopy(settings))

@@ -5,6 +5,8 @@
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
     faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
+    faults.hang("shop", "creating")    # from now, or from the next time on, until it is released
+    faults.become("shop-1", "storage-full")    # shown, and met by what AWS then refuses; the server itself goes on
     faults.clear()
 
 A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
@@ -21,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aurora_ops.errors import InputError
-from aurora_ops.sandbox import wire
+from aurora_ops.sandbox import controls, statuses, wire
 from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
@@ -56,6 +58,7 @@ class Faults:
 
     def __init__(self, state: State) -> None:
         self._url = urlsplit(state.endpoint_url)
+        self._endpoint_url = state.endpoint_url
 
     def throttle(self, operation: str, times: int = 1, *, after: int = 0, service: str = "rds") -> None:
         """Answer the next `times` calls with "Rate exceeded"."""
@@ -98,10 +101,27 @@ class Faults:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
+    def hang(self, identifier: str, status: str) -> None:
+        """Let a cluster or an instance stay in a status: from now if it is in it, else from the next time it enters it."""
+        controls.call(
+            self._endpoint_url, "POST", {"hang": {"identifier": identifier, "status": statuses.check_word(status)}}
+        )
+
+    def become(self, identifier: str, status: str) -> None:
+        """Let a cluster or an instance show a status, such as storage-full or incompatible-parameters, until it is released."""
+        controls.call(
+            self._endpoint_url, "POST", {"become": {"identifier": identifier, "status": statuses.check_word(status)}}
+        )
+
+    def release(self, identifier: str | None = None) -> None:
+        """End what `hang` and `become` did to one resource, or to all."""
+        controls.call(self._endpoint_url, "POST", {"release": {"identifier": identifier}})
+
     def clear(self) -> None:
-        """Forget all faults, and let archives advance again."""
+        """Forget all faults: archives advance again, what hangs arrives, and what became broken is whole."""
         self._call("DELETE")
         self._call("DELETE", path=DATA_PATH)
+        self.release()
 
     def _add(self, fault: Fault) -> None:
         _check_operation(fault)

@@ -45,6 +45,7 @@ class Phase:
 
     status: str
     until: float
+    since: float = 0.0
 
     @property
     def is_on(self) -> bool:
