@@ -38,13 +38,16 @@ from aurora_ops.sandbox import (
     logs,
     metric_math,
     network,
+    pages,
     pi,
     pricing,
     quotas,
     rate,
     rds,
     rds_resume,
+    reference_rules,
     s3,
+    setting_rules,
     state,
     wire,
 )
@@ -82,8 +85,11 @@ class Sandbox:
         groups.install()
         logs.install()
         events.install()
+        setting_rules.install()
+        reference_rules.install()
         quotas.install()
         lingering.install()
+        pages.install()
         metric_math.install()
         alarms.install()
         s3.install()
