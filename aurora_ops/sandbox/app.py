@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # Terraform attaches AWS-managed policies
@@ -30,19 +31,26 @@ from aurora_ops.sandbox import (
     autopause,
     catalogue,
     checkpoint,
+    controls,
     damage,
     events,
     faults,
     groups,
+    lingering,
     logs,
     metric_math,
     network,
+    pages,
     pi,
     pricing,
+    quotas,
+    rate,
     rds,
     rds_resume,
     recovery,
+    reference_rules,
     s3,
+    setting_rules,
     state,
     wire,
 )
@@ -74,11 +82,17 @@ class Sandbox:
         )  # fmt: skip
         self.samples = Samples(self.directory / "samples.sqlite")
         self.sampler = Sampler(self.samples, _put_metrics)
+        controls.begin()
         rds.install(self.plane, self._changed)
         catalogue.install()
         groups.install()
         logs.install()
         events.install()
+        setting_rules.install()
+        reference_rules.install()
+        quotas.install()
+        lingering.install()
+        pages.install()
         metric_math.install()
         alarms.install()
         s3.install()
@@ -87,9 +101,20 @@ class Sandbox:
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)
         self.recovery = recovery.Recovery(self.plane)
-        self.faults.acts = {"drop_server": self.recovery.drop, "steal_address": self.plane.front.steal} | damage.ACTS
-        self.faults.on_clear = [self.plane.front.give_back, damage.mend]
+        self.faults.acts = {
+            "drop_server": self.recovery.drop,
+            "steal_address": self.plane.front.steal,
+            **damage.ACTS,
+            **lingering.ACTS,
+        }
+        self.faults.on_clear = [self.plane.front.give_back, damage.mend, lingering.release]
         self.checkpoint = checkpoint.Checkpoint(self.plane)
+        self._own = {  # what the sandbox has beyond AWS
+            HEALTH: self._health,
+            faults.PATH: self.faults.serve,
+            controls.PATH: controls.serve,
+            network.PATH: partial(network.serve, self.checkpoint),
+        }
         self.tail = logs.Tail()
         self._remember(ground)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -104,10 +129,12 @@ class Sandbox:
             ("alarms", alarms.history),
             ("logs", self.tail.positions),
             ("faults", self.faults.faults),
+            ("controls", controls.settings),
         ):
             self.journal.keep(name, container)
         if ground.has_account:
             self.journal.read_account()
+            controls.resume()
             rds_resume.resume()
             if ground.is_copy:
                 _move_metrics(self.samples.move_up_to(int(time.time())))
@@ -190,18 +217,20 @@ class Sandbox:
         databases = [one for backend in rds_backends[DEFAULT_ACCOUNT_ID].values() for one in backend.databases.values()]
         return {one.dbi_resource_id for one in databases if one.performance_insights_enabled}
 
+    def _health(self, _: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
+
     def _dispatch(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == HEALTH:
-            return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
-        if environ.get("PATH_INFO") == faults.PATH:
-            answer = self.faults.serve(environ, start_response)
-            self.journal.save()
+        if (own := self._own.get(environ.get("PATH_INFO", ""))) is not None:
+            answer = own(environ, start_response)
+            if wire.is_changing(environ):
+                self.journal.save()
             return answer
-        if environ.get("PATH_INFO") == network.PATH:
-            return network.serve(self.checkpoint, environ, start_response)
         service = wire.service_of(environ)
         if (error := self.faults.meet(environ, service, start_response)) is not None:
             return error
+        if (refusal := rate.meet(controls.settings["rate"], environ, service, start_response)) is not None:
+            return refusal
         if service not in ("pi", "pricing"):
             self.journal.regions.add(wire.region_of(environ))
             changing = wire.is_changing(environ)

@@ -7,6 +7,8 @@
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
     faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
     faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
+    faults.hang("shop", "creating")    # from now, or from the next time on, until it is released
+    faults.become("shop-1", "storage-full")    # shown, and met by what AWS then refuses; the server itself goes on
     faults.clear()
 
 A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
@@ -24,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aurora_ops.errors import InputError
-from aurora_ops.sandbox import wire
+from aurora_ops.sandbox import statuses, wire
 from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
@@ -122,8 +124,20 @@ class Faults:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
+    def hang(self, identifier: str, status: str) -> None:
+        """Let a cluster or an instance stay in a status: from now if it is in it, else from the next time it enters it."""
+        self._do("hang", identifier=identifier, status=statuses.check_word(status))
+
+    def become(self, identifier: str, status: str) -> None:
+        """Let a cluster or an instance show a status, such as storage-full or incompatible-parameters, until it is released."""
+        self._do("become", identifier=identifier, status=statuses.check_word(status))
+
+    def release(self, identifier: str | None = None) -> None:
+        """End what `hang` and `become` did to one resource, or to all."""
+        self._do("release", identifier=identifier)
+
     def clear(self) -> None:
-        """Forget all faults, let archives advance again and give stolen addresses back."""
+        """Forget all faults: archives advance, stolen addresses are given back, what hangs arrives, what became broken is whole."""
         self._call("DELETE")
 
     def _add(self, fault: Fault) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import moto.rds.models as models
 
+from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
 
@@ -97,8 +98,8 @@ class AuroraCluster(models.DBCluster):
 
     @property
     def status(self) -> str:
-        """As it is; moto: "creating" ends with the first look at it."""
-        return self._status
+        """As it is and as it lingers; moto: "creating" ends with the first look at it."""
+        return statuses.shown(self, self._status)
 
     @status.setter
     def status(self, value: str) -> None:
@@ -191,6 +192,15 @@ class AuroraInstance(models.DBInstanceClustered):
         for group in groups:
             group.ParameterApplyStatus = "pending-reboot" if pending else "in-sync"
         return groups
+
+    @property
+    def status(self) -> str:
+        """As it is and as it lingers; moto: as it was set."""
+        return statuses.shown(self, self._status)
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
 
     @property
     def address(self) -> str:

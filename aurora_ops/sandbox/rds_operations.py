@@ -19,6 +19,7 @@ from moto.rds.exceptions import (
 
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plane
+from aurora_ops.sandbox.statuses import BROKEN
 
 TLS_REQUIRED_FROM_MAJOR = 17  # the default of rds.force_ssl is 1 from there on
 
@@ -62,8 +63,8 @@ class Operations(models.RDSBackend):
         return instance
 
     def delete_db_instance(self, db_instance_identifier: str, **kwargs: Any) -> AuroraInstance:
-        """End the instance's server."""
-        instance = self._available_instance(db_instance_identifier)
+        """End the instance's server; that of a broken one, too."""
+        instance = self._available_instance(db_instance_identifier, *BROKEN)
         if instance.is_cluster_writer and len(instance.cluster._members) > 1:
             self._fail_over(instance.cluster)  # moto: names a new writer, and no server changes
         deleted: AuroraInstance = super().delete_db_instance(db_instance_identifier, **kwargs)  # type: ignore[assignment]
@@ -123,11 +124,11 @@ class Operations(models.RDSBackend):
             )
         return cluster
 
-    def _available_instance(self, identifier: str) -> AuroraInstance:
+    def _available_instance(self, identifier: str, *also: str) -> AuroraInstance:
         instance = self.databases.get(identifier)
         if instance is None:
             raise DBInstanceNotFoundError(identifier)
-        if instance.status != "available":
+        if instance.status not in ("available", *also):
             raise RDSClientError(
                 "InvalidDBInstanceState", f"Instance {identifier} is {instance.status}, not available."
             )
