@@ -19,9 +19,12 @@ FEWEST_ZONES = 2
 def _check_subnets(self: RDSResponse) -> None:
     ec2 = ec2_backends[self.current_account][self.region]
     try:
-        zones = {ec2.get_subnet(one).availability_zone for one in self.params.get("SubnetIds", [])}
+        subnets = [ec2.get_subnet(one) for one in self.params.get("SubnetIds", [])]
     except InvalidSubnetIdError as error:  # moto: EC2's code
         raise RDSClientError("InvalidSubnet", error.message) from None
+    if len({one.vpc_id for one in subnets}) > 1:  # moto: the first one's VPC counts
+        raise RDSClientError("InvalidSubnet", "The subnets are not all in one VPC.")
+    zones = {one.availability_zone for one in subnets}
     if len(zones) < FEWEST_ZONES:  # moto: any
         raise RDSClientError(
             "DBSubnetGroupDoesNotCoverEnoughAZs",

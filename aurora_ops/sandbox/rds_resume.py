@@ -55,7 +55,7 @@ def _resume_cluster(cluster: AuroraCluster) -> None:
     if data is None:
         return
     cluster.port = data.port
-    if cluster.status == "creating" and data.recovered is None:  # its recovery was cut off
+    if cluster._status == "creating" and data.recovered is None:  # its recovery was cut off
         cluster.status = "incompatible-restore"
-    elif cluster.status == "creating":
+    elif cluster._status == "creating":
         cluster.status = "available"

@@ -1,13 +1,16 @@
 """Statuses that linger, and what is refused meanwhile. moto alone is "available" as soon as a call returns, so no waiter ever waits."""
 
+import os
 import secrets
+import signal
 
+import boto3
 import pytest
 from botocore.exceptions import WaiterError
 from common import CLUSTER, INSTANCE, connect, create, describe, refused, soon
 
 from aurora_ops.errors import InputError
-from aurora_ops.sandbox import statuses
+from aurora_ops.sandbox import server, statuses
 from aurora_ops.sandbox.controls import Controls
 from aurora_ops.sandbox.faults import Faults
 
@@ -26,6 +29,18 @@ def faults(sandbox):
     made = Faults(sandbox)
     yield made
     made.clear()
+
+
+@pytest.fixture
+def aws_of():
+    """boto3's RDS of a sandbox that is not this module's."""
+
+    def client(state):
+        v = state.variables
+        session = boto3.Session(v["AWS_ACCESS_KEY_ID"], v["AWS_SECRET_ACCESS_KEY"], region_name=v["AWS_REGION"])
+        return session.client("rds", endpoint_url=v["AWS_ENDPOINT_URL"])
+
+    return client
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +246,30 @@ def test_the_variable_names_seconds_by_status_or_one_number_for_all(text, expect
 def test_a_variable_that_is_not_understood_is_refused(text):
     with pytest.raises(InputError):
         statuses.parse(text)
+
+
+def test_what_lingers_hangs_and_is_set_survives_kill_9(aws_of):
+    """A plain creation that lingers is no recovery that was cut off; what is being deleted still is."""
+    name = f"test-{secrets.token_hex(4)}"
+    try:
+        before = server.start(name)
+        rds, faults = aws_of(before), Faults(before)
+        Controls(before).quota("DBClusters", 7)
+        for identifier, word in (("comes", "creating"), ("goes", "deleting")):
+            faults.hang(identifier, word)
+            rds.create_db_cluster(DBClusterIdentifier=identifier, **CLUSTER)
+        rds.delete_db_cluster(DBClusterIdentifier="goes", SkipFinalSnapshot=True)
+        os.kill(before.pid, signal.SIGKILL)
+        soon(None, lambda: server.status(name))
+
+        after = server.start(name)
+        rds, faults = aws_of(after), Faults(after)
+        seen = {one["DBClusterIdentifier"]: one["Status"] for one in rds.describe_db_clusters()["DBClusters"]}
+        quotas = Controls(after).settings()["quotas"]
+        faults.release()
+        then = {one["DBClusterIdentifier"]: one["Status"] for one in rds.describe_db_clusters()["DBClusters"]}
+    finally:
+        server.remove(name)
+
+    assert ({"comes": "creating", "goes": "deleting"}, {"DBClusters": 7}) == (seen, quotas)
+    assert {"comes": "available"} == then
