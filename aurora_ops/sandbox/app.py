@@ -27,6 +27,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from aurora_ops.sandbox import (
     alarms,
+    autopause,
     catalogue,
     checkpoint,
     damage,
@@ -80,8 +81,10 @@ class Sandbox:
         metric_math.install()
         alarms.install()
         s3.install()
+        autopause.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
+        self.pauses = autopause.AutoPause(self.plane)
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
@@ -138,6 +141,7 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.pauses.stop()
             self.alarms.stop()
             self.tail.stop()
             self.sampler.stop()

@@ -8,7 +8,7 @@ import logging
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -43,6 +43,7 @@ class DataPlane:
         self.store = Store(directory.parent)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
         self.front = Front()
+        self.resume: Callable[[ClusterData, Iterable[str]], None] = instances.resume
         self._stopping = threading.Event()
         self._addresses = threading.Lock()
         threading.Thread(target=self._archive_forever, name="archiver", daemon=True).start()
@@ -84,18 +85,25 @@ class DataPlane:
         if self.clusters[resource_id].is_stopped:
             return
         try:
-            with self._changing(resource_id) as cluster:
+            with self._changing(resource_id, awake=False) as cluster:
                 instances.start(cluster)
         except (AuroraOpsError, psycopg.Error, OSError):
             log.exception("cluster %s does not run again", resource_id)
 
+    def awake(self, resource_id: str) -> None:
+        """Resume what is paused, since its properties change."""
+        with self._changing(resource_id):
+            pass
+
     @contextmanager
-    def _changing(self, resource_id: str) -> Iterator[ClusterData]:
+    def _changing(self, resource_id: str, *, awake: bool = True) -> Iterator[ClusterData]:
         """A cluster whose servers change; its endpoints follow, whatever became of it."""
         cluster = self.clusters[resource_id]
         self.front.watch(cluster)
         with cluster.lock:
             try:
+                if awake and cluster.paused and not cluster.is_stopped:
+                    self.resume(cluster, cluster.paused)
                 yield cluster
             finally:
                 self.front.follow(cluster)
@@ -107,7 +115,7 @@ class DataPlane:
 
     def remove_instance(self, resource_id: str, instance_id: str) -> None:
         """End an instance's server. The cluster's data stays until the cluster goes."""
-        with self._changing(resource_id) as cluster:
+        with self._changing(resource_id, awake=False) as cluster:
             instances.remove(cluster, instance_id)
 
     def fail_over(self, resource_id: str, target_id: str) -> None:
@@ -128,12 +136,12 @@ class DataPlane:
 
     def stop_cluster(self, resource_id: str) -> None:
         """Stop a cluster's servers; its data and its archive stay."""
-        with self._changing(resource_id) as cluster:
+        with self._changing(resource_id, awake=False) as cluster:
             instances.stop(cluster)
 
     def start_cluster(self, resource_id: str) -> None:
         """Start the servers of a cluster that was stopped."""
-        with self._changing(resource_id) as cluster:
+        with self._changing(resource_id, awake=False) as cluster:
             instances.start(cluster)
 
     def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:

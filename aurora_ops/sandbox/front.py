@@ -9,6 +9,7 @@ import errno
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -96,6 +97,7 @@ class Front:
         self.is_silent: Callable[[ClusterData, str], bool] = lambda *_: False
         self.wake: Callable[[ClusterData, str], None] = lambda *_: None
         self.links: set[Link] = set()
+        self.used: dict[tuple[Path, str], float] = {}  # when a client's last connection to an instance began or ended
         self.stolen: dict[str, socket.socket | None] = {}  # addresses that somebody else takes when they become free
         self._clusters: dict[Path, ClusterData] = {}
         self._doors: dict[tuple[str, int], Door] = {}
@@ -308,9 +310,15 @@ class Front:
         return upstream
 
     async def _join(self, client: socket.socket, upstream: socket.socket, link: Link) -> None:
+        def touch() -> None:
+            if link.role != INNER:
+                self.used[link.cluster.directory, link.instance] = time.monotonic()
+
         def ended() -> None:
             self.links.discard(link)
+            touch()
 
+        touch()
         inner, behind = await self._loop.create_connection(lambda: _End(None, ended), sock=upstream)
         link.ends.append(inner)
         self.links.add(link)

@@ -36,6 +36,7 @@ def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
 def remove(cluster: ClusterData, instance_id: str) -> None:
     """End an instance's server. What the writer holds stays until the cluster goes."""
     cluster.addresses.pop(instance_id, None)
+    cluster.paused.discard(instance_id)
     if instance_id == cluster.writer_id and cluster.writer is not None:
         with suppress(ServerError, psycopg.Error):
             cluster.advance()
@@ -101,6 +102,31 @@ def start(cluster: ClusterData) -> None:
             _restart_reader(cluster, name)
 
 
+def pause(cluster: ClusterData, instance_id: str) -> None:
+    """Stop one server until it is `resume`d. What clients ask of it meanwhile waits."""
+    server = cluster.server_of(instance_id)
+    if server is None:
+        return
+    if server is cluster.writer:
+        cluster.advance()
+    cluster.paused.add(instance_id)
+    server.stop()
+
+
+def resume(cluster: ClusterData, names: Iterable[str]) -> None:
+    """Start the servers of paused instances again, the writer first. What waited for a restart applies."""
+    for name in sorted(set(names) & cluster.paused, key=lambda name: name != cluster.writer_id):
+        restart(cluster, name)
+
+
+def run_crashed(cluster: ClusterData, instance_id: str) -> None:
+    """Start a server again that ended by itself; PostgreSQL recovers what was committed."""
+    if instance_id == cluster.writer_id:
+        _run_writer(cluster)
+    else:
+        _restart_reader(cluster, instance_id)
+
+
 def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     server = cluster.recovered or cluster.new_server(programs)
     if cluster.recovered is None:
@@ -130,6 +156,7 @@ def _run_writer(cluster: ClusterData) -> None:
     cluster.writer.requires_tls = cluster.requires_tls
     cluster.writer.start(*cluster.home_of(cluster.writer), settings=_settings(cluster))
     cluster.writer.wait()
+    cluster.paused.discard(cluster.writer_id)
     tell_password(cluster, cluster.writer)
 
 
@@ -177,6 +204,7 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
         "wal_retrieve_retry_interval": "200ms",  # a failover is noticed at once
     })  # fmt: skip
     reader.wait(standby=True)
+    cluster.paused.discard(instance_id)
 
 
 def _restart_reader(cluster: ClusterData, instance_id: str) -> None:

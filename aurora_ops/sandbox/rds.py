@@ -54,6 +54,10 @@ class StrictRDSBackend(Restores):
         version = rds_rules.check_version(kwargs.get("engine_version"))
         kwargs = kwargs | {"engine_version": version, "db_cluster_identifier": identifier}
         acu_range = rds_rules.check_scaling(kwargs.get("serverless_v2_scaling_configuration"), version)
+        if acu_range:
+            kwargs["serverless_v2_scaling_configuration"] = rds_rules.complete_scaling(
+                kwargs["serverless_v2_scaling_configuration"]
+            )
         self._check_references(kwargs)
         retention_days = rds_rules.check_retention(kwargs.get("backup_retention_period"))
         cluster: AuroraCluster = super().create_db_cluster(kwargs)  # type: ignore[assignment]
@@ -85,13 +89,14 @@ class StrictRDSBackend(Restores):
             cluster.data.retention_days = rds_rules.check_retention(kwargs["backup_retention_period"])
         scaling = kwargs.get("serverless_v2_scaling_configuration")
         if scaling:
-            merged = (cluster.serverless_v2_scaling_configuration or {}) | scaling
+            merged = rds_rules.complete_scaling(scaling, cluster.serverless_v2_scaling_configuration)
             acu_range = rds_rules.check_scaling(merged, kwargs.get("engine_version") or cluster.engine_version)
             kwargs["serverless_v2_scaling_configuration"] = merged
             if cluster.data and acu_range:
                 cluster.data.floor_acu, cluster.data.ceiling_acu = acu_range.floor, acu_range.ceiling
         if kwargs.get("enable_iam_database_authentication") is not None:
             cluster.iam_auth = kwargs["enable_iam_database_authentication"]
+        plane().awake(cluster.db_cluster_resource_id)
         exports = kwargs.pop("cloudwatch_logs_export_configuration", None) or {}
         kept = [log for log in cluster.enabled_cloudwatch_logs_exports if log not in exports.get("DisableLogTypes", [])]
         cluster.enabled_cloudwatch_logs_exports = kept + [

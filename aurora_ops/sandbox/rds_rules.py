@@ -94,6 +94,28 @@ def check_scaling(scaling: dict[str, Any] | None, version: str) -> AcuRange | No
     return acu_range
 
 
+PAUSE_SECONDS = range(300, 86_401)
+
+
+def complete_scaling(scaling: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A ServerlessV2ScalingConfiguration with what was set before, and the seconds until it pauses if it can.
+
+    The interval goes with a floor over 0, as AWS documents. The error and its words were seen by users (anomalyco/sst#5276).
+    """
+    merged = (before or {}) | scaling
+    if merged.get("MinCapacity") != 0:
+        if scaling.get("SecondsUntilAutoPause") is not None:  # moto: accepts
+            raise InvalidParameterValue("SecondsUntilAutoPause can only be specified when minimum capacity is 0.")
+        return {name: value for name, value in merged.items() if name != "SecondsUntilAutoPause"}
+    seconds = merged.get("SecondsUntilAutoPause")
+    seconds = PAUSE_SECONDS[0] if seconds is None else int(seconds)
+    if seconds not in PAUSE_SECONDS:  # moto: accepts. Which words AWS uses is not documented
+        raise InvalidParameterValue(
+            f"Invalid SecondsUntilAutoPause: {seconds}. Must be between {PAUSE_SECONDS[0]} and {PAUSE_SECONDS[-1]}."
+        )
+    return merged | {"SecondsUntilAutoPause": seconds}
+
+
 def check_window(identifier: str, window: tuple[datetime | None, datetime | None], to: datetime | None) -> datetime:
     """The restore time: `to` if it lies in the window from earliest to latest, the latest without one. Never rounded."""
     earliest, latest = window

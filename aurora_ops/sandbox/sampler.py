@@ -121,6 +121,11 @@ class Sampler:
             self._flush(second)
 
     def _tick(self, one: Watched, second: int) -> None:
+        if one.instance in one.data.paused:  # it sends these and nothing else; nobody looks at its sessions
+            minute = self._minutes.setdefault((one.resource, second - second % 60), {})
+            for name in ("ServerlessDatabaseCapacity", "ACUUtilization", "CPUUtilization"):
+                minute.setdefault(name, []).append(0.0)
+            return
         if not one.server.is_running:
             return
         if one.connection is None or one.connection.closed:
