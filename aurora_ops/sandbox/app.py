@@ -41,6 +41,7 @@ from aurora_ops.sandbox import (
     pricing,
     rds,
     rds_resume,
+    recovery,
     s3,
     state,
     wire,
@@ -85,6 +86,8 @@ class Sandbox:
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)
+        self.recovery = recovery.Recovery(self.plane)
+        damage.ACTIONS |= {"drop_server": self.recovery.drop, "steal_address": self.plane.front.steal}
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self.tail = logs.Tail()
         self._remember(ground)
@@ -141,6 +144,7 @@ class Sandbox:
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
+            self.recovery.stop()
             self.pauses.stop()
             self.alarms.stop()
             self.tail.stop()

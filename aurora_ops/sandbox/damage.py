@@ -32,10 +32,11 @@ def serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
     try:
         if environ.get("REQUEST_METHOD") == "POST":
             body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-            _ACTIONS[body.pop("action")](**body)
+            ACTIONS[body.pop("action")](**body)
         elif environ.get("REQUEST_METHOD") == "DELETE":
             for data in plane().clusters.values():
                 data.archive_held_until = None
+            plane().front.give_back()
     except (AuroraOpsError, RDSClientError, psycopg.Error, OSError, ValueError, TypeError, KeyError) as error:
         return json_answer(start_response, "400 Bad Request", [str(error)])
     return json_answer(start_response, "200 OK", [])
@@ -120,7 +121,7 @@ def _flip(path: Path, page: int) -> None:
         file.write(content)
 
 
-_ACTIONS: dict[str, Callable[..., None]] = {
+ACTIONS: dict[str, Callable[..., None]] = {
     "back_up": back_up,
     "lag_archive": lag_archive,
     "corrupt_page": corrupt_page,

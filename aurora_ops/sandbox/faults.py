@@ -5,6 +5,8 @@
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
     faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
+    faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
+    faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.clear()
 
 A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
@@ -94,12 +96,34 @@ class Faults:
         """No fault, but what else one would wait a day for: take the cluster's next base backup now, and let old ones expire."""
         self._do("back_up", cluster=cluster)
 
+    def drop_server(self, instance: str, *, seconds: float = 3.0) -> None:
+        """Kill the server of an instance, as a crash does, for at least so many seconds.
+
+        Its endpoints refuse until it is recovered; a writer that has a reader is failed over instead, as in Aurora.
+
+        Raises
+        ------
+        InputError
+            No instance has that name, or its server does not run.
+        """
+        self._do("drop_server", instance=instance, seconds=seconds)
+
+    def steal_address(self, host: str) -> None:
+        """Let another program take an endpoint's address as soon as it is free: when its cluster stops, or has no instance.
+
+        Raises
+        ------
+        InputError
+            No cluster of the sandbox has that endpoint, so nobody would miss it.
+        """
+        self._do("steal_address", host=host)
+
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
         return [Fault(**one) for one in self._call("GET")]
 
     def clear(self) -> None:
-        """Forget all faults, and let archives advance again."""
+        """Forget all faults, let archives advance again, and give stolen addresses back."""
         self._call("DELETE")
         self._call("DELETE", path=DATA_PATH)
 

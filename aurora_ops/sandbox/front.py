@@ -13,75 +13,18 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aurora_ops.errors import InputError
 from aurora_ops.sandbox.cluster_data import INNER, ClusterData
-from aurora_ops.sandbox.postgres import Server, ServerError
+from aurora_ops.sandbox.links import Door, End, Link, connect, listen, reset
+from aurora_ops.sandbox.postgres import ServerError
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1  # how soon an endpoint refuses after its server has died
 BACKLOG = 200
 PATIENCE_SECONDS = 10
-
-
-@dataclass(eq=False)
-class Link:
-    """One forwarded connection."""
-
-    cluster: ClusterData
-    instance: str
-    server: Server
-    role: str
-    writes: bool  # whether it leads to the writer
-    ends: list[asyncio.Transport] = field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its server ended, or changed roles: Aurora's restarts then, so that nobody takes it for what it was."""
-        return not self.server.is_running or self.writes != (self.server is self.cluster.writer)
-
-    def cut(self) -> None:
-        """End it at once, at both ends."""
-        for end in self.ends:
-            end.abort()
-
-
-@dataclass(eq=False)
-class Door:
-    """A listening socket of an endpoint."""
-
-    cluster: ClusterData
-    host: str
-    port: int
-    socket: socket.socket
-    filler: socket.socket | None = None  # of a silent one, which answers nobody
-
-
-class _End(asyncio.Protocol):
-    """One end of a connection: what comes in here goes out at the other, no faster than that takes it."""
-
-    def __init__(self, other: asyncio.Transport | None, on_end: Callable[[], None]) -> None:
-        self.other = other
-        self._on_end = on_end
-
-    def data_received(self, data: bytes) -> None:
-        if self.other is not None:
-            self.other.write(data)
-
-    def pause_writing(self) -> None:
-        if self.other is not None:
-            self.other.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.other is not None:
-            self.other.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._on_end()
-        if self.other is not None:
-            self.other.close()
 
 
 class Front:
@@ -134,6 +77,19 @@ class Front:
     def users_of(self, cluster: ClusterData) -> list[str]:
         """The instance of each connection that a client has to the cluster. The sandbox's own are not among them."""
         return [link.instance for link in list(self.links) if link.cluster is cluster and link.role != INNER]
+
+    def steal(self, host: str) -> None:
+        """Let somebody else listen on an endpoint's address as soon as the endpoint does not.
+
+        Raises
+        ------
+        InputError
+            No cluster has that endpoint.
+        """
+        known = {one for cluster in list(self._clusters.values()) for one in cluster.endpoints}
+        if host not in known:
+            raise InputError(f"host={host!r}: no cluster of this sandbox has that endpoint, so nobody would miss it.")
+        self.stolen.setdefault(host, None)
 
     def stop(self) -> None:
         """Cut everything and end the thread."""
@@ -201,17 +157,8 @@ class Front:
 
     def _open(self, cluster: ClusterData, host: str) -> Door:
         self._steal(host, cluster.port)
-        listening = socket.socket()
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setblocking(False)
-            listening.bind((host, cluster.port))
-            listening.listen(BACKLOG)
-        except OSError:
-            listening.close()
-            raise
-        door = self._doors[host, cluster.port] = Door(cluster, host, cluster.port, listening)
-        self._loop.add_reader(listening, self._accept, door)
+        door = self._doors[host, cluster.port] = Door(cluster, host, cluster.port, listen(host, cluster.port, BACKLOG))
+        self._loop.add_reader(door.socket, self._accept, door)
         return door
 
     def _silence(self, door: Door) -> None:
@@ -269,10 +216,10 @@ class Front:
             if server is None:
                 raise ServerError(f"{instance} has no server")
             link = Link(cluster, instance, server, role, server is cluster.writer)
-            upstream = await self._connect(server, address)
+            upstream = await connect(server, address)
         except (OSError, ServerError) as error:
             log.debug("a connection from %s to %s of %s: %s", address, role, cluster.identifier, error)
-            _reset(client)
+            reset(client)
             return
         except BaseException:
             client.close()
@@ -296,19 +243,6 @@ class Front:
             waking.add_done_callback(lambda _: self._waking.pop(key))
         await asyncio.shield(self._waking[key])
 
-    async def _connect(self, server: Server, address: str) -> socket.socket:
-        """From the client's own address, so that the server sees who it is."""
-        upstream = socket.socket()
-        upstream.setblocking(False)
-        try:
-            with suppress(OSError):  # where only one address exists it is that one anyhow
-                upstream.bind((address, 0))
-            await self._loop.sock_connect(upstream, (server.hosts[0], server.port))
-        except BaseException:
-            upstream.close()
-            raise
-        return upstream
-
     async def _join(self, client: socket.socket, upstream: socket.socket, link: Link) -> None:
         def touch() -> None:
             if link.role != INNER:
@@ -319,10 +253,10 @@ class Front:
             touch()
 
         touch()
-        inner, behind = await self._loop.create_connection(lambda: _End(None, ended), sock=upstream)
+        inner, behind = await self._loop.create_connection(lambda: End(None, ended), sock=upstream)
         link.ends.append(inner)
         self.links.add(link)
-        outer, _ = await self._loop.connect_accepted_socket(lambda: _End(inner, ended), client)
+        outer, _ = await self._loop.connect_accepted_socket(lambda: End(inner, ended), client)
         behind.other = outer
         link.ends.append(outer)
         if inner.is_closing():  # the server went in between
@@ -360,10 +294,3 @@ class Front:
             _, thief = self.stolen.popitem()
             if thief is not None:
                 thief.close()
-
-
-def _reset(client: socket.socket) -> None:
-    """End a connection with a reset rather than a polite end, as a server that is gone does."""
-    with suppress(OSError):
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()

@@ -58,6 +58,8 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
     old_id, old, new = cluster.writer_id, cluster.writer, cluster.readers[target_id]
     if old is None or not new.is_running:
         raise ServerError(f"{target_id} cannot take over: it does not run")
+    if not old.is_running:  # it crashed: what it committed and did not send yet is only there
+        _run_writer(cluster)
     others = {name: server for name, server in cluster.readers.items() if name != target_id}
     _raise(cluster, others, int(new.settings["max_connections"]))
     old.stop()

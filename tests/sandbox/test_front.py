@@ -1,14 +1,21 @@
 """Endpoints as a network of their own: where each leads to, and that nobody restarts for it. Plain boto3 and psycopg."""
 
 import secrets
+import shutil
 import socket
+import tempfile
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from aurora_ops.sandbox import programs
-from tests.sandbox.common import INSTANCE, connect, create, describe, soon
+from aurora_ops.errors import InputError
+from aurora_ops.sandbox import dataplane, programs, state
+from aurora_ops.sandbox.cluster_data import ClusterData
+from aurora_ops.sandbox.faults import Faults
+from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
+from tests.sandbox.common import INSTANCE, PASSWORD, connect, create, describe, soon
 
 STARTED = "SELECT pg_postmaster_start_time()"
 WHO = "SELECT inet_server_addr()::text, pg_is_in_recovery()"
@@ -197,3 +204,132 @@ def test_a_cluster_that_is_deleted_leaves_no_address_behind(rds, make):
         other.listen()
         assert "open" == attempt(cluster)
     assert "available" == soon("available", lambda: describe(rds, name)["Status"])
+
+
+@pytest.fixture
+def faults(sandbox):
+    made = Faults(sandbox)
+    yield made
+    made.clear()
+
+
+def messages(rds, kind, name):
+    return [one["Message"] for one in rds.describe_events(SourceType=kind, SourceIdentifier=name)["Events"]]
+
+
+def test_a_server_that_crashes_refuses_and_comes_back_by_itself(rds, make, faults):
+    """kill -9: connections are cut, nothing that was committed is lost, and AWS's own recovery writes an event."""
+    cluster = make(1)
+    name = name_of(cluster, 1)
+    held = connect(cluster)
+    held.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+
+    faults.drop_server(name, seconds=2)
+
+    with pytest.raises(psycopg.OperationalError):
+        held.execute("SELECT 1")
+    assert "refused" == soon("refused", lambda: attempt(cluster), 1.5)
+    assert "open" == soon("open", lambda: attempt(cluster), 20)
+    restarted = "DB instance restarted."
+    assert restarted == soon(restarted, lambda: messages(rds, "db-instance", name)[-1])
+    assert (42,) == ask(cluster, "SELECT answer FROM kept")
+
+
+def test_a_writer_that_crashes_and_has_a_reader_is_failed_over(rds, make, faults):
+    """The reader takes over with all that was committed, and the old writer comes back as a reader."""
+    cluster = make(2)
+    name, (old, new) = cluster["DBClusterIdentifier"], (name_of(cluster, number) for number in (1, 2))
+    with connect(cluster) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+
+    faults.drop_server(old, seconds=1)
+
+    def writers():
+        members = describe(rds, name)["DBClusterMembers"]
+        return [one["DBInstanceIdentifier"] for one in members if one["IsClusterWriter"]]
+
+    assert [new] == soon([new], writers, 30)
+    completed = f"Completed failover to DB instance: {new}"
+    assert completed == soon(completed, lambda: messages(rds, "db-cluster", name)[-1])
+    assert (42,) == ask(cluster, "SELECT answer FROM kept")
+    assert (True,) == ask(cluster, "SELECT pg_is_in_recovery()", host=address(rds, cluster, 1))
+
+
+def test_a_reader_that_crashes_leaves_the_reader_endpoint_to_the_other(rds, make, faults):
+    cluster = make(3)
+
+    faults.drop_server(name_of(cluster, 2), seconds=4)
+
+    assert "refused" == soon("refused", lambda: attempt(cluster, address(rds, cluster, 2)), 3)
+    assert [True] * 3 == [ask(cluster, WHO, "ReaderEndpoint")[1] for _ in range(3)]
+    assert "open" == soon("open", lambda: attempt(cluster, address(rds, cluster, 2)), 20)
+
+
+def test_faults_on_what_does_not_exist_are_refused(faults):
+    """They would prove nothing."""
+    with pytest.raises(InputError, match="no instance of that name"):
+        faults.drop_server("nobody")
+    with pytest.raises(InputError, match="seconds"):
+        faults.drop_server("nobody", seconds=-1)
+    with pytest.raises(InputError, match="no cluster of this sandbox has that endpoint"):
+        faults.steal_address("127.1.1.1")
+
+
+def test_an_endpoint_whose_address_was_stolen_gets_another(rds, make, faults, sandbox):
+    """The cluster comes back beside the thief, under the same certificate; what is not stolen stays."""
+    cluster = make(2)
+    name, instance = cluster["DBClusterIdentifier"], address(rds, cluster, 1)
+    faults.steal_address(cluster["Endpoint"])
+    faults.steal_address(instance)
+    assert (1,) == ask(cluster, "SELECT 1")
+
+    rds.stop_db_cluster(DBClusterIdentifier=name)
+    rds.start_db_cluster(DBClusterIdentifier=name)
+
+    after = describe(rds, name)
+    assert cluster["Endpoint"] != after["Endpoint"]
+    assert instance != address(rds, cluster, 1)
+    assert (cluster["ReaderEndpoint"], cluster["Port"]) == (after["ReaderEndpoint"], after["Port"])
+    tls = {"sslmode": "verify-full", "sslrootcert": sandbox.variables["PGSSLROOTCERT"]} if sandbox.ca_bundle else {}
+    for host in (after["Endpoint"], address(rds, cluster, 1)):
+        assert (False,) == ask(after, "SELECT pg_is_in_recovery()", host=host, **tls)
+    with pytest.raises(psycopg.OperationalError):
+        connect(cluster, connect_timeout=2)
+
+
+def test_an_address_that_a_program_of_this_machine_took_is_no_hindrance(rds, make):
+    """Between the cluster's creation and its first instance nobody listens there."""
+    cluster = make(0)
+    with socket.socket() as thief:
+        thief.bind((cluster["Endpoint"], cluster["Port"]))
+        thief.listen()
+        rds.create_db_instance(
+            DBInstanceIdentifier=name_of(cluster, 1), DBClusterIdentifier=cluster["DBClusterIdentifier"], **INSTANCE
+        )
+
+        assert (1,) == ask(describe(rds, cluster["DBClusterIdentifier"]), "SELECT 1")
+
+
+def test_where_only_one_address_exists_there_is_one_instance(monkeypatch):
+    """As on macOS: all endpoints are 127.0.0.1, and a reader is refused with the reason."""
+    monkeypatch.setattr(dataplane, "can_bind", lambda host, port: host == "127.0.0.1" and can_bind(host, port))
+    directory = Path(tempfile.mkdtemp(prefix="test-", dir=state.passable(state.root_directory() / "tests")))
+    directory.chmod(0o711)
+    plane = dataplane.DataPlane(programs.find(), directory)
+    try:
+        hosts, port = plane.allocate(free_port("127.0.0.1"))
+        plane.clusters["cluster-1"] = ClusterData(
+            "one", directory / "cluster-1", "postgres", "postgres", PASSWORD, hosts, port, 0.5, 1, plane.authority
+        )
+        plane.add_instance("cluster-1", "one-1")
+
+        assert ("127.0.0.1", "127.0.0.1") == hosts
+        endpoint = {"Endpoint": hosts[0], "ReaderEndpoint": hosts[1], "Port": port}
+        assert [False, False] == [ask(endpoint, WHO, name)[1] for name in ("Endpoint", "ReaderEndpoint")]
+        with pytest.raises(ServerError, match="run with one instance"):
+            plane.add_instance("cluster-1", "one-2")
+        plane.restart("cluster-1", "one-1")
+        assert (1,) == ask(endpoint, "SELECT 1")
+    finally:
+        plane.stop(immediate=True)
+        shutil.rmtree(directory)
