@@ -154,7 +154,12 @@ class ClusterData:
     def free_address(self) -> str:
         """An address of this cluster's network that no endpoint has."""
         used = {*self.hosts, *self.addresses.values()}
-        return next(address for address in map(self._address, _INSTANCES) if address not in used)
+        address = next((one for one in map(self._address, _INSTANCES) if one not in used), None)
+        if address is None:
+            raise ServerError(
+                f"{self.identifier} has {len(_INSTANCES)} endpoints, more than any Aurora cluster can have"
+            )
+        return address
 
     def give_address(self, instance_id: str) -> str:
         """The instance's own address: it stays the same whichever endpoint leads to it."""

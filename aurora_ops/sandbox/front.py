@@ -24,6 +24,7 @@ from aurora_ops.sandbox.postgres import ServerError
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1  # how soon an endpoint refuses after its server has died
 BACKLOG = 200
+MOST_MOVES = 20  # of endpoints whose addresses somebody else has
 PATIENCE_SECONDS = 10
 
 
@@ -66,7 +67,7 @@ class Front:
         Raises
         ------
         ServerError
-            The system has one address only, and somebody else listens on it.
+            The system has one address only and somebody else listens on it, or somebody listens on all.
         """
         self._call(self._follow(cluster))
 
@@ -125,15 +126,18 @@ class Front:
             link.cut()
 
     async def _follow(self, cluster: ClusterData) -> None:
-        while taken := self._listen(cluster):
-            if not cluster.has_many_addresses:
-                raise ServerError(
-                    f"somebody else listens on {taken}:{cluster.port} by now, and this system has no other address. End that program and try again."
-                )
-            cluster.move_one(taken)
-            log.warning(
-                "somebody else listens on %s:%s; an endpoint of %s moved", taken, cluster.port, cluster.identifier
+        for _ in range(MOST_MOVES):
+            taken = self._listen(cluster)
+            if not taken:
+                break
+            if cluster.has_many_addresses:
+                log.warning("somebody else listens on %s:%s; %s moves", taken, cluster.port, cluster.identifier)
+                cluster.move_one(taken)
+        else:
+            raise ServerError(
+                f"somebody else listens on port {cluster.port} of {taken} by now, and no other address is free. End that program and try again."
             )
+        self._cut()
 
     def _listen(self, cluster: ClusterData) -> str:
         """Open and close what has to be. The first address that somebody else has, or nothing."""

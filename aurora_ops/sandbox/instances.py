@@ -99,6 +99,7 @@ def start(cluster: ClusterData) -> None:
     """Start every server again."""
     cluster.is_stopped = False
     if cluster.writer is not None and cluster.writer_id in cluster.addresses:
+        cluster.writer.stop()  # a start that failed half way may have left it running
         _run_writer(cluster)
         for name in cluster.readers:
             _restart_reader(cluster, name)

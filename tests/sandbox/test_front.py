@@ -328,6 +328,10 @@ def test_where_only_one_address_exists_there_is_one_instance(monkeypatch):
         assert [False, False] == [ask(endpoint, WHO, name)[1] for name in ("Endpoint", "ReaderEndpoint")]
         with pytest.raises(ServerError, match="run with one instance"):
             plane.add_instance("cluster-1", "one-2")
+        plane.stop_cluster("cluster-1")
+        with socket.create_server((hosts[0], port)), pytest.raises(ServerError, match="End that program"):
+            plane.start_cluster("cluster-1")
+        plane.start_cluster("cluster-1")
         plane.restart("cluster-1", "one-1")
         assert (1,) == ask(endpoint, "SELECT 1")
     finally:
