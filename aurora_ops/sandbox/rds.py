@@ -85,8 +85,9 @@ class StrictRDSBackend(Restores):
         cluster = self._available(kwargs["db_cluster_identifier"])
         if kwargs.get("engine_version"):
             rds_rules.check_version(kwargs["engine_version"])
-        if kwargs.get("backup_retention_period") is not None and cluster.data:
-            cluster.data.retention_days = rds_rules.check_retention(kwargs["backup_retention_period"])
+        retention_days = rds_rules.check_retention(
+            kwargs.get("backup_retention_period", cluster.backup_retention_period)
+        )
         scaling = kwargs.get("serverless_v2_scaling_configuration")
         if scaling:
             merged = rds_rules.complete_scaling(scaling, cluster.serverless_v2_scaling_configuration)
@@ -108,6 +109,8 @@ class StrictRDSBackend(Restores):
             if k not in ("enable_performance_insights", "enable_iam_database_authentication")
         }
         super().modify_db_cluster(fields)
+        if cluster.data:
+            cluster.data.retention_days = retention_days
         cluster.update_insights(kwargs)
         if kwargs.get("master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, kwargs["master_user_password"])
