@@ -4,12 +4,13 @@ To add a row: a `Rule` in the list of the module that it belongs to. Its questio
 that makes what it needs under a fresh `name()`. Give `moto` what the failing test shows, and `aurora` what AWS documents.
 """
 
-from rules import catalogue, clusters, observability, restores
+from rules import backups, catalogue, clusters, observability, restores
 from rules.account import Rule
 
 CHAPTERS: dict[str, list[Rule]] = {
     "Clusters and instances": clusters.RULES,
     "Restore, failover, reboot, stop and start": restores.RULES,
+    "Snapshots and retained backups": backups.RULES,
     "Catalogue, parameters and events": catalogue.RULES,
     "Metrics, alarms, logs, prices and S3": observability.RULES,
 }
