@@ -20,14 +20,6 @@ _turn = threading.RLock()
 _CONDITIONS = ("if-match", "if-none-match")
 
 
-# To an If-None-Match that is no asterisk. Code and status are known from clients' reports, not from the API reference.
-_NOT_IMPLEMENTED = (
-    501,
-    {"Content-Type": "application/xml"},
-    "<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message></Error>",
-)
-
-
 def check(current: Any, if_match: str | None, if_none_match: str | None) -> None:
     """Refuse a write or delete of a key whose current version is `current` (None: absent, or deleted)."""
     if if_none_match is not None and current is not None:
@@ -44,6 +36,13 @@ def _is_unknown(self: S3Response) -> bool:
     return self.headers.get("If-None-Match") not in (None, "*")  # moto: writes
 
 
+def _not_implemented() -> TYPE_RESPONSE:
+    """To an If-None-Match that is no asterisk. Code and status are known from clients' reports, not from the API reference."""
+    words = "A header you provided implies functionality that is not implemented"
+    body = f"<Error><Code>NotImplemented</Code><Message>{words}</Message></Error>"
+    return 501, {"Content-Type": "application/xml"}, body
+
+
 def _checked(self: S3Response, current: Any) -> None:
     check(current, self.headers.get("If-Match"), self.headers.get("If-None-Match"))
     # What is checked is taken out, so that moto's own look at it cannot differ.
@@ -53,7 +52,7 @@ def _checked(self: S3Response, current: Any) -> None:
 def _conditional(stock: Callable[[S3Response], TYPE_RESPONSE]) -> Callable[[S3Response], TYPE_RESPONSE]:
     def operation(self: S3Response) -> TYPE_RESPONSE:
         if _is_unknown(self):
-            return _NOT_IMPLEMENTED
+            return _not_implemented()
         with _turn:
             _checked(self, self.backend.get_object(self.bucket_name, self.parse_key_name()))
             return stock(self)
@@ -69,7 +68,7 @@ def _completed(stock: Callable[..., TYPE_RESPONSE]) -> Callable[..., TYPE_RESPON
     ) -> TYPE_RESPONSE:
         upload = query.get("uploadId", [None])[0]
         if _is_unknown(self):
-            return _NOT_IMPLEMENTED
+            return _not_implemented()
         with _turn:
             if upload:
                 current = self.backend.get_object(bucket_name, key_name)

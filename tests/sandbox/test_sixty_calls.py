@@ -43,6 +43,7 @@ CLUSTER = {
 }  # fmt: skip
 INSTANCE = {"DBClusterIdentifier": "shop", "Engine": ENGINE, "DBInstanceClass": "db.serverless"}
 RESTORE = {"DBClusterIdentifier": "copy", "SourceDBClusterIdentifier": "shop", "DBSubnetGroupName": "private"}
+FROM_SNAPSHOT = {"DBClusterIdentifier": "again", "SnapshotIdentifier": "kept", "Engine": ENGINE, "DBSubnetGroupName": "private", "ServerlessV2ScalingConfiguration": RANGE}  # fmt: skip
 INGRESS = {"GroupId": "{database_group}", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": "{application_group}", "Description": "the application"}]}]}  # fmt: skip
 ALARM = {"AlarmName": "shop-busy", "Namespace": "AWS/RDS", "MetricName": "ACUUtilization", "Statistic": "Average", "Period": 60, "EvaluationPeriods": 3, "Threshold": 90.0, "ComparisonOperator": "GreaterThanThreshold", "Dimensions": [{"Name": "DBClusterIdentifier", "Value": "shop"}]}  # fmt: skip
 WINDOW = {"StartTime": "{minutes_ago}", "EndTime": "{now}"}
@@ -130,6 +131,11 @@ SCRIPT = [
     Call("rds.create_db_cluster_snapshot", {"DBClusterIdentifier": "nobody", "DBClusterSnapshotIdentifier": "never"}, "DBClusterNotFoundFault"),
     Call("rds.describe_db_cluster_snapshots", {"DBClusterSnapshotIdentifier": "kept"}, {"DBClusterSnapshots[].[Status, PercentProgress]": [["available", 100]]}, until=True),
     Call("rds.describe_db_cluster_snapshots", {"DBClusterSnapshotIdentifier": "never"}, "DBClusterSnapshotNotFoundFault"),
+    Call("rds.restore_db_cluster_from_snapshot", FROM_SNAPSHOT | {"SnapshotIdentifier": "never"}, "DBClusterSnapshotNotFoundFault"),
+    Call("rds.restore_db_cluster_from_snapshot", FROM_SNAPSHOT | {"DBClusterIdentifier": "shop"}, "DBClusterAlreadyExistsFault"),
+    Call("rds.restore_db_cluster_from_snapshot", FROM_SNAPSHOT, {"DBCluster.[Status, DatabaseName]": ["creating", "shop"]}),
+    Call("rds.describe_db_clusters", {"DBClusterIdentifier": "again"}, {"DBClusters[0].[Status, DeletionProtection]": ["available", False]}, "facts: restores A3", until=True),
+    Call("rds.delete_db_cluster", {"DBClusterIdentifier": "again", "SkipFinalSnapshot": True}, {"DBCluster.DBClusterIdentifier": "again"}),
     # A restore to a point in time.
     Call("rds.describe_db_cluster_automated_backups", {"DBClusterIdentifier": "shop"}, {"DBClusterAutomatedBackups[].Status": ["active"]}),
     Call("rds.restore_db_cluster_to_point_in_time", RESTORE, "InvalidParameterCombination"),
