@@ -168,6 +168,8 @@ def _check_changed_cluster(self: RDSResponse) -> None:
     cluster = self.backend.clusters.get(str(wanted["DBClusterIdentifier"]).rpartition(":")[2].lower())
     if cluster is None:
         return  # the operation itself says so
+    if wanted.get("NewDBClusterIdentifier"):  # moto: renames the record and loses its members
+        raise InvalidParameterCombination("this sandbox does not rename clusters yet; AWS does")
     manages = wanted.get("ManageMasterUserPassword")
     manages = cluster.manage_master_user_password if manages is None else manages
     if manages and wanted.get("MasterUserPassword"):

@@ -100,6 +100,7 @@ def test_the_edges_of_what_is_allowed_are_allowed(rds, shop):
 @pytest.mark.parametrize(
     ("why", "change", "code"),
     [
+        ("a new name, which is not built", {"NewDBClusterIdentifier": "renamed"}, "InvalidParameterCombination"),
         ("a short password", {"MasterUserPassword": "short-1"}, "InvalidParameterValue"),
         ("retention of 36 days", {"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
         ("no retention", {"BackupRetentionPeriod": 0}, "InvalidParameterValue"),
