@@ -64,6 +64,8 @@ class Recovery:
                 self._down[cluster.data.directory, name] = float(seconds)
                 os.kill(server.process.pid, signal.SIGKILL)
                 server.process.wait(timeout=10)
+                with cluster.data.lock:
+                    self._plane.front.follow(cluster.data)
                 return
         raise InputError(f"instance={instance!r}: no instance of that name has a server that runs.")
 
