@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aurora_ops.acu import AcuRange
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.postgres import Server, ServerError
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.template import template
@@ -31,6 +32,7 @@ class ClusterData:
     floor_acu: float
     ceiling_acu: float
     authority: Authority | None = None
+    door: Door | None = None
     requires_tls: bool = False  # rds.force_ssl
     max_connections: int = 0  # of the writer that runs; what the range asks for now is `wanted_connections`
     writer: Server | None = None
@@ -79,7 +81,7 @@ class ClusterData:
         _, password = template(programs)
         self.servers_made += 1
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
-        server.vault, server.authority = self.directory / "backup", self.authority
+        server.vault, server.authority, server.door = self.directory / "backup", self.authority, self.door
         programs.own(server.directory)
         return server
 

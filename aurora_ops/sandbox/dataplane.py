@@ -18,9 +18,10 @@ import psycopg
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import instances
 from aurora_ops.sandbox.cluster_data import ClusterData
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
-from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.programs import IAM, Programs
 from aurora_ops.sandbox.state import passable
 from aurora_ops.sandbox.tls import Authority
 
@@ -35,6 +36,7 @@ class DataPlane:
         self.programs = programs
         self.directory = directory
         self.authority = None if "TLS" in programs.missing else Authority()
+        self.door = None if IAM in programs.missing else Door()
         passable(directory)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
         self._stopping = threading.Event()
@@ -192,3 +194,5 @@ class DataPlane:
         with ThreadPoolExecutor() as pool, suppress(OSError):
             list(pool.map(lambda server: server.stop(immediate=immediate), servers))
         end_orphans(self.directory)
+        if self.door:
+            self.door.close()

@@ -3,6 +3,7 @@
     faults = Faults(server.status())
     faults.throttle("RestoreDBClusterToPointInTime", times=2)    # boto3's retries get past it
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
+    faults.expire_tokens()    # to databases, until cleared
     faults.clear()
 
 A fault is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
@@ -24,6 +25,8 @@ from aurora_ops.sandbox.state import State
 from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
+TOKENS = ("rds-db", "connect")  # no operation of a service: a login to a database by IAM token
+UNTIL_CLEARED = 10**9
 THROTTLED = "Throttling"  # as the query APIs (RDS, CloudWatch, SNS) say it; the JSON ones say ThrottlingException
 
 
@@ -61,6 +64,11 @@ class Faults:
     ) -> None:
         """Answer the next `times` calls with the error `code`. boto3 repeats a call by itself at status 500 and above."""
         self._add(Fault(operation, code, times, after, status, service=service))
+
+    def expire_tokens(self, times: int = UNTIL_CLEARED) -> None:
+        """Refuse the next `times` logins by a valid IAM token as if it had expired; without `times`, until `clear`."""
+        service, operation = TOKENS
+        self._call("POST", asdict(Fault(operation, "ExpiredToken", times, service=service)))
 
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
@@ -132,6 +140,13 @@ class Register:
         if not self.faults:
             return None
         protocol, operation = wire.operation_of(environ)
+        if (fault := self.take(service, operation)) is None:
+            return None
+        code = "ThrottlingException" if fault.code == THROTTLED and protocol != "query" else fault.code
+        return wire.error(start_response, protocol, fault.status, code, fault.message)
+
+    def take(self, service: str, operation: str) -> Fault | None:
+        """The fault that this call is to meet, counted; None if it passes."""
         with self._lock:
             for fault in self.faults:
                 if (fault.service, fault.operation) != (service, operation):
@@ -142,7 +157,5 @@ class Register:
                 fault.times -= 1
                 if fault.times == 0:
                     self.faults.remove(fault)
-                json_name = fault.code == THROTTLED and protocol != "query"
-                code = "ThrottlingException" if json_name else fault.code
-                return wire.error(start_response, protocol, fault.status, code, fault.message)
+                return fault
         return None

@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 
 from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.tls import Authority, access
 
@@ -49,6 +50,7 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
+    door: Door | None = None  # judges the tokens of members of rds_iam; None: they log in by password as anybody
 
     @property
     def data(self) -> Path:
@@ -135,7 +137,10 @@ class Server:
 
     def _write_access(self) -> Path:
         path = self.directory / "pg_hba.conf"
-        self.programs.write_private(path, access(requires_tls=self.requires_tls and self.authority is not None))
+        iam = self.door.rule(self.directory.parent.name, self.directory.name) if self.door else ""
+        self.programs.write_private(
+            path, access(requires_tls=self.requires_tls and self.authority is not None, iam=iam)
+        )
         return path
 
     def require_tls(self, required: bool) -> None:

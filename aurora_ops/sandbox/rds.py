@@ -88,6 +88,7 @@ class StrictRDSBackend(Operations):
             floor_acu=acu_range.floor if acu_range else 0,
             ceiling_acu=acu_range.ceiling if acu_range else 0,
             authority=plane().authority,
+            door=plane().door,
         )
         return cluster
 
