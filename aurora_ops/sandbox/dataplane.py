@@ -22,6 +22,7 @@ from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
 from aurora_ops.sandbox.programs import IAM, Programs
+from aurora_ops.sandbox.settings import Groups
 from aurora_ops.sandbox.state import passable
 from aurora_ops.sandbox.tls import Authority
 
@@ -138,6 +139,12 @@ class DataPlane:
             cluster.password, cluster.password_pending = password, True
             if cluster.writer and cluster.writer.is_running:
                 instances.tell_password(cluster, cluster.writer)
+
+    def reload(self, resource_id: str, wanted: dict[str, Groups], names: set[str]) -> None:
+        """Put parameters of instances' groups in force at once."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.reload(cluster, wanted, names)
 
     def require_tls(self, resource_id: str, required: bool) -> None:
         """Refuse connections without TLS, or accept them again, at once."""

@@ -1,5 +1,6 @@
 """The servers of one cluster: the first one, its hot standbys, and who of them is the writer. Callers hold the cluster's lock."""
 
+import copy
 import shutil
 import time
 from contextlib import suppress
@@ -10,6 +11,7 @@ from psycopg import sql
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError
 from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.settings import FOLLOWING, Groups
 from aurora_ops.sandbox.template import template
 
 FOLLOW_SECONDS = 10
@@ -114,6 +116,7 @@ def _make_writer(programs: Programs, cluster: ClusterData) -> None:
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls
+    configure(cluster, cluster.writer_id, server)
     server.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
     try:
         server.wait()
@@ -136,9 +139,28 @@ def _run_writer(cluster: ClusterData) -> None:
         raise ServerError("the cluster never had an instance")
     cluster.max_connections = cluster.wanted_connections
     cluster.writer.requires_tls = cluster.requires_tls
+    configure(cluster, cluster.writer_id, cluster.writer)
     cluster.writer.start(cluster.hosts_of(cluster.writer_id), cluster.port, settings=_settings(cluster))
     cluster.writer.wait()
     tell_password(cluster, cluster.writer)
+
+
+def configure(cluster: ClusterData, instance_id: str, server: Server) -> None:
+    """Before a start: what the parameter groups say then is in force afterwards."""
+    server.configuration = cluster.configuration_of(instance_id)
+    server.groups = copy.deepcopy(cluster.groups.get(instance_id))
+
+
+def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> None:
+    """Put these parameters of the wanted groups in force without a restart; others wait."""
+    for instance_id, groups in wanted.items():
+        server = cluster.writer if instance_id == cluster.writer_id else cluster.readers.get(instance_id)
+        if server is None or server.groups is None:
+            continue
+        server.groups.take(groups, names)
+        new = groups.configuration(cluster.ceiling_acu, cluster.libraries)
+        kept = {name: value for name, value in server.configuration.items() if name not in names}
+        server.reload(kept | {name: new[name] for name in names & set(new)})
 
 
 def _settings(cluster: ClusterData) -> dict[str, str]:
@@ -182,6 +204,7 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     # By the writer endpoint: after a failover it leads to the new writer.
     reader.programs.write_private(passfile, f"{cluster.hosts[0]}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
     reader.requires_tls = cluster.requires_tls
+    configure(cluster, instance_id, reader)
     reader.start(cluster.hosts_of(instance_id), cluster.port, settings={
         "max_connections": str(cluster.connections_of(instance_id)),
         "primary_conninfo": f"host={cluster.hosts[0]} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
@@ -207,7 +230,9 @@ def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
 def _raise_readers(cluster: ClusterData) -> None:
     """Before the writer starts with more connections, its standbys must allow as many."""
     for name, reader in cluster.readers.items():
-        if int(reader.settings.get("max_connections", 0)) < cluster.wanted_connections:
+        now = reader.configuration | {"max_connections": reader.settings.get("max_connections", "0")}
+        needed = cluster.configuration_of(cluster.writer_id) | {"max_connections": str(cluster.wanted_connections)}
+        if any(int(now.get(one, least)) < int(needed.get(one, least)) for one, least in FOLLOWING.items()):
             _restart_reader(cluster, name)
 
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +37,12 @@ class Programs:
     version: str
     user: str | None  # whom the servers run as; None: the current user
     missing: tuple[str, ...] = ()
+
+    @cached_property
+    def libraries(self) -> frozenset[str]:
+        """Names of the libraries that a server can preload."""
+        lib = self.directory.parent / "lib"
+        return frozenset(one.stem for folder in (lib, lib / "postgresql") for one in folder.glob("*.so"))
 
     def path(self, name: str) -> str:
         """Path of one program."""
