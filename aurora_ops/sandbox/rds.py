@@ -28,8 +28,8 @@ from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import rds_models, rds_rules
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plane
-from aurora_ops.sandbox.rds_operations import Operations
 from aurora_ops.sandbox.rds_rules import ENGINE
+from aurora_ops.sandbox.versions import Upgrades
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def _plain(params: Any) -> dict[str, Any]:
     }
 
 
-class StrictRDSBackend(Operations):
+class StrictRDSBackend(Upgrades):
     """moto's backend with Aurora's rules in front of it and PostgreSQL behind it."""
 
     __module__ = models.__name__  # moto finds a backend's URLs beside the module that it says it is from
@@ -96,12 +96,12 @@ class StrictRDSBackend(Operations):
         """Apply to control plane and database alike."""
         kwargs = _plain(kwargs)
         cluster = self._available(kwargs["db_cluster_identifier"])
-        if kwargs.get("engine_version"):
-            rds_rules.check_version(kwargs["engine_version"])
+        target = self._check_upgrade(cluster, kwargs)
+        kwargs.pop("engine_version", None)
         scaling = kwargs.get("serverless_v2_scaling_configuration")
         if scaling:
             merged = (cluster.serverless_v2_scaling_configuration or {}) | scaling
-            acu_range = rds_rules.check_scaling(merged, kwargs.get("engine_version") or cluster.engine_version)
+            acu_range = rds_rules.check_scaling(merged, target or cluster.engine_version)
             kwargs["serverless_v2_scaling_configuration"] = merged
             if cluster.data and acu_range:
                 cluster.data.floor_acu, cluster.data.ceiling_acu = acu_range.floor, acu_range.ceiling
@@ -118,6 +118,7 @@ class StrictRDSBackend(Operations):
             if k not in ("enable_performance_insights", "enable_iam_database_authentication")
         }
         super().modify_db_cluster(fields)
+        self._change_version(cluster, target, kwargs)
         cluster.update_insights(kwargs)
         if kwargs.get("master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, kwargs["master_user_password"])
