@@ -36,6 +36,7 @@ from aurora_ops.sandbox import (
     events,
     faults,
     groups,
+    iam_login,
     lingering,
     logs,
     metric_math,
@@ -141,6 +142,9 @@ class Sandbox:
             self._watch()
         self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
+        if self.plane.door:
+            root = (self.journal.identity["access_key_id"], self.journal.identity["secret_access_key"])
+            self.plane.door.check = iam_login.Logins(root, self.faults).check
 
     def _listen(self, port: int) -> BaseWSGIServer:
         """On the port that the account had before, so that a shell that was pointed at it stays so; on any other if it is taken."""

@@ -128,6 +128,13 @@ def _is_default(name: str | None) -> bool:
     return (name or "").removeprefix("default.") in parameters.FAMILIES
 
 
+def _refuse_default(name: str) -> None:
+    if _is_default(name):
+        raise RDSClientError(
+            "InvalidDBParameterGroupState", f"{name} is a default parameter group and cannot be modified."
+        )
+
+
 def _group(self: RDSResponse, name: str, *, of_cluster: bool) -> tuple[str, dict[str, Any]]:
     """A group's family and what was set in it. Default groups always exist; moto: cluster's not found, instance's empty."""
     groups: Any = self.backend.db_cluster_parameter_groups if of_cluster else self.backend.db_parameter_groups
@@ -142,7 +149,8 @@ def _group(self: RDSResponse, name: str, *, of_cluster: bool) -> tuple[str, dict
 def _describe_parameters(self: RDSResponse, name: str, *, of_cluster: bool) -> ActionResult:
     family, mine = _group(self, name, of_cluster=of_cluster)
     known = parameters.family(family, of_cluster=of_cluster)
-    return PaginatedResult({"Parameters": parameters.merge(known, mine, self.params.get("Source"))})
+    # In one page: AWS sends a hundred at a time, and moto's paging answers HTTP 500 to that many.
+    return ActionResult({"Parameters": parameters.merge(known, mine, self.params.get("Source"))})
 
 
 def describe_db_cluster_parameters(self: RDSResponse) -> ActionResult:
@@ -176,10 +184,7 @@ def _with_defaults(stock: Any, kind: Any, parameter: str, key: str) -> Any:
 def _checked(stock: Any, parameter: str, *, of_cluster: bool) -> Any:
     def modify(self: RDSResponse) -> ActionResult:
         name = self.params[parameter]
-        if _is_default(name):
-            raise RDSClientError(
-                "InvalidDBParameterGroupState", f"{name} is a default parameter group and cannot be modified."
-            )
+        _refuse_default(name)
         family, _ = _group(self, name, of_cluster=of_cluster)
         wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
         parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
@@ -199,10 +204,13 @@ def _created(stock: Any, *, of_cluster: bool) -> Any:
 def _reset(parameter: str, *, of_cluster: bool) -> Any:
     def reset(self: RDSResponse) -> ActionResult:
         # moto: HTTP 500, so Terraform could not take a parameter out of a group.
-        _, mine = _group(self, self.params[parameter], of_cluster=of_cluster)
-        names = [one["ParameterName"] for one in self.params.get("Parameters", [])]
-        for name in list(mine) if self.params.get("ResetAllParameters") else names:
-            mine.pop(name, None)
+        name = self.params[parameter]
+        _refuse_default(name)
+        _group(self, name, of_cluster=of_cluster)
+        wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
+        if bool(wanted) == bool(self.params.get("ResetAllParameters")):
+            raise InvalidParameterCombination("Either Parameters or ResetAllParameters must be given, and not both.")
+        self.backend.reset_parameters(name, wanted or None, of_cluster=of_cluster)
         return ActionResult({parameter: self.params[parameter]})
 
     return reset

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from aurora_ops.acu import AcuRange
 from aurora_ops.sandbox.backups import Vault
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.postgres import Server, ServerError, free_port
 from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.settings import FOLLOWING, Groups
 from aurora_ops.sandbox.template import template
 from aurora_ops.sandbox.tls import Authority
 
@@ -42,7 +44,9 @@ class ClusterData:
     floor_acu: float
     ceiling_acu: float
     authority: Authority | None = None
+    door: Door | None = None
     requires_tls: bool = False  # rds.force_ssl
+    groups: dict[str, Groups] = field(default_factory=dict)  # by instance: what its next start brings
     max_connections: int = 0  # of the writer that runs; what the range asks for now is `wanted_connections`
     writer: Server | None = None
     writer_id: str = ""
@@ -79,17 +83,46 @@ class ClusterData:
 
     @property
     def wanted_connections(self) -> int:
-        """The max_connections that a server gets when it starts: it follows the ceiling, from the next start on."""
+        """The max_connections that the writer gets when it starts."""
+        return self._wanted(self.writer_id)
+
+    def _wanted(self, instance_id: str) -> int:
+        """What a user set, or what follows the ceiling; from the next start on."""
+        groups = self.groups.get(instance_id)
+        users = groups.number("max_connections", self.ceiling_acu) if groups else None
+        if users is not None:
+            return users
         return (
             AcuRange(self.floor_acu, self.ceiling_acu).max_connections
             if self.ceiling_acu
             else CONNECTIONS_WITHOUT_RANGE
         )
 
+    def configuration_of(self, instance_id: str) -> dict[str, str]:
+        """What an instance's server is told by its parameter groups; a standby no less than its writer runs with, or is about to."""
+        groups = self.groups.get(instance_id)
+        if groups is None:
+            return {}
+        told = groups.configuration(self.ceiling_acu, self.libraries)
+        if instance_id == self.writer_id or self.writer is None:
+            return told
+        writers = [self.writer.configuration]
+        if self.writer_id in self.groups:
+            writers.append(self.groups[self.writer_id].configuration(self.ceiling_acu, self.libraries))
+        for name, least in FOLLOWING.items():
+            if name != "max_connections":
+                told[name] = str(max(int(one.get(name, least)) for one in (told, *writers)))
+        return told
+
+    @property
+    def libraries(self) -> frozenset[str] | None:
+        """What can be preloaded here; None before there is a server."""
+        return self.writer.programs.libraries if self.writer else None
+
     def connections_of(self, instance_id: str) -> int:
         """What an instance's server starts with: a standby that allows fewer than its writer would stop replaying."""
-        writers = 0 if instance_id == self.writer_id else self.max_connections
-        return max(self.wanted_connections, writers)
+        own = self._wanted(instance_id)
+        return own if instance_id == self.writer_id else max(own, self.max_connections, self.wanted_connections)
 
     def is_pending_reboot(self, instance_id: str) -> bool:
         """Whether the instance's server would start with other parameters than it runs with."""
@@ -105,7 +138,7 @@ class ClusterData:
         _, password = template(programs)
         self.servers_made += 1
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
-        server.vault, server.authority = self.vault.directory, self.authority
+        server.vault, server.authority, server.door = self.vault.directory, self.authority, self.door
         server.names = self.names
         programs.own(server.directory)
         return server

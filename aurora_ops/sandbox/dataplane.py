@@ -21,9 +21,11 @@ from aurora_ops.sandbox import backups, instances
 from aurora_ops.sandbox.backup_store import Store
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.front import Front
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.postgres import Server, ServerError, can_bind, free_port
 from aurora_ops.sandbox.processes import end_orphans
-from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.programs import IAM, Programs
+from aurora_ops.sandbox.settings import Groups
 from aurora_ops.sandbox.state import passable
 from aurora_ops.sandbox.tls import Authority
 
@@ -38,6 +40,7 @@ class DataPlane:
         self.programs = programs
         self.directory = directory
         self.authority = None if "TLS" in programs.missing else Authority()
+        self.door = None if IAM in programs.missing else Door()
         passable(directory)
         self.backup_day = backups.backup_day()
         self.store = Store(directory.parent)
@@ -167,6 +170,12 @@ class DataPlane:
             if cluster.writer and cluster.writer.is_running:
                 instances.tell_password(cluster, cluster.writer)
 
+    def reload(self, resource_id: str, wanted: dict[str, Groups], names: set[str]) -> None:
+        """Put parameters of instances' groups in force at once."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.reload(cluster, wanted, names)
+
     def require_tls(self, resource_id: str, required: bool) -> None:
         """Refuse connections without TLS, or accept them again, at once."""
         cluster = self.clusters[resource_id]
@@ -269,3 +278,5 @@ class DataPlane:
         with ThreadPoolExecutor() as pool, suppress(OSError):
             list(pool.map(lambda server: server.stop(immediate=immediate), servers))
         end_orphans(self.directory)
+        if self.door:
+            self.door.close()

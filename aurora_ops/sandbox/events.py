@@ -114,7 +114,7 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
     name, rows = _cluster(self), []
     if self.params.get("MasterUserPassword") or self.params.get("RotateMasterUserPassword"):
         rows.append(("db-cluster", name, "RDS-EVENT-0016", "configuration change", "Reset master credentials."))
-    if self.params.get("EngineVersion"):
+    if self.params.get("EngineVersion") and not self.backend.clusters[name].pending_modified_values:
         message = "Database cluster engine version has been upgraded."
         rows.append(("db-cluster", name, "RDS-EVENT-0173", "maintenance", message))
     return rows

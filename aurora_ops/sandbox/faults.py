@@ -9,6 +9,7 @@
     faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.hang("shop", "creating")    # from now, or from the next time on, until it is released
     faults.become("shop-1", "storage-full")    # shown, and met by what AWS then refuses; the server itself goes on
+    faults.expire_tokens()    # to databases, until cleared
     faults.clear()
 
 A fault of an operation is answered before the sandbox looks at the request, so nothing happens behind it. Over HTTP, for other languages:
@@ -32,6 +33,8 @@ from aurora_ops.sandbox.wire import StartResponse
 
 PATH = "/aurora-ops/faults"
 ACT_SECONDS = 300  # a server restarts for some of them
+TOKENS = ("rds-db", "connect")  # no operation of a service: a login to a database by IAM token
+UNTIL_CLEARED = 10**9
 THROTTLED = "Throttling"  # as the query APIs (RDS, SNS) say it
 _THROTTLED_ELSEWHERE = {"json": "ThrottlingException", "cbor": "ThrottlingException", "s3": "SlowDown"}
 
@@ -119,6 +122,11 @@ class Faults:
             No cluster of the sandbox has that endpoint, so nobody would miss it.
         """
         self._do("steal_address", host=host)
+
+    def expire_tokens(self, times: int = UNTIL_CLEARED) -> None:
+        """Refuse the next `times` logins by a valid IAM token as if it had expired; without `times`, until `clear`."""
+        service, operation = TOKENS
+        self._call("POST", asdict(Fault(operation, "ExpiredToken", times, service=service)))
 
     def pending(self) -> list[Fault]:
         """Faults that have not been used up, with what is left of them."""
@@ -215,6 +223,13 @@ class Register:
         if not self.faults:
             return None
         protocol, operation = wire.operation_of(environ)
+        if (fault := self.take(service, operation)) is None:
+            return None
+        code = _THROTTLED_ELSEWHERE.get(protocol, fault.code) if fault.code == THROTTLED else fault.code
+        return wire.error(start_response, protocol, fault.status, code, fault.message)
+
+    def take(self, service: str, operation: str) -> Fault | None:
+        """The fault that this call is to meet, counted; None if it passes."""
         with self._lock:
             for fault in self.faults:
                 if (fault.service, fault.operation) != (service, operation):
@@ -225,6 +240,5 @@ class Register:
                 fault.times -= 1
                 if fault.times == 0:
                     self.faults.remove(fault)
-                code = _THROTTLED_ELSEWHERE.get(protocol, fault.code) if fault.code == THROTTLED else fault.code
-                return wire.error(start_response, protocol, fault.status, code, fault.message)
+                return fault
         return None

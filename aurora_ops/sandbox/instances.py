@@ -1,5 +1,6 @@
 """The servers of one cluster: the first one, its hot standbys, and who of them is the writer. Callers hold the cluster's lock."""
 
+import copy
 import shutil
 import time
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from psycopg import sql
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.postgres import ADMIN, Server, ServerError
 from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.settings import FOLLOWING, Groups
 from aurora_ops.sandbox.template import template
 
 FOLLOW_SECONDS = 10
@@ -61,7 +63,7 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
     if not old.is_running:  # it crashed: what it committed and did not send yet is only there
         _run_writer(cluster)
     others = {name: server for name, server in cluster.readers.items() if name != target_id}
-    _raise(cluster, others, int(new.settings["max_connections"]))
+    _raise(cluster, others, _following(new))
     old.stop()
     try:
         new.promote()
@@ -79,7 +81,7 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
 def restart(cluster: ClusterData, instance_id: str) -> None:
     """Restart one server. Connections are cut, and what waited for a restart applies."""
     if instance_id == cluster.writer_id and cluster.writer is not None:
-        _raise(cluster, cluster.readers, cluster.wanted_connections)
+        _raise(cluster, cluster.readers, _needed(cluster))
         cluster.writer.stop()
         _run_writer(cluster)
     else:
@@ -136,6 +138,7 @@ def _make_writer(programs: Programs, cluster: ClusterData) -> None:
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls
+    configure(cluster, cluster.writer_id, server)
     server.start(*cluster.home_of(server), settings=_settings(cluster))
     try:
         server.wait()
@@ -157,10 +160,29 @@ def _run_writer(cluster: ClusterData) -> None:
         raise ServerError("the cluster never had an instance")
     cluster.max_connections = cluster.wanted_connections
     cluster.writer.requires_tls = cluster.requires_tls
+    configure(cluster, cluster.writer_id, cluster.writer)
     cluster.writer.start(*cluster.home_of(cluster.writer), settings=_settings(cluster))
     cluster.writer.wait()
     cluster.paused.discard(cluster.writer_id)
     tell_password(cluster, cluster.writer)
+
+
+def configure(cluster: ClusterData, instance_id: str, server: Server) -> None:
+    """Before a start: what the parameter groups say then is in force afterwards."""
+    server.configuration = cluster.configuration_of(instance_id)
+    server.groups = copy.deepcopy(cluster.groups.get(instance_id))
+
+
+def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> None:
+    """Put these parameters of the wanted groups in force without a restart; others wait."""
+    for instance_id, groups in wanted.items():
+        server = cluster.writer if instance_id == cluster.writer_id else cluster.readers.get(instance_id)
+        if server is None or server.groups is None:
+            continue
+        server.groups.take(groups, names)
+        new = groups.configuration(cluster.ceiling_acu, cluster.libraries)
+        kept = {name: value for name, value in server.configuration.items() if name not in names}
+        server.reload(kept | {name: new[name] for name in names & set(new)})
 
 
 def _settings(cluster: ClusterData) -> dict[str, str]:
@@ -199,6 +221,7 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     # Not by the writer's own address: after a failover this one leads to the new writer.
     reader.programs.write_private(passfile, f"{cluster.inner_host}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
     reader.requires_tls = cluster.requires_tls
+    configure(cluster, instance_id, reader)
     reader.start(*cluster.home_of(reader), settings={
         "max_connections": str(cluster.connections_of(instance_id)),
         "primary_conninfo": f"host={cluster.inner_host} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
@@ -222,10 +245,19 @@ def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
         _build_reader(cluster, instance_id)
 
 
-def _raise(cluster: ClusterData, readers: Iterable[str], connections: int) -> None:
-    """Before a writer starts with more connections, its standbys must allow as many."""
+def _following(server: Server) -> dict[str, str]:
+    return server.configuration | {"max_connections": server.settings.get("max_connections", "0")}
+
+
+def _needed(cluster: ClusterData) -> dict[str, str]:
+    return cluster.configuration_of(cluster.writer_id) | {"max_connections": str(cluster.wanted_connections)}
+
+
+def _raise(cluster: ClusterData, readers: Iterable[str], needed: dict[str, str]) -> None:
+    """Before a writer starts with more of what its standbys must have as much of, they must."""
     for name in readers:
-        if int(cluster.readers[name].settings.get("max_connections", 0)) < connections:
+        now = _following(cluster.readers[name])
+        if any(int(now.get(one, least)) < int(needed.get(one, least)) for one, least in FOLLOWING.items()):
             _restart_reader(cluster, name)
 
 

@@ -4,11 +4,14 @@ Names, types and ranges are PostgreSQL 15's own (pg_settings); a parameter is st
 Aurora has some four hundred of them. One that it has and this list has not is refused here: add its line.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue
 
+from aurora_ops.sandbox import formulas
+from aurora_ops.sandbox import more_parameters as more
 from aurora_ops.sandbox.rds_rules import ENGINE, ENGINE_VERSIONS
 
 FAMILIES = tuple(dict.fromkeys(f"{ENGINE}{version.split('.')[0]}" for version in ENGINE_VERSIONS))
@@ -46,9 +49,17 @@ class Parameter:
             "ApplyMethod": "pending-reboot",
         }
 
+    def _computed(self, value: str) -> str:
+        try:
+            return str(formulas.compute(value, formulas.variables(1)))
+        except formulas.FormulaError as error:
+            raise InvalidParameterValue(f"Invalid parameter value: {value} for: {self.name}: {error}") from None
+
     def check_value(self, value: str) -> None:
-        """Refuse a value outside the allowed ones. Formulas such as {DBInstanceClassMemory/12038} are not computed."""
-        if not self.allowed or "{" in value:
+        """Refuse a value outside the allowed ones. A formula's is that at 1 ACU."""
+        if formulas.is_formula(value):
+            value = self._computed(value)
+        if not self.allowed:
             return
         if self.data_type in (INTEGER, FLOAT):
             low, high = self.allowed.rsplit("-", 1)
@@ -130,7 +141,20 @@ def _family(major: int) -> dict[str, Parameter]:
         p("wal_sender_timeout", INTEGER, "0-3600000", cluster_only=True),
         p("work_mem", INTEGER, f"64-{_MOST}"),
     )  # fmt: skip
-    return {one.name: one for one in known}
+    return {one.name: one for one in (*known, *_more())}
+
+
+def _more() -> Iterator[Parameter]:
+    """Those without a default of Aurora's."""
+    for name in more.BOOLEANS:
+        yield Parameter(name)
+    for names, data_type in ((more.INTEGERS, INTEGER), (more.FLOATS, FLOAT), (more.CHOICES, STRING)):
+        for name, allowed in names.items():
+            yield Parameter(name, data_type, allowed, cluster_only=name.startswith("autovacuum"))
+    for name, allowed in more.STATIC_INTEGERS.items():
+        yield Parameter(name, INTEGER, allowed, STATIC, cluster_only=name.startswith("autovacuum"))
+    for name in more.NOT_MODIFIABLE:
+        yield Parameter(name, STRING, "", STATIC, modifiable=False, cluster_only=True)
 
 
 def family(name: str, *, of_cluster: bool) -> dict[str, Parameter]:

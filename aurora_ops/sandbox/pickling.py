@@ -21,6 +21,7 @@ from cryptography.hazmat.bindings._rust import openssl
 from cryptography.hazmat.primitives import serialization
 
 from aurora_ops.sandbox.dataplane import DataPlane
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.programs import Programs
 from aurora_ops.sandbox.tls import Authority
 
@@ -45,6 +46,10 @@ def _programs() -> Programs:
 
 def _authority() -> Authority | None:
     return Context.plane.authority
+
+
+def _door() -> Door | None:
+    return Context.plane.door
 
 
 def _nothing() -> None:
@@ -75,6 +80,7 @@ _REDUCERS: dict[type, Reducer] = {
     PosixPath: _reduce_path,
     Programs: lambda _: (_programs, ()),
     Authority: lambda _: (_authority, ()),
+    Door: lambda _: (_door, ()),
     subprocess.Popen: lambda _: (_nothing, ()),
     socket.socket: lambda _: (_nothing, ()),
     threading.Thread: lambda _: (_nothing, ()),

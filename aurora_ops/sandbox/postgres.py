@@ -18,7 +18,9 @@ from pathlib import Path
 import psycopg
 
 from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox.ldap_door import Door
 from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.settings import Groups, text
 from aurora_ops.sandbox.tls import Authority, access
 
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
@@ -46,9 +48,12 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     vault: Path | None = None  # where the archive and base backups lie, when they outlive this server
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
+    configuration: dict[str, str] = field(default_factory=dict)  # of the parameter groups, as it was last told
+    groups: Groups | None = None  # whose values are in force
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
     names: tuple[str, ...] = ()  # addresses that clients know it by, for its certificate; none: `hosts`
+    door: Door | None = None  # judges the tokens of members of rds_iam; None: they log in by password as anybody
 
     @property
     def data(self) -> Path:
@@ -92,20 +97,14 @@ class Server:
             "unix_socket_directories": "",
             "hba_file": str(self._write_access()),
             "fsync": "off",  # the sandbox proves behaviour, not durability
-            "wal_level": "replica",
             "track_commit_timestamp": "on",
-            "track_activity_query_size": "4096",
-            "track_io_timing": "on",
-            "compute_query_id": "on",
+            "config_file": str(self.write_configuration()),
             "max_wal_size": "256MB",
             "log_timezone": "UTC",
             "log_line_prefix": "%t:%r:%u@%d:[%p]:",  # Aurora's
-            "timezone": "UTC",
             "archive_mode": "on" if archiving else "off",
             "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f'",
         }
-        if "pg_stat_statements" not in self.programs.missing:
-            options |= {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"}
         if self.authority:
             certificate, key = self.directory / "server.crt", self.directory / "server.key"
             for path, text in zip((certificate, key), self.authority.issue(self.names or hosts), strict=True):
@@ -129,9 +128,36 @@ class Server:
                 **self.programs.popen_identity(),
             )  # type: ignore[call-overload]
 
+    def write_configuration(self) -> Path:
+        """What can change while the server runs, and what the parameter groups say, in a file outside of the data directory."""
+        path = self.directory / "postgresql.conf"
+        statements = "pg_stat_statements" not in self.programs.missing
+        ours = {
+            "wal_level": "replica",
+            "timezone": "UTC",
+            "track_activity_query_size": "4096",
+            "track_io_timing": "on",
+            "compute_query_id": "on",
+        } | (
+            {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"} if statements else {}
+        )
+        theirs = self.configuration if self.authority else _without(self.configuration, "ssl_")
+        self.programs.write_private(path, f"include '{self.data}/postgresql.conf'\n{text(ours | theirs)}")
+        return path
+
+    def reload(self, configuration: dict[str, str]) -> None:
+        """Tell a running server its parameters anew. It takes what can change while it runs and logs what it refuses."""
+        self.configuration = configuration
+        if self.is_running and self.process:
+            self.write_configuration()
+            self.process.send_signal(signal.SIGHUP)
+
     def _write_access(self) -> Path:
         path = self.directory / "pg_hba.conf"
-        self.programs.write_private(path, access(requires_tls=self.requires_tls and self.authority is not None))
+        iam = self.door.rule(self.directory.parent.name, self.directory.name) if self.door else ""
+        self.programs.write_private(
+            path, access(requires_tls=self.requires_tls and self.authority is not None, iam=iam)
+        )
         return path
 
     def require_tls(self, required: bool) -> None:
@@ -215,6 +241,10 @@ def _one(connection: psycopg.Connection, query: str) -> object:
     if row is None:
         raise ServerError(f"no answer to: {query}")
     return row[0]
+
+
+def _without(configuration: dict[str, str], prefix: str) -> dict[str, str]:
+    return {name: value for name, value in configuration.items() if not name.startswith(prefix)}
 
 
 def can_bind(host: str, port: int) -> bool:

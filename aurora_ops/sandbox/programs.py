@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from aurora_ops.sandbox.state import passable, root_directory
 MAJOR = 15  # of Aurora PostgreSQL 15.x, the spec's
 WHEEL_MAJOR = 16  # the wheel has 16 and 18; the nearer one
 PROGRAMS_VARIABLE = "AURORA_OPS_POSTGRES_BIN"
+IAM = "IAM authentication"
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
 
 
@@ -35,6 +37,12 @@ class Programs:
     version: str
     user: str | None  # whom the servers run as; None: the current user
     missing: tuple[str, ...] = ()
+
+    @cached_property
+    def libraries(self) -> frozenset[str]:
+        """Names of the libraries that a server can preload."""
+        lib = self.directory.parent / "lib"
+        return frozenset(one.stem for folder in (lib, lib / "postgresql") for one in folder.glob("*.so"))
 
     def path(self, name: str) -> str:
         """Path of one program."""
@@ -140,8 +148,12 @@ def _describe(directory: Path, user: str | None) -> Programs:
     version = _version(directory)
     extensions = Path(share) / "extension"
     missing = tuple(name for name in ("amcheck", "pg_stat_statements") if not (extensions / f"{name}.control").exists())
-    if b"SSL_CTX_new" not in (directory / "postgres").read_bytes():  # a name it has when it was built with OpenSSL
+    program = (directory / "postgres").read_bytes()
+    if b"SSL_CTX_new" not in program:  # a name it has when it was built with OpenSSL
         missing += ("TLS",)
+    # By the ldap method, TLS only. From 16 on a master must be a member of rds_iam to grant it, and would lock itself out.
+    if b"ldap_simple_bind" not in program or "TLS" in missing or version.split(".")[0] != str(MAJOR):
+        missing += (IAM,)
     if version.split(".")[0] != str(MAJOR):
         missing += (f"major version {MAJOR}",)
     return Programs(directory, version, user, missing)

@@ -25,9 +25,10 @@ from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plain, plane
 from aurora_ops.sandbox.rds_restores import Restores
 from aurora_ops.sandbox.rds_rules import ENGINE
+from aurora_ops.sandbox.versions import Upgrades
 
 
-class StrictRDSBackend(Restores):
+class StrictRDSBackend(Upgrades, Restores):
     """moto's backend with Aurora's rules in front of it and PostgreSQL behind it."""
 
     __module__ = models.__name__  # moto finds a backend's URLs beside the module that it says it is from
@@ -76,6 +77,7 @@ class StrictRDSBackend(Restores):
             ceiling_acu=acu_range.ceiling if acu_range else 0,
             authority=plane().authority,
             retention_days=retention_days,
+            door=plane().door,
         )
         return cluster
 
@@ -83,15 +85,15 @@ class StrictRDSBackend(Restores):
         """Apply to control plane and database alike."""
         kwargs = plain(kwargs)
         cluster = self._available(kwargs["db_cluster_identifier"])
-        if kwargs.get("engine_version"):
-            rds_rules.check_version(kwargs["engine_version"])
+        target = self._check_upgrade(cluster, kwargs)
+        kwargs.pop("engine_version", None)
         retention_days = rds_rules.check_retention(
             kwargs.get("backup_retention_period", cluster.backup_retention_period)
         )
         scaling = kwargs.get("serverless_v2_scaling_configuration")
         if scaling:
             merged = rds_rules.complete_scaling(scaling, cluster.serverless_v2_scaling_configuration)
-            acu_range = rds_rules.check_scaling(merged, kwargs.get("engine_version") or cluster.engine_version)
+            acu_range = rds_rules.check_scaling(merged, target or cluster.engine_version)
             kwargs["serverless_v2_scaling_configuration"] = merged
             if cluster.data and acu_range:
                 cluster.data.floor_acu, cluster.data.ceiling_acu = acu_range.floor, acu_range.ceiling
@@ -111,6 +113,7 @@ class StrictRDSBackend(Restores):
         super().modify_db_cluster(fields)
         if cluster.data:
             cluster.data.retention_days = retention_days
+        self._change_version(cluster, target, kwargs)
         cluster.update_insights(kwargs)
         if kwargs.get("master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, kwargs["master_user_password"])

@@ -12,6 +12,7 @@ import moto.rds.models as models
 from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
+from aurora_ops.sandbox.settings import Groups
 
 _plane: DataPlane | None = None
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`
@@ -61,6 +62,9 @@ class AuroraCluster(models.DBCluster):
         kwargs.setdefault("allocated_storage", 1)
         super().__init__(backend, **kwargs)
         self._status = "available"
+        self.pending_modified_values: dict[str, str] | None = None
+        self.pending_cluster_group: str | None = None  # for the pending version
+        self.pending_instance_group: str | None = None
         self.db_cluster_resource_id = _identifier("cluster-")
         self.serverless_v2_platform_version = "4"
         self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
@@ -121,6 +125,15 @@ class AuroraCluster(models.DBCluster):
         if self.data:
             self.hosts = self.data.hosts
         return self.hosts
+
+    @property
+    def db_cluster_members(self) -> list[dict[str, Any]]:
+        """The members, with what the cluster's parameter group waits for; moto: always in sync."""
+        statuses = {one.db_instance_identifier: one.db_cluster_parameter_group_status for one in self._members}
+        return [
+            {**one, "DBClusterParameterGroupStatus": statuses[one["DBInstanceIdentifier"]]}
+            for one in super().db_cluster_members
+        ]
 
     @property
     def data(self) -> ClusterData | None:
@@ -188,6 +201,8 @@ class AuroraInstance(models.DBInstanceClustered):
         """The parameter group and whether a reboot would change something; moto: always in sync."""
         data = self.cluster.data
         pending = data is not None and data.is_pending_reboot(self.db_instance_identifier)
+        if (running := self._in_force) is not None:
+            pending = pending or running.is_instance_pending(self.backend.groups_of(self))
         groups = [copy.copy(group) for group in self.db_parameter_groups()]
         for group in groups:
             group.ParameterApplyStatus = "pending-reboot" if pending else "in-sync"
@@ -201,6 +216,19 @@ class AuroraInstance(models.DBInstanceClustered):
     @status.setter
     def status(self, value: str) -> None:
         self._status = value
+
+    @property
+    def db_cluster_parameter_group_status(self) -> str:
+        """The same of the cluster's group, on this member."""
+        running = self._in_force
+        pending = running is not None and running.is_cluster_pending(self.backend.groups_of(self))
+        return "pending-reboot" if pending else "in-sync"
+
+    @property
+    def _in_force(self) -> Groups | None:
+        data, name = self.cluster.data, self.db_instance_identifier
+        server = None if data is None else data.writer if name == data.writer_id else data.readers.get(name)
+        return server.groups if server else None
 
     @property
     def address(self) -> str:

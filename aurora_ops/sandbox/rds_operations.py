@@ -4,10 +4,10 @@ A stopped cluster can be started, restored from, and nothing else, as in AWS ("S
 """
 
 import copy
+import logging
 from collections.abc import Callable
 from typing import Any
 
-import moto.rds.models as models
 import psycopg
 from moto.rds.exceptions import (
     DBClusterNotFoundError,
@@ -18,13 +18,15 @@ from moto.rds.exceptions import (
 )
 
 from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox.parameter_groups import ParameterGroups
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plane
 from aurora_ops.sandbox.statuses import BROKEN
 
-TLS_REQUIRED_FROM_MAJOR = 17  # the default of rds.force_ssl is 1 from there on
+log = logging.getLogger(__name__)
+INCOMPATIBLE = "incompatible-parameters"
 
 
-class Operations(models.RDSBackend):
+class Operations(ParameterGroups):
     """The operations of `StrictRDSBackend` that act on servers that already run."""
 
     def failover_db_cluster(
@@ -48,16 +50,28 @@ class Operations(models.RDSBackend):
         return cluster
 
     def reboot_db_instance(self, db_instance_identifier: str) -> AuroraInstance:
-        """Restart the server; what waited for a reboot applies. moto: does nothing."""
-        instance = self._available_instance(db_instance_identifier)
-        self._change_servers(plane().restart, instance.cluster, instance.db_instance_identifier)
+        """Restart the server; what waited for a reboot applies. moto: does nothing.
+
+        One that does not start with what users set is incompatible-parameters, until a reset and another reboot.
+        """
+        instance = self._available_instance(db_instance_identifier, INCOMPATIBLE)
+        try:
+            self._change_servers(plane().restart, instance.cluster, instance.db_instance_identifier)
+        except InvalidDBClusterStateFault:
+            if not self.groups_of(instance).users:
+                raise
+            log.exception("%s does not start with its parameter groups", db_instance_identifier)
+            instance.status = INCOMPATIBLE
+        else:
+            instance.status = "available"
+        changed()
         rebooting = copy.copy(instance)
         rebooting.status = "rebooting"
         return rebooting
 
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
         """Apply the Insights fields by their API names."""
-        self._available_instance(db_instance_identifier)
+        self._available_instance(db_instance_identifier, INCOMPATIBLE)
         instance: AuroraInstance = super().modify_db_instance(db_instance_identifier, db_kwargs)  # type: ignore[assignment]
         instance.inherit(instance.cluster, db_kwargs)
         return instance
@@ -133,36 +147,3 @@ class Operations(models.RDSBackend):
                 "InvalidDBInstanceState", f"Instance {identifier} is {instance.status}, not available."
             )
         return instance  # type: ignore[return-value]
-
-    def _read_parameters(self, cluster: AuroraCluster) -> None:
-        """Before servers start: what the cluster's parameter group says then applies, whenever it was set."""
-        if cluster.data:
-            cluster.data.requires_tls = self._requires_tls(cluster)
-
-    def _requires_tls(self, cluster: AuroraCluster) -> bool:
-        default = "1" if int(cluster.engine_version.split(".")[0]) >= TLS_REQUIRED_FROM_MAJOR else "0"
-        group = self.db_cluster_parameter_groups.get(cluster.parameter_group)
-        parameter = group.parameters.get("rds.force_ssl", {}) if group else {}
-        return str(parameter.get("ParameterValue", default)).lower() in ("1", "on", "true")
-
-    def modify_db_cluster_parameter_group(
-        self, db_cluster_parameter_group_name: str, db_cluster_parameter_group_parameters: Any
-    ) -> Any:
-        """An immediate rds.force_ssl reaches the servers that use the group at once; moto: it reaches nothing."""
-        group = super().modify_db_cluster_parameter_group(
-            db_cluster_parameter_group_name, db_cluster_parameter_group_parameters
-        )
-        changed_now = {
-            one["ParameterName"]
-            for one in db_cluster_parameter_group_parameters
-            if one.get("ApplyMethod") == "immediate"
-        }
-        for cluster in self.clusters.values() if "rds.force_ssl" in changed_now else ():
-            if isinstance(cluster, AuroraCluster) and cluster.parameter_group == group.name and cluster.data:
-                plane().require_tls(cluster.db_cluster_resource_id, self._requires_tls(cluster))
-        return group
-
-    def modify_db_parameter_group(self, db_parameter_group_name: str, db_parameter_group_parameters: Any) -> Any:
-        """Mark what a user set as a user's; moto leaves the source out, so Terraform does not find its own values."""
-        parameters = [{**one, "Source": "user"} for one in db_parameter_group_parameters]
-        return super().modify_db_parameter_group(db_parameter_group_name, parameters)

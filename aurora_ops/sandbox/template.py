@@ -1,7 +1,7 @@
 """An empty Aurora-like server, made once by initdb and copied for each new cluster.
 
-The roles are RDS's: `rdsadmin` owns the server, `rds_superuser` is what a master user belongs to, `rds_iam` marks who may log
-in by token.
+The roles are RDS's: `rdsadmin` owns the server, `rds_superuser` is what a master user belongs to, `rds_iam` marks who logs in by
+token: by nothing else, so `rds_superuser` is not in it. A master can grant it, since it may create roles.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from aurora_ops.sandbox.postgres import ADMIN, WAL_SEGMENT_MIB, Server, free_port
-from aurora_ops.sandbox.programs import Programs
+from aurora_ops.sandbox.programs import IAM, Programs
 from aurora_ops.sandbox.state import passable, root_directory
 
 _ROLES = """
@@ -20,14 +20,14 @@ CREATE ROLE rds_superuser NOLOGIN;
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint, pg_read_all_data TO rds_superuser WITH ADMIN OPTION;
 CREATE ROLE rds_iam NOLOGIN;
 CREATE ROLE rds_replication NOLOGIN;
-GRANT rds_iam, rds_replication TO rds_superuser WITH ADMIN OPTION;
+GRANT rds_replication TO rds_superuser WITH ADMIN OPTION;
 """
 
 
 def template(programs: Programs) -> tuple[Path, str]:
     """The folder of the template's data directory and rdsadmin's password; made on first use."""
     folder = passable(root_directory() / "templates")
-    home = folder / f"{programs.version}-{programs.user or 'self'}-2"
+    home = folder / f"{programs.version}-{programs.user or 'self'}-3"
     secret = folder / f"{home.name}.password"
     with (folder / f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sandboxes that start together make one template
@@ -55,6 +55,8 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
             server.wait()
             with server.connect() as connection:
                 connection.execute(_ROLES)
+                if IAM in programs.missing:  # nobody is locked out, and from 16 on granting takes membership
+                    connection.execute("GRANT rds_iam TO rds_superuser WITH ADMIN OPTION")
                 connection.execute("CREATE DATABASE rdsadmin")
                 connection.execute("REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC")
             if "pg_stat_statements" not in programs.missing:

@@ -17,13 +17,13 @@ _SINCE = timedelta(hours=1)  # clocks of a container and its host may differ
 _HBA = """\
 host all         rdsadmin 127.0.0.0/8 scram-sha-256
 host replication rdsadmin 127.0.0.0/8 scram-sha-256
-{kind} all all 127.0.0.0/8 scram-sha-256
+{iam}{kind} all all 127.0.0.0/8 scram-sha-256
 """
 
 
-def access(*, requires_tls: bool) -> str:
-    """The text of pg_hba.conf. The sandbox's own connections, rdsadmin's, need no TLS."""
-    return _HBA.format(kind="hostssl" if requires_tls else "host")
+def access(*, requires_tls: bool, iam: str = "") -> str:
+    """The text of pg_hba.conf. The sandbox's own connections, rdsadmin's, need no TLS; `iam` is for members of rds_iam."""
+    return _HBA.format(kind="hostssl" if requires_tls else "host", iam=iam)
 
 
 class Authority:

@@ -31,7 +31,7 @@ def test_an_installed_version_15_comes_first():
 
 def test_the_wheel_says_what_it_lacks(wheel):
     """Whoever needs one of these says SKIP, with this as the reason."""
-    assert ("amcheck", "pg_stat_statements", "TLS", "major version 15") == wheel.missing
+    assert ("amcheck", "pg_stat_statements", "TLS", "IAM authentication", "major version 15") == wheel.missing
     assert "not in it: amcheck" in wheel.describe()
 
 

@@ -1,0 +1,64 @@
+"""Whether identity policies allow an action on a resource, as "Policy evaluation logic" of the IAM User Guide has it.
+
+moto's own evaluation ignores NotResource, takes the dots of an ARN for wildcards, knows no `?`, and lets a condition that does not hold
+deny. Here a condition is never taken to hold for an Allow and always for a Deny, so what is allowed here is allowed in AWS as far
+as identity policies go. Not looked at: permissions boundaries, session policies, and what an organisation says.
+"""
+
+import json
+import re
+from typing import Any
+
+from moto.iam.models import Policy
+
+
+def documents(policies: list[Any]) -> list[dict[str, Any]]:
+    """The documents of policies as moto keeps them: managed ones with versions, inline ones as text or in a record."""
+    texts = [
+        next(version.document for version in one.versions if version.is_default)
+        if isinstance(one, Policy)
+        else one
+        if isinstance(one, str)
+        else one["policy_document"]
+        for one in policies
+    ]
+    return [json.loads(text) for text in texts]
+
+
+def allows(policies: list[dict[str, Any]], action: str, resource: str, user: str) -> bool:
+    """Whether some statement allows it and none denies it. `user` is what ${aws:username} stands for.
+
+    >>> allow = {"Statement": {"Effect": "Allow", "Action": "rds-db:*", "Resource": "arn:aws:rds-db:*:*:dbuser:*/${aws:username}"}}
+    >>> allows([allow], "rds-db:connect", "arn:aws:rds-db:eu-west-1:1:dbuser:cluster-A/app", "app")
+    True
+    >>> deny = {"Statement": [{"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}]}
+    >>> allows([allow, deny], "rds-db:connect", "arn:aws:rds-db:eu-west-1:1:dbuser:cluster-A/app", "app")
+    False
+    """
+    effects = {
+        statement["Effect"]
+        for document in policies
+        for statement in _list(document["Statement"])
+        if _applies(statement, action, resource, user)
+    }
+    return effects == {"Allow"}
+
+
+def _applies(statement: dict[str, Any], action: str, resource: str, user: str) -> bool:
+    if statement.get("Condition") and statement["Effect"] == "Allow":
+        return False
+    acts = _matches(_list(statement.get("Action") or statement.get("NotAction")), action, user, re.IGNORECASE)
+    where = _matches(_list(statement.get("Resource") or statement.get("NotResource")), resource, user)
+    return acts != ("NotAction" in statement) and where != ("NotResource" in statement)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _matches(patterns: list[str], value: str, user: str, flags: int = 0) -> bool:
+    return any(re.fullmatch(_expression(one.replace("${aws:username}", user)), value, flags) for one in patterns)
+
+
+def _expression(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
