@@ -60,6 +60,7 @@ class ClusterData:
     archive_held_until: datetime | None = None  # a fault: the archive does not advance until then
     servers_made: int = 0
     is_stopped: bool = False  # by StopDBCluster
+    libraries: frozenset[str] | None = None  # what its servers can preload; None before there is one
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -114,11 +115,6 @@ class ClusterData:
                 told[name] = str(max(int(one.get(name, least)) for one in (told, *writers)))
         return told
 
-    @property
-    def libraries(self) -> frozenset[str] | None:
-        """What can be preloaded here; None before there is a server."""
-        return self.writer.programs.libraries if self.writer else None
-
     def connections_of(self, instance_id: str) -> int:
         """What an instance's server starts with: a standby that allows fewer than its writer would stop replaying."""
         own = self._wanted(instance_id)
@@ -137,6 +133,7 @@ class ClusterData:
         """A server with an empty directory of its own."""
         _, password = template(programs)
         self.servers_made += 1
+        self.libraries = programs.libraries
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
         server.vault, server.authority, server.door = self.vault.directory, self.authority, self.door
         server.names = self.names

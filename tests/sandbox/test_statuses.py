@@ -203,9 +203,9 @@ def test_a_broken_instance_refuses_changes_and_can_be_deleted(rds, shop, faults)
     name = f"c{secrets.token_hex(3)}"
     create(rds, name)
     one = f"{name}-1"
-    faults.become(one, "incompatible-parameters")
+    faults.become(one, "storage-full")
 
-    assert "incompatible-parameters" == status(rds, one)
+    assert "storage-full" == status(rds, one)
     assert "InvalidDBInstanceState" == refused(rds.modify_db_instance, DBInstanceIdentifier=one, PromotionTier=3)
     with connect(describe(rds, name)) as connection:
         assert (1,) == connection.execute("SELECT 1").fetchone()

@@ -71,6 +71,26 @@ def test_another_capacity_and_a_reader_are_changed_in_place(deployment):
     assert [] == deployment.root.changes_left()
 
 
+def test_another_minor_version_is_changed_in_place(deployment):
+    """The cluster keeps its identity, its instances follow, and the next plan is empty."""
+    before = cluster.find(deployment.session, DEV.cluster_identifier)
+    changed = json.loads(values(deployment).read_text()) | {"engine_version": "15.12"}
+    values(deployment).write_text(json.dumps(changed))
+
+    planned = deployment.root.plan()["resource_changes"]
+    deployment.root.apply()
+
+    after = cluster.find(deployment.session, DEV.cluster_identifier)
+    instances = deployment.session.client("rds").describe_db_instances()["DBInstances"]
+    assert [] == [r["address"] for r in planned if "delete" in r["change"]["actions"]]
+    assert (before.raw["DbClusterResourceId"], "15.12", {"15.12"}) == (
+        after.raw["DbClusterResourceId"],
+        after.raw["EngineVersion"],
+        {one["EngineVersion"] for one in instances},
+    )
+    assert [] == deployment.root.changes_left()
+
+
 def test_destroy_leaves_the_prerequisites_only(deployment):
     deployment.undo(destroy=True)
 
