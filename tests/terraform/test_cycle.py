@@ -71,21 +71,26 @@ def test_another_capacity_and_a_reader_are_changed_in_place(deployment):
     assert [] == deployment.root.changes_left()
 
 
-def test_another_minor_version_is_changed_in_place(deployment):
-    """The cluster keeps its identity, its instances follow, and the next plan is empty."""
+def test_another_minor_version_waits_for_its_window_or_is_changed_in_place(deployment):
+    """Unless told to apply it now, AWS lets it wait. Then the cluster keeps its identity, its instances follow, the next plan is empty."""
     before = cluster.find(deployment.session, DEV.cluster_identifier)
     changed = json.loads(values(deployment).read_text()) | {"engine_version": "15.12"}
     values(deployment).write_text(json.dumps(changed))
+    deployment.root.plan()
+    deployment.root.apply()
+    waiting = cluster.find(deployment.session, DEV.cluster_identifier)
 
+    values(deployment).with_name("now_override.tf").write_text('module "aurora" {\n  apply_immediately = true\n}\n')
     planned = deployment.root.plan()["resource_changes"]
     deployment.root.apply()
 
+    assert ("15.10", "15.12") == (waiting.engine_version, waiting.raw["PendingModifiedValues"]["EngineVersion"])
     after = cluster.find(deployment.session, DEV.cluster_identifier)
     instances = deployment.session.client("rds").describe_db_instances()["DBInstances"]
     assert [] == [r["address"] for r in planned if "delete" in r["change"]["actions"]]
     assert (before.raw["DbClusterResourceId"], "15.12", {"15.12"}) == (
         after.raw["DbClusterResourceId"],
-        after.raw["EngineVersion"],
+        after.engine_version,
         {one["EngineVersion"] for one in instances},
     )
     assert [] == deployment.root.changes_left()
