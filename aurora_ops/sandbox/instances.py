@@ -69,6 +69,7 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
         new.promote()
     except (ServerError, psycopg.Error):
         _run_writer(cluster)
+        _build_reader(cluster, target_id)  # it may have been promoted all the same, too late
         raise
     cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
     cluster.max_connections = int(new.settings["max_connections"])
@@ -100,6 +101,7 @@ def stop(cluster: ClusterData) -> None:
 def start(cluster: ClusterData) -> None:
     """Start every server again."""
     cluster.is_stopped = False
+    cluster.adopt_promoted()
     if cluster.writer is not None and cluster.writer_id in cluster.addresses:
         cluster.writer.stop()  # a start that failed half way may have left it running
         _run_writer(cluster)
@@ -209,6 +211,7 @@ def _build_reader(cluster: ClusterData, instance_id: str) -> None:
     if writer is None:
         raise ServerError("the cluster never had an instance")
     reader.stop()
+    reader.spoil()  # first: what a kill leaves of it must not be taken for a whole server
     shutil.rmtree(reader.data, ignore_errors=True)
     writer.copy_into(reader.data)
     (reader.data / "standby.signal").touch()

@@ -26,6 +26,7 @@ from aurora_ops.sandbox.tls import Authority, access
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
 WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
 START_SECONDS = 30
+_CONTROL = "global/pg_control"
 
 
 class ServerError(AuroraOpsError):
@@ -202,6 +203,19 @@ class Server:
         with self.connect() as connection:
             if not _one(connection, f"SELECT pg_promote(true, {START_SECONDS})"):
                 raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_words()}")
+
+    @property
+    def was_promoted(self) -> bool:
+        """Of what was made as a standby: whether it is one no more. A copy of the writer that was cut off is neither.
+
+        pg_basebackup writes backup_label first and pg_control last; a server that starts on the copy puts the label away.
+        """
+        marks = [(self.data / name).exists() for name in ("standby.signal", "backup_label", _CONTROL)]
+        return marks == [False, False, True]
+
+    def spoil(self) -> None:
+        """Make the data directory one that no server starts on."""
+        (self.data / _CONTROL).unlink(missing_ok=True)
 
     def now(self) -> datetime:
         """The server's time."""

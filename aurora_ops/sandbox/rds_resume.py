@@ -55,6 +55,8 @@ def _resume_cluster(cluster: AuroraCluster) -> None:
     if data is None:
         return
     cluster.port = data.port
+    for member in cluster._members:  # a failover may have been cut off after its servers changed roles
+        member.is_cluster_writer = member.db_instance_identifier == data.writer_id
     if cluster._status == "creating" and data.recovered is None:  # its recovery was cut off
         cluster.status = "incompatible-restore"
     elif cluster._status == "creating":
