@@ -137,6 +137,8 @@ def run_crashed(cluster: ClusterData, instance_id: str) -> None:
 def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     server = cluster.recovered or cluster.new_server(programs)
     if cluster.recovered is None:
+        for left in (server.data, cluster.vault.directory):  # of an attempt that was cut off: WAL of another history
+            shutil.rmtree(left, ignore_errors=True)
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls

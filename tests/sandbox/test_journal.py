@@ -85,6 +85,19 @@ def commit_soon(running, statement):
             time.sleep(0.02)
 
 
+def archives(running):
+    """Whether the archive reaches what is committed now, soon."""
+    with connect(running) as connection:
+        connection.execute("CREATE TABLE after AS SELECT 42 AS answer")
+        now = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if aws(running, "rds").describe_db_clusters()["DBClusters"][0]["LatestRestorableTime"] >= now:
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @pytest.mark.parametrize("end", [kill, lambda running: server.stop(running.name)], ids=["kill -9", "stop"])
 def test_the_account_and_the_databases_come_back(name, end):
     """The same endpoint, keys, ids, addresses, certificate authority and rows: a shell that was pointed at it stays so."""
@@ -321,3 +334,36 @@ def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committe
     with connect(again) as connection:
         assert (43,) == connection.execute("SELECT answer FROM kept").fetchone()
         assert (1,) == connection.execute("SELECT count(*) FROM pg_stat_replication").fetchone()
+
+
+def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(name):
+    """Its first attempt leaves roles, a backup and WAL, and nothing of it is taken for the second's."""
+    running = server.start(name)
+    rds = aws(running, "rds")
+    rds.create_db_cluster(**CLUSTER)
+    with calling(rds.create_db_instance, DBInstanceIdentifier="one-1", **INSTANCE):
+        while not list(state.sandbox_directory(name).glob("servers/*/backup/archive/*")):
+            time.sleep(0.005)
+        kill(running)
+
+    again = server.start(name)
+
+    rds = aws(again, "rds")
+    assert [] == rds.describe_db_instances()["DBInstances"]
+    rds.create_db_instance(DBInstanceIdentifier="one-1", **INSTANCE)
+    with connect(again) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    assert archives(again)
+
+
+def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(name):
+    """A server that is killed in between offers it again, for ever if the answer were no."""
+    running = server.start(name)
+    build(running)
+    kill(running)
+    status = next(state.sandbox_directory(name).glob("servers/*/server-1/data/pg_wal/archive_status"))
+    server.stop(name)  # ends what the kill left
+    noted = max(one for one in status.glob("*.done") if (status.parent / one.stem).exists() and "." not in one.stem)
+    noted.rename(noted.with_suffix(".ready"))
+
+    assert archives(server.start(name))
