@@ -181,6 +181,8 @@ def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> 
     """Put these parameters of the wanted groups in force without a restart; others wait."""
     for instance_id, groups in wanted.items():
         server = cluster.writer if instance_id == cluster.writer_id else cluster.readers.get(instance_id)
+        if instance_id in cluster.groups:  # for starts that nobody asked for: after a crash, a pause, a kill
+            cluster.groups[instance_id].take(groups, names)
         if server is None or server.groups is None:
             continue
         server.groups.take(groups, names)
