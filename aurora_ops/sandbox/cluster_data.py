@@ -1,5 +1,6 @@
 """What the data plane keeps for one cluster: its servers, the addresses they answer on, and how far its archive reaches."""
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from aurora_ops.sandbox.settings import FOLLOWING, Groups
 from aurora_ops.sandbox.template import template
 from aurora_ops.sandbox.tls import Authority
 
+log = logging.getLogger(__name__)
 CONNECTIONS_WITHOUT_RANGE = 100
 WRITER, READER, INNER = (
     "the writer",
@@ -128,6 +130,19 @@ class ClusterData:
     def server_of(self, instance_id: str) -> Server | None:
         """The server of an instance, None while it has none."""
         return self.writer if instance_id == self.writer_id else self.readers.get(instance_id)
+
+    def adopt_promoted(self) -> None:
+        """Finish a failover that a kill cut off after the promotion, for clients may have committed on the new writer since.
+
+        The old one is no writer any more, whatever the record says: it ended before, and was about to be rebuilt.
+        """
+        promoted = next((name for name, one in self.readers.items() if one.was_promoted), None)
+        if promoted is None or self.writer is None:
+            return
+        log.warning("%s: the failover to %s was cut off; it is the writer from now on", self.identifier, promoted)
+        old_id, old = self.writer_id, self.writer
+        self.writer, self.writer_id = self.readers.pop(promoted), promoted
+        self.readers[old_id] = old
 
     def new_server(self, programs: Programs) -> Server:
         """A server with an empty directory of its own."""

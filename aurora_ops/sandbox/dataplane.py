@@ -265,7 +265,7 @@ class DataPlane:
                                     connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
                                 )[0]
                         self._back_up_daily(resource_id, cluster)
-                except (ServerError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+                except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
                     log.warning("archiving %s: %s", cluster.identifier, error)
                 finally:
                     cluster.lock.release()

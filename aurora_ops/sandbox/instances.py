@@ -69,6 +69,7 @@ def fail_over(cluster: ClusterData, target_id: str) -> None:
         new.promote()
     except (ServerError, psycopg.Error):
         _run_writer(cluster)
+        _build_reader(cluster, target_id)  # it may have been promoted all the same, too late
         raise
     cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
     cluster.max_connections = int(new.settings["max_connections"])
@@ -100,6 +101,7 @@ def stop(cluster: ClusterData) -> None:
 def start(cluster: ClusterData) -> None:
     """Start every server again."""
     cluster.is_stopped = False
+    cluster.adopt_promoted()
     if cluster.writer is not None and cluster.writer_id in cluster.addresses:
         cluster.writer.stop()  # a start that failed half way may have left it running
         _run_writer(cluster)
@@ -135,6 +137,8 @@ def run_crashed(cluster: ClusterData, instance_id: str) -> None:
 def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     server = cluster.recovered or cluster.new_server(programs)
     if cluster.recovered is None:
+        for left in (server.data, cluster.vault.directory):  # of an attempt that was cut off: WAL of another history
+            shutil.rmtree(left, ignore_errors=True)
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls
@@ -177,6 +181,8 @@ def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> 
     """Put these parameters of the wanted groups in force without a restart; others wait."""
     for instance_id, groups in wanted.items():
         server = cluster.writer if instance_id == cluster.writer_id else cluster.readers.get(instance_id)
+        if instance_id in cluster.groups:  # for starts that nobody asked for: after a crash, a pause, a kill
+            cluster.groups[instance_id].take(groups, names)
         if server is None or server.groups is None:
             continue
         server.groups.take(groups, names)
@@ -209,6 +215,7 @@ def _build_reader(cluster: ClusterData, instance_id: str) -> None:
     if writer is None:
         raise ServerError("the cluster never had an instance")
     reader.stop()
+    reader.spoil()  # first: what a kill leaves of it must not be taken for a whole server
     shutil.rmtree(reader.data, ignore_errors=True)
     writer.copy_into(reader.data)
     (reader.data / "standby.signal").touch()

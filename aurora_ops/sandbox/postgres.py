@@ -26,6 +26,7 @@ from aurora_ops.sandbox.tls import Authority, access
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
 WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
 START_SECONDS = 30
+_CONTROL = "global/pg_control"
 
 
 class ServerError(AuroraOpsError):
@@ -103,7 +104,8 @@ class Server:
             "log_timezone": "UTC",
             "log_line_prefix": "%t:%r:%u@%d:[%p]:",  # Aurora's
             "archive_mode": "on" if archiving else "off",
-            "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f'",
+            # A server that ended between the copy and its note of it offers the same segment again: that is no failure.
+            "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f' || cmp -s '%p' '{self.archive}/%f'",
         }
         if self.authority:
             certificate, key = self.directory / "server.crt", self.directory / "server.key"
@@ -202,6 +204,19 @@ class Server:
         with self.connect() as connection:
             if not _one(connection, f"SELECT pg_promote(true, {START_SECONDS})"):
                 raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_words()}")
+
+    @property
+    def was_promoted(self) -> bool:
+        """Of what was made as a standby: whether it is one no more. A copy of the writer that was cut off is neither.
+
+        pg_basebackup writes backup_label first and pg_control last; a server that starts on the copy puts the label away.
+        """
+        marks = [(self.data / name).exists() for name in ("standby.signal", "backup_label", _CONTROL)]
+        return marks == [False, False, True]
+
+    def spoil(self) -> None:
+        """Make the data directory one that no server starts on."""
+        (self.data / _CONTROL).unlink(missing_ok=True)
 
     def now(self) -> datetime:
         """The server's time."""

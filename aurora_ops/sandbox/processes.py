@@ -32,7 +32,7 @@ def end_orphans(directory: Path) -> int:
         with suppress(OSError, ValueError):
             pid = int(pid_file.read_text().split()[0])
             if process_serves(pid, directory):
-                os.kill(pid, signal.SIGQUIT)  # at once; its data will be thrown away
+                os.kill(pid, signal.SIGQUIT)  # at once; its next start recovers what was committed
                 ended += 1
                 deadline = time.monotonic() + 10
                 while process_serves(pid, directory) and time.monotonic() < deadline:

@@ -196,6 +196,9 @@ class AuroraInstance(models.DBInstanceClustered):
         self.enable_iam_database_authentication = bool(cluster.iam_auth)
         self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)
 
+    def save_automated_backup(self) -> None:
+        """Not of an instance: Aurora's backups are the cluster's. moto: a record, which a second attempt in the same minute meets."""
+
     @property
     def db_parameter_group_status_list(self) -> list[Any]:  # type: ignore[override]
         """The parameter group and whether a reboot would change something; moto: always in sync."""

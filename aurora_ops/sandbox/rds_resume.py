@@ -2,9 +2,12 @@
 
 import logging
 
+import psycopg
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.rds.models import rds_backends
 
+from aurora_ops.errors import AuroraOpsError
+from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.rds import StrictRDSBackend
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
 
@@ -35,10 +38,31 @@ def _resume(backend: StrictRDSBackend) -> None:
             del backend.clusters[name]
         else:
             _resume_cluster(cluster)
+            _leave_strangers(backend, cluster, cluster.data)
+            _settle(cluster, cluster.data)
     for name, snapshot in list(backend.cluster_snapshots.items()):
         if snapshot.status != "available":
             log.warning("snapshot %s was being made when the sandbox ended; it is gone", name)
             backend.forget_snapshot(snapshot)
+
+
+def _leave_strangers(backend: StrictRDSBackend, cluster: AuroraCluster, data: ClusterData) -> None:
+    """End servers of instances that were deleted, whose cluster was at work when the account was written."""
+    for name in set(data.addresses) - set(backend.databases):
+        log.warning("instance %s was being deleted when the sandbox ended; it is gone", name)
+        plane().remove_instance(cluster.db_cluster_resource_id, name)
+
+
+def _settle(cluster: AuroraCluster, data: ClusterData) -> None:
+    """Let the servers run, or not, as the account says: between the two a stop or a start was cut off."""
+    stopped = cluster._status == "stopped"
+    if stopped is data.is_stopped:
+        return
+    change = plane().stop_cluster if stopped else plane().start_cluster
+    try:
+        change(cluster.db_cluster_resource_id)
+    except (AuroraOpsError, psycopg.Error, OSError):
+        log.exception("cluster %s is %s, and its servers are not", data.identifier, cluster._status)
 
 
 def _stands(instance: AuroraInstance) -> bool:
@@ -55,6 +79,8 @@ def _resume_cluster(cluster: AuroraCluster) -> None:
     if data is None:
         return
     cluster.port = data.port
+    for member in cluster._members:  # a failover may have been cut off after its servers changed roles
+        member.is_cluster_writer = member.db_instance_identifier == data.writer_id
     if cluster._status == "creating" and data.recovered is None:  # its recovery was cut off
         cluster.status = "incompatible-restore"
     elif cluster._status == "creating":

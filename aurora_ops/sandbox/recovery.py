@@ -15,13 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.core.exceptions import ServiceException
 from moto.rds.models import rds_backends
 
-from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.errors import InputError
 from aurora_ops.sandbox import instances
+from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.events import Event, record
 from aurora_ops.sandbox.rds_models import changed
@@ -58,34 +57,36 @@ class Recovery:
         """
         if not 0 <= float(seconds) <= 3600:
             raise InputError(f"seconds={seconds!r}: use 0 to 3600.")
-        for _, cluster, name in _instances():
-            server = cluster.data.server_of(name)
+        for _, _, data, name in _instances():
+            server = data.server_of(name)
             if name == instance.lower() and server is not None and server.is_running and server.process is not None:
-                self._down[cluster.data.directory, name] = float(seconds)
+                self._down[data.directory, name] = float(seconds)
                 os.kill(server.process.pid, signal.SIGKILL)
                 server.process.wait(timeout=10)
-                with cluster.data.lock:
-                    self._plane.front.follow(cluster.data)
+                with data.lock:
+                    self._plane.front.follow(data)
                 return
         raise InputError(f"instance={instance!r}: no instance of that name has a server that runs.")
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
-            for backend, cluster, name in _instances():
-                if not cluster.data.lock.acquire(blocking=False):  # at work: what does not run is meant not to
+            for backend, cluster, data, name in _instances():
+                if not data.lock.acquire(blocking=False):  # at work: what does not run is meant not to
                     continue
                 try:
-                    self._look(backend, cluster, name)
-                except (AuroraOpsError, psycopg.Error, OSError, ServiceException) as error:
-                    self._due[cluster.data.directory, name] = time.monotonic() + AGAIN_SECONDS
+                    self._look(backend, cluster, data, name)
+                except Exception as error:  # one instance's trouble is not the others'
+                    self._due[data.directory, name] = time.monotonic() + AGAIN_SECONDS
                     log.warning("instance %s crashed and does not come back: %s", name, error)
                 finally:
-                    cluster.data.lock.release()
+                    data.lock.release()
 
-    def _look(self, backend: Any, cluster: Any, name: str) -> None:
-        data, key = cluster.data, (cluster.data.directory, name)
-        server = data.server_of(name)
-        meant = cluster.status == "available" and not data.is_stopped and name not in data.paused
+    def _look(self, backend: Any, cluster: Any, data: ClusterData, name: str) -> None:
+        key, server = (data.directory, name), data.server_of(name)
+        instance = backend.databases.get(name)
+        # Not one that waits for other parameters: until they are set it would fail, and a reader be copied, again and again.
+        meant = instance is not None and "available" == cluster.status == instance._status
+        meant = meant and not data.is_stopped and name not in data.paused
         if not meant or server is None or server.process is None or server.is_running:
             self._due.pop(key, None)
             return
@@ -94,11 +95,11 @@ class Recovery:
             log.warning("the server of instance %s ended by itself: %s", name, server.last_words())
             self._due[key] = now + self._down.pop(key, DOWN_SECONDS)
         if now >= self._due[key]:
-            self._recover(backend, cluster, name)
+            self._recover(backend, cluster, data, name)
             del self._due[key]
 
-    def _recover(self, backend: Any, cluster: Any, name: str) -> None:
-        data, identifier, region = cluster.data, cluster.db_cluster_identifier, backend.region_name
+    def _recover(self, backend: Any, cluster: Any, data: ClusterData, name: str) -> None:
+        identifier, region = cluster.db_cluster_identifier, backend.region_name
         instances.run_crashed(data, name)
         if name == data.writer_id and any(reader.is_running for reader in data.readers.values()):
             record(Event("db-instance", name, "RDS-EVENT-0004", "availability", "DB instance shutdown.", region))
@@ -114,10 +115,10 @@ class Recovery:
         changed()
 
 
-def _instances() -> Iterator[tuple[Any, Any, str]]:
-    """Every instance that has a cluster with data: its backend, its cluster, its name."""
+def _instances() -> Iterator[tuple[Any, Any, ClusterData, str]]:
+    """Every instance that has a cluster with data: its backend, its cluster, that data, its name."""
     for backend in list(rds_backends[DEFAULT_ACCOUNT_ID].values()):
         for name, instance in list(backend.databases.items()):
             with suppress(AttributeError, KeyError):  # it is being created, or its cluster is gone already
-                if instance.cluster.data is not None:
-                    yield backend, instance.cluster, name
+                if (data := instance.cluster.data) is not None:
+                    yield backend, instance.cluster, data, name

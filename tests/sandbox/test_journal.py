@@ -3,7 +3,9 @@
 import os
 import secrets
 import signal
+import threading
 import time
+from contextlib import contextmanager, suppress
 
 import boto3
 import psycopg
@@ -53,6 +55,47 @@ def build(running, instances=1):
     for number in range(1, instances + 1):
         rds.create_db_instance(DBInstanceIdentifier=f"one-{number}", **INSTANCE)
     return rds
+
+
+@contextmanager
+def calling(operation, **arguments):
+    """The operation at work meanwhile, in another thread; what becomes of its call when the sandbox is killed is nobody's business."""
+
+    def call():
+        with suppress(Exception):
+            operation(**arguments)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    yield
+    thread.join()
+
+
+def commit_soon(running, statement):
+    """Commit the statement as soon as there is a writer to take it."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with connect(running) as connection:
+                connection.execute(statement)
+                return
+        except psycopg.Error:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def archives(running):
+    """Whether the archive reaches what is committed now, soon."""
+    with connect(running) as connection:
+        connection.execute("CREATE TABLE after AS SELECT 42 AS answer")
+        now = connection.execute("SELECT clock_timestamp()").fetchone()[0]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if aws(running, "rds").describe_db_clusters()["DBClusters"][0]["LatestRestorableTime"] >= now:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.mark.parametrize("end", [kill, lambda running: server.stop(running.name)], ids=["kill -9", "stop"])
@@ -269,3 +312,58 @@ def test_snapshots_and_what_a_deleted_cluster_left_come_back_with_their_data(nam
         rds.create_db_instance(**INSTANCE | {"DBInstanceIdentifier": f"{copy}-1", "DBClusterIdentifier": copy})
         with connect(again, copy) as connection:
             assert (1,) == connection.execute("SELECT n FROM kept").fetchone()
+
+
+def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committed_on_the_new_writer(name):
+    """The old writer is being rebuilt by then, so nobody else has those rows."""
+    running = server.start(name)
+    rds = build(running, instances=2)
+    with connect(running) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    promoted = next(state.sandbox_directory(name).glob("servers/*/server-2/data")) / "standby.signal"
+    with calling(rds.failover_db_cluster, DBClusterIdentifier="one"):
+        while promoted.exists():
+            time.sleep(0.005)
+        commit_soon(running, "UPDATE kept SET answer = 43")
+        kill(running)
+
+    again = server.start(name)
+
+    members = aws(again, "rds").describe_db_clusters()["DBClusters"][0]["DBClusterMembers"]
+    assert ["one-2"] == [one["DBInstanceIdentifier"] for one in members if one["IsClusterWriter"]]
+    with connect(again) as connection:
+        assert (43,) == connection.execute("SELECT answer FROM kept").fetchone()
+        assert (1,) == connection.execute("SELECT count(*) FROM pg_stat_replication").fetchone()
+
+
+def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(name):
+    """Its first attempt leaves roles, a backup and WAL, and nothing of it is taken for the second's."""
+    running = server.start(name)
+    rds = aws(running, "rds")
+    rds.create_db_cluster(**CLUSTER)
+    with calling(rds.create_db_instance, DBInstanceIdentifier="one-1", **INSTANCE):
+        while not list(state.sandbox_directory(name).glob("servers/*/backup/archive/*")):
+            time.sleep(0.005)
+        kill(running)
+
+    again = server.start(name)
+
+    rds = aws(again, "rds")
+    assert [] == rds.describe_db_instances()["DBInstances"]
+    rds.create_db_instance(DBInstanceIdentifier="one-1", **INSTANCE)
+    with connect(again) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    assert archives(again)
+
+
+def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(name):
+    """A server that is killed in between offers it again, for ever if the answer were no."""
+    running = server.start(name)
+    build(running)
+    kill(running)
+    status = next(state.sandbox_directory(name).glob("servers/*/server-1/data/pg_wal/archive_status"))
+    server.stop(name)  # ends what the kill left
+    noted = max(one for one in status.glob("*.done") if (status.parent / one.stem).exists() and "." not in one.stem)
+    noted.rename(noted.with_suffix(".ready"))
+
+    assert archives(server.start(name))

@@ -1,11 +1,14 @@
 """Parameter groups that PostgreSQL obeys: at once, after a reboot, or not at all. moto alone keeps every value to itself."""
 
 import secrets
+import time
 
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
 from common import INSTANCE, connect, create, describe, refused, soon
+
+from aurora_ops.sandbox.faults import Faults
 
 FAMILY = "aurora-postgresql15"
 
@@ -54,6 +57,18 @@ def shown(expected, cluster, name, endpoint="Endpoint"):
     return soon(expected, lambda: show(cluster, name, endpoint))
 
 
+def connect_soon(cluster, endpoint, seconds=30):
+    """A connection, as soon as the endpoint takes one again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return connect(cluster, endpoint)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def statuses(rds, number=1):
     """(cluster's group, instance's group) of an instance."""
     members = {m["DBInstanceIdentifier"]: m for m in describe(rds, "one")["DBClusterMembers"]}
@@ -91,6 +106,23 @@ def test_an_immediate_dynamic_value_acts_on_every_server_at_once(rds, one, name,
     assert ("in-sync", "in-sync") == statuses(rds)
     rds.reset_db_cluster_parameter_group(DBClusterParameterGroupName="c", ResetAllParameters=True)
     assert before == soon(before, lambda: now("Endpoint"))
+
+
+def test_an_immediate_value_outlives_a_crash_and_one_that_waits_goes_on_waiting(rds, one, sandbox):
+    """A start that nobody asked for is no reboot."""
+    put(rds, "c", "log_min_duration_statement", "250")
+    put(rds, "c", "log_statement", "ddl", "pending-reboot")
+    shown("250ms", one, "log_min_duration_statement")
+
+    Faults(sandbox).drop_server("one-2", seconds=0)
+
+    # Without a reader the reader endpoint leads to the writer, so the reader's own endpoint is asked.
+    (reader,) = rds.describe_db_instances(DBInstanceIdentifier="one-2")["DBInstances"]
+    with connect_soon(one | {"Reader": reader["Endpoint"]["Address"]}, "Reader") as connection:
+        names = ("log_min_duration_statement", "log_statement")
+        found = [connection.execute("SELECT current_setting(%s)", (name,)).fetchone()[0] for name in names]
+    assert ["250ms", "none"] == found
+    assert ("pending-reboot", "in-sync") == statuses(rds, 2)
 
 
 def test_the_instance_group_goes_over_the_cluster_group_and_that_over_the_family(rds, one):
