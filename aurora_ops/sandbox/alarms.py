@@ -8,7 +8,6 @@ detection are stored and not evaluated; their state stays INSUFFICIENT_DATA.
 import json
 import logging
 import operator
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from moto.core.utils import utcnow
 
 from aurora_ops.sandbox.metric_math import Evaluation, naive
 from aurora_ops.sandbox.notices import notify
+from aurora_ops.sandbox.rounds import Rounds
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 2.0  # AWS: a minute. The windows are whole minutes here too; only the wait for the verdict is shorter
@@ -210,29 +210,22 @@ def _message(alarm: Alarm, old: str, place: str) -> dict[str, Any]:
     }
 
 
-class Evaluator:
+class Evaluator(Rounds):
     """One thread that evaluates every alarm of every region."""
 
     def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-        self._thread.start()
+        super().__init__("alarms", EVERY_SECONDS)
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS):
-            for backend in list(cloudwatch_backends[DEFAULT_ACCOUNT_ID].values()):
-                for alarm in list(backend.alarms.values()):
-                    try:
-                        evaluate(backend, alarm, naive(datetime.now(UTC)))
-                    except ValidationError as error:
-                        alarm.state_reason = f"This sandbox cannot evaluate it: {error.message}"
-                    except Exception:  # one alarm must not end the others
-                        log.exception("alarm %s", alarm.name)
+    def look(self) -> None:
+        """Evaluate every alarm of every region."""
+        for backend in list(cloudwatch_backends[DEFAULT_ACCOUNT_ID].values()):
+            for alarm in list(backend.alarms.values()):
+                try:
+                    evaluate(backend, alarm, naive(datetime.now(UTC)))
+                except ValidationError as error:
+                    alarm.state_reason = f"This sandbox cannot evaluate it: {error.message}"
+                except Exception:  # one alarm must not end the others
+                    log.exception("alarm %s", alarm.name)
 
 
 _stock_put = CloudWatchBackend.put_metric_alarm

@@ -10,7 +10,6 @@ resumes as fast as any. The events' categories are documented as "notification, 
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,6 +25,7 @@ from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.events import Event, record
 from aurora_ops.sandbox.rds_models import changed, plane
+from aurora_ops.sandbox.rounds import Rounds
 
 log = logging.getLogger(__name__)
 SCALE_VARIABLE = (
@@ -43,7 +43,7 @@ _EVENTS = {
 }
 
 
-class AutoPause:
+class AutoPause(Rounds):
     """One thread that looks for idle instances, and what the front calls for a paused one."""
 
     def __init__(self, data_plane: DataPlane) -> None:
@@ -51,23 +51,16 @@ class AutoPause:
         self._scale = float(os.environ.get(SCALE_VARIABLE) or 1)
         self._resume_seconds = float(os.environ.get(RESUME_VARIABLE) or 0)
         self._since: dict[tuple[Any, str], float] = {}  # when an instance was first seen to run
-        self._stopping = threading.Event()
         data_plane.front.wake, data_plane.resume = self.wake, self.resume
-        self._thread = threading.Thread(target=self._run, name="auto-pause", daemon=True)
-        self._thread.start()
+        super().__init__("auto-pause", LOOK_SECONDS)
 
-    def stop(self) -> None:
-        """End the thread. What is paused stays so."""
-        self._stopping.set()
-        self._thread.join(timeout=30)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            for region, cluster in _clusters():
-                try:
-                    self._look(region, cluster)
-                except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
-                    log.warning("pausing %s: %s", cluster.db_cluster_identifier, error)
+    def look(self) -> None:
+        """See who has been idle for long enough."""
+        for region, cluster in _clusters():
+            try:
+                self._look(region, cluster)
+            except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+                log.warning("pausing %s: %s", cluster.db_cluster_identifier, error)
 
     def _look(self, region: str, cluster: Any) -> None:
         data, scaling = cluster.data, cluster.serverless_v2_scaling_configuration or {}

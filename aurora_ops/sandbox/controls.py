@@ -11,14 +11,12 @@ At the start of a sandbox, `AURORA_OPS_SANDBOX_SECONDS` ("creating=5,modifying=3
 POST (the sections to replace, as JSON) and DELETE on `/aurora-ops/controls` of the sandbox's endpoint.
 """
 
-import http.client
 import json
 import os
 import threading
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
-from urllib.parse import urlsplit
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import rate, statuses, wire
@@ -50,29 +48,14 @@ class Controls:
 
     def settings(self) -> dict[str, Any]:
         """What is set: `seconds` by status, `quotas` by name, `rate` by operation, `hangs` as statuses by resource."""
-        return call(self._endpoint_url, "GET")  # type: ignore[no-any-return]
+        return wire.ask(self._endpoint_url, "GET", PATH)  # type: ignore[no-any-return]
 
     def reset(self) -> None:
         """As at the start. What hangs goes on; what became broken stays so."""
-        call(self._endpoint_url, "DELETE")
+        wire.ask(self._endpoint_url, "DELETE", PATH)
 
     def _change(self, section: str, content: Any) -> None:
-        call(self._endpoint_url, "POST", {section: content})
-
-
-def call(endpoint_url: str, method: str, body: Any = None) -> Any:
-    """Speak to the controls of a sandbox. Raises InputError with the sandbox's words when it refuses."""
-    url = urlsplit(endpoint_url)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)
-    try:
-        connection.request(method, PATH, json.dumps(body) if body is not None else None)
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise InputError(f"the sandbox refused this: {content}")
-    return content
+        wire.ask(self._endpoint_url, "POST", PATH, {section: content})
 
 
 def _defaults() -> dict[str, dict[str, Any]]:

@@ -18,13 +18,11 @@ GET, POST (one fault as JSON, or such as `{"drop_server": {...}}` with the param
 """
 
 import difflib
-import http.client
 import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import statuses, wire
@@ -62,7 +60,7 @@ class Faults:
     """Faults of one running sandbox, from any process."""
 
     def __init__(self, state: State) -> None:
-        self._url = urlsplit(state.endpoint_url)
+        self._endpoint_url = state.endpoint_url
 
     def throttle(self, operation: str, times: int = 1, *, after: int = 0, service: str = "rds") -> None:
         """Answer the next `times` calls with "Rate exceeded"."""
@@ -156,16 +154,7 @@ class Faults:
         self._call("POST", {action: details}, ACT_SECONDS)
 
     def _call(self, method: str, body: Any = None, seconds: float = 10) -> Any:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=seconds)
-        try:
-            connection.request(method, PATH, json.dumps(body) if body is not None else None)
-            answer = connection.getresponse()
-            content = json.loads(answer.read())
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise InputError(f"the sandbox refused the fault: {content}")
-        return content
+        return wire.ask(self._endpoint_url, method, PATH, body, seconds)
 
 
 def _check_operation(fault: Fault) -> None:

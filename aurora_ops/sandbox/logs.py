@@ -5,7 +5,6 @@ Here a server writes one file for as long as it lives; Aurora begins a new one e
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.sandbox.postgres import Server
+from aurora_ops.sandbox.rounds import Rounds
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
@@ -54,28 +54,21 @@ def entries(chunk: bytes) -> Iterator[tuple[int, str]]:
     return ((at, "\n".join(lines)) for at, lines in found)
 
 
-class Tail:
+class Tail(Rounds):
     """One thread that follows the servers' logs from where the export was switched on. Only whole lines leave a file."""
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}  # by DbiResourceId
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log tail", daemon=True)
-        self._thread.start()
+        super().__init__("log tail", EVERY_SECONDS)
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS):
-            for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
-                for instance in list(backend.databases.values()):
-                    try:
-                        self._follow(region, instance)
-                    except Exception as error:  # one log that cannot be read must not end the others
-                        log.warning("the log of %s: %s", instance.db_instance_identifier, error)
+    def look(self) -> None:
+        """Read on in every server's log."""
+        for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
+            for instance in list(backend.databases.values()):
+                try:
+                    self._follow(region, instance)
+                except Exception as error:  # one log that cannot be read must not end the others
+                    log.warning("the log of %s: %s", instance.db_instance_identifier, error)
 
     def _follow(self, region: str, instance: Any) -> None:
         server = server_of(instance)

@@ -12,13 +12,12 @@ What they do not is never refused: it hangs until the client's own timeout. Over
 `?host=<endpoint>&client=<loopback address>`: why), POST (one place as JSON) and DELETE on `/aurora-ops/network` of the sandbox's endpoint.
 """
 
-import http.client
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import wire
@@ -59,7 +58,7 @@ class Network:
     """The places of clients of one running sandbox, from any process. They end with the sandbox."""
 
     def __init__(self, state: State) -> None:
-        self._url = urlsplit(state.endpoint_url)
+        self._endpoint_url = state.endpoint_url
 
     def place(
         self, *, client: str = "", subnet: str = "", security_groups: Sequence[str] = (), address: str = ""
@@ -93,17 +92,7 @@ class Network:
         self._call("DELETE")
 
     def _call(self, method: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=10)
-        try:
-            path = f"{PATH}?{urlencode(query)}" if query else PATH
-            connection.request(method, path, json.dumps(body) if body is not None else None)
-            answer = connection.getresponse()
-            content = json.loads(answer.read())
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise InputError(f"the sandbox refused: {content}")
-        return content
+        return wire.ask(self._endpoint_url, method, f"{PATH}?{urlencode(query)}" if query else PATH, body)
 
 
 def serve(checkpoint: Any, environ: dict[str, Any], start_response: wire.StartResponse) -> Iterable[bytes]:

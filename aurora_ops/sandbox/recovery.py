@@ -8,7 +8,6 @@ of a failover.
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +23,7 @@ from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.events import Event, record
 from aurora_ops.sandbox.rds_models import changed
+from aurora_ops.sandbox.rounds import Rounds
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
@@ -31,21 +31,14 @@ DOWN_SECONDS = 3.0  # how long a crashed server stays away, unless the fault sai
 AGAIN_SECONDS = 10.0  # after a recovery that failed
 
 
-class Recovery:
+class Recovery(Rounds):
     """One thread that looks for servers which ended by themselves."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
         self._due: dict[tuple[Path, str], float] = {}
         self._down: dict[tuple[Path, str], float] = {}  # said by a fault
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recovery", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, after a recovery that is at work."""
-        self._stopping.set()
-        self._thread.join(timeout=30)
+        super().__init__("recovery", LOOK_SECONDS)
 
     def drop(self, instance: str, seconds: float = DOWN_SECONDS) -> None:
         """Kill an instance's server; it is recovered no sooner than after so many seconds.
@@ -68,18 +61,18 @@ class Recovery:
                 return
         raise InputError(f"instance={instance!r}: no instance of that name has a server that runs.")
 
-    def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            for backend, cluster, data, name in _instances():
-                if not data.lock.acquire(blocking=False):  # at work: what does not run is meant not to
-                    continue
-                try:
-                    self._look(backend, cluster, data, name)
-                except Exception as error:  # one instance's trouble is not the others'
-                    self._due[data.directory, name] = time.monotonic() + AGAIN_SECONDS
-                    log.warning("instance %s crashed and does not come back: %s", name, error)
-                finally:
-                    data.lock.release()
+    def look(self) -> None:
+        """See which servers have died."""
+        for backend, cluster, data, name in _instances():
+            if not data.lock.acquire(blocking=False):  # at work: what does not run is meant not to
+                continue
+            try:
+                self._look(backend, cluster, data, name)
+            except Exception as error:  # one instance's trouble is not the others'
+                self._due[data.directory, name] = time.monotonic() + AGAIN_SECONDS
+                log.warning("instance %s crashed and does not come back: %s", name, error)
+            finally:
+                data.lock.release()
 
     def _look(self, backend: Any, cluster: Any, data: ClusterData, name: str) -> None:
         key, server = (data.directory, name), data.server_of(name)

@@ -1,12 +1,15 @@
 """Requests and answers as they are on the wire: which service and operation is asked for, and errors in each protocol's form."""
 
+import http.client
 import io
 import json
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
+
+from aurora_ops.errors import InputError
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -120,6 +123,21 @@ def error(start_response: StartResponse, protocol: str, status: int, code: str, 
     packed = b"\xa2" + b"".join(map(_cbor, ("__type", code, "message", message)))
     more = [("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-query-error", f"{code};{kind}")]
     return answer(start_response, line, "application/cbor", packed, more)
+
+
+def ask(endpoint_url: str, method: str, path: str, body: Any = None, seconds: float = 10) -> Any:
+    """Speak to a running sandbox on one of its own paths. Raises InputError with the sandbox's words when it refuses."""
+    url = urlsplit(endpoint_url)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=seconds)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None)
+        answered = connection.getresponse()
+        content = json.loads(answered.read())
+    finally:
+        connection.close()
+    if answered.status != 200:
+        raise InputError(f"the sandbox refused this: {content}")
+    return content
 
 
 def json_answer(start_response: StartResponse, status: str, content: Any) -> list[bytes]:
