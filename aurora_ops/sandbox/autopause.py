@@ -25,6 +25,7 @@ from aurora_ops.sandbox import instances
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.events import Event, record
+from aurora_ops.sandbox.postgres import ServerError
 from aurora_ops.sandbox.rds_models import changed, plane
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ class AutoPause:
             for region, cluster in _clusters():
                 try:
                     self._look(region, cluster)
-                except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+                except (
+                    Exception
+                ) as error:  # one cluster's trouble is not the others', nor is one that was deleted this moment
                     log.warning("pausing %s: %s", cluster.db_cluster_identifier, error)
 
     def _look(self, region: str, cluster: Any) -> None:
@@ -152,7 +155,10 @@ def _clusters() -> Iterator[tuple[str, Any]]:
 
 
 def _cluster_of(data: ClusterData) -> tuple[str, Any]:
-    return next((region, cluster) for region, cluster in _clusters() if cluster.data is data)
+    for region, cluster in _clusters():
+        if cluster.data is data:
+            return region, cluster
+    raise ServerError(f"the cluster {data.identifier} was deleted")
 
 
 def _with_writer(cluster: Any) -> list[str]:
