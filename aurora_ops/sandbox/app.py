@@ -203,8 +203,8 @@ class Sandbox:
 
     def _watch(self) -> None:
         wanted = {}
-        for region, backend in rds_backends[DEFAULT_ACCOUNT_ID].items():
-            for name, instance in backend.databases.items():
+        for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
+            for name, instance in list(backend.databases.items()):  # other requests may create some meanwhile
                 data = instance.cluster.data
                 server = None if data is None else data.writer if instance.is_cluster_writer else data.readers.get(name)
                 if data and server:
@@ -218,7 +218,8 @@ class Sandbox:
         self.sampler.watch(wanted)
 
     def _insights(self) -> set[str]:
-        databases = [one for backend in rds_backends[DEFAULT_ACCOUNT_ID].values() for one in backend.databases.values()]
+        backends = list(rds_backends[DEFAULT_ACCOUNT_ID].values())
+        databases = [one for backend in backends for one in list(backend.databases.values())]
         return {one.dbi_resource_id for one in databases if one.performance_insights_enabled}
 
     def _health(self, _: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

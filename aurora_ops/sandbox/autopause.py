@@ -24,6 +24,7 @@ from aurora_ops.sandbox import instances
 from aurora_ops.sandbox.cluster_data import ClusterData
 from aurora_ops.sandbox.dataplane import DataPlane
 from aurora_ops.sandbox.events import Event, record
+from aurora_ops.sandbox.postgres import ServerError
 from aurora_ops.sandbox.rds_models import changed, plane
 from aurora_ops.sandbox.rounds import Rounds
 
@@ -59,7 +60,7 @@ class AutoPause(Rounds):
         for region, cluster in _clusters():
             try:
                 self._look(region, cluster)
-            except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+            except Exception as error:  # one cluster's trouble, or its end this moment, is not the others'
                 log.warning("pausing %s: %s", cluster.db_cluster_identifier, error)
 
     def _look(self, region: str, cluster: Any) -> None:
@@ -145,7 +146,10 @@ def _clusters() -> Iterator[tuple[str, Any]]:
 
 
 def _cluster_of(data: ClusterData) -> tuple[str, Any]:
-    return next((region, cluster) for region, cluster in _clusters() if cluster.data is data)
+    for region, cluster in _clusters():
+        if cluster.data is data:
+            return region, cluster
+    raise ServerError(f"the cluster {data.identifier} was deleted")
 
 
 def _with_writer(cluster: Any) -> list[str]:

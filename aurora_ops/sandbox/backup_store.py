@@ -4,7 +4,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aurora_ops.sandbox.backups import Vault
@@ -53,4 +53,7 @@ class Store:
         """Delete a folder, as soon as nobody reads it."""
         with self._read:
             self._read.wait_for(lambda: not self._readers[path])
-            shutil.rmtree(path, ignore_errors=True)
+            gone = path.with_name(f"{path.name}.gone")  # in one step: what a kill leaves of it is no backup
+            with suppress(FileNotFoundError):
+                path.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)

@@ -169,7 +169,7 @@ class ClusterData:
     @property
     def endpoints(self) -> dict[str, str]:
         """What each address leads to: an instance, WRITER, READER or INNER."""
-        named = {address: name for name, address in self.addresses.items()}
+        named = {address: name for name, address in list(self.addresses.items())}  # asked without the lock
         inner = {self.inner_host: INNER} if self.has_many_addresses else {}
         return named | inner | {self.hosts[1]: READER} | {self.hosts[0]: WRITER}
 
@@ -184,7 +184,7 @@ class ClusterData:
         if role in (WRITER, INNER):
             return writer
         if role == READER:  # without a reader, Aurora's reader endpoint leads to the writer
-            return [name for name in self.readers if self._answers(name)] or writer
+            return [name for name in list(self.readers) if self._answers(name)] or writer
         return [role] if self._answers(role) else []
 
     def _answers(self, instance_id: str) -> bool:

@@ -44,6 +44,9 @@ def _resume(backend: StrictRDSBackend) -> None:
         if snapshot.status != "available":
             log.warning("snapshot %s was being made when the sandbox ended; it is gone", name)
             backend.forget_snapshot(snapshot)
+        elif not (plane().store.directory / snapshot.files).exists():  # a restore of it would be an empty database
+            log.warning("snapshot %s was being deleted when the sandbox ended; it is gone", name)
+            backend.forget_snapshot(snapshot)
 
 
 def _leave_strangers(backend: StrictRDSBackend, cluster: AuroraCluster, data: ClusterData) -> None:

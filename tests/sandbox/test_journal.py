@@ -1,6 +1,8 @@
 """The account survives: stop, kill -9, a folder copied elsewhere; and what was half done is undone."""
 
+import io
 import os
+import pickle
 import secrets
 import signal
 import threading
@@ -83,6 +85,13 @@ def commit_soon(running, statement):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def second_part(journal):
+    """Where the account begins, after the data plane's record."""
+    stream = io.BytesIO(journal)
+    pickle.load(stream)  # noqa: S301 - our own file
+    return stream.tell()
 
 
 def archives(running):
@@ -367,3 +376,31 @@ def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(nam
     noted.rename(noted.with_suffix(".ready"))
 
     assert archives(server.start(name))
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("delete_db_instance", {"DBInstanceIdentifier": "one-2", "SkipFinalSnapshot": True}),
+        ("stop_db_cluster", {"DBClusterIdentifier": "one"}),
+    ],
+)
+def test_servers_follow_the_account_where_the_record_of_a_cluster_at_work_was_older(name, operation, arguments):
+    """No server runs that the account does not know of."""
+    running = server.start(name)
+    rds = build(running, instances=2)
+    journal = state.sandbox_directory(name) / state.JOURNAL
+    before = journal.read_bytes()
+    getattr(rds, operation)(**arguments)
+    server.stop(name)
+    journal.write_bytes(before[: second_part(before)] + journal.read_bytes()[second_part(journal.read_bytes()) :])
+
+    again = server.start(name)
+
+    cluster = aws(again, "rds").describe_db_clusters()["DBClusters"][0]
+    runs = list(state.sandbox_directory(name).glob("servers/*/*/data/postmaster.pid"))
+    if operation == "stop_db_cluster":
+        assert ("stopped", []) == (cluster["Status"], runs)
+    else:
+        assert ("available", 1) == (cluster["Status"], len(runs))
+        connect(again).close()
