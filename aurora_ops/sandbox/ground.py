@@ -61,6 +61,9 @@ def copy(origin: Path, directory: Path) -> None:
             shutil.copystat(cluster, target)
             for path in cluster.iterdir():
                 _cp(["-Rpl"] if path.match(BACKUPS) else ["-Rp"], path, target)
+            # Of a segment that was being archived when its sandbox was killed. It would be written to, in both places at once.
+            for part in target.glob("backup/archive/*.part"):
+                part.unlink()
         _cp(["-p"], origin / state.JOURNAL, directory)
     except OSError as error:
         raise CopyError(f"{origin} could not be copied to {directory}: {error}") from None

@@ -278,10 +278,13 @@ def test_a_copy_runs_beside_its_origin(name):
     with connect(first) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     server.stop(name)
+    (archive,) = state.sandbox_directory(name).glob("servers/*/backup/archive")
+    (archive / "cut-off.part").touch()
     copy = f"{name}-copy"
     try:
         second = server.start(copy, origin=state.sandbox_directory(name))
         first = server.start(name)
+        assert [] == list(state.sandbox_directory(copy).glob("servers/*/backup/archive/*.part"))
         with connect(second) as connection:
             connection.execute("UPDATE kept SET answer = 43")
 
