@@ -4,11 +4,28 @@ OWNER_PID 0: nobody's, the sandbox outlives who started it. ORIGIN: the folder t
 """
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox.ground import prepare
+
+
+@contextmanager
+def _each_file_read_once() -> Iterator[None]:
+    """While moto is imported: it asks several sessions of boto3 for the regions, and each parses botocore's table of them again."""
+    from botocore.loaders import JSONFileLoader
+
+    parse = JSONFileLoader._load_file
+    known = cache(lambda path, opened: parse(JSONFileLoader(), path, opened))
+    JSONFileLoader._load_file = lambda _, path, opened: known(path, opened)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        JSONFileLoader._load_file = parse  # type: ignore[method-assign]
 
 
 def main(name: str, owner: str = "0", origin: str = "") -> None:
@@ -17,7 +34,8 @@ def main(name: str, owner: str = "0", origin: str = "") -> None:
     with ThreadPoolExecutor(1) as early:
         # Servers start, or files are copied, while this thread imports moto.
         ground = early.submit(prepare, name, is_private=owner_pid is not None, origin=Path(origin) if origin else None)
-        from aurora_ops.sandbox import app
+        with _each_file_read_once():
+            from aurora_ops.sandbox import app
 
         app.main(name, owner_pid, ground.result())
 
