@@ -205,16 +205,10 @@ class Sandbox:
         wanted = {}
         for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
             for name, instance in list(backend.databases.items()):  # other requests may create some meanwhile
-                data = instance.cluster.data
-                server = None if data is None else data.writer if instance.is_cluster_writer else data.readers.get(name)
-                if data and server:
-                    wanted[instance.dbi_resource_id] = (
-                        name,
-                        instance.cluster.db_cluster_identifier,
-                        region,
-                        server,
-                        data,
-                    )
+                cluster, server = instance.cluster, instance.server
+                if server:
+                    identifier = cluster.db_cluster_identifier
+                    wanted[instance.dbi_resource_id] = (name, identifier, region, server, cluster.data)
         self.sampler.watch(wanted)
 
     def _insights(self) -> set[str]:
@@ -243,28 +237,21 @@ class Sandbox:
             if changing:
                 self.journal.save()
             return answer  # type: ignore[no-any-return]
-        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+        _, operation = wire.operation_of(environ)
+        body = json.loads(wire.body_of(environ) or b"{}")
         try:
             if service == "pi":
                 return json_answer(start_response, "200 OK", pi.answer(self.samples, self._insights(), operation, body))
             return json_answer(start_response, "200 OK", pricing.answer(operation, body))
         except NotImplementedError:
-            return json_answer(
-                start_response,
-                "400 Bad Request",
-                {"__type": "InvalidAction", "Message": f"{service}:{operation} is not built in this sandbox"},
-            )
+            code, words = "InvalidAction", f"{service}:{operation} is not built in this sandbox"
         except pricing.PricingError as error:
-            return json_answer(start_response, "400 Bad Request", {"__type": error.code, "Message": str(error)})
+            code, words = error.code, str(error)
         except ValueError as error:
-            return json_answer(
-                start_response, "400 Bad Request", {"__type": "InvalidParameterException", "Message": str(error)}
-            )
+            code, words = "InvalidParameterException", str(error)
         except pi.InvalidArgumentError as error:
-            return json_answer(
-                start_response, "400 Bad Request", {"__type": "InvalidArgumentException", "Message": str(error)}
-            )
+            code, words = "InvalidArgumentException", str(error)
+        return json_answer(start_response, "400 Bad Request", {"__type": code, "Message": words})
 
 
 def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> None:

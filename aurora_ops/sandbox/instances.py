@@ -180,7 +180,7 @@ def configure(cluster: ClusterData, instance_id: str, server: Server) -> None:
 def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> None:
     """Put these parameters of the wanted groups in force without a restart; others wait."""
     for instance_id, groups in wanted.items():
-        server = cluster.writer if instance_id == cluster.writer_id else cluster.readers.get(instance_id)
+        server = cluster.server_of(instance_id)
         if instance_id in cluster.groups:  # for starts that nobody asked for: after a crash, a pause, a kill
             cluster.groups[instance_id].take(groups, names)
         if server is None or server.groups is None:

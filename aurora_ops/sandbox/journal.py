@@ -209,9 +209,8 @@ class Journal:
                 for name, one in account["backends"].items():
                     with suppress(KeyError):
                         self._try(name, one)
-                if self.left_out.pop(
-                    DATABASES, None
-                ):  # without it a start would take every cluster for one that is gone
+                # Without this one a start would take every cluster for one that is gone.
+                if self.left_out.pop(DATABASES, None):
                     break
         raise JournalError(f"{DATABASES} cannot be pickled, or too little of the rest; left out: {self.left_out}")
 

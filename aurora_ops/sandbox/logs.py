@@ -18,7 +18,6 @@ from moto.rds.exceptions import DBInstanceNotFoundError, InvalidParameterValue, 
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.postgres import Server
 from aurora_ops.sandbox.rounds import Rounds
 
 log = logging.getLogger(__name__)
@@ -27,14 +26,6 @@ MOST_BYTES = 1024 * 1024  # of one DownloadDBLogFilePortion
 MOST_LINES = 10_000
 _TIME = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d+)? UTC")
 _NOT_XML = {code: "?" for code in range(32) if chr(code) not in "\t\n\r"}
-
-
-def server_of(instance: Any) -> Server | None:
-    """The server of a DB instance, None while it has none."""
-    data = getattr(instance.cluster, "data", None)
-    if data is None:
-        return None
-    return data.writer if instance.is_cluster_writer else data.readers.get(instance.db_instance_identifier)
 
 
 def entries(chunk: bytes) -> Iterator[tuple[int, str]]:
@@ -71,7 +62,7 @@ class Tail(Rounds):
                     log.warning("the log of %s: %s", instance.db_instance_identifier, error)
 
     def _follow(self, region: str, instance: Any) -> None:
-        server = server_of(instance)
+        server = instance.server
         if server is None or not server.log.exists():
             return
         key, size = instance.dbi_resource_id, server.log.stat().st_size
@@ -103,7 +94,7 @@ def _file(self: RDSResponse) -> tuple[str, Path]:
     if name not in self.backend.databases:
         raise DBInstanceNotFoundError(name)
     instance = self.backend.databases[name]
-    server = server_of(instance)
+    server = instance.server
     if server is None:
         raise RDSClientError("InvalidDBInstanceState", f"DB instance {name} has no log: its server was never started")
     return f"error/postgresql.log.{instance.instance_create_time:%Y-%m-%d-%H%M}", server.log

@@ -11,6 +11,7 @@ import moto.rds.models as models
 
 from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
+from aurora_ops.sandbox.postgres import Server
 from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
 from aurora_ops.sandbox.settings import Groups
 
@@ -47,7 +48,22 @@ def _identifier(prefix: str) -> str:
     return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
-class AuroraCluster(models.DBCluster):
+class _Shown:
+    """The status of a cluster or an instance: as it is, and as it lingers. moto: a cluster's "creating" ends with the first look at it."""
+
+    _status = ""
+
+    @property
+    def status(self) -> str:
+        """What DescribeDB… shows; `_status` is what the work has come to."""
+        return statuses.shown(self, self._status)
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
+
+class AuroraCluster(_Shown, models.DBCluster):
     """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
@@ -101,15 +117,6 @@ class AuroraCluster(models.DBCluster):
         return None
 
     @property
-    def status(self) -> str:
-        """As it is and as it lingers; moto: "creating" ends with the first look at it."""
-        return statuses.shown(self, self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
-
-    @property
     def endpoint(self) -> str:
         """The writer endpoint."""
         return self._hosts[0]
@@ -158,7 +165,7 @@ class AuroraCluster(models.DBCluster):
         return self.data.latest if self.data else None
 
 
-class AuroraInstance(models.DBInstanceClustered):
+class AuroraInstance(_Shown, models.DBInstanceClustered):
     """A DB instance with an identity and an address of its own."""
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
@@ -212,15 +219,6 @@ class AuroraInstance(models.DBInstanceClustered):
         return groups
 
     @property
-    def status(self) -> str:
-        """As it is and as it lingers; moto: as it was set."""
-        return statuses.shown(self, self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
-
-    @property
     def db_cluster_parameter_group_status(self) -> str:
         """The same of the cluster's group, on this member."""
         running = self._in_force
@@ -229,9 +227,13 @@ class AuroraInstance(models.DBInstanceClustered):
 
     @property
     def _in_force(self) -> Groups | None:
-        data, name = self.cluster.data, self.db_instance_identifier
-        server = None if data is None else data.writer if name == data.writer_id else data.readers.get(name)
-        return server.groups if server else None
+        return self.server.groups if self.server else None
+
+    @property
+    def server(self) -> Server | None:
+        """The server behind it, None while it has none."""
+        data = self.cluster.data
+        return data.server_of(self.db_instance_identifier) if data else None
 
     @property
     def address(self) -> str:

@@ -37,7 +37,7 @@ def _resume(backend: StrictRDSBackend) -> None:
             log.warning("cluster %s was being created when the sandbox ended; it is gone", name)
             del backend.clusters[name]
         else:
-            _resume_cluster(cluster)
+            _resume_cluster(cluster, cluster.data)
             _leave_strangers(backend, cluster, cluster.data)
             _settle(cluster, cluster.data)
     for name, snapshot in list(backend.cluster_snapshots.items()):
@@ -77,10 +77,7 @@ def _stands(instance: AuroraInstance) -> bool:
     return True
 
 
-def _resume_cluster(cluster: AuroraCluster) -> None:
-    data = cluster.data
-    if data is None:
-        return
+def _resume_cluster(cluster: AuroraCluster, data: ClusterData) -> None:
     cluster.port = data.port
     for member in cluster._members:  # a failover may have been cut off after its servers changed roles
         member.is_cluster_writer = member.db_instance_identifier == data.writer_id

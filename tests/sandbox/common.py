@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
+
+from aurora_ops.sandbox.state import State
 
 PASSWORD = "throw-away-1"
 CLUSTER = {
@@ -24,6 +27,15 @@ def refused(call: Callable[..., Any], **arguments: Any) -> str:
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     return caught.value.response["Error"]["Code"]
+
+
+def client_of(running: State, service: str = "rds") -> Any:
+    """boto3 pointed at a running sandbox by its exported variables; for those that are not the module's own."""
+    variables = running.variables
+    session = boto3.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
+    )
+    return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
 
 
 def create(rds: Any, name: str, instances: int = 1, **change: Any) -> dict[str, Any]:

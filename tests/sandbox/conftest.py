@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from aurora_ops.sandbox import programs, state
+from aurora_ops.sandbox import programs, server, state
+from aurora_ops.sandbox.controls import Controls
+from aurora_ops.sandbox.faults import Faults
 from aurora_ops.sandbox.postgres import Server, free_port
 from aurora_ops.sandbox.template import template
 from aurora_ops.schema_loader import load
@@ -135,3 +138,27 @@ def queue(aws) -> Any:
     arn = sqs.get_queue_attributes(QueueUrl=made.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=made.topic, Protocol="sqs", Endpoint=arn)
     return made
+
+
+@pytest.fixture
+def faults(sandbox: state.State) -> Iterator[Faults]:
+    """Faults of the module's sandbox, forgotten after the test."""
+    made = Faults(sandbox)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def controls(sandbox: state.State) -> Iterator[Controls]:
+    """Knobs of the module's sandbox, reset after the test."""
+    made = Controls(sandbox)
+    yield made
+    made.reset()
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A sandbox name of this test alone; whatever started under it is ended, and its account deleted."""
+    chosen = f"test-{secrets.token_hex(4)}"
+    yield chosen
+    server.remove(chosen)

@@ -20,7 +20,6 @@ from aurora_ops.errors import InputError
 from aurora_ops.sandbox import backups
 from aurora_ops.sandbox.backup_store import Store
 from aurora_ops.sandbox.backups import Vault
-from aurora_ops.sandbox.faults import Faults
 from aurora_ops.sandbox.postgres import RecoveryError
 
 DAY = timedelta(seconds=12)
@@ -34,13 +33,6 @@ def short_days():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(backups.DAY_VARIABLE, str(DAY.total_seconds()))
         yield
-
-
-@pytest.fixture
-def faults(sandbox):
-    made = Faults(sandbox)
-    yield made
-    made.clear()
 
 
 @pytest.fixture

@@ -6,14 +6,6 @@ from botocore.config import Config
 from common import refused
 
 from aurora_ops.errors import InputError
-from aurora_ops.sandbox.faults import Faults
-
-
-@pytest.fixture
-def faults(sandbox):
-    made = Faults(sandbox)
-    yield made
-    made.clear()
 
 
 def test_boto3_gets_past_two_throttles_and_calls_three_times(faults, rds):

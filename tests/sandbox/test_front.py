@@ -13,7 +13,6 @@ import pytest
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import dataplane, programs, state
 from aurora_ops.sandbox.cluster_data import ClusterData
-from aurora_ops.sandbox.faults import Faults
 from aurora_ops.sandbox.postgres import ServerError, can_bind, free_port
 from tests.sandbox.common import INSTANCE, PASSWORD, connect, create, describe, soon
 
@@ -206,13 +205,6 @@ def test_a_cluster_that_is_deleted_leaves_no_address_behind(rds, make):
         other.listen()
         assert "open" == attempt(cluster)
     assert "available" == soon("available", lambda: describe(rds, name)["Status"])
-
-
-@pytest.fixture
-def faults(sandbox):
-    made = Faults(sandbox)
-    yield made
-    made.clear()
 
 
 def messages(rds, kind, name):

@@ -13,7 +13,6 @@ from common import connect as open_connection
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import ldap_door, programs, server
-from aurora_ops.sandbox.faults import Faults
 from aurora_ops.sandbox.iam_login import Door, Logins
 from aurora_ops.sandbox.ldap_door import LoginRefusedError
 from aurora_ops.session import open_session
@@ -38,13 +37,6 @@ def cluster(rds):
         connection.execute("GRANT rds_iam TO app")
         connection.execute(f"CREATE ROLE clerk LOGIN PASSWORD '{PASSWORD}'")
     return found
-
-
-@pytest.fixture
-def faults(sandbox):
-    made = Faults(sandbox)
-    yield made
-    made.clear()
 
 
 def token(aws, cluster, user="app", host=None, port=None, region=REGION, keys=None):

@@ -1,17 +1,18 @@
 """The account survives: stop, kill -9, a folder copied elsewhere; and what was half done is undone."""
 
+import importlib.metadata
 import io
 import os
 import pickle
-import secrets
 import signal
+import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
 
-import boto3
 import psycopg
 import pytest
+from common import client_of
 
 from aurora_ops.sandbox import server, state
 
@@ -24,20 +25,6 @@ INSTANCE = {"DBClusterIdentifier": "one", "DBInstanceClass": "db.serverless", "E
 TRUST = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "rds.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
 
 
-@pytest.fixture
-def name():
-    chosen = f"test-{secrets.token_hex(4)}"
-    yield chosen
-    server.remove(chosen)
-
-
-def aws(running, service):
-    v = running.variables
-    return boto3.client(
-        service, region_name=v["AWS_REGION"], endpoint_url=v["AWS_ENDPOINT_URL"], aws_access_key_id=v["AWS_ACCESS_KEY_ID"], aws_secret_access_key=v["AWS_SECRET_ACCESS_KEY"]
-    )  # fmt: skip
-
-
 def kill(running):
     os.kill(running.pid, signal.SIGKILL)
     while server.status(running.name):
@@ -45,14 +32,14 @@ def kill(running):
 
 
 def connect(running, identifier="one"):
-    cluster = aws(running, "rds").describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+    cluster = client_of(running, "rds").describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
     return psycopg.connect(
         host=cluster["Endpoint"], port=cluster["Port"], user="postgres", password=PASSWORD, dbname="postgres", connect_timeout=10, autocommit=True
     )  # fmt: skip
 
 
 def build(running, instances=1):
-    rds = aws(running, "rds")
+    rds = client_of(running, "rds")
     rds.create_db_cluster(**CLUSTER)
     for number in range(1, instances + 1):
         rds.create_db_instance(DBInstanceIdentifier=f"one-{number}", **INSTANCE)
@@ -101,7 +88,7 @@ def archives(running):
         now = connection.execute("SELECT clock_timestamp()").fetchone()[0]
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if aws(running, "rds").describe_db_clusters()["DBClusters"][0]["LatestRestorableTime"] >= now:
+        if client_of(running, "rds").describe_db_clusters()["DBClusters"][0]["LatestRestorableTime"] >= now:
             return True
         time.sleep(0.1)
     return False
@@ -121,7 +108,7 @@ def test_the_account_and_the_databases_come_back(name, end):
     after = server.start(name)
 
     assert before.variables == after.variables
-    rds = aws(after, "rds")
+    rds = client_of(after, "rds")
     now = rds.describe_db_clusters()["DBClusters"] + rds.describe_db_instances()["DBInstances"]
     moving = ("LatestRestorableTime",)
     assert [{k: v for k, v in one.items() if k not in moving} for one in described] == [
@@ -139,24 +126,24 @@ def test_the_account_and_the_databases_come_back(name, end):
 def test_every_service_that_an_environment_uses_is_in_it(name):
     """Network, keys, secrets, roles with AWS's own policies, buckets with versions, topics, alarms, log groups."""
     running = server.start(name)
-    vpc = aws(running, "ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    key = aws(running, "kms").create_key()["KeyMetadata"]["KeyId"]
-    sealed = aws(running, "kms").encrypt(KeyId=key, Plaintext=b"words")["CiphertextBlob"]
-    aws(running, "secretsmanager").create_secret(Name="master", SecretString="s3cret")
-    iam = aws(running, "iam")
+    vpc = client_of(running, "ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    key = client_of(running, "kms").create_key()["KeyMetadata"]["KeyId"]
+    sealed = client_of(running, "kms").encrypt(KeyId=key, Plaintext=b"words")["CiphertextBlob"]
+    client_of(running, "secretsmanager").create_secret(Name="master", SecretString="s3cret")
+    iam = client_of(running, "iam")
     iam.create_role(RoleName="monitoring", AssumeRolePolicyDocument=TRUST)
     policy = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
     iam.attach_role_policy(RoleName="monitoring", PolicyArn=policy)
-    s3 = aws(running, "s3")
+    s3 = client_of(running, "s3")
     s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
     s3.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})
     for body in (b"one", b"two"):
         s3.put_object(Bucket="states", Key="dev", Body=body)
-    aws(running, "ssm").put_parameter(Name="/dev/endpoint", Value="here", Type="String")
-    aws(running, "sns").create_topic(Name="pager")
-    aws(running, "sqs").create_queue(QueueName="queue")
-    aws(running, "logs").create_log_group(logGroupName="/aws/rds/cluster/one/postgresql")
-    aws(running, "cloudwatch").put_metric_alarm(
+    client_of(running, "ssm").put_parameter(Name="/dev/endpoint", Value="here", Type="String")
+    client_of(running, "sns").create_topic(Name="pager")
+    client_of(running, "sqs").create_queue(QueueName="queue")
+    client_of(running, "logs").create_log_group(logGroupName="/aws/rds/cluster/one/postgresql")
+    client_of(running, "cloudwatch").put_metric_alarm(
         AlarmName="hot", Namespace="AWS/RDS", MetricName="CPUUtilization", Period=60, EvaluationPeriods=1, Threshold=80,
         ComparisonOperator="GreaterThanThreshold", Statistic="Average",
     )  # fmt: skip
@@ -164,32 +151,32 @@ def test_every_service_that_an_environment_uses_is_in_it(name):
 
     again = server.start(name)
 
-    assert [vpc] == [one["VpcId"] for one in aws(again, "ec2").describe_vpcs(VpcIds=[vpc])["Vpcs"]]
-    assert b"words" == aws(again, "kms").decrypt(CiphertextBlob=sealed)["Plaintext"]
-    assert "s3cret" == aws(again, "secretsmanager").get_secret_value(SecretId="master")["SecretString"]
-    iam = aws(again, "iam")
+    assert [vpc] == [one["VpcId"] for one in client_of(again, "ec2").describe_vpcs(VpcIds=[vpc])["Vpcs"]]
+    assert b"words" == client_of(again, "kms").decrypt(CiphertextBlob=sealed)["Plaintext"]
+    assert "s3cret" == client_of(again, "secretsmanager").get_secret_value(SecretId="master")["SecretString"]
+    iam = client_of(again, "iam")
     attached = iam.list_attached_role_policies(RoleName="monitoring")["AttachedPolicies"]
     assert [policy] == [one["PolicyArn"] for one in attached]
     assert 1 == iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"]
-    s3 = aws(again, "s3")
+    s3 = client_of(again, "s3")
     assert b"two" == s3.get_object(Bucket="states", Key="dev")["Body"].read()
     assert 2 == len(s3.list_object_versions(Bucket="states")["Versions"])
-    assert "here" == aws(again, "ssm").get_parameter(Name="/dev/endpoint")["Parameter"]["Value"]
-    assert "pager" == aws(again, "sns").list_topics()["Topics"][0]["TopicArn"].rpartition(":")[2]
-    assert 1 == len(aws(again, "sqs").list_queues()["QueueUrls"])
-    assert 1 == len(aws(again, "logs").describe_log_groups()["logGroups"])
-    assert ["hot"] == [one["AlarmName"] for one in aws(again, "cloudwatch").describe_alarms()["MetricAlarms"]]
+    assert "here" == client_of(again, "ssm").get_parameter(Name="/dev/endpoint")["Parameter"]["Value"]
+    assert "pager" == client_of(again, "sns").list_topics()["Topics"][0]["TopicArn"].rpartition(":")[2]
+    assert 1 == len(client_of(again, "sqs").list_queues()["QueueUrls"])
+    assert 1 == len(client_of(again, "logs").describe_log_groups()["logGroups"])
+    assert ["hot"] == [one["AlarmName"] for one in client_of(again, "cloudwatch").describe_alarms()["MetricAlarms"]]
 
 
 def test_what_was_answered_is_kept_however_soon_the_kill_comes(name):
     """The record is written before the answer, so thirty answers are thirty secrets."""
     running = server.start(name)
-    client = aws(running, "secretsmanager")
+    client = client_of(running, "secretsmanager")
     for number in range(30):
         client.create_secret(Name=f"s{number}", SecretString="x")
     kill(running)
 
-    found = aws(server.start(name), "secretsmanager").list_secrets(MaxResults=100)["SecretList"]
+    found = client_of(server.start(name), "secretsmanager").list_secrets(MaxResults=100)["SecretList"]
 
     assert 30 == len(found)
 
@@ -202,17 +189,17 @@ def test_a_stopped_cluster_stays_stopped(name):
 
     again = server.start(name)
 
-    assert "stopped" == aws(again, "rds").describe_db_clusters()["DBClusters"][0]["Status"]
+    assert "stopped" == client_of(again, "rds").describe_db_clusters()["DBClusters"][0]["Status"]
     with pytest.raises(psycopg.OperationalError):
         connect(again)
-    aws(again, "rds").start_db_cluster(DBClusterIdentifier="one")
+    client_of(again, "rds").start_db_cluster(DBClusterIdentifier="one")
     connect(again).close()
 
 
 def test_reset_is_the_only_way_to_an_empty_account(name):
     build(server.start(name))
 
-    assert [] == aws(server.reset(name), "rds").describe_db_clusters()["DBClusters"]
+    assert [] == client_of(server.reset(name), "rds").describe_db_clusters()["DBClusters"]
 
 
 def test_an_address_that_somebody_else_has_by_now_is_given_up(name):
@@ -221,14 +208,12 @@ def test_an_address_that_somebody_else_has_by_now_is_given_up(name):
     build(running)
     with connect(running) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    cluster = aws(running, "rds").describe_db_clusters()["DBClusters"][0]
+    cluster = client_of(running, "rds").describe_db_clusters()["DBClusters"][0]
     server.stop(name)
-    import socket
-
     with socket.create_server((cluster["Endpoint"], cluster["Port"])):
         again = server.start(name)
 
-    assert cluster["Endpoint"] != aws(again, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"]
+    assert cluster["Endpoint"] != client_of(again, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"]
     with connect(again) as connection:
         assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
 
@@ -253,8 +238,6 @@ def test_an_account_of_another_version_is_refused(name, monkeypatch):
     running = server.start(name)
     server.stop(name)
     journal = state.sandbox_directory(name) / state.JOURNAL
-    import importlib.metadata
-
     installed = importlib.metadata.version("moto").encode()
     journal.write_bytes(journal.read_bytes().replace(installed, b"0" * len(installed), 1))
 
@@ -291,7 +274,9 @@ def test_a_copy_runs_beside_its_origin(name):
         with connect(first) as one, connect(second) as other:
             answers = [c.execute("SELECT answer FROM kept").fetchone() for c in (one, other)]
         assert [(42,), (43,)] == answers
-        endpoints = {aws(one, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"] for one in (first, second)}
+        endpoints = {
+            client_of(one, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"] for one in (first, second)
+        }
         assert 2 == len(endpoints)
         assert 2 == len({first.endpoint_url, second.endpoint_url})
     finally:
@@ -309,7 +294,7 @@ def test_snapshots_and_what_a_deleted_cluster_left_come_back_with_their_data(nam
     kill(running)
 
     again = server.start(name)
-    rds = aws(again, "rds")
+    rds = client_of(again, "rds")
     scaling = {"ServerlessV2ScalingConfiguration": CLUSTER["ServerlessV2ScalingConfiguration"]}
     rds.restore_db_cluster_from_snapshot(
         DBClusterIdentifier="two", SnapshotIdentifier="final", Engine="aurora-postgresql", **scaling
@@ -341,7 +326,7 @@ def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committe
 
     again = server.start(name)
 
-    members = aws(again, "rds").describe_db_clusters()["DBClusters"][0]["DBClusterMembers"]
+    members = client_of(again, "rds").describe_db_clusters()["DBClusters"][0]["DBClusterMembers"]
     assert ["one-2"] == [one["DBInstanceIdentifier"] for one in members if one["IsClusterWriter"]]
     with connect(again) as connection:
         assert (43,) == connection.execute("SELECT answer FROM kept").fetchone()
@@ -351,7 +336,7 @@ def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committe
 def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(name):
     """Its first attempt leaves roles, a backup and WAL, and nothing of it is taken for the second's."""
     running = server.start(name)
-    rds = aws(running, "rds")
+    rds = client_of(running, "rds")
     rds.create_db_cluster(**CLUSTER)
     with calling(rds.create_db_instance, DBInstanceIdentifier="one-1", **INSTANCE):
         while not list(state.sandbox_directory(name).glob("servers/*/backup/archive/*")):
@@ -360,7 +345,7 @@ def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(na
 
     again = server.start(name)
 
-    rds = aws(again, "rds")
+    rds = client_of(again, "rds")
     assert [] == rds.describe_db_instances()["DBInstances"]
     rds.create_db_instance(DBInstanceIdentifier="one-1", **INSTANCE)
     with connect(again) as connection:
@@ -400,7 +385,7 @@ def test_servers_follow_the_account_where_the_record_of_a_cluster_at_work_was_ol
 
     again = server.start(name)
 
-    cluster = aws(again, "rds").describe_db_clusters()["DBClusters"][0]
+    cluster = client_of(again, "rds").describe_db_clusters()["DBClusters"][0]
     runs = list(state.sandbox_directory(name).glob("servers/*/*/data/postmaster.pid"))
     if operation == "stop_db_cluster":
         assert ("stopped", []) == (cluster["Status"], runs)

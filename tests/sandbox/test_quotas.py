@@ -14,13 +14,6 @@ from aurora_ops.sandbox.controls import Controls
 from aurora_ops.sandbox.state import FRESH
 
 
-@pytest.fixture
-def controls(sandbox):
-    made = Controls(sandbox)
-    yield made
-    made.reset()
-
-
 @pytest.fixture(scope="module")
 def cluster(rds):
     """A cluster with its writer."""

@@ -1,7 +1,6 @@
 """One sandbox process: found again, never doubled, never leaking, and clear about what it cannot do."""
 
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -10,8 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import boto3
 import pytest
+from common import client_of
 
 from aurora_ops.sandbox import processes, server, state
 from aurora_ops.sandbox.programs import PROGRAMS_VARIABLE, ProgramsError, find
@@ -27,21 +26,6 @@ INSTANCE = {
     "DBInstanceClass": "db.serverless",
     "Engine": "aurora-postgresql",
 }
-
-
-@pytest.fixture
-def name():
-    """A sandbox name of this test alone; whatever started under it is ended."""
-    chosen = f"test-{secrets.token_hex(4)}"
-    yield chosen
-    server.remove(chosen)
-
-
-def rds(running):
-    v = running.variables
-    return boto3.client(
-        "rds", region_name=v["AWS_REGION"], endpoint_url=v["AWS_ENDPOINT_URL"], aws_access_key_id=v["AWS_ACCESS_KEY_ID"], aws_secret_access_key=v["AWS_SECRET_ACCESS_KEY"]
-    )  # fmt: skip
 
 
 def postmaster(running):
@@ -86,8 +70,8 @@ def test_two_simultaneous_starts_yield_one_sandbox(name):
 
 def test_stop_leaves_no_process_and_remove_no_folder(name):
     running = server.start(name)
-    rds(running).create_db_cluster(**CLUSTER)
-    rds(running).create_db_instance(**INSTANCE)
+    client_of(running).create_db_cluster(**CLUSTER)
+    client_of(running).create_db_instance(**INSTANCE)
     database = postmaster(running)
 
     assert server.stop(name)
@@ -106,8 +90,8 @@ def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
     try:
         mine, theirs = server.start(name), server.start(other)
         for running in (mine, theirs):
-            rds(running).create_db_cluster(**CLUSTER)
-            rds(running).create_db_instance(**INSTANCE)
+            client_of(running).create_db_cluster(**CLUSTER)
+            client_of(running).create_db_instance(**INSTANCE)
         orphan, neighbour = postmaster(mine), postmaster(theirs)
         os.kill(mine.pid, signal.SIGKILL)
         assert (True, True) == (gone(mine.pid), is_alive(orphan))
@@ -115,7 +99,7 @@ def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
         again = server.start(name)
 
         assert (True, True) == (gone(orphan), is_alive(neighbour))
-        assert ["one"] == [one["DBClusterIdentifier"] for one in rds(again).describe_db_clusters()["DBClusters"]]
+        assert ["one"] == [one["DBClusterIdentifier"] for one in client_of(again).describe_db_clusters()["DBClusters"]]
         assert "had been killed" in again.note
     finally:
         server.remove(other)
@@ -152,7 +136,7 @@ def test_a_port_in_use_is_no_obstacle(name):
         taken.bind(("", 0))
         taken.listen()
         (_, port) = taken.getsockname()
-        client = rds(server.start(name))
+        client = client_of(server.start(name))
 
         client.create_db_cluster(**CLUSTER, Port=port)
         client.create_db_instance(**INSTANCE)

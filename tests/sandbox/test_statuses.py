@@ -4,10 +4,9 @@ import os
 import secrets
 import signal
 
-import boto3
 import pytest
 from botocore.exceptions import WaiterError
-from common import CLUSTER, INSTANCE, connect, create, describe, refused, soon
+from common import CLUSTER, INSTANCE, client_of, connect, create, describe, refused, soon
 
 from aurora_ops.errors import InputError
 from aurora_ops.sandbox import server, statuses
@@ -15,32 +14,6 @@ from aurora_ops.sandbox.controls import Controls
 from aurora_ops.sandbox.faults import Faults
 
 FOREVER = 3600
-
-
-@pytest.fixture
-def controls(sandbox):
-    made = Controls(sandbox)
-    yield made
-    made.reset()
-
-
-@pytest.fixture
-def faults(sandbox):
-    made = Faults(sandbox)
-    yield made
-    made.clear()
-
-
-@pytest.fixture
-def aws_of():
-    """boto3's RDS of a sandbox that is not this module's."""
-
-    def client(state):
-        v = state.variables
-        session = boto3.Session(v["AWS_ACCESS_KEY_ID"], v["AWS_SECRET_ACCESS_KEY"], region_name=v["AWS_REGION"])
-        return session.client("rds", endpoint_url=v["AWS_ENDPOINT_URL"])
-
-    return client
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +221,12 @@ def test_a_variable_that_is_not_understood_is_refused(text):
         statuses.parse(text)
 
 
-def test_what_lingers_hangs_and_is_set_survives_kill_9(aws_of):
+def test_what_lingers_hangs_and_is_set_survives_kill_9():
     """A plain creation that lingers is no recovery that was cut off; what is being deleted still is."""
     name = f"test-{secrets.token_hex(4)}"
     try:
         before = server.start(name)
-        rds, faults = aws_of(before), Faults(before)
+        rds, faults = client_of(before), Faults(before)
         Controls(before).quota("DBClusters", 7)
         for identifier, word in (("comes", "creating"), ("goes", "deleting")):
             faults.hang(identifier, word)
@@ -263,7 +236,7 @@ def test_what_lingers_hangs_and_is_set_survives_kill_9(aws_of):
         soon(None, lambda: server.status(name))
 
         after = server.start(name)
-        rds, faults = aws_of(after), Faults(after)
+        rds, faults = client_of(after), Faults(after)
         seen = {one["DBClusterIdentifier"]: one["Status"] for one in rds.describe_db_clusters()["DBClusters"]}
         quotas = Controls(after).settings()["quotas"]
         faults.release()

@@ -1,6 +1,7 @@
 """Worlds that were built once and put by: copies of them start in seconds, several beside each other, each its own."""
 
 import secrets
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,8 +74,6 @@ def test_a_world_is_put_by_once_for_each_version_of_the_package(copies):
         assert 1 == len(list(folder.glob("deployed-dev-*-*")))
     finally:
         for kept in folder.glob("kept-*"):
-            import shutil
-
             shutil.rmtree(kept)
 
 
