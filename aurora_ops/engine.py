@@ -9,26 +9,36 @@ then records every cell as completed. With `papermill --engine aurora-ops`, and 
   one with the parameters replayed, so they may rely on parameters, `AURORA_OPS_RUN_ID`, journal and tags only.
 * A timeout interrupts once, in the same way. Nothing interrupts an `always` cell or the parameters that it needs.
 * The process exits with 128 + signal number. A dead kernel and a failed cell raise what papermill always raises.
+* A kernel that does not start is ended and tried once more. One that hangs in its end, as ipykernel now and then does
+  when it closes its sockets, is killed, but never before its exit handlers have run: they stop a kernel's own sandbox.
 
 Not a subclass of papermill's `Engine` but the methods that papermill calls: papermill imports this module while it is
 being imported itself, and every papermill on the machine pays for what stands at the top here.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_markdown_cell, new_output
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
+STARTS = 2  # how often a kernel is tried before the run gives up
+MESSAGE_SECONDS = 60  # a busy machine's kernel may tell late that its cell has ended; nbclient's 4 are not enough
+EXIT_SECONDS = 120  # for the exit handlers of a kernel
+HANG_SECONDS = 10  # for what Python and ipykernel do after those
+_SOCKET_PATH_BYTES = 100  # what fits into a socket's address on every system, less the number that is added
 _PARAMETERS = {"parameters", "injected-parameters"}
 _UNCONDITIONAL = {"always"} | _PARAMETERS  # a clean-up with the default parameters would look in the wrong place
 
@@ -80,18 +90,21 @@ class AuroraOpsEngine:
 class _Client(NotebookClient):
     def __init__(self, manager: Any, files: dict[str, Any], cell_timeout: float | None, **options: Any) -> None:
         # No history file: its default, memory, lets one kernel in seven hang for 2.5 seconds at its end.
-        super().__init__(manager.nb, ipython_hist_file="", raise_on_iopub_timeout=True, **options)
+        options |= {"ipython_hist_file": "", "raise_on_iopub_timeout": True, "iopub_timeout": MESSAGE_SECONDS}
+        super().__init__(manager.nb, **options)
         self.manager, self.files, self.cell_timeout = manager, files, cell_timeout
         self.signum: int | None = None
         self.executing = False  # a SIGINT would reach the cell
         self.protected = False  # inside a cell that runs unconditionally
         self.interrupt_wanted = self.interrupt_sent = False
         self.disk_error: OSError | None = None
+        self.kernels = 0  # how many were tried; numbers what belongs to one of them
 
     def run(self, environment: dict[str, str]) -> None:
         run_id = environment.get("AURORA_OPS_RUN_ID") or os.environ.get("AURORA_OPS_RUN_ID") or uuid4().hex[:8]
-        with tempfile.TemporaryDirectory(prefix="aurora-ops-") as ipython, self._signals_caught():
-            self.environment = os.environ | environment | {"AURORA_OPS_RUN_ID": run_id, "IPYTHONDIR": ipython}
+        with tempfile.TemporaryDirectory(prefix="aurora-ops-") as folder, self._signals_caught():
+            self.folder = Path(folder)
+            self.environment = os.environ | environment | {"AURORA_OPS_RUN_ID": run_id, "IPYTHONDIR": folder}
             try:
                 ended = self._run_cells()
             finally:
@@ -181,21 +194,68 @@ class _Client(NotebookClient):
     def _ready_kernel(self, index: int) -> None:
         if self.km is not None:
             return
-        self.km = self.create_kernel_manager()
-        self.km.shutdown_wait_time = 120  # exit handlers stop a kernel's own sandbox; they are not to be cut
-        self.km.transport_encryption = "auto"
-        try:
-            self.start_new_kernel(env=self.environment)
-            self.start_new_kernel_client()
-        except RuntimeError as error:
-            raise DeadKernelError(f"the kernel did not start: {error}") from error
+        self._start_kernel()
+        # The first to be registered is the last to be called. Where this file lies, the exit handlers have run.
+        self._run_silently(f"__import__('atexit').register(__import__('pathlib').Path({str(self._exited)!r}).touch)")
         for cell in self.nb.cells[:index]:  # a first kernel has none before its first cell
             if cell.cell_type == "code" and _PARAMETERS & set(cell.metadata.get("tags", [])):
-                self.wait_for_reply(self.kc.execute(cell.source, silent=True))
+                self._run_silently(cell.source)
+
+    def _run_silently(self, source: str) -> None:
+        self.wait_for_reply(self.kc.execute(source, silent=True))
+
+    def _start_kernel(self) -> None:
+        for tries_left in reversed(range(STARTS)):
+            self.kernels += 1
+            self.km = self.create_kernel_manager()
+            self._choose_transport()
+            self.km.shutdown_wait_time = 2  # until a cell has run there is nothing that an end could cut
+            try:
+                self.start_new_kernel(env=self.environment)
+                self.start_new_kernel_client()  # ends the kernel if it fails
+            except Exception as error:
+                self.km = self.kc = None
+                if not isinstance(error, RuntimeError):
+                    raise  # no such kernel: a second try would not find it either
+                if not tries_left:
+                    raise DeadKernelError(f"the kernel did not start, {STARTS} times: {error}") from error
+            else:
+                self.km.shutdown_wait_time = (
+                    2 * EXIT_SECONDS
+                )  # SIGTERM, which cuts exit handlers, comes after half of it
+                return
+
+    def _choose_transport(self) -> None:
+        # Sockets in our private folder. TCP ports are chosen here and bound by the kernel a second later: where another
+        # process takes one of them meanwhile, the kernel does not start and, in ipykernel 7, does not end either.
+        path = self.folder / f"kernel-{self.kernels}"
+        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+            self.km.transport, self.km.ip = "ipc", str(path)
+        else:
+            self.km.transport_encryption = "auto"  # anybody on this machine can connect to a port
+
+    @property
+    def _exited(self) -> Path:
+        return self.folder / f"exited-{self.kernels}"
 
     def _stop_kernel(self) -> None:
         if self.km is not None:
             self._cleanup_kernel()
+
+    async def _async_cleanup_kernel(self) -> None:
+        watch = asyncio.ensure_future(self._kill_what_hangs(getattr(self.km.provisioner, "process", None)))
+        try:
+            await super()._async_cleanup_kernel()
+        finally:
+            watch.cancel()
+
+    _cleanup_kernel = run_sync(_async_cleanup_kernel)
+
+    async def _kill_what_hangs(self, process: Any) -> None:
+        while not self._exited.exists():
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(HANG_SECONDS)
+        process.kill()  # does nothing if it has ended
 
     def _record(self, method: Any, *arguments: Any) -> None:
         try:

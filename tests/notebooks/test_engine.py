@@ -1,18 +1,23 @@
 """What the engine withstands: every way in which a notebook can end, through plain `papermill --engine aurora-ops`."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
+from aurora_ops import engine
 from aurora_ops.notebooks import KERNELSPEC
 
+HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 BOOT = """
 import os
 from pathlib import Path
@@ -27,7 +32,7 @@ LONG_WORK = """
 import time
 try:
     Path(folder, "working").touch()
-    time.sleep(60)
+    time.sleep(600)
 finally:
     time.sleep(3)  # stock papermill kills the kernel after 2.5
     Path(folder, "finally").touch()
@@ -39,6 +44,7 @@ class Trial:
 
     def __init__(self, folder: Path, work: str, clean_up: str = CLEAN_UP):
         self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
         cells = [
             ("title", "# Trial", None),
             ("parameters", 'folder: str = ""\nengine_version: str = "15.4"', "parameters"),
@@ -54,24 +60,36 @@ class Trial:
             notebook.cells.append(new(source, id=name, metadata={"tags": [tag]} if tag else {}))
         nbformat.write(notebook, folder / "in.ipynb")
 
-    def start(self, *options: str, version_by: str = "-r") -> "Trial":
+    def start(self, *options: str, version_by: str = "-r", **environment: str) -> "Trial":
         command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--engine", "aurora-ops"]
         values = [version_by, "engine_version", "15.10", "-r", "folder", str(self.folder), "--no-progress-bar"]
         self.process = subprocess.Popen(
-            [*command, *values, *options], cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+            [*command, *values, *options], cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env=os.environ | environment,
+        )  # fmt: skip
         return self
 
     def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + HANG
         while not (self.folder / name).exists() and time.monotonic() < deadline and self.process.poll() is None:
             time.sleep(0.02)
-        assert (self.folder / name).exists(), self.process.communicate(timeout=30)[1]
+        assert (self.folder / name).exists(), f"no {name}: exit code {self.process.poll()}"
         time.sleep(0.1)
 
     def end(self) -> int:
-        self.stderr = self.process.communicate(timeout=60)[1]
+        self.stderr = self.process.communicate(timeout=HANG)[1]
         return self.process.returncode
+
+    def kill(self) -> None:
+        """End what a failed test left running, papermill and its kernel, so that only this test fails."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            self.process.kill()
+        self.process.communicate()
 
     @property
     def kernel_pid(self) -> int:
@@ -101,16 +119,30 @@ class Trial:
         assert metadata["end_time"]
 
 
-def test_a_run_without_trouble_completes_every_cell(tmp_path):
-    trial = Trial(tmp_path, "print('fine')").start()
+@pytest.fixture
+def make(tmp_path) -> Iterator[Callable[..., Trial]]:
+    """Makes a trial in `tmp_path`; nothing of it runs when the test has ended."""
+    trials = []
+
+    def trial(work: str, **cells: str) -> Trial:
+        trials.append(Trial(tmp_path, work, **cells))
+        return trials[-1]
+
+    yield trial
+    for one in trials:
+        one.kill()
+
+
+def test_a_run_without_trouble_completes_every_cell(make):
+    trial = make("print('fine')").start()
 
     assert 0 == trial.end(), trial.stderr
     assert {"completed"} == set(trial.statuses().values())
     assert 1 == len(trial.clean_ups())
 
 
-def test_after_an_exception_the_clean_up_runs(tmp_path):
-    trial = Trial(tmp_path, "1 / 0").start()
+def test_after_an_exception_the_clean_up_runs(make):
+    trial = make("1 / 0").start()
 
     assert 1 == trial.end()
     trial.assert_ended_honestly()
@@ -118,9 +150,9 @@ def test_after_an_exception_the_clean_up_runs(tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda s: s.name)
-def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, signum):
+def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, make, signum):
     """A `finally` longer than papermill's 2.5 seconds is not cut, and the exit code is 128 + signal."""
-    trial = Trial(tmp_path, LONG_WORK).start()
+    trial = make(LONG_WORK).start()
     trial.wait_for("working")
 
     trial.process.send_signal(signum)
@@ -130,9 +162,9 @@ def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, signum):
     trial.assert_ended_honestly()
 
 
-def test_repeated_signals_are_ignored(tmp_path):
+def test_repeated_signals_are_ignored(tmp_path, make):
     """An impatient Ctrl-C must not leave a cluster behind."""
-    trial = Trial(tmp_path, LONG_WORK).start()
+    trial = make(LONG_WORK).start()
     trial.wait_for("working")
 
     for signum in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
@@ -144,8 +176,8 @@ def test_repeated_signals_are_ignored(tmp_path):
     trial.assert_ended_honestly()
 
 
-def test_a_signal_before_the_kernel_is_up_skips_the_work(tmp_path):
-    trial = Trial(tmp_path, LONG_WORK).start()
+def test_a_signal_before_the_kernel_is_up_skips_the_work(make):
+    trial = make(LONG_WORK).start()
     trial.wait_for("out.ipynb")
 
     trial.process.send_signal(signal.SIGTERM)
@@ -155,8 +187,8 @@ def test_a_signal_before_the_kernel_is_up_skips_the_work(tmp_path):
     assert ["15.10"] == [line.split()[0] for line in trial.clean_ups()]
 
 
-def test_when_the_kernel_is_killed_a_fresh_one_cleans_up_with_the_same_parameters_and_run_id(tmp_path):
-    trial = Trial(tmp_path, LONG_WORK).start()
+def test_when_the_kernel_is_killed_a_fresh_one_cleans_up_with_the_same_parameters_and_run_id(make):
+    trial = make(LONG_WORK).start()
     trial.wait_for("working")
 
     os.kill(trial.kernel_pid, signal.SIGKILL)
@@ -165,9 +197,9 @@ def test_when_the_kernel_is_killed_a_fresh_one_cleans_up_with_the_same_parameter
     trial.assert_ended_honestly()
 
 
-def test_a_service_manager_that_signals_every_process_does_not_prevent_the_clean_up(tmp_path):
+def test_a_service_manager_that_signals_every_process_does_not_prevent_the_clean_up(make):
     """systemd and container runtimes send SIGTERM to the whole group: the kernel, which has no handler, dies of it."""
-    trial = Trial(tmp_path, LONG_WORK).start()
+    trial = make(LONG_WORK).start()
     trial.wait_for("working")
 
     os.kill(trial.kernel_pid, signal.SIGTERM)
@@ -177,16 +209,16 @@ def test_a_service_manager_that_signals_every_process_does_not_prevent_the_clean
     trial.assert_ended_honestly()
 
 
-def test_a_timeout_interrupts_once_so_that_a_longer_finally_completes(tmp_path):
-    trial = Trial(tmp_path, LONG_WORK).start("--execution-timeout", "1")
+def test_a_timeout_interrupts_once_so_that_a_longer_finally_completes(tmp_path, make):
+    trial = make(LONG_WORK).start("--execution-timeout", "1")
 
     assert 1 == trial.end(), trial.stderr
     assert (tmp_path / "finally").exists()
     trial.assert_ended_honestly()
 
 
-def test_a_cell_that_swallows_the_interrupt_of_a_timeout_has_failed_all_the_same(tmp_path):
-    trial = Trial(tmp_path, "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    pass").start(
+def test_a_cell_that_swallows_the_interrupt_of_a_timeout_has_failed_all_the_same(make):
+    trial = make("import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    pass").start(
         "--execution-timeout", "1"
     )
 
@@ -195,7 +227,7 @@ def test_a_cell_that_swallows_the_interrupt_of_a_timeout_has_failed_all_the_same
     assert "CellTimeoutError" in trial.stderr
 
 
-def test_a_child_in_its_own_session_gets_exactly_the_one_interrupt_that_its_cell_sends(tmp_path):
+def test_a_child_in_its_own_session_gets_exactly_the_one_interrupt_that_its_cell_sends(tmp_path, make):
     """Terraform abandons its graceful stop, and its lock, at the second interrupt."""
     child = tmp_path / "terraform.py"
     child.write_text(
@@ -218,7 +250,7 @@ except KeyboardInterrupt:
     child.wait()
     raise
 """
-    trial = Trial(tmp_path, work).start()
+    trial = make(work).start()
     trial.wait_for("working")
 
     for _ in range(2):
@@ -230,26 +262,83 @@ except KeyboardInterrupt:
     trial.assert_ended_honestly()
 
 
-def test_a_clean_up_that_fails_does_not_keep_the_next_one_from_running(tmp_path):
-    trial = Trial(tmp_path, "pass", clean_up="raise RuntimeError('cannot delete')").start()
+def test_a_clean_up_that_fails_does_not_keep_the_next_one_from_running(make):
+    trial = make("pass", clean_up="raise RuntimeError('cannot delete')").start()
 
     assert 1 == trial.end()
     assert {"work": "completed", "after": "completed", "clean-up": "failed", "last": "completed"} == trial.statuses()
 
 
-def test_a_value_that_papermill_bent_is_refused_before_a_kernel_starts(tmp_path):
+def test_a_value_that_papermill_bent_is_refused_before_a_kernel_starts(tmp_path, make):
     """`-p engine_version 15.10` is the number 15.1 by the time that papermill passes it on."""
-    trial = Trial(tmp_path, "pass").start(version_by="-p")
+    trial = make("pass").start(version_by="-p")
 
     assert 1 == trial.end()
     assert "engine_version=15.1 cannot be used" in trial.stderr
     assert not (tmp_path / "id").exists()
 
 
-def test_the_record_does_not_tell_where_files_lie(tmp_path):
-    trial = Trial(tmp_path, "pass").start()
+def test_the_record_does_not_tell_where_files_lie(tmp_path, make):
+    trial = make("pass").start()
     trial.end()
 
     metadata = json.loads((tmp_path / "out.ipynb").read_text())["metadata"]["papermill"]
 
     assert ("in.ipynb", "out.ipynb") == (metadata["input_path"], metadata["output_path"])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "options"),
+    [("os._exit(1)", ()), ("time.sleep(600)", ("--start-timeout", "15"))],
+    ids=["it ends", "it hangs"],
+)
+def test_a_kernel_that_does_not_start_is_tried_once_more(tmp_path, make, trouble, options):
+    """The first kernel's interpreter gets no further than its `sitecustomize`."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        f"first = {str(tmp_path / 'first')!r}\n"
+        "if 'ipykernel_launcher' in sys.orig_argv and not os.path.exists(first):\n"
+        "    with open(first, 'w'):\n"
+        f"        {trouble}\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    trial = make("pass").start(*options, PYTHONPATH=path)
+
+    assert 0 == trial.end(), trial.stderr
+    assert (tmp_path / "first").exists()
+    assert {"completed"} == set(trial.statuses().values())
+    assert 1 == len(trial.clean_ups())
+
+
+def test_a_kernel_that_hangs_in_its_end_is_killed_after_its_exit_handlers(tmp_path, make):
+    """An exit handler that takes longer than the end may hang is not cut, and SIGTERM, which would cut it, is not sent."""
+    work = f"""
+import atexit, signal, time
+from ipykernel.kernelapp import IPKernelApp
+def handler():
+    time.sleep({engine.HANG_SECONDS + 2})
+    Path(folder, "handled").touch()
+atexit.register(handler)
+signal.signal(signal.SIGTERM, lambda *_: Path(folder, "terminated").touch())
+IPKernelApp.instance().reset_io = lambda: time.sleep(600)  # the first that ipykernel does when it closes its sockets
+"""
+    trial = make(work).start()
+
+    assert 0 == trial.end(), trial.stderr
+    assert (True, False) == ((tmp_path / "handled").exists(), (tmp_path / "terminated").exists())
+    assert {"completed"} == set(trial.statuses().values())
+
+
+def test_in_a_folder_with_a_long_name_the_kernel_is_reached_over_tcp(tmp_path, make):
+    """The address of a socket in a folder is at most 107 bytes long."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+
+    trial = make("from ipykernel.kernelapp import IPKernelApp; print(IPKernelApp.instance().transport)").start(
+        TMPDIR=str(folder)
+    )
+
+    assert 0 == trial.end(), trial.stderr
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert ["tcp\n"] == [cell.outputs[0].text for cell in cells if cell.id == "work"]

@@ -20,6 +20,7 @@ from aurora_ops import run as runner
 from aurora_ops.__main__ import cli
 from aurora_ops.errors import InputError
 
+HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 PARAMETERS = """
 from aurora_ops.parameters import Environment
 target: str = "sandbox"  # AWS profile name, or "sandbox"
@@ -55,7 +56,7 @@ def command(path: Path, *options: str) -> list[str]:
 
 
 def run(path: Path, *options: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(path, *options), capture_output=True, text=True, timeout=60, cwd=cwd)
+    return subprocess.run(command(path, *options), capture_output=True, text=True, timeout=HANG, cwd=cwd)
 
 
 def evidence_of(path: Path) -> tuple[Path, dict]:
@@ -131,14 +132,18 @@ def test_a_finding_stays_the_verdict_when_the_clean_up_fails_too(tmp_path):
 
 
 def test_a_signal_ends_a_run_with_evidence_and_128_plus_its_number(tmp_path):
-    path = write(tmp_path, "import time; _ = open('working', 'w').close(); time.sleep(60)", PASS)
-    process = subprocess.Popen(command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "working").exists() and process.poll() is None:
-        time.sleep(0.05)
+    path = write(tmp_path, "import time; _ = open('working', 'w').close(); time.sleep(600)", PASS)
+    with subprocess.Popen(command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + HANG
+            while not (tmp_path / "working").exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
 
-    process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
 
-    stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=HANG)
+        finally:
+            process.kill()  # of a process that has ended, nothing; a kernel without its parent ends by itself
     assert 143 == process.returncode, stderr
     assert stdout.startswith("ERROR   tiny: ended by SIGTERM; its clean-up was run")
     folder, result = evidence_of(path)
@@ -217,6 +222,8 @@ def test_list_shows_purpose_and_typed_parameters(tmp_path, monkeypatch):
 def test_a_notebook_sees_the_environment_of_its_caller(tmp_path):
     """A scheduler hands AWS_PROFILE and the sandbox's name over in the environment."""
     path = write(tmp_path, "import os", PASS.replace("rows=9", "rows=os.environ['AURORA_OPS_SANDBOX']"))
-    subprocess.run(command(path), env=os.environ | {"AURORA_OPS_SANDBOX": "other"}, check=True, capture_output=True)
+    subprocess.run(
+        command(path), env=os.environ | {"AURORA_OPS_SANDBOX": "other"}, check=True, capture_output=True, timeout=HANG
+    )
 
     assert {"rows": "other"} == evidence_of(path)[1]["result"]
