@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aurora_ops.errors import InputError
-from aurora_ops.sandbox.postgres import RecoveryError, Server, ServerError, free_port
+from aurora_ops.sandbox.postgres import RecoveryError, Server, ServerError
 
 DAY_VARIABLE = "AURORA_OPS_BACKUP_DAY_SECONDS"
 _SEGMENT = re.compile(r"([0-9A-F]{24})(\.[0-9A-F]{8}\.backup)?")
@@ -194,9 +194,8 @@ def restore_copy(path: Path, target: Server, *, seconds: float = 600) -> None:
 
 def _run_once(target: Server, settings: dict[str, str], seconds: float) -> None:
     """Let PostgreSQL recover, and stop it."""
-    target.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False, settings=settings)
     try:
-        target.wait(seconds=seconds)
+        target.start_alone(archiving=False, settings=settings, seconds=seconds)
     finally:
         target.stop()
     target.hosts, target.port = (), 0

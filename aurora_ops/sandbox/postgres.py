@@ -26,6 +26,8 @@ from aurora_ops.sandbox.tls import Authority, access
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
 WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
 START_SECONDS = 30
+_PORT_TRIES = 3
+_NO_PORT = "could not create any TCP/IP sockets"  # what PostgreSQL says when somebody else listens there
 _CONTROL = "global/pg_control"
 
 
@@ -129,6 +131,21 @@ class Server:
                 start_new_session=True,
                 **self.programs.popen_identity(),
             )  # type: ignore[call-overload]
+
+    def start_alone(
+        self, *, settings: dict[str, str] | None = None, archiving: bool = True, seconds: float = START_SECONDS
+    ) -> None:
+        """Start on a port that only this process knows, and `wait`. One that another program takes first costs a second try."""
+        for tries_left in reversed(range(_PORT_TRIES)):
+            self.start(("127.0.0.1",), free_port("127.0.0.1"), settings=settings, archiving=archiving)
+            try:
+                self.wait(seconds=seconds)
+            except ServerError as error:
+                if not tries_left or _NO_PORT not in str(error):
+                    raise
+                self.stop()
+            else:
+                return
 
     def write_configuration(self) -> Path:
         """What can change while the server runs, and what the parameter groups say, in a file outside of the data directory."""

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from aurora_ops.sandbox.postgres import ADMIN, WAL_SEGMENT_MIB, Server, free_port
+from aurora_ops.sandbox.postgres import ADMIN, WAL_SEGMENT_MIB, Server
 from aurora_ops.sandbox.programs import IAM, Programs
 from aurora_ops.sandbox.state import passable, root_directory
 
@@ -50,9 +50,8 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
             [programs.path("initdb"), "-D", str(server.data), "-U", ADMIN, f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--data-checksums",
              "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
         )  # fmt: skip
-        server.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False)
         try:
-            server.wait()
+            server.start_alone(archiving=False)
             with server.connect() as connection:
                 connection.execute(_ROLES)
                 if IAM in programs.missing:  # nobody is locked out, and from 16 on granting takes membership

@@ -193,7 +193,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(timeout=30)
+        process.wait()  # killed: it ends
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,9 @@ from botocore.exceptions import ClientError
 from aurora_ops.sandbox.state import State
 
 PASSWORD = "throw-away-1"
+HANG = (
+    120  # seconds after which something awaited will not come: a bound, not an expectation, for two busy cores are slow
+)
 CLUSTER = {
     "Engine": "aurora-postgresql",
     "MasterUsername": "postgres",
@@ -60,14 +63,14 @@ def connect(cluster: dict[str, Any], endpoint: str = "Endpoint", **change: Any) 
         "user": "postgres",
         "password": PASSWORD,
         "autocommit": True,
-        "connect_timeout": 5,
+        "connect_timeout": 30,
         "options": "-c timezone=UTC",
     }
     return psycopg.connect(**known | change)
 
 
-def soon(expected: Any, call: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `call` returns once it is as expected, or at last."""
+def soon(expected: Any, call: Callable[[], Any], seconds: float = HANG) -> Any:
+    """What `call` returns once it is as expected, or at last, after so many seconds."""
     deadline = time.monotonic() + seconds
     while (found := call()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)

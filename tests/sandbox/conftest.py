@@ -17,7 +17,7 @@ from psycopg import sql
 from aurora_ops.sandbox import programs, server, state
 from aurora_ops.sandbox.controls import Controls
 from aurora_ops.sandbox.faults import Faults
-from aurora_ops.sandbox.postgres import Server, free_port
+from aurora_ops.sandbox.postgres import Server
 from aurora_ops.sandbox.template import template
 from aurora_ops.schema_loader import load
 
@@ -54,9 +54,8 @@ def postgres_server() -> Iterator[Server]:
     server = Server(found, directory / "server", password)
     found.own(server.directory)
     found.run(["cp", "-Rp", str(data), str(server.data)])
-    server.start(("127.0.0.1",), free_port("127.0.0.1"), archiving=False)
     try:
-        server.wait()
+        server.start_alone(archiving=False)
         with server.connect() as connection:
             statement = "CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD {} IN ROLE rds_superuser"
             connection.execute(sql.SQL(statement).format(sql.Identifier(MASTER), sql.Literal(PASSWORD)))

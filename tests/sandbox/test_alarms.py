@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from common import create
+from common import HANG, create
 
 from aurora_ops.sandbox.alarms import verdict
 
@@ -63,7 +63,7 @@ def put(cloudwatch, name, *values, ago=0):
     return last
 
 
-def settle(cloudwatch, name, state, seconds=10):
+def settle(cloudwatch, name, state, seconds=HANG):
     """The alarm when it has reached the state, or as it is after some seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -81,7 +81,7 @@ def fired(cloudwatch, queue):
         AlarmName="hot", MetricName="Hot", Dimensions=DIMENSIONS, AlarmActions=[queue.topic], OKActions=[queue.topic], **ALARM
     )  # fmt: skip
     alarm = settle(cloudwatch, "hot", "ALARM")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:  # the action comes a moment after the state
         items = cloudwatch.describe_alarm_history(AlarmName="hot", HistoryItemType="Action")["AlarmHistoryItems"]
         if items:
@@ -219,4 +219,4 @@ def test_an_alarm_on_the_samplers_metric_goes_off(rds, cloudwatch):
         **ALARM | {"Namespace": "AWS/RDS", "Threshold": 0.5, "EvaluationPeriods": 1},
     )  # fmt: skip
 
-    assert "ALARM" == settle(cloudwatch, "capacity", "ALARM", seconds=75)["StateValue"]
+    assert "ALARM" == settle(cloudwatch, "capacity", "ALARM")["StateValue"]

@@ -85,7 +85,7 @@ def test_an_idle_instance_pauses_and_a_connection_waits_for_it(rds, make):
     with connect(cluster) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     before = started(cluster)
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
     assert PAUSED == events(rds, cluster)
     status = rds.describe_db_instances(DBInstanceIdentifier=name_of(cluster, 1))["DBInstances"][0]["DBInstanceStatus"]
     assert ("available", "available") == (status, describe(rds, cluster["DBClusterIdentifier"])["Status"])
@@ -103,7 +103,7 @@ def test_an_idle_instance_pauses_and_a_connection_waits_for_it(rds, make):
 def test_a_connection_without_valid_credentials_wakes_it_too(rds, make):
     """As documented: whoever asks, it has to be there to refuse."""
     cluster = make()
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(
@@ -121,7 +121,7 @@ def test_an_open_connection_keeps_it_awake_even_when_idle(rds, make):
         assert [] == events(rds, cluster)
         connection.execute("SELECT 1")
 
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
 
 
 def test_a_floor_over_zero_never_pauses_and_forgets_the_interval(rds, make):
@@ -129,7 +129,7 @@ def test_a_floor_over_zero_never_pauses_and_forgets_the_interval(rds, make):
     cluster = make()
     name = cluster["DBClusterIdentifier"]
     assert {**RANGE, "SecondsUntilAutoPause": 300} == cluster["ServerlessV2ScalingConfiguration"]
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
 
     rds.modify_db_cluster(DBClusterIdentifier=name, ServerlessV2ScalingConfiguration={"MinCapacity": 0.5})
 
@@ -162,7 +162,7 @@ def test_the_writer_and_a_reader_of_tier_1_pause_and_resume_together(rds, make):
     with connect(cluster, host=host(rds, cluster, 2)):
         time.sleep(5)
         assert ([], []) == (events(rds, cluster, 1), events(rds, cluster, 2))
-    assert [True, True] == soon([True, True], lambda: [paused(rds, cluster, number) for number in (1, 2)], 20)
+    assert [True, True] == soon([True, True], lambda: [paused(rds, cluster, number) for number in (1, 2)])
 
     started(cluster)
 
@@ -173,9 +173,9 @@ def test_a_reader_of_tier_15_pauses_alone_and_keeps_its_writer_awake(rds, make):
     """The writer pauses only while all other readers are paused; whoever wakes a reader wakes the writer."""
     cluster = make(15)
     with connect(cluster):
-        assert soon(True, lambda: paused(rds, cluster, 2), 20)
+        assert soon(True, lambda: paused(rds, cluster, 2))
         assert not paused(rds, cluster, 1)
-    assert soon(True, lambda: paused(rds, cluster, 1), 20)
+    assert soon(True, lambda: paused(rds, cluster, 1))
 
     with connect(cluster, host=host(rds, cluster, 2), connect_timeout=30) as reader:
         time.sleep(5)
@@ -187,16 +187,16 @@ def test_operations_that_change_a_cluster_wake_it_and_a_stop_does_not(rds, make)
     """A paused instance of a stopped cluster refuses, and runs after the start."""
     cluster = make()
     name = cluster["DBClusterIdentifier"]
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
     rds.stop_db_cluster(DBClusterIdentifier=name)
     with pytest.raises(psycopg.OperationalError, match="refused"):
         started(cluster)
     rds.start_db_cluster(DBClusterIdentifier=name)
     assert started(cluster)
 
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
     rds.create_db_instance(DBInstanceIdentifier=name_of(cluster, 2), DBClusterIdentifier=name, **INSTANCE)
-    assert soon([True, True], lambda: [paused(rds, cluster, number) for number in (1, 2)], 20)
+    assert soon([True, True], lambda: [paused(rds, cluster, number) for number in (1, 2)])
     rds.failover_db_cluster(DBClusterIdentifier=name)
     with connect(cluster, connect_timeout=30) as connection:
         connection.execute("CREATE TABLE written (id integer)")
@@ -206,7 +206,7 @@ def test_operations_that_change_a_cluster_wake_it_and_a_stop_does_not(rds, make)
 def test_capacity_is_zero_while_paused(rds, make, aws):
     """And nothing else is sent: no connections, no load."""
     cluster = make()
-    assert soon(True, lambda: paused(rds, cluster), 20)
+    assert soon(True, lambda: paused(rds, cluster))
     cloudwatch, began = aws("cloudwatch"), time.time()
 
     def least(metric):

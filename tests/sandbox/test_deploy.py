@@ -18,8 +18,9 @@ from aurora_ops.worlds import open_session as open_world
 STG = settings("stg")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def session(sandbox):
+    """Of a running sandbox, also when the test before ended it."""
     return open_session()
 
 
@@ -28,15 +29,20 @@ def without_terraform(monkeypatch):
     monkeypatch.setattr(terraform, "program", lambda: None)
 
 
-def test_without_terraform_the_api_builds_it_and_every_check_says_skip(session, without_terraform):
-    """stg has a reader: both instances answer, and the verdict is SKIP, not PASS, with the way to get the program."""
+@pytest.fixture
+def built(session, without_terraform):
+    """stg as a run without Terraform leaves it: built by the first test that asks, found built by the others."""
     deployment = deploy.deployment(session, "stg")
     deployment.preflight()
     deployment.prerequisites()
     deployment.plan()
     deployment.apply()
+    return deployment
 
-    report = deployment.verify()
+
+def test_without_terraform_the_api_builds_it_and_every_check_says_skip(session, built):
+    """stg has a reader: both instances answer, and the verdict is SKIP, not PASS, with the way to get the program."""
+    report = built.verify()
     found = cluster.find(session, STG.cluster_identifier)
 
     assert ("SKIP", {"SKIP"}) == (report.verdict, {check.verdict for check in report.checks})
@@ -46,20 +52,20 @@ def test_without_terraform_the_api_builds_it_and_every_check_says_skip(session, 
     ]
 
 
-def test_a_second_run_has_nothing_to_build(session, without_terraform):
+def test_a_second_run_has_nothing_to_build(session, built):
     again = deploy.deployment(session, "stg")
 
     assert () == again.plan().changes
     assert "nothing to change" in repr(again.apply())
 
 
-def test_a_confirmation_of_another_plan_is_refused(session, without_terraform):
+def test_a_confirmation_of_another_plan_is_refused(session, built):
     """In the sandbox too: who names a plan means that plan."""
     with pytest.raises(PlanChangedError, match="names another plan"):
         deploy.deployment(session, "stg").apply(confirm="00000000")
 
 
-def test_terraform_cannot_destroy_what_it_did_not_build(session, without_terraform):
+def test_terraform_cannot_destroy_what_it_did_not_build(session, built):
     deployment = deploy.deployment(session, "stg")
     deployment.plan()
 
@@ -104,6 +110,7 @@ def test_a_world_whose_building_was_interrupted_is_finished_by_the_next(sandbox,
 
 def test_an_environment_that_another_notebook_had_built_is_told_from_terraforms(sandbox):
     """Opening restore-drill first and deploy-environment then is a newcomer's order: SKIP with what to do, no error."""
+    server.reset()
     deployment = deploy.deployment(open_world(world="deployed"), "dev")
     if not deployment.has_terraform:
         pytest.skip("terraform is not installed")

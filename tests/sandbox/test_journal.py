@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
-from common import client_of
+from common import HANG, client_of
 
 from aurora_ops.sandbox import server, state
 
@@ -62,7 +62,7 @@ def calling(operation, **arguments):
 
 def commit_soon(running, statement):
     """Commit the statement as soon as there is a writer to take it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG
     while True:
         try:
             with connect(running) as connection:
@@ -86,7 +86,7 @@ def archives(running):
     with connect(running) as connection:
         connection.execute("CREATE TABLE after AS SELECT 42 AS answer")
         now = connection.execute("SELECT clock_timestamp()").fetchone()[0]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:
         if client_of(running, "rds").describe_db_clusters()["DBClusters"][0]["LatestRestorableTime"] >= now:
             return True

@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
-from common import INSTANCE, connect, create, describe, refused, soon
+from common import HANG, INSTANCE, connect, create, describe, refused, soon
 
 from aurora_ops.sandbox.faults import Faults
 
@@ -57,7 +57,7 @@ def shown(expected, cluster, name, endpoint="Endpoint"):
     return soon(expected, lambda: show(cluster, name, endpoint))
 
 
-def connect_soon(cluster, endpoint, seconds=30):
+def connect_soon(cluster, endpoint, seconds=HANG):
     """A connection, as soon as the endpoint takes one again."""
     deadline = time.monotonic() + seconds
     while True:

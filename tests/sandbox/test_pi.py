@@ -11,6 +11,7 @@ import boto3
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
+from common import HANG
 
 from aurora_ops.sandbox import sampler, server
 
@@ -73,7 +74,7 @@ def _busy(clients, at_end):
     time.sleep(6)
     holder.execute("COMMIT")
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=HANG)
     time.sleep(7)  # statement statistics are read every 5 seconds
     return SimpleNamespace(
         pi=clients["pi"], id=created["DbiResourceId"], before=before - timedelta(seconds=120),

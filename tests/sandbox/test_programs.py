@@ -2,14 +2,15 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from datetime import datetime
 
 import pytest
 
-from aurora_ops.sandbox import programs, state
+from aurora_ops.sandbox import postgres, programs, state
 from aurora_ops.sandbox.backups import Vault
-from aurora_ops.sandbox.postgres import RecoveryError, Server, free_port
+from aurora_ops.sandbox.postgres import RecoveryError, Server, ServerError
 from aurora_ops.sandbox.template import template
 
 
@@ -65,8 +66,7 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
     wheel.own(source.directory)
     wheel.run(["cp", "-Rp", str(data), str(source.data)])
     try:
-        source.start(("127.0.0.1",), free_port("127.0.0.1"))
-        source.wait()
+        source.start_alone()
         vault = Vault(source.directory)
         vault.take(source, "wheel")
         with source.connect() as connection:
@@ -76,8 +76,7 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
             source.archive_now(connection)
 
         vault.recover(copy, moment)
-        copy.start(("127.0.0.1",), free_port("127.0.0.1"))
-        copy.wait()
+        copy.start_alone()
         with copy.connect() as connection:
             assert (1,) == connection.execute("SELECT n FROM kept").fetchone()
         with pytest.raises(RecoveryError, match="does not reach"):
@@ -86,3 +85,31 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
         source.stop(immediate=True)
         copy.stop(immediate=True)
         shutil.rmtree(home)
+
+
+def test_a_port_that_somebody_took_meanwhile_costs_a_second_try(monkeypatch):
+    """Between the look for a free port and PostgreSQL's own bind another program may be faster. Three in a row are an error."""
+    found = programs.find()
+    data, password = template(found)
+    home = state.passable(state.root_directory() / "tests" / f"port-{os.getpid()}")
+    server = Server(found, home / "server", password)
+    found.own(server.directory)
+    found.run(["cp", "-Rp", str(data), str(server.data)])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()[1]
+        ports = iter([taken, postgres.free_port("127.0.0.1"), taken, taken, taken])
+        monkeypatch.setattr(postgres, "free_port", lambda _: next(ports))
+        try:
+            server.start_alone(archiving=False)
+            assert taken != server.port
+            with server.connect() as connection:
+                assert (1,) == connection.execute("SELECT 1").fetchone()
+            server.stop()
+
+            with pytest.raises(ServerError, match="could not create any TCP/IP sockets"):
+                server.start_alone(archiving=False)
+            assert [] == list(ports)
+        finally:
+            server.stop(immediate=True)
+            shutil.rmtree(home)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from common import INSTANCE, SHOP, connect, create, describe, refused
+from common import INSTANCE, SHOP, connect, create, describe, refused, soon
 
 CLUSTER = SHOP | {"EnablePerformanceInsights": True}
 
@@ -218,10 +218,7 @@ def test_a_reader_is_a_hot_standby(rds, source):
     with connect(source) as writer:
         writer.execute("INSERT INTO orders VALUES (1)")
     with connect(source, endpoint="ReaderEndpoint") as reader:
-        deadline = time.monotonic() + 10
-        while reader.execute("SELECT count(*) FROM orders").fetchone() != (1,):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        assert (1,) == soon((1,), lambda: reader.execute("SELECT count(*) FROM orders").fetchone())
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             reader.execute("INSERT INTO orders VALUES (2)")
 

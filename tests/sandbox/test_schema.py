@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from common import failed
+from common import HANG, failed
 
 from aurora_ops import cluster, fingerprint, queries, schema
 from aurora_ops.plan import PlanChangedError
@@ -250,7 +249,7 @@ def test_a_terminated_session_leaves_nothing_and_the_next_run_works(database, di
     """
     The session is ended while a file runs: its file is rolled back, the lock is gone, the next loader finishes.
     """
-    (directory / "002_slow.sql").write_text(LATER + "SELECT pg_sleep(20);")
+    (directory / "002_slow.sql").write_text(LATER + "SELECT pg_sleep(600);")
     errors = []
 
     def loads() -> None:
@@ -267,7 +266,7 @@ def test_a_terminated_session_leaves_nothing_and_the_next_run_works(database, di
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
         )
-    thread.join(10)
+    thread.join(HANG)
     (directory / "002_slow.sql").write_text(LATER)
 
     assert 1 == len(errors)
@@ -280,24 +279,24 @@ def test_a_killed_loader_leaves_nothing_and_the_next_run_works(database, directo
     """
     kill -9 of the loading process while a long statement runs: within seconds the server notices, rolls back and frees the lock.
     """
-    (directory / "002_slow.sql").write_text(LATER + "SELECT pg_sleep(60);")
+    (directory / "002_slow.sql").write_text(LATER + "SELECT pg_sleep(600);")
     server = database.server
     program = (
         "import psycopg, sys, pathlib; from aurora_ops.schema_loader import load\n"
         f"c = psycopg.connect(host='127.0.0.1', port={server.port}, dbname='{database.name}', user='postgres', autocommit=True)\n"
         "load(c, pathlib.Path(sys.argv[1]))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(directory)], env=os.environ | {"PGPASSWORD": "only-for-tests"}
-    )
-    with database.superuser() as admin:
-        until(lambda: sleeping(admin))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    environment = os.environ | {"PGPASSWORD": "only-for-tests"}
+    with subprocess.Popen([sys.executable, "-c", program, str(directory)], env=environment) as process:
+        try:
+            with database.superuser() as admin:
+                until(lambda: sleeping(admin))
+        finally:
+            process.kill()
     (directory / "002_slow.sql").write_text(LATER)
 
     with database.connect() as connection:
-        assert ["002_slow.sql"] == [file.name for file in load(connection, directory, wait_seconds=10)]
+        assert ["002_slow.sql"] == [file.name for file in load(connection, directory, wait_seconds=HANG)]
         assert 10 == tables(connection)
 
 
@@ -323,7 +322,7 @@ def test_the_wait_for_another_loader_is_bounded(database, directory):
     """
     A loader that never ends is named, and nothing is run.
     """
-    (directory / "002_slow.sql").write_text("SELECT pg_sleep(20);")
+    (directory / "002_slow.sql").write_text("SELECT pg_sleep(60);")
 
     def loads() -> None:
         with database.connect() as connection, pytest.raises(SchemaFileError):
@@ -341,7 +340,7 @@ def test_the_wait_for_another_loader_is_bounded(database, directory):
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
         )
-    thread.join(10)
+    thread.join(HANG)
 
 
 def test_a_table_held_by_the_application_is_not_waited_for_long(database, connection, directory):
@@ -361,7 +360,7 @@ def sleeping(admin: psycopg.Connection) -> bool:
     return admin.execute(statement).fetchone() == (1,)
 
 
-def until(condition, seconds: float = 15.0) -> None:
+def until(condition, seconds: float = HANG) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from common import client_of
+from common import HANG, client_of
 
 from aurora_ops.sandbox import processes, server, state
 from aurora_ops.sandbox.programs import PROGRAMS_VARIABLE, ProgramsError, find
@@ -41,7 +41,7 @@ def is_alive(pid):
         return False
 
 
-def gone(pid, seconds=10):
+def gone(pid, seconds=HANG):
     """Whether the process ends within some seconds."""
     deadline = time.monotonic() + seconds
     while is_alive(pid) and time.monotonic() < deadline:
@@ -107,14 +107,14 @@ def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
 
 def test_a_pid_that_was_given_to_somebody_else_is_left_alone(tmp_path):
     """A stale postmaster.pid names a process that serves no data directory of ours."""
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (tmp_path / "writer" / "data").mkdir(parents=True)
-    (tmp_path / "writer" / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
+        try:
+            (tmp_path / "writer" / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n")
 
-    assert (0, None) == (processes.end_orphans(tmp_path), stranger.poll())
-
-    stranger.kill()
-    stranger.wait()
+            assert (0, None) == (processes.end_orphans(tmp_path), stranger.poll())
+        finally:
+            stranger.kill()
 
 
 def test_a_private_sandbox_ends_with_its_owner():

@@ -13,6 +13,7 @@ import jmespath
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from common import HANG
 
 ENGINE, FAMILY = "aurora-postgresql", "aurora-postgresql15"
 FUTURE, PAST = "2035-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
@@ -236,7 +237,7 @@ def answers(aws) -> list[tuple[Any, Any]]:
     for call in SCRIPT:
         service = call.operation.split(".")[0]
         client = clients.setdefault(service, aws(service))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG
         given = answered(client, call, known)
         while given != filled(call.answer, known) and call.until and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -17,6 +17,7 @@ from aurora_ops import terraform
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 
+HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 BUCKET, KEY = "terraform-states", "small/terraform.tfstate"
 BACKEND = f"""
 terraform {{
@@ -29,13 +30,13 @@ terraform {{
   }}
 }}
 """
-# No provider to fetch: terraform_data is built in. An apply of a new value takes `seconds` while it holds the lock.
+# No provider to fetch: terraform_data is built in. An apply of a new value holds the lock until the file `gate` is there.
 ROOT = """
 variable "value" { type = string }
-variable "seconds" { default = "0" }
+variable "gate" { default = "/" }
 resource "terraform_data" "kept" {
   triggers_replace = var.value
-  provisioner "local-exec" { command = "sleep ${var.seconds}" }
+  provisioner "local-exec" { command = "until test -e '${var.gate}'; do sleep 0.1; done" }
 }
 output "value" { value = terraform_data.kept.triggers_replace }
 """
@@ -50,7 +51,7 @@ class Root:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["terraform", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120,
+            ["terraform", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=HANG,
         )  # fmt: skip
 
     def apply(self, value: str) -> subprocess.CompletedProcess[str]:
@@ -60,10 +61,10 @@ class Root:
         return json.loads(self.run("output", "-json", "value").stdout)
 
     @contextmanager
-    def applying(self, value: str, seconds: int) -> Iterator[subprocess.Popen[str]]:
+    def applying(self, value: str, gate: Path) -> Iterator[subprocess.Popen[str]]:
         """An apply that goes on, in a process group of its own, ended whatever happens."""
         process = subprocess.Popen(
-            ["terraform", "apply", "-auto-approve", "-no-color", "-input=false", f"-var=value={value}", f"-var=seconds={seconds}"],
+            ["terraform", "apply", "-auto-approve", "-no-color", "-input=false", f"-var=value={value}", f"-var=gate={gate}"],
             cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         try:
@@ -71,7 +72,7 @@ class Root:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate(timeout=30)
+            process.communicate(timeout=HANG)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def state(s3) -> dict[str, Any]:
     return json.loads(s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read())
 
 
-def lock(s3, seconds: float = 30) -> dict[str, Any]:
+def lock(s3, seconds: float = HANG) -> dict[str, Any]:
     """What the lock file says, awaited."""
     deadline = time.monotonic() + seconds
     while True:
@@ -128,12 +129,13 @@ def test_the_state_lies_in_the_bucket_and_its_versions_stay(roots, s3):
     assert 2 <= len([version for version in versions if version["Key"] == KEY])
 
 
-def test_of_two_applies_at_once_the_second_is_refused_and_told_who_holds_the_lock(roots, s3):
+def test_of_two_applies_at_once_the_second_is_refused_and_told_who_holds_the_lock(roots, s3, tmp_path):
     one, two = roots
-    with one.applying("held", seconds=12) as first:
+    with one.applying("held", tmp_path / "gate") as first:
         holder = lock(s3)
         second = two.apply("refused")
-        output, _ = first.communicate(timeout=60)
+        (tmp_path / "gate").touch()
+        output, _ = first.communicate(timeout=HANG)
 
     assert (0, 1) == (first.returncode, second.returncode), output
     assert "Error acquiring the state lock" in second.stderr
@@ -142,14 +144,15 @@ def test_of_two_applies_at_once_the_second_is_refused_and_told_who_holds_the_loc
     assert ("held", [KEY]) == (state(s3)["outputs"]["value"]["value"], keys(s3))
 
 
-def test_a_killed_applys_lock_stays_until_it_is_broken_by_its_id(roots, s3):
+def test_a_killed_applys_lock_stays_until_it_is_broken_by_its_id(roots, s3, tmp_path):
     """kill -9 leaves the lock and the state as they were. Nobody gets past it, and a wrong id does not break it."""
     one, two = roots
+    assert 0 == two.apply("before").returncode
     before = state(s3)
-    with one.applying("killed", seconds=60) as process:
+    with one.applying("killed", tmp_path / "gate") as process:
         stale = lock(s3)["ID"]
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=HANG)
 
     assert 1 == two.apply("refused").returncode
     assert 1 == two.run("force-unlock", "-force", "-no-color", "00000000-0000-0000-0000-000000000000").returncode

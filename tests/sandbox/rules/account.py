@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
-from common import CLUSTER, create, describe, soon
+from common import CLUSTER, HANG, create, describe, soon
 
 ENGINE, FAMILY = "aurora-postgresql", "aurora-postgresql15"
 ACCEPTED, BROKEN = "accepted", "HTTP 500"
@@ -91,7 +91,7 @@ class Account:
         self.rds.restore_db_cluster_to_point_in_time(
             DBClusterIdentifier="copy", SourceDBClusterIdentifier=self.base, UseLatestRestorableTime=True
         )
-        soon("available", lambda: describe(self.rds, "copy")["Status"], seconds=30)
+        soon("available", lambda: describe(self.rds, "copy")["Status"])
         return describe(self.rds, "copy")
 
     @cached_property
@@ -177,4 +177,4 @@ def stock_moto() -> Iterator[Account]:
             yield Account(f"http://127.0.0.1:{process.stdout.readline().strip()}", "test", "test")
         finally:
             process.stdin.close()
-            process.wait(timeout=30)
+            process.wait(timeout=HANG)

@@ -53,7 +53,7 @@ def restored_with(field: str, **change: Any) -> Callable[[Account], Any]:
         source, name = at.cluster(**change), at.name("r")
         at.rds.create_db_cluster_snapshot(DBClusterIdentifier=source, DBClusterSnapshotIdentifier=name)
         at.rds.restore_db_cluster_from_snapshot(DBClusterIdentifier=name, SnapshotIdentifier=name, Engine=ENGINE)
-        soon("available", lambda: describe(at.rds, name)["Status"], seconds=30)
+        soon("available", lambda: describe(at.rds, name)["Status"])
         return at.field(name, field)
 
     return ask

@@ -51,7 +51,7 @@ def state(at: Account, name: str) -> str:
 def breached(at: Account) -> str:
     """The state of an alarm whose missing data breaches, once it has had time to be evaluated."""
     name = alarm(at, TreatMissingData="breaching")
-    return soon("ALARM", lambda: state(at, name), seconds=6)
+    return soon("ALARM", lambda: state(at, name), seconds=20)
 
 
 def notified(at: Account) -> int:
@@ -83,7 +83,7 @@ def exported(at: Account) -> bool:
         found = at.logs.describe_log_groups(logGroupNamePrefix=wanted)["logGroups"]
         return [one["logGroupName"] for one in found] == [wanted]
 
-    return soon(True, groups, seconds=5)
+    return soon(True, groups, seconds=20)
 
 
 def portion(at: Account) -> str:
