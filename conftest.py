@@ -1,5 +1,6 @@
 """What nbval needs to check the committed notebooks: a sandbox for each, and no Terraform where there is none."""
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -20,10 +21,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if hasattr(config.option, "nbval_current_env"):
         config.option.nbval_current_env = True
+        _reach_kernels_without_ports(config)
     if HOME not in os.environ:  # xdist's workers inherit it
         os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
         Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
+
+
+def _reach_kernels_without_ports(config: pytest.Config) -> None:
+    """nbval's kernels get sockets in a private folder: the ports that it would choose are bound a second later, and the
+    sandboxes of other workers take some meanwhile. The kernel then hangs, and every cell of its notebook is an error.
+    """
+    from jupyter_client.manager import KernelManager
+    from nbval import kernel
+
+    folder = tempfile.TemporaryDirectory(prefix="nbval-")
+    config.add_cleanup(folder.cleanup)
+    numbers = itertools.count(1)
+    kernel.KernelManager = lambda **options: KernelManager(
+        transport="ipc", ip=f"{folder.name}/kernel-{next(numbers)}", **options
+    )
 
 
 def _is_notebook_cell(item: pytest.Item) -> bool:

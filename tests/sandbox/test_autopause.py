@@ -217,6 +217,6 @@ def test_capacity_is_zero_while_paused(rds, make, aws):
         )["Datapoints"]  # fmt: skip
         return [(one["Minimum"], one["Maximum"]) for one in found]
 
-    assert [(0, 0)] == soon([(0, 0)], lambda: least("ServerlessDatabaseCapacity"), 150)[:1]
+    assert [(0, 0)] == soon([(0, 0)], lambda: least("ServerlessDatabaseCapacity"), 300)[:1]
     assert [(0, 0)] == least("ACUUtilization")[:1]
     assert [] == least("DatabaseConnections")
