@@ -315,13 +315,14 @@ def test_a_kernel_that_hangs_in_its_end_is_killed_after_its_exit_handlers(tmp_pa
     """An exit handler that takes longer than the end may hang is not cut, and SIGTERM, which would cut it, is not sent."""
     work = f"""
 import atexit, signal, time
+from functools import partial
 from ipykernel.kernelapp import IPKernelApp
 def handler():
     time.sleep({engine.HANG_SECONDS + 2})
     Path(folder, "handled").touch()
 atexit.register(handler)
-signal.signal(signal.SIGTERM, lambda *_: Path(folder, "terminated").touch())
-IPKernelApp.instance().reset_io = lambda: time.sleep(600)  # the first that ipykernel does when it closes its sockets
+signal.signal(signal.SIGTERM, lambda *_, mark=Path(folder, "terminated").touch: mark())  # globals are gone by then
+IPKernelApp.instance().reset_io = partial(time.sleep, 600)  # the first that ipykernel does when it closes its sockets
 """
     trial = make(work).start()
 
