@@ -12,6 +12,7 @@ from aurora_ops import environments, prices, profiles
 from aurora_ops.acu import AcuRange, AcuRangeError
 from aurora_ops.cost import Estimate, Usage, estimate, instance_uses, retained_backup_gib
 from aurora_ops.display import Check, Report
+from aurora_ops.environments import Settings
 from aurora_ops.prices import Price
 from aurora_ops.profiles import Profile
 
@@ -21,6 +22,24 @@ COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
 SPEC_BANDS_USD = {"dev": (50.0, 100.0), "stg": (100.0, 300.0), "prod": (200.0, 600.0)}
 # A plan may rest on weak prices for this share of its money; above it the verdict is FAIL.
 WEAK_PRICE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of an environment decides its bill, whether it stands in a file of values, in a plan, or in AWS."""
+
+    acu_range: AcuRange
+    engine_version: str
+    reader_tiers: tuple[int, ...]
+    retention_days: int
+    io_optimized: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Shape":
+        """As the Terraform module builds it: the first reader stands by for the writer, the others scale on their own."""
+        tiers = tuple(1 if number == 0 else 2 for number in range(settings.reader_count))
+        acu_range = AcuRange(settings.min_capacity, settings.max_capacity)
+        return cls(acu_range, settings.engine_version, tiers, settings.backup_retention_period)
 
 
 @dataclass(frozen=True)
@@ -114,29 +133,32 @@ def plan(region: str = SPEC_REGION, as_of: str = "2026-11-23", **profile_names: 
         environments.directory(name)
     chosen = {name: profile_names.get(name) or profiles.default(name) for name in environments.ENVIRONMENTS}
     regions = dict.fromkeys((region, *COMPARED_REGIONS))
-    costs = {there: tuple(_cost(name, there, profiles.profile(chosen[name])) for name in chosen) for there in regions}
+    shapes = {name: Shape.of(environments.settings(name)) for name in chosen}
+    costs = {
+        there: tuple(environment_cost(name, there, shapes[name], profiles.profile(chosen[name])) for name in chosen)
+        for there in regions
+    }
     compared = tuple(cost for there in regions if there != region for cost in costs[there])
     return CostPlan(region, prices.day(as_of), costs[region], compared)
 
 
-def _cost(name: str, region: str, profile: Profile) -> EnvironmentCost:
-    settings = environments.settings(name)
-    acu_range = AcuRange(settings.min_capacity, settings.max_capacity)
-    # As the Terraform module does: the first reader stands by for the writer, the others scale on their own.
-    tiers = tuple(1 if number == 0 else 2 for number in range(settings.reader_count))
-    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, settings.backup_retention_period)
+def environment_cost(name: str, region: str, shape: Shape, profile: Profile) -> EnvironmentCost:
+    """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change."""
+    acu_range, tiers = shape.acu_range, shape.reader_tiers
+    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
     usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
     book = prices.book(region)
 
     def month(mean_acu: float) -> Estimate:
         # Readers that scale on their own are taken to be as busy as the writer.
-        return estimate(name, instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu), usage, book)
+        uses = instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu)
+        return estimate(name, uses, usage, book, io_optimized=shape.io_optimized)
 
     return EnvironmentCost(
         name,
         region,
         acu_range,
-        settings.engine_version,
+        shape.engine_version,
         tiers,
         profile,
         floor=month(acu_range.floor),
