@@ -191,7 +191,9 @@ def build_environment(session: Session, settings: Settings) -> None:
     client = {name: session.to_writable().client(name) for name in ("ec2", "kms", "secretsmanager", "rds", "logs")}
     vpc, subnets = _network(client["ec2"], settings)
     application = _security_group(client["ec2"], settings, f"{settings.project_name}-{settings.environment}-app", vpc)
-    database = _security_group(client["ec2"], settings, f"{settings.name}-sg", vpc)
+    # Described as the Terraform module describes it, which adopts what is alike and would replace what is not.
+    only = f"PostgreSQL of {settings.cluster_identifier}, reachable from the application only"
+    database = _security_group(client["ec2"], settings, f"{settings.name}-sg", vpc, only)
     from_application = {
         "IpProtocol": "tcp",
         "FromPort": 5432,
@@ -211,13 +213,16 @@ def build_environment(session: Session, settings: Settings) -> None:
     )
     _once(
         lambda: client["logs"].create_log_group(
-            logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql"
+            logGroupName=f"/aws/rds/cluster/{settings.cluster_identifier}/postgresql", kmsKeyId=key, tags=settings.tags
         )
     )
     group = f"{settings.name}-subnets"
     _once(
         lambda: client["rds"].create_db_subnet_group(
-            DBSubnetGroupName=group, DBSubnetGroupDescription=group, SubnetIds=subnets, Tags=tags
+            DBSubnetGroupName=group,
+            DBSubnetGroupDescription=f"Private subnets of {settings.cluster_identifier}",
+            SubnetIds=subnets,
+            Tags=tags,
         )
     )
     _once(
@@ -250,6 +255,15 @@ def build_environment(session: Session, settings: Settings) -> None:
         wait_for_instance(session, member)
 
 
+def make_state_bucket(session: Session, name: str) -> None:
+    """The versioned bucket for Terraform's state, in the sandbox. On a live target it is there already, or the preflight refused."""
+    if not session.is_sandbox:
+        raise ProtectedError(f"the bucket {name} of a live target is not ours to make. Make it once, with versioning.")
+    s3 = session.to_writable().client("s3")
+    _once(lambda: s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": session.region}))
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
 def _once(call: Callable[[], Any]) -> None:
     """Call, and take "exists already" for an answer."""
     try:
@@ -258,6 +272,7 @@ def _once(call: Callable[[], Any]) -> None:
         if "AlreadyExists" not in _code(error) and _code(error) not in (
             "ResourceExistsException",
             "InvalidPermission.Duplicate",
+            "BucketAlreadyOwnedByYou",
         ):
             raise
 
@@ -289,13 +304,15 @@ def _network(ec2: Any, settings: Settings) -> tuple[str, list[str]]:
     return vpc, sorted(subnets.values())
 
 
-def _security_group(ec2: Any, settings: Settings, name: str, vpc: str) -> str:
+def _security_group(ec2: Any, settings: Settings, name: str, vpc: str, description: str = "") -> str:
     filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
     if found := ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
         return str(found[0]["GroupId"])
     tags = _named(settings, "security-group", name)
     return str(
-        ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc, TagSpecifications=tags)["GroupId"]
+        ec2.create_security_group(GroupName=name, Description=description or name, VpcId=vpc, TagSpecifications=tags)[
+            "GroupId"
+        ]
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from aurora_ops import prices
 from aurora_ops.cost import HOURS_PER_MONTH, Estimate
 from aurora_ops.display import Chart, Line, Table
-from aurora_ops.planning import CostPlan, EnvironmentCost
+from aurora_ops.planning import CostChange, CostPlan, EnvironmentCost
 from aurora_ops.prices import Price
 
 _INK, _GRID, _BAND = "#222222", "#dddddd", "#f2c14e"
@@ -64,6 +64,24 @@ def per_environment(plan: CostPlan) -> Table:
         rows,
         "Not included: lines whose price in that region is not known. They are missing from the sums, not free.",
     )
+
+
+def cost_change(change: CostChange) -> Table:
+    """What a month costs before and after a change, at the floor, as expected, and at the ceiling."""
+    levels = {level: change.usd(level) for level in ("floor", "expected", "ceiling")}
+    side = change.after or change.before
+    before, after, difference = levels["expected"]
+    expected = f"{before:,.2f} → {after:,.2f} USD a month expected ({difference:+,.2f})"
+    region = f" in {side.region}" if side else ""
+    notes = (
+        [f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it."]
+        if side
+        else []
+    )
+    if change.unpriced:
+        notes.append(f"Not included, because their price is not known here: {', '.join(change.unpriced)}.")
+    rows = [(level, *(round(amount, 2) for amount in amounts)) for level, amounts in levels.items()]
+    return Table(f"COST{region}: {expected}", ("USD a month", "before", "after", "difference"), rows, " ".join(notes))
 
 
 def against_spec(plan: CostPlan) -> Table:

@@ -110,6 +110,33 @@ class EnvironmentCost:
 
 
 @dataclass(frozen=True)
+class CostChange:
+    """What a change of shape does to the bill. None: there is no environment on that side."""
+
+    before: EnvironmentCost | None
+    after: EnvironmentCost | None
+
+    def usd(self, level: str) -> tuple[float, float, float]:
+        """The known amounts of a month at `level` (floor, expected or ceiling): before, after, and the difference. In USD."""
+        before, after = (getattr(side, level).known_usd if side else 0.0 for side in (self.before, self.after))
+        return before, after, after - before
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Lines without a known price, missing from the amounts."""
+        return tuple(
+            dict.fromkeys(name for side in (self.before, self.after) if side for name in side.expected.unpriced)
+        )
+
+
+def cost_change(name: str, region: str, before: Shape | None, after: Shape | None) -> CostChange:
+    """Price an environment as it is and as it would be, with the usage profile that the cost plan takes for it."""
+    profile = profiles.profile(profiles.default(name))
+    sides = (environment_cost(name, region, shape, profile) if shape else None for shape in (before, after))
+    return CostChange(*sides)
+
+
+@dataclass(frozen=True)
 class CostPlan:
     """All environments in the region that is planned, and in those that are compared. `as_of` dates the prices' age."""
 

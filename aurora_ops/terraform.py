@@ -1,4 +1,4 @@
-"""Running the terraform program: in a copy of its root, with its own state, and with exactly one interrupt.
+"""Running the terraform program: in a copy of its root, with its state in S3, and with exactly one interrupt.
 
 A run gets a process session of its own, so a Ctrl-C or a dying kernel does not reach it unasked: it is interrupted once and
 then given the time to write its state and release its lock. A second interrupt would make it give up both (facts notebooks 3c).
@@ -6,11 +6,12 @@ then given the time to write its state and release its lock. A second interrupt 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from aurora_ops.environments import PROJECT_ROOT
 from aurora_ops.errors import AuroraOpsError
 
 MINIMUM = (1, 11)
-READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
 HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
 _PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 
@@ -35,16 +35,22 @@ class TerraformMissingError(TerraformError):
 
 def program() -> str | None:
     """Path of a terraform program that is new enough, or None."""
+    numbers = re.match(r"(\d+)\.(\d+)", version())
+    is_new_enough = numbers is not None and tuple(map(int, numbers.groups())) >= MINIMUM
+    return shutil.which("terraform") if is_new_enough else None
+
+
+def version() -> str:
+    """Version of the terraform program on PATH; empty where there is none that tells it."""
     found = shutil.which("terraform")
     if found is None:
-        return None
+        return ""
     quiet = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}  # no question to the network
     answer = subprocess.run([found, "version", "-json"], capture_output=True, text=True, check=False, env=quiet)
     try:
-        version = tuple(int(part) for part in json.loads(answer.stdout)["terraform_version"].split("-")[0].split("."))
+        return str(json.loads(answer.stdout)["terraform_version"])
     except (ValueError, KeyError):
-        return None
-    return found if version[:2] >= MINIMUM else None
+        return ""
 
 
 def mirror() -> Path | None:
@@ -75,7 +81,7 @@ def cli_config(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Root:
-    """One Terraform root (`environments/dev`, `prerequisites`) with its state under `home`."""
+    """One Terraform root (`environments/dev`, `prerequisites`) in a copy of the tree under `home`."""
 
     terraform: str
     name: str
@@ -84,46 +90,87 @@ class Root:
 
     @classmethod
     def prepare(
-        cls, name: str, home: Path, environment: dict[str, str], variables: dict[str, Any] | None = None
+        cls,
+        name: str,
+        home: Path,
+        environment: dict[str, str],
+        *,
+        values: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
     ) -> "Root":
-        """Copy the tree under `home` and initialise the root there. The checkout stays as it is."""
+        """Copy the tree under `home` and fetch the provider. The checkout stays as it is, and no state is looked at yet.
+
+        `values` become the root's `terraform.tfvars.json`, `variables` its TF_VAR_….
+        """
         terraform = program()
         if terraform is None:
             raise TerraformMissingError(
                 f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}"
             )
         home.mkdir(parents=True, exist_ok=True)
-        tree = home / "tree"
-        shutil.copytree(
-            PROJECT_ROOT / "terraform",
-            tree,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"),
-        )
-        slug = name.replace("/", "-")
-        # Where the state lies is the caller's affair, so the committed roots name no backend.
-        (tree / name / "backend_override.tf").write_text(
-            f'terraform {{\n  backend "local" {{ path = "{home / slug}.tfstate" }}\n}}\n'
-        )
+        ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        shutil.copytree(PROJECT_ROOT / "terraform", home / "tree", dirs_exist_ok=True, ignore=ignored)
         given = {
             f"TF_VAR_{key}": value if isinstance(value, str) else json.dumps(value)
             for key, value in (variables or {}).items()
         }
         more = {
-            "TF_DATA_DIR": str(home / f"{slug}.data"),
+            "TF_DATA_DIR": str(home / f"{name.replace('/', '-')}.data"),
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
         }
         root = cls(terraform, name, home, environment | cli_config(home) | more | given)
-        root.run("init", "-no-color")
+        if values is not None:
+            (root.folder / "terraform.tfvars.json").write_text(json.dumps(values, indent=2) + "\n")
+        root.adopt("")
+        root.run("init", "-no-color", "-backend=false")
         return root
+
+    @property
+    def folder(self) -> Path:
+        """The root in the copy of the tree."""
+        return self.home / "tree" / self.name
+
+    @property
+    def errored_state(self) -> Path:
+        """Where Terraform leaves a state that it could not write to its backend. It stays until `rescue` has pushed it."""
+        return self.folder / "errored.tfstate"
+
+    def connect(self, backend: Sequence[str]) -> None:
+        """Use the state that `backend`, arguments of `terraform init`, leads to."""
+        self.run("init", "-no-color", "-reconfigure", *backend)
+
+    def adopt(self, import_blocks: str) -> None:
+        """Let the next plan import what the blocks name; an empty text forgets them."""
+        (self.folder / "adopted.tf").write_text(import_blocks)
+
+    def provider_version(self) -> str:
+        """Version of the AWS provider that was fetched."""
+        shown = self.run("version", "-json")
+        selected: dict[str, str] = json.loads(shown[shown.index("{") :])["provider_selections"]
+        return selected[_PROVIDER.as_posix()]
+
+    def force_unlock(self, lock_id: str) -> None:
+        """Break the state's lock, if it is that one."""
+        self.run("force-unlock", "-force", "-no-color", lock_id)
+
+    def rescue(self) -> bool:
+        """Push a state that an earlier apply could not write; whether there was one.
+
+        Terraform refuses it when the state has moved on since; the file then stays where it is.
+        """
+        if not self.errored_state.exists():
+            return False
+        self.run("state", "push", str(self.errored_state))
+        self.errored_state.unlink()
+        return True
 
     def run(
         self, command: str, *arguments: str, ok: tuple[int, ...] = (0,), on_line: Callable[[str], None] | None = None
     ) -> str:
         """Run one command to its end and return what it printed; `TerraformError` with its error when it fails."""
-        full = [self.terraform, f"-chdir={self.home / 'tree' / self.name}", command, *arguments]
+        full = [self.terraform, f"-chdir={self.folder}", command, *arguments]
         log = self.home / f"{self._slug}.log"
         lines = []
         # Into a file, not a pipe: if we are killed, terraform must not die of a broken pipe before it wrote its state.
@@ -161,25 +208,16 @@ class Root:
         try:
             self.run("apply", "-json", "-lock-timeout=60s", str(self._plan_file), on_line=on_line)
         finally:
-            self._plan_file.unlink(missing_ok=True)
+            self.discard_plan()
 
     def outputs(self) -> dict[str, Any]:
         """The root's outputs."""
         shown = self.run("output", "-no-color", "-json")
         return {name: value["value"] for name, value in json.loads(shown[shown.index("{") :]).items()}
 
-    def knows(self, kind: str) -> bool:
-        """Whether the state holds a resource of that type."""
-        path = self.home / f"{self._slug}.tfstate"
-        return path.exists() and any(one["type"] == kind for one in json.loads(path.read_text()).get("resources", []))
-
-    def changes_left(self, *arguments: str) -> list[str]:
-        """Addresses that another plan would change; empty after a complete apply."""
-        try:
-            planned = self.plan(*arguments)["resource_changes"]
-        finally:
-            self._plan_file.unlink(missing_ok=True)
-        return [one["address"] for one in planned if one["change"]["actions"] not in READ_ONLY]
+    def discard_plan(self) -> None:
+        """Forget the saved plan; also after a plan that was only looked at."""
+        self._plan_file.unlink(missing_ok=True)
 
     @property
     def _slug(self) -> str:

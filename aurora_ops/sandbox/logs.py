@@ -13,7 +13,9 @@ from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
+from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
+from moto.logs.responses import LogsResponse
 from moto.rds.exceptions import DBInstanceNotFoundError, InvalidParameterValue, RDSClientError
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
@@ -148,7 +150,27 @@ def download_db_log_file_portion(self: RDSResponse) -> ActionResult:
     })  # fmt: skip
 
 
+def _set_key(self: LogsResponse, key: str | None) -> str:
+    groups, name = self.logs_backend.groups, self._get_param("logGroupName")
+    if name not in groups:
+        raise ResourceNotFoundException
+    groups[name].kms_key_id = key
+    return ""
+
+
+def associate_kms_key(self: LogsResponse) -> str:
+    """Encrypt from now on with another key. moto: HTTP 500, which the Terraform provider takes for "later" and asks again for hours."""
+    return _set_key(self, self._get_param("kmsKeyId"))
+
+
+def disassociate_kms_key(self: LogsResponse) -> str:
+    """Encrypt with the service's own key from now on. moto: HTTP 500."""
+    return _set_key(self, None)
+
+
 def install() -> None:
-    """Put the two operations into moto's RDS, in this process."""
+    """Put the operations into moto's RDS and its CloudWatch Logs, in this process."""
     RDSResponse.describe_db_log_files = describe_db_log_files  # type: ignore[method-assign]
     RDSResponse.download_db_log_file_portion = download_db_log_file_portion  # type: ignore[attr-defined]
+    LogsResponse.associate_kms_key = associate_kms_key  # type: ignore[attr-defined]
+    LogsResponse.disassociate_kms_key = disassociate_kms_key  # type: ignore[attr-defined]

@@ -150,3 +150,19 @@ def test_what_is_not_there_is_refused(clusters, rds):
     assert "InvalidParameterValue" == refused(
         portion, DBInstanceIdentifier="logged-1", LogFileName=file["LogFileName"], Marker="99999999"
     )
+
+
+def test_a_log_groups_key_can_be_changed_and_taken_off(logs):
+    """AssociateKmsKey and DisassociateKmsKey, which moto does not know; an unknown group is refused."""
+    key = "arn:aws:kms:ap-northeast-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    logs.create_log_group(logGroupName="/keyed")
+
+    def shown():
+        return logs.describe_log_groups(logGroupNamePrefix="/keyed")["logGroups"][0].get("kmsKeyId")
+
+    logs.associate_kms_key(logGroupName="/keyed", kmsKeyId=key)
+    with_key = shown()
+    logs.disassociate_kms_key(logGroupName="/keyed")
+
+    assert (key, None) == (with_key, shown())
+    assert "ResourceNotFoundException" == refused(logs.associate_kms_key, logGroupName="/none", kmsKeyId=key)

@@ -1,0 +1,131 @@
+"""Adopting what exists and Terraform's state does not know, instead of failing on its name.
+
+An apply that is killed leaves resources that were made and never noted; RDS itself makes a cluster's log group again while it deletes the
+cluster. What stands under exactly the name that a plan wants to create is imported: the plan then says "adopt", and its attributes are
+compared like those of everything else. A cluster of somebody else's is refused: it holds data.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aurora_ops.environments import Settings
+from aurora_ops.errors import InputError
+from aurora_ops.session import Session
+from aurora_ops.terraform_plan import CLUSTER, INSTANCE, MODULE, ResourceChange
+
+Values = Mapping[str, Any]
+OWNER_TAGS = ("Project", "Environment")
+
+
+class ForeignResourceError(InputError):
+    """The name is taken by something that does not belong to this environment."""
+
+
+def find(session: Session, settings: Settings, changes: tuple[ResourceChange, ...]) -> dict[str, str]:
+    """Import ids of what the plan would create although it exists, by full address."""
+    found = {}
+    for change in changes:
+        look = _LOOKS.get(change.kind)
+        if change.action != "create" or look is None:
+            continue
+        if identifier := _ask(lambda look=look, change=change: look(session, settings, change.raw["after"])):
+            found[f"{MODULE}{change.address}"] = identifier
+    return found
+
+
+def blocks(found: Mapping[str, str]) -> str:
+    """The import blocks of a root."""
+    return "".join(f'import {{\n  to = {address}\n  id = "{found[address]}"\n}}\n' for address in sorted(found))
+
+
+def _ask(look: Callable[[], str | None]) -> str | None:
+    try:
+        return look()
+    except ClientError as error:
+        if "NotFound" in error.response["Error"]["Code"]:
+            return None
+        raise
+
+
+def _cluster(session: Session, settings: Settings, wanted: Values) -> str:
+    name = wanted["cluster_identifier"]
+    found = session.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+    tags = {one["Key"]: one["Value"] for one in found.get("TagList", [])}
+    if other := [
+        f"{key}={tags.get(key, '')!r}" for key in OWNER_TAGS if key in settings.tags and tags.get(key) != settings.tags[key]
+    ]:  # fmt: skip
+        raise ForeignResourceError(
+            f"cluster {name} exists, is not in Terraform's state, and carries {', '.join(other)}: it is not this environment's, so it is "
+            "neither adopted nor replaced. Rename one of the two (project_name), or tag it if it is yours."
+        )
+    return str(name)
+
+
+def _instance(session: Session, settings: Settings, wanted: Values) -> str:
+    name = wanted["identifier"]
+    found = session.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    if found.get("DBClusterIdentifier") != settings.cluster_identifier:
+        raise ForeignResourceError(
+            f"instance {name} exists and does not belong to {settings.cluster_identifier}, so it cannot be adopted. Rename or delete it."
+        )
+    return str(name)
+
+
+def _named(operation: str, parameter: str, answer: str) -> Callable[[Session, Settings, Values], str | None]:
+    """Of what RDS describes by the very name that the plan gives it."""
+
+    def look(session: Session, _: Settings, wanted: Values) -> str | None:
+        there = getattr(session.client("rds"), operation)(**{parameter: wanted["name"]})[answer]
+        return str(wanted["name"]) if there else None
+
+    return look
+
+
+def _log_group(session: Session, _: Settings, wanted: Values) -> str | None:
+    there = session.client("logs").describe_log_groups(logGroupNamePrefix=wanted["name"])["logGroups"]
+    return wanted["name"] if wanted["name"] in {one["logGroupName"] for one in there} else None
+
+
+def _alarm(session: Session, _: Settings, wanted: Values) -> str | None:
+    there = session.client("cloudwatch").describe_alarms(AlarmNames=[wanted["alarm_name"]])["MetricAlarms"]
+    return wanted["alarm_name"] if there else None
+
+
+def _security_group(session: Session, _: Settings, wanted: Values) -> str | None:
+    filters = [{"Name": "group-name", "Values": [wanted["name"]]}, {"Name": "vpc-id", "Values": [wanted["vpc_id"]]}]
+    there = session.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
+    return there[0]["GroupId"] if there else None
+
+
+def _ingress_rule(session: Session, _: Settings, wanted: Values) -> str | None:
+    group = wanted.get("security_group_id")
+    if not group:  # it is only being created, or is adopted in this pass
+        return None
+    rules = session.client("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+    for rule in rules["SecurityGroupRules"]:
+        source = rule.get("ReferencedGroupInfo", {}).get("GroupId")
+        if (rule["IsEgress"], rule.get("FromPort"), source) == (
+            False,
+            wanted["from_port"],
+            wanted["referenced_security_group_id"],
+        ):
+            return str(rule["SecurityGroupRuleId"])
+    return None
+
+
+_LOOKS: dict[str, Callable[[Session, Settings, Values], str | None]] = {
+    CLUSTER: _cluster,
+    INSTANCE: _instance,
+    "aws_db_subnet_group": _named("describe_db_subnet_groups", "DBSubnetGroupName", "DBSubnetGroups"),
+    "aws_rds_cluster_parameter_group": _named(
+        "describe_db_cluster_parameter_groups", "DBClusterParameterGroupName", "DBClusterParameterGroups"
+    ),
+    "aws_db_parameter_group": _named("describe_db_parameter_groups", "DBParameterGroupName", "DBParameterGroups"),
+    "aws_db_event_subscription": _named("describe_event_subscriptions", "SubscriptionName", "EventSubscriptionsList"),
+    "aws_cloudwatch_log_group": _log_group,
+    "aws_cloudwatch_metric_alarm": _alarm,
+    "aws_security_group": _security_group,
+    "aws_vpc_security_group_ingress_rule": _ingress_rule,
+}

@@ -1,0 +1,139 @@
+"""Where Terraform's state lies, and who holds its lock.
+
+The state is an object in a versioned S3 bucket, with a lock file beside it (`use_lockfile`). Bucket and key come from the environment of
+the process: no file of the repository names them. The sandbox has a bucket of its own, so that locking is rehearsed too.
+"""
+
+import json
+import os
+import string
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aurora_ops.environments import Settings
+from aurora_ops.errors import InputError
+from aurora_ops.session import Session
+
+BUCKET_VARIABLE, KEY_VARIABLE = "AURORA_OPS_STATE_BUCKET", "AURORA_OPS_STATE_KEY"
+DEFAULT_KEY = "{project}/{environment}/{region}/{root}.tfstate"
+SANDBOX_BUCKET = "aurora-ops-terraform-state"
+_NEEDED = {"environment", "root"}
+
+
+class StatePlaceError(InputError):
+    """No bucket or key for the state was given, or it cannot be used."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one root's state lies. `region` is the bucket's."""
+
+    bucket: str
+    key: str
+    region: str
+    path_style: bool = False
+
+    @property
+    def backend(self) -> list[str]:
+        """What `terraform init` is told."""
+        told = {"bucket": self.bucket, "key": self.key, "region": self.region, "encrypt": "true"}
+        if self.path_style:  # a loopback address has no subdomain for the bucket
+            told["use_path_style"] = "true"
+        return [f"-backend-config={name}={value}" for name, value in told.items()]
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The lock file of a state: whose it is, and since when."""
+
+    id: str
+    who: str
+    operation: str
+    since_utc: datetime | None
+
+    def describe(self, now: datetime) -> str:
+        """Who holds it since when, in words."""
+        if self.since_utc is None:
+            return f"{self.who} holds it ({self.operation}), lock {self.id}"
+        minutes = (now - self.since_utc).total_seconds() / 60
+        since = f"{self.since_utc:%Y-%m-%d %H:%M:%S} UTC, {minutes:.0f} minutes ago"
+        return f"{self.who} holds it since {since} ({self.operation}), lock {self.id}"
+
+
+def place(session: Session, settings: Settings, root: str = "aurora") -> Place:
+    """Where the state of `root` ("aurora" or "prerequisites") of an environment lies.
+
+    Raises
+    ------
+    StatePlaceError
+        A live target without a bucket, a bucket that cannot be read, or a key that environments or roots would share.
+    """
+    bucket = SANDBOX_BUCKET if session.is_sandbox else os.environ.get(BUCKET_VARIABLE, "")
+    if not bucket:
+        raise StatePlaceError(
+            f"{BUCKET_VARIABLE} is not set, so there is no place for Terraform's state, and without it a second run would not know what "
+            f"the first one made. Name a versioned S3 bucket of the account, and if need be a key in {KEY_VARIABLE} "
+            f"(default {DEFAULT_KEY})."
+        )
+    pattern = DEFAULT_KEY if session.is_sandbox else os.environ.get(KEY_VARIABLE, DEFAULT_KEY)
+    known = {
+        "project": settings.project_name,
+        "environment": settings.environment,
+        "region": session.region,
+        "root": root,
+    }
+    named = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    if not _NEEDED <= named <= set(known):
+        raise StatePlaceError(
+            f"{KEY_VARIABLE}={pattern!r} must hold {{environment}} and {{root}}, and nothing in braces but "
+            f"{', '.join(known)}: two states would share one object, and each would destroy what the other one knows."
+        )
+    return Place(bucket, pattern.format(**known), _region(session, bucket), session.is_sandbox)
+
+
+def _region(session: Session, bucket: str) -> str:
+    if session.is_sandbox:
+        return session.region
+    try:
+        found = session.client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"]
+    except ClientError as error:
+        raise StatePlaceError(
+            f"the state's bucket {bucket} cannot be read ({error.response['Error']['Code']}), so neither state nor lock is known. "
+            f"Check {BUCKET_VARIABLE}, and s3:GetBucketLocation, s3:GetObject, s3:PutObject and s3:DeleteObject on it."
+        ) from None
+    return {None: "us-east-1", "EU": "eu-west-1"}.get(found, found)
+
+
+def is_versioned(session: Session, where: Place) -> bool | None:
+    """Whether a state that was overwritten or deleted can be brought back; None where there is no such bucket."""
+    try:
+        answer = session.client("s3", region=where.region).get_bucket_versioning(Bucket=where.bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucket":
+            return None
+        raise
+    return bool(answer.get("Status") == "Enabled")
+
+
+def lock(session: Session, where: Place) -> Lock | None:
+    """Who holds the state's lock, or None when it is free."""
+    try:
+        answer = session.client("s3", region=where.region).get_object(Bucket=where.bucket, Key=f"{where.key}.tflock")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
+            return None
+        raise
+    told: dict[str, Any] = json.loads(answer["Body"].read())
+    since = told.get("Created")
+    return Lock(
+        told["ID"],
+        told.get("Who", "somebody"),
+        told.get("Operation", ""),
+        datetime.fromisoformat(since) if since else None,
+    )
