@@ -2,10 +2,11 @@
 
 An apply that is killed leaves resources that were made and never noted; RDS itself makes a cluster's log group again while it deletes the
 cluster. What stands under exactly the name that a plan wants to create is imported: the plan then says "adopt", and its attributes are
-compared like those of everything else. A cluster of somebody else's is refused: it holds data.
+compared like those of everything else. A cluster of somebody else's is refused: it holds data. And where the creation was cut off after
+Terraform had noted it, Terraform calls the resource tainted and would destroy it, to create the same again: it is kept as it is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -23,14 +24,21 @@ class ForeignResourceError(InputError):
     """The name is taken by something that does not belong to this environment."""
 
 
-def find(session: Session, settings: Settings, changes: tuple[ResourceChange, ...]) -> dict[str, str]:
+def find(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> dict[str, str]:
     """Import ids of what the plan would create although it exists, by full address."""
+    return _existing(session, settings, (change for change in changes if change.action == "create"))
+
+
+def cut_off(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> list[str]:
+    """Full addresses of what the plan would replace only because its creation was cut off, and which is there."""
+    return sorted(_existing(session, settings, (change for change in changes if change.tainted)))
+
+
+def _existing(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> dict[str, str]:
     found = {}
     for change in changes:
         look = _LOOKS.get(change.kind)
-        if change.action != "create" or look is None:
-            continue
-        if identifier := _ask(lambda look=look, change=change: look(session, settings, change.raw["after"])):
+        if look and (identifier := _ask(lambda: look(session, settings, change.raw["after"]))):  # noqa: B023 - called at once
             found[f"{MODULE}{change.address}"] = identifier
     return found
 

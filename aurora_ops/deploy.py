@@ -132,7 +132,7 @@ class Deployment:
         return Line("prerequisites applied: network, key and secret")
 
     def plan(self) -> Plan:
-        """What Terraform would do, as a plan with an id.
+        """What Terraform would do, as a plan with an id. The state may be mended for it; nothing in AWS is changed.
 
         Raises
         ------
@@ -151,8 +151,11 @@ class Deployment:
             self._shown = self.root.plan(f"-var=region={self.session.region}")
             touched = terraform_plan.read(self._shown)
             more = adoption.find(self.session, self.settings, touched)
-            if not more:
+            cut_off = adoption.cut_off(self.session, self.settings, touched)
+            if not more and not cut_off:
                 break
+            for address in cut_off:
+                self.root.untaint(address)
             found |= more
             self.root.adopt(adoption.blocks(found))
         terraform_plan.check_destruction(touched, self.allow_destroy)

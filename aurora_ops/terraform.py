@@ -155,6 +155,10 @@ class Root:
         """Break the state's lock, if it is that one."""
         self.run("force-unlock", "-force", "-no-color", lock_id)
 
+    def untaint(self, address: str) -> None:
+        """Keep a resource whose creation was cut off, instead of replacing it."""
+        self.run("untaint", "-no-color", "-lock-timeout=60s", address)
+
     def rescue(self) -> bool:
         """Push a state that an earlier apply could not write; whether there was one.
 

@@ -55,6 +55,7 @@ class ResourceChange:
     action: Action
     attributes: tuple[tuple[str, Any, Any], ...]
     raw: Mapping[str, Any] = field(repr=False)
+    tainted: bool = False  # replaced for no other reason than that its creation was cut off
 
     @property
     def destroys(self) -> bool:
@@ -119,6 +120,7 @@ def read(shown: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
                 _action(change["actions"], adopts),
                 _attributes(resource["type"], change),
                 change,
+                resource.get("action_reason") == "replace_because_tainted",
             )
         )
     return tuple(found)

@@ -65,14 +65,6 @@ def test_a_confirmation_of_another_plan_is_refused(session, built):
         deploy.deployment(session, "stg").apply(confirm="00000000")
 
 
-def test_terraform_cannot_destroy_what_it_did_not_build(session, built):
-    deployment = deploy.deployment(session, "stg")
-    deployment.plan()
-
-    with pytest.raises(Exception, match="sandbox reset"):
-        deployment.undo(destroy=True)
-
-
 def test_a_read_only_session_refuses_to_change_anything(session):
     """Before the request leaves the machine."""
     with pytest.raises(ReadOnlyError, match="changes AWS"):
@@ -106,21 +98,6 @@ def test_a_world_whose_building_was_interrupted_is_finished_by_the_next(sandbox,
 
     with cluster.connect(session, settings("dev")) as connection:
         assert (200,) == connection.execute("SELECT count(*) FROM public.tenants").fetchone()
-
-
-def test_an_environment_that_another_notebook_had_built_is_told_from_terraforms(sandbox):
-    """Opening restore-drill first and deploy-environment then is a newcomer's order: SKIP with what to do, no error."""
-    server.reset()
-    deployment = deploy.deployment(open_world(world="deployed"), "dev")
-    if not deployment.has_terraform:
-        pytest.skip("terraform is not installed")
-    deployment.prerequisites()
-    deployment.plan()
-    deployment.apply()
-
-    report = deployment.verify()
-
-    assert ("SKIP", True) == (report.verdict, "sandbox reset" in repr(report))
 
 
 def test_a_sandbox_that_was_killed_in_use_is_named(sandbox):
