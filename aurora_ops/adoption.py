@@ -107,18 +107,19 @@ def _security_group(session: Session, _: Settings, wanted: Values) -> str | None
     return there[0]["GroupId"] if there else None
 
 
-def _ingress_rule(session: Session, _: Settings, wanted: Values) -> str | None:
-    group = wanted.get("security_group_id")
-    if not group:  # it is only being created, or is adopted in this pass
+def _ingress_rule(session: Session, settings: Settings, wanted: Values) -> str | None:
+    ec2 = session.client("ec2")
+    # The rule's group may be about to be adopted itself, so that the plan does not know its id yet.
+    named = [{"Name": "group-name", "Values": [f"{settings.name}-sg"]}]
+    groups = [one["GroupId"] for one in ec2.describe_security_groups(Filters=named)["SecurityGroups"]]
+    if not groups:
         return None
-    rules = session.client("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
-    for rule in rules["SecurityGroupRules"]:
+    for rule in ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": groups}])[
+        "SecurityGroupRules"
+    ]:
         source = rule.get("ReferencedGroupInfo", {}).get("GroupId")
-        if (rule["IsEgress"], rule.get("FromPort"), source) == (
-            False,
-            wanted["from_port"],
-            wanted["referenced_security_group_id"],
-        ):
+        looked_for = (False, wanted["from_port"], wanted["referenced_security_group_id"])
+        if looked_for == (rule["IsEgress"], rule.get("FromPort"), source):
             return str(rule["SecurityGroupRuleId"])
     return None
 

@@ -33,7 +33,7 @@ from aurora_ops.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.session import Session
 from aurora_ops.terraform_state import Place
 
-ADOPTION_PASSES = 3  # a rule of a security group is found once the group is adopted
+ADOPTION_PASSES = 3  # the second finds nothing more; the third is for what AWS showed late
 
 
 class PreflightFailedError(InputError):

@@ -100,7 +100,7 @@ class ResourceChange:
     def observed(self, *, exact: bool) -> str:
         """A hash of the state that this was derived from; `exact`, of what it becomes too."""
         seen = [self.raw["actions"], self.raw["before"]]
-        if exact:
+        if exact and self.kind != "terraform_data":  # ours holds the moment of the plan, which differs with each
             seen += [self.raw["after"], self.raw["after_unknown"], self.raw.get("replace_paths")]
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 

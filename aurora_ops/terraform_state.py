@@ -94,7 +94,7 @@ def place(session: Session, settings: Settings, root: str = "aurora") -> Place:
             f"{KEY_VARIABLE}={pattern!r} must hold {{environment}} and {{root}}, and nothing in braces but "
             f"{', '.join(known)}: two states would share one object, and each would destroy what the other one knows."
         )
-    return Place(bucket, pattern.format(**known), _region(session, bucket), session.is_sandbox)
+    return Place(bucket, pattern.format(**known), _region(session, bucket), "AWS_ENDPOINT_URL" in session.variables)
 
 
 def _region(session: Session, bucket: str) -> str:

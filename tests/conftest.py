@@ -9,6 +9,24 @@ import pytest
 
 from aurora_ops.sandbox import server
 from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE, State
+from aurora_ops.session import Session, open_session
+
+
+class Live(Session):
+    """A session that takes itself for a live one, and reaches the sandbox: what is asked of an operator is asked."""
+
+    is_sandbox = False
+
+    @classmethod
+    def of(cls, session: Session) -> "Live":
+        return cls("a-profile", session.region, session.writable, session.variables, session.state_directory)
+
+    def client(self, service, *, region=None):
+        own = Session("sandbox", self.region, self.writable, self.variables, self.state_directory)
+        return own.client(service, region=region)
+
+    def to_writable(self):
+        return Live.of(super().to_writable())
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +56,9 @@ def aws(sandbox: State):
         return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
 
     return client
+
+
+@pytest.fixture
+def live(sandbox: State) -> Session:
+    """The module's sandbox as a live target."""
+    return Live.of(open_session())

@@ -7,7 +7,7 @@ import pytest
 from aurora_ops import deploy, terraform, terraform_state, worlds
 from aurora_ops.deploy import Deployment, PreflightFailedError
 from aurora_ops.environments import settings
-from aurora_ops.session import Session, open_session
+from aurora_ops.session import open_session
 from aurora_ops.terraform_state import StatePlaceError
 
 STG = settings("stg")
@@ -16,24 +16,6 @@ STG = settings("stg")
 @pytest.fixture
 def session(sandbox):
     return open_session()
-
-
-class Live(Session):
-    """A session that takes itself for a live one, and reaches the sandbox."""
-
-    is_sandbox = False
-
-    def client(self, service, *, region=None):
-        own = Session("sandbox", self.region, self.writable, self.variables, self.state_directory)
-        return own.client(service, region=region)
-
-    def to_writable(self):
-        return Live("a-profile", self.region, True, self.variables, self.state_directory)
-
-
-@pytest.fixture
-def live(session):
-    return Live("a-profile", session.region, False, session.variables, session.state_directory)
 
 
 @pytest.fixture(autouse=True)
