@@ -238,9 +238,9 @@ def test_the_readme_of_the_module_shows_the_inputs_and_outputs_of_the_code(name)
 
 def test_no_file_names_a_machine_or_an_endpoint():
     """
-    Where calls go is the caller's business: no absolute path, no endpoint, no registry host, no state location.
+    Where calls go is the caller's business: no absolute path, no endpoint, no registry host, no bucket of the state.
     """
-    forbidden = re.compile(r'"/(?!aws/)|https?://|localhost|registry\.terraform\.io|endpoints \{|backend "|access_key')
+    forbidden = re.compile(r'"/(?!aws/)|https?://|localhost|registry\.terraform\.io|endpoints \{|access_key|bucket *=')
     files = [path for path in TERRAFORM.rglob("*.*") if path.suffix in (".tf", ".hcl", ".json")]
 
     assert [] == [str(path.relative_to(ROOT)) for path in files if forbidden.search(path.read_text())]
