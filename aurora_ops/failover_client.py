@@ -129,9 +129,21 @@ class Client:
         return connection
 
     def create(self, found: Cluster) -> None:
-        """Make the schema and its table."""
+        """Make the schema and its table.
+
+        Raises
+        ------
+        MeasureError
+            The database refuses.
+        """
         with self.connect(found, found.endpoint, read_only=False) as connection:
-            self._execute(connection, _CREATE)
+            try:
+                self._execute(connection, _CREATE)
+            except psycopg.Error as error:
+                raise MeasureError(
+                    f"the client cannot make a schema to write into ({str(error).strip()}), so nothing could be measured. Nothing was failed over. "
+                    "The master user must be allowed to create one, and the database to be written to."
+                ) from None
 
     def drop(self, found: Cluster) -> None:
         """Drop them, whether they are there or not."""

@@ -22,12 +22,11 @@ Act = Callable[[psycopg.Connection, int], object]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try, between two times of the monotonic clock. `sent`: it had a connection, so that a server may have done it."""
+    """One try, between two times of the monotonic clock."""
 
     number: int
     began: float
     ended: float
-    sent: bool = True
     error: str = ""  # what kind; empty: answered
 
     @property
@@ -105,15 +104,14 @@ class Probe(threading.Thread):
         """As a thread does."""
         connection: psycopg.Connection | None = None
         for number in itertools.count(1):
-            began, sent, error = time.monotonic(), False, ""
+            began, error = time.monotonic(), ""
             try:
                 connection = connection or self._connect()
-                sent = True
                 self._act(connection, number)
             except (psycopg.Error, AuroraOpsError) as failure:
                 error = type(failure).__name__
                 connection = _close(connection)
-            self._attempts.append(Attempt(number, began, time.monotonic(), sent, error))
+            self._attempts.append(Attempt(number, began, time.monotonic(), error))
             if self._stopping.wait(max(0.0, began + self._pause - time.monotonic())):
                 break
         _close(connection)
