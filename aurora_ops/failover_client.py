@@ -23,7 +23,10 @@ from aurora_ops.session import Session
 WARM_UP_SECONDS = 2.0  # of writing before the call: the measure's own grain
 SETTLE_SECONDS = 120.0  # how long after the roles have changed an endpoint may take to answer again
 AFTERMATH_SECONDS = 1.0  # of writing after all is well: a first answer may be luck
-CONNECT_SECONDS = 3
+PATIENT_SECONDS, CONNECT_SECONDS = (
+    30,
+    3,
+)  # to connect: a paused instance takes its time; a client at work does not wait for one
 STATEMENT_TIMEOUT = "5s"  # a client that hangs measures nothing
 
 _CREATE = """
@@ -118,12 +121,18 @@ class Client:
         return f"failover_{self.run_id}"
 
     def connect(
-        self, found: Cluster, host: str, *, read_only: bool = True, password: str | None = None
+        self,
+        found: Cluster,
+        host: str,
+        *,
+        read_only: bool = True,
+        password: str | None = None,
+        timeout_seconds: int = PATIENT_SECONDS,
     ) -> psycopg.Connection:
-        """A connection of the master user to one of the cluster's endpoints, that gives up soon."""
+        """A connection of the master user to one of the cluster's endpoints. Its statements give up soon."""
         password = password or self.session.secret(self.settings.secret_name)
         connection = self.session.connect(
-            host, found.port, found.database, found.master_username, password, read_only=read_only, timeout_seconds=CONNECT_SECONDS
+            host, found.port, found.database, found.master_username, password, read_only=read_only, timeout_seconds=timeout_seconds
         )  # fmt: skip
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
         return connection
@@ -167,7 +176,8 @@ class Client:
         MeasureError
             It met an error before the call already. Nothing was failed over.
         """
-        connect = partial(self.connect, found, password=self.session.secret(self.settings.secret_name))
+        password = self.session.secret(self.settings.secret_name)
+        connect = partial(self.connect, found, password=password, timeout_seconds=CONNECT_SECONDS)
 
         def write(connection: psycopg.Connection, n: int) -> None:
             self._execute(connection, _WRITE, (number, n))
@@ -177,6 +187,7 @@ class Client:
         try:
             writes.start()
             reads.start()
+            within(SETTLE_SECONDS, lambda: all(probe.record.attempts for probe in (writes, reads)))
             time.sleep(WARM_UP_SECONDS)
             for probe in (writes, reads):
                 _require_answers(probe)

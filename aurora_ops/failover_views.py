@@ -20,8 +20,8 @@ def figures(passage: Passage, stored: dict[int, str] | None, where: str) -> Tabl
     error = passage.first_error
     seconds = [
         (f"first write that failed ({error.error if error else 'none did'})", error and error.ended - passage.called),
-        ("writes are acknowledged again", passage.back_seconds(passage.writes)),
-        ("a reader answers at the reader endpoint again", passage.back_seconds(passage.reads)),
+        _back("writes are acknowledged again", passage.back_seconds(passage.writes)),
+        _back("a reader answers at the reader endpoint again", passage.back_seconds(passage.reads)),
         ("DescribeDBClusters shows the new roles, and all available", passage.swapped - passage.called),
         ("longest time without an acknowledged write", passage.gap_seconds),
         ("the same before the call: the grain of this measure", passage.writes.before(passage.called).gap_seconds()),
@@ -35,6 +35,10 @@ def figures(passage: Passage, stored: dict[int, str] | None, where: str) -> Tabl
         [(what, value, None) for what, value in seconds]
         + [(name.replace("_", " "), None, number) for name, number in counts.items()],
     )
+
+
+def _back(what: str, seconds: float | None) -> tuple[str, float | None]:
+    return (what if seconds is not None else f"{what}: not as long as it was watched", seconds)
 
 
 def over_time(passage: Passage) -> Chart:

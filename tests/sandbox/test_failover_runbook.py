@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import threading
 import time
 
@@ -149,6 +150,44 @@ def test_the_gap_is_the_time_in_which_no_server_ran(session, faults):
     assert began + 2 <= back.timestamp() - offset <= ended
     assert set() == {one.number for one in record.answered} - stored
     assert record.since(killing).failed
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system cannot be told when to give up")
+def test_a_client_gives_up_a_server_that_goes_without_a_word(session):
+    """A machine that is switched off sends nothing. Waiting for its answer, the kernel probes, and gives up after the time to connect."""
+    found = find(session)
+    client = failover_client.Client(session, STG, "unused")
+    options = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE)
+    with (
+        client.connect(found, found.endpoint, timeout_seconds=3) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as raw,
+    ):
+        told = [raw.getsockopt(socket.IPPROTO_TCP, option) for option in options]
+
+    assert [3000, 3] == told
+
+
+def test_an_endpoint_that_never_answers_again_is_said_to(session, make, monkeypatch):
+    """No writer answers after the call any more: FAIL, not an error, and the gap lasts to the end of the record."""
+    failing = make(max_gap_seconds=0.5)
+    monkeypatch.setattr(failover_client, "SETTLE_SECONDS", 1.0)
+    done = failover_client.Client._execute
+    monkeypatch.setattr(
+        changes, "fail_over", lambda *_: monkeypatch.setattr(failover_client.Client, "_execute", refuse)
+    )
+    monkeypatch.setattr(changes, "wait_for_writer", lambda *_: None)
+    failing.apply()
+    monkeypatch.setattr(failover_client.Client, "_execute", done)
+
+    report = failing.verify()
+
+    assert {"writes are acknowledged again", "no longer without writes than allowed"} <= set(failed(report))
+    assert "not as long as it was watched" in failing.figures()._repr_markdown_()
+
+
+def refuse(_, connection, statement, *values):
+    """Instead of a statement of the client: what a writer that became a reader says."""
+    raise psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction")
 
 
 def test_an_acknowledged_write_that_is_missing_is_found(session, make):
