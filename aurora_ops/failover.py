@@ -224,6 +224,8 @@ class FailOver:
         old = self.passages[0].old_writer
         if not self.fail_back:
             return Report(name, (Check(name, "SKIP", f"not asked for. To do it: run again with -p to {old}"),))
+        if old in _writers(self._find()):
+            return Report(name, (Check(name, "SKIP", f"{old} writes already"),))
         return self._verify(self._pass_over(old), name)
 
     def result(self) -> dict[str, object]:

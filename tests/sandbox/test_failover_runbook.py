@@ -215,13 +215,14 @@ def test_a_promoted_instance_that_crashes_at_once_is_not_called_a_success(sessio
         soon(other(to), lambda: writer(session))
 
     monkeypatch.setattr(changes, "wait_for_writer", arrive_and_crash)
-    failing = make()
+    failing = make(fail_back=True)
     failing.apply()
     soon(["available"], lambda: sorted({one.status for one in find(session).instances}))
 
     report = failing.verify()
 
     assert {"the promoted instance writes", "the old writer is a reader"} <= set(failed(report))
+    assert "writes already" in failing.undo()._repr_markdown_()
     assert "PASS" == check(report, "no acknowledged write is lost").verdict
 
 
