@@ -58,7 +58,7 @@ class FailOver:
         """Read only. A FAIL makes `apply` refuse."""
         found = self._find()
         readers, waiting = _readers(found), _not_available(found)
-        without = "none: Aurora would first create an instance, for minutes. Deploy with a reader_count of 1 or more"
+        without = "none, and a fail-over goes to nothing else. Deploy with a reader_count of 1 or more"
         checks = [
             Check.of("cluster and instances are available", not waiting, ", ".join(waiting)),
             Check.of("a reader can take over", bool(readers), _named(readers) or without),
@@ -193,7 +193,7 @@ class FailOver:
         gap, allowed = passage.gap_seconds, self.max_gap_seconds
         return Report(name, (
             Check.of("the promoted instance writes", writers == [passage.to], ", ".join(writers)),
-            Check.of("the old writer is a reader", same and passage.old_writer in _named(readers), _named(readers)),
+            Check.of("the old writer is a reader", same and passage.old_writer in [one.identifier for one in readers], _named(readers)),
             Check.of("cluster and instances are available", not waiting, ", ".join(waiting)),
             Check.of("writes are acknowledged again", bool(writes), "" if writes else "none since the roles changed"),
             Check.of("a reader answers at the reader endpoint again", bool(reads), "" if reads else "none since the roles changed"),

@@ -170,12 +170,16 @@ def test_a_client_gives_up_a_server_that_goes_without_a_word(session):
 def test_an_endpoint_that_never_answers_again_is_said_to(session, make, monkeypatch):
     """No writer answers after the call any more: FAIL, not an error, and the gap lasts to the end of the record."""
     failing = make(max_gap_seconds=0.5)
-    monkeypatch.setattr(failover_client, "SETTLE_SECONDS", 1.0)
     done = failover_client.Client._execute
+
+    def lose_the_writer(*_):
+        monkeypatch.setattr(failover_client.Client, "_execute", refuse)
+        monkeypatch.setattr(failover_client, "SETTLE_SECONDS", 1.0)
+
+    monkeypatch.setattr(changes, "fail_over", lose_the_writer)
     monkeypatch.setattr(
-        changes, "fail_over", lambda *_: monkeypatch.setattr(failover_client.Client, "_execute", refuse)
-    )
-    monkeypatch.setattr(changes, "wait_for_writer", lambda *_: None)
+        changes, "wait_for_writer", lambda *_: soon(True, has_met_it)
+    )  # a write may be on its way still
     failing.apply()
     monkeypatch.setattr(failover_client.Client, "_execute", done)
 
@@ -183,6 +187,11 @@ def test_an_endpoint_that_never_answers_again_is_said_to(session, make, monkeypa
 
     assert {"writes are acknowledged again", "no longer without writes than allowed"} <= set(failed(report))
     assert "not as long as it was watched" in failing.figures()._repr_markdown_()
+
+
+def has_met_it():
+    """Whether the client's writes fail."""
+    return any(one.record.failed for one in threading.enumerate() if isinstance(one, Probe) and one.name == "writing")
 
 
 def refuse(_, connection, statement, *values):
