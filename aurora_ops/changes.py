@@ -117,6 +117,28 @@ def wait_for_instance(session: Session, identifier: str, timeout_seconds: float 
     return wait_until(f"instance {identifier} available", is_available, timeout_seconds)
 
 
+def fail_over(session: Session, identifier: str, to: str) -> None:
+    """Start making instance `to` the writer of the cluster. Connections to the old and to the new writer are cut.
+
+    The instance is always named: where an answer is lost, boto3 asks again, and a second call without a name would lead back.
+    """
+    session.to_writable().client("rds").failover_db_cluster(
+        DBClusterIdentifier=identifier, TargetDBInstanceIdentifier=to
+    )
+
+
+def wait_for_writer(session: Session, identifier: str, to: str, timeout_seconds: float = 900) -> float:
+    """Wait until `to` is the writer, and the cluster and all its instances are available; seconds."""
+
+    def has_taken_over() -> bool:
+        found = clusters.find(session, identifier)
+        statuses = [found.status, *(one.status for one in found.instances)]
+        writers = [one.identifier for one in found.instances if one.is_writer]
+        return all(_available(status, identifier) for status in statuses) and writers == [to]
+
+    return wait_until(f"{to} writer of {identifier}, all of it available", has_taken_over, timeout_seconds)
+
+
 def _available(status: str, identifier: str) -> bool:
     if status in _FAILED:
         raise ChangeError(

@@ -26,6 +26,7 @@ class Instance:
     is_writer: bool
     promotion_tier: int
     performance_insights_enabled: bool
+    endpoint: str = field(default="", repr=False)  # empty while it is being created
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def find(session: Session, identifier: str) -> Cluster:
             is_writer=roles.get(one["DBInstanceIdentifier"], {}).get("IsClusterWriter", False),
             promotion_tier=one.get("PromotionTier", 1),
             performance_insights_enabled=one.get("PerformanceInsightsEnabled", False),
+            endpoint=one.get("Endpoint", {}).get("Address", ""),
         )
         for one in sorted(described, key=lambda one: str(one["DBInstanceIdentifier"]))
     )

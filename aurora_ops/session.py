@@ -129,20 +129,27 @@ class Session:
     ) -> psycopg.Connection:
         """Connect by psycopg with UTC and fixed text settings, by TLS with verified certificate only.
 
-        The exception is a sandbox whose PostgreSQL was built without TLS; it says so at start.
+        The exception is a sandbox whose PostgreSQL was built without TLS; it says so at start. A server that goes without a word
+        is noticed within about twice `timeout_seconds`, where the system allows to say so.
         """
         bundle = (
             self.variables.get("PGSSLROOTCERT") if self.is_sandbox else os.environ.get("AURORA_OPS_CA_BUNDLE")
         ) or ""
         tls = {} if self.is_sandbox and not bundle else {"sslmode": "verify-full"}
         tls |= {"sslrootcert": bundle} if bundle else {}
+        noticing = {
+            "connect_timeout": timeout_seconds,
+            "tcp_user_timeout": 1000 * timeout_seconds,
+            "keepalives_idle": timeout_seconds,
+            "keepalives_interval": 1,
+        }
         options = "-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1" + (
             " -c default_transaction_read_only=on" if read_only else ""
         )
         try:
             return psycopg.connect(
-                host=host, port=port, dbname=database, user=user, password=password, connect_timeout=timeout_seconds,
-                application_name="aurora-ops", options=options, autocommit=True, **tls,  # type: ignore[arg-type]
+                host=host, port=port, dbname=database, user=user, password=password,
+                application_name="aurora-ops", options=options, autocommit=True, **noticing, **tls,  # type: ignore[arg-type]
             )  # fmt: skip
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[-1]
