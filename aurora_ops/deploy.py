@@ -19,6 +19,7 @@ from aurora_ops import (
     adoption,
     changes,
     cluster,
+    connecting,
     cost_views,
     deploy_checks,
     planning,
@@ -256,6 +257,12 @@ class Deployment:
         self.root.discard_plan()
         checks.append(Check.of("a second plan is empty", not left, ", ".join(left[:3]) or "nothing to change"))
         return Report("deployment", tuple(checks))
+
+    def next_steps(self) -> connecting.Connections | Line:
+        """How to connect to what stands now."""
+        if not self.applied:
+            return Line("nothing was applied, so there is nothing new to connect to")
+        return connecting.lines(self.session, self.settings)
 
     def undo(self) -> Line:
         """How to go back; nothing is done here."""
