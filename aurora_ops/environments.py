@@ -31,12 +31,17 @@ class Settings:
     engine_version: str
     min_capacity: float
     max_capacity: float
+    storage_type: str
     backup_retention_period: int
     preferred_backup_window: str
+    preferred_maintenance_window: str
+    apply_immediately: bool
     reader_count: int
+    reader_promotion_tier: int
     deletion_protection: bool
     skip_final_snapshot: bool
     performance_insights_enabled: bool
+    database_insights_mode: str
     alarm_sns_topic_arn: str | None
     tags: dict[str, str]
 
