@@ -238,16 +238,19 @@ def applied(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def edits(terraform) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and address: what the second plan changes."""
+def plan(terraform) -> dict[str, Any]:
+    """The second plan: every case's cluster exists, and is edited."""
     folder = root(terraform)
     created = planned(terraform, folder, {case.created: BASE | case.before for case in CASES.values()})
     (terraform.copy / folder / "terraform.tfstate").write_text(json.dumps(applied(created)))
+    return planned(terraform, folder, {name: BASE | case.before | case.edit for name, case in CASES.items()})
 
-    edited = planned(terraform, folder, {name: BASE | case.before | case.edit for name, case in CASES.items()})
 
+@pytest.fixture(scope="module")
+def edits(plan) -> dict[str, dict[str, dict[str, Any]]]:
+    """By case and address: what the plan changes."""
     found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in CASES}
-    for one in edited["resource_changes"]:
+    for one in plan["resource_changes"]:
         if one["change"]["actions"] != ["no-op"]:
             address = one["address"].removeprefix(one["module_address"] + ".")
             found[module_key(one["module_address"])][address] = one["change"]
@@ -308,6 +311,44 @@ def test_only_deletion_protection_stands_between_an_edit_and_the_data(edits):
     assert {"project_name", "environment", "name", "kms_key_arn"} == {
         name for name in OF_INPUT if effect(edits[name]) == "replacement"
     }
+
+
+def test_a_replacement_destroys_before_it_creates(edits):
+    """The other way round, which `create_before_destroy` on an instance would bring on all of them, the name is taken and it fails."""
+    changed = edits["kms_key_arn"]
+
+    orders = {
+        address: change["actions"] for address, change in changed.items() if address.startswith("aws_rds_cluster")
+    }
+    assert {
+        "aws_rds_cluster.this",
+        "aws_rds_cluster_instance.writer",
+        'aws_rds_cluster_instance.reader["reader-1"]',
+    } == set(orders)
+    assert [["delete", "create"]] * 3 == list(orders.values())
+
+
+def test_the_writer_is_created_first(plan):
+    """A cluster's first instance becomes its writer, so the readers wait for ours."""
+    resources = plan["configuration"]["root_module"]["module_calls"]["aurora"]["module"]["resources"]
+    [reader] = [one for one in resources if one["address"] == "aws_rds_cluster_instance.reader"]
+
+    assert ["aws_rds_cluster_instance.writer"] == reader["depends_on"]
+
+
+def test_the_log_group_is_there_before_rds_would_make_one(plan):
+    """One that RDS makes is not encrypted and is kept for ever."""
+    resources = plan["configuration"]["root_module"]["module_calls"]["aurora"]["module"]["resources"]
+    [cluster] = [one for one in resources if one["address"] == "aws_rds_cluster.this"]
+
+    assert ["aws_cloudwatch_log_group.postgresql"] == cluster["depends_on"]
+
+
+def test_no_password_is_in_any_plan(plan):
+    """Of all cases: the values are nowhere in the plan's JSON."""
+    written = json.dumps({key: part for key, part in plan.items() if key != "configuration"})
+
+    assert [] == [word for word in ("first", "second", "third") if f"{word}-password" in written]
 
 
 def test_what_was_said_once_is_said_again_when_it_is_taken_back(edits):

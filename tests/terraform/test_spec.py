@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import boto3
 import module_docs
@@ -14,6 +13,7 @@ from aurora_ops.cost import ALARMS_PER_INSTANCE
 
 ENVIRONMENTS = [TERRAFORM / "environments" / name for name in ("dev", "stg", "prod")]
 DEPARTURES = ROOT / "docs" / "decisions" / "spec-departures.md"
+TRAPS = ROOT / "docs" / "decisions" / "terraform-traps.md"
 PASSWORD = "a-throw-away-Passw0rd"
 
 
@@ -123,16 +123,40 @@ def test_every_departure_has_a_reason():
     assert [] == [reason for reason in reasons if len(reason) < 20]
 
 
-def test_every_departure_in_behaviour_is_held_by_a_test():
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        (DEPARTURES, "Behaviour"),
+        (TRAPS, "What other modules' users met"),
+        (TRAPS, "What the specification brings"),
+    ],
+)
+def test_every_row_is_held_by_a_test(page, heading):
     """
-    The run or the test that the table names exists.
+    The run or the test that the last column names exists.
     """
-    here = set(re.findall(r"^def (test_\w+)", Path(__file__).read_text(), re.M))
-    module_tests = "\n".join(path.read_text() for path in MODULE.glob("tests/*.tftest.hcl"))
-    runs = set(re.findall(r'^run "(\w+)"', module_tests, re.M))
-    named = {row[4].strip("`") for row in table(DEPARTURES.read_text(), "Behaviour")}
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    runs = "\n".join(path.read_text() for path in MODULE.glob("tests/*.tftest.hcl"))
+    known = set(re.findall(r"^def (test_\w+)", tests, re.M)) | set(re.findall(r'^run "(\w+)"', runs, re.M))
+    named = {row[-1].strip("`") for row in table(page.read_text(), heading)}
 
-    assert set() == named - here - runs
+    assert named
+    assert set() == named - known
+
+
+def test_every_file_of_the_module_that_a_trap_names_exists():
+    """
+    The column "Closed in".
+    """
+    rows = [
+        row
+        for heading in ("What other modules' users met", "What the specification brings")
+        for row in table(TRAPS.read_text(), heading)
+    ]
+    named = {name for row in rows for name in re.findall(r"`(\w+\.tf|tests/)`", row[2])}
+
+    assert {"main.tf", "variables.tf", "monitoring.tf"} <= named
+    assert [] == [name for name in named if not (MODULE / name).exists()]
 
 
 @pytest.mark.parametrize(("example", "number"), [("basic", 0), ("dev", 1)])
