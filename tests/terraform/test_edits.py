@@ -86,7 +86,7 @@ OF_INPUT = {
     "reader_promotion_tier": Case({"reader_promotion_tier": 2}),
     "storage_type": Case({"storage_type": "aurora-iopt1"}, answers={"storage_type": ""}),
     "database_insights_mode": Case({"database_insights_mode": "advanced"}),
-    "allow_major_version_upgrade": Case({"allow_major_version_upgrade": True}),
+    "allow_major_version_upgrade": Case({"allow_major_version_upgrade": True}, before={"apply_immediately": True}),
     "restore_to_point_in_time": Case(
         {"restore_to_point_in_time": {"source_cluster_identifier": "miyabi-prod-aurora-cluster"}}
     ),
@@ -116,7 +116,7 @@ TRAPS = {
         before={"manage_master_user_password": True, "master_password": None},
     ),
     "the second of three readers and up": Case({"reader_count": 1}, before={"reader_count": 3}),
-    "a major upgrade": Case({"engine_version": "16.8", "allow_major_version_upgrade": True}),
+    "a major upgrade": Case({"engine_version": "16.8", "allow_major_version_upgrade": True, "apply_immediately": True}),
 }
 CASES = OF_INPUT | TRAPS
 
@@ -342,6 +342,15 @@ def test_the_log_group_is_there_before_rds_would_make_one(plan):
     [cluster] = [one for one in resources if one["address"] == "aws_rds_cluster.this"]
 
     assert ["aws_cloudwatch_log_group.postgresql"] == cluster["depends_on"]
+
+
+def test_every_resource_that_can_have_tags_has_the_callers_and_a_name(plan):
+    """Whatever is added to the module later, too."""
+    modules = {module_key(one["address"]): one for one in plan["planned_values"]["root_module"]["child_modules"]}
+    tagged = {one["address"]: one["values"]["tags"] for one in modules["tags"]["resources"] if "tags" in one["values"]}
+
+    assert 20 <= len(tagged)
+    assert [] == [address for address, tags in tagged.items() if {"Team", "Name"} != set(tags or {})]
 
 
 def test_no_password_is_in_any_plan(plan):

@@ -53,7 +53,7 @@ output "restored" { value = one(module.restored) }
 PASSED_ON = (
     "project_name", "environment", "vpc_id", "subnet_ids", "app_security_group_id", "kms_key_arn", "alarm_sns_topic_arn", "tags",
     "name", "min_capacity", "max_capacity", "seconds_until_auto_pause", "reader_count", "reader_promotion_tier", "deletion_protection",
-    "skip_final_snapshot", "event_subscription", "storage_type", "database_insights_mode", "apply_immediately",
+    "skip_final_snapshot", "event_subscription", "storage_type", "database_insights_mode", "apply_immediately", "engine_version", "allow_major_version_upgrade",
     "manage_master_user_password", "master_password_version", "restore_to_point_in_time", "snapshot_identifier", "database_name",
 )  # fmt: skip
 
@@ -210,6 +210,26 @@ def test_it_goes_back_in_place(life, aws):
         after["DatabaseInsightsMode"],
         len(after["DBClusterMembers"]),
     )
+
+
+def test_a_major_upgrade_is_made_in_place(life, aws):
+    """New parameter groups, the same cluster and instances with their data, and no group of the former version left."""
+    before = described(aws, "miyabi-stg-aurora-cluster")
+    life.inputs |= {"engine_version": "16.8", "allow_major_version_upgrade": True}
+    life.apply()
+    assert {} == life.changes()
+    life.inputs |= {"allow_major_version_upgrade": False}
+    life.apply()
+
+    after = described(aws, "miyabi-stg-aurora-cluster")
+    groups = [one["DBParameterGroupName"] for one in aws("rds").describe_db_parameter_groups()["DBParameterGroups"]]
+    assert {} == life.changes()
+    assert (before["DbClusterResourceId"], "16.8", "miyabi-stg-aurora-cluster-pg16") == (
+        after["DbClusterResourceId"],
+        after["EngineVersion"],
+        after["DBClusterParameterGroup"],
+    )
+    assert ["miyabi-stg-aurora-instance-pg16"] == [name for name in groups if name.startswith("miyabi-")]
 
 
 def test_a_restore_stands_beside_it_and_outlives_its_block(life, aws):

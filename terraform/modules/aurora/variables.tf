@@ -363,10 +363,16 @@ variable "database_insights_mode" {
 }
 
 variable "allow_major_version_upgrade" {
-  description = "Let an edit of engine_version cross a major version. Set it for the upgrade and take it back afterwards. Edit: in place; it matters only together with engine_version."
+  description = "Let an edit of engine_version cross a major version, together with apply_immediately. Set both for the upgrade and take them back afterwards. Edit: in place; it matters only together with engine_version."
   type        = bool
   default     = false
   nullable    = false
+
+  # Terraform removes the parameter groups of the former version in the same apply, and cannot while they are in use.
+  validation {
+    condition     = !var.allow_major_version_upgrade || var.apply_immediately
+    error_message = "allow_major_version_upgrade is true and apply_immediately is false; the upgrade would wait for the maintenance window, and the former parameter groups would still be in use when Terraform removes them: set both."
+  }
 }
 
 variable "restore_to_point_in_time" {

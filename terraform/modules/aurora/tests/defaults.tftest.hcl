@@ -185,6 +185,7 @@ run "every_choice_against_its_default" {
     seconds_until_auto_pause     = 3600
     storage_type                 = "aurora-iopt1"
     allow_major_version_upgrade  = true
+    apply_immediately            = true
     engine_version               = "16.8"
     reader_count                 = 3
     reader_promotion_tier        = 0
