@@ -61,6 +61,12 @@ class Settings:
         return [f"{self.name}-writer", *(f"{self.name}-reader-{number}" for number in range(1, self.reader_count + 1))]
 
     @property
+    def reader_tiers(self) -> tuple[int, ...]:
+        """Promotion tiers of the readers, as the Terraform module gives them: the first stands by, the others scale on their own."""
+        first = self.reader_promotion_tier
+        return tuple(first if number == 0 else max(2, first) for number in range(self.reader_count))
+
+    @property
     def secret_name(self) -> str:
         """Secrets Manager secret that holds the master password, as plain text."""
         return f"{self.project_name}/{self.environment}/aurora/master"

@@ -8,11 +8,13 @@ nothing: that is what makes the state a fair one.
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from module_source import EFFECTS, inputs
+
+from aurora_ops.environments import settings
 
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
@@ -116,6 +118,8 @@ TRAPS = {
         before={"manage_master_user_password": True, "master_password": None},
     ),
     "the second of three readers and up": Case({"reader_count": 1}, before={"reader_count": 3}),
+    "three readers, the first in tier 0": Case({}, before={"reader_count": 3, "reader_promotion_tier": 0}),
+    "three readers, the first in tier 5": Case({}, before={"reader_count": 3, "reader_promotion_tier": 5}),
     "a major upgrade": Case({"engine_version": "16.8", "allow_major_version_upgrade": True, "apply_immediately": True}),
 }
 CASES = OF_INPUT | TRAPS
@@ -326,6 +330,20 @@ def test_a_replacement_destroys_before_it_creates(edits):
         'aws_rds_cluster_instance.reader["reader-1"]',
     } == set(orders)
     assert [["delete", "create"]] * 3 == list(orders.values())
+
+
+@pytest.mark.parametrize(
+    ("case", "tier"), [("three readers, the first in tier 0", 0), ("three readers, the first in tier 5", 5)]
+)
+def test_the_cost_is_reckoned_with_the_modules_tiers(plan, case, tier):
+    """A reader in tier 0 or 1 costs as much as the writer, so the settings must say the tiers that the module gives."""
+    modules = {module_key(one["address"]): one for one in plan["planned_values"]["root_module"]["child_modules"]}
+    readers = [
+        one for one in modules[case]["resources"] if one["address"].endswith("]") and ".reader[" in one["address"]
+    ]
+    tiers = [one["values"]["promotion_tier"] for one in sorted(readers, key=lambda one: one["index"])]
+
+    assert tiers == list(replace(settings("dev"), reader_count=3, reader_promotion_tier=tier).reader_tiers)
 
 
 def test_the_writer_is_created_first(plan):
