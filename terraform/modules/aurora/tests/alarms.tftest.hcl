@@ -58,13 +58,19 @@ run "each_instance_has_each_alarm_of_its_role" {
     error_message = "The description says which instance, and what to open."
   }
 
+  # "Instance-level metrics for Amazon Aurora" in the Aurora User Guide, those of PostgreSQL. Names are case-sensitive.
   assert {
     condition = alltrue([
       for alarm in values(aws_cloudwatch_metric_alarm.this) : contains([
-        "CPUUtilization", "ACUUtilization", "DatabaseConnections", "FreeLocalStorage", "AuroraReplicaLag", "MaximumUsedTransactionIDs",
+        "ACUUtilization", "AuroraReplicaLag", "AuroraReplicaLagMaximum", "AuroraReplicaLagMinimum", "BufferCacheHitRatio", "CommitLatency",
+        "CommitThroughput", "CPUUtilization", "DatabaseConnections", "Deadlocks", "DiskQueueDepth", "EBSByteBalance%", "EBSIOBalance%",
+        "EngineUptime", "FreeableMemory", "FreeLocalStorage", "MaximumUsedTransactionIDs", "NetworkReceiveThroughput", "NetworkThroughput",
+        "NetworkTransmitThroughput", "OldestReplicationSlotLag", "ReadIOPS", "ReadLatency", "ReadThroughput", "ReplicationSlotDiskUsage",
+        "ServerlessDatabaseCapacity", "StorageNetworkReceiveThroughput", "StorageNetworkThroughput", "StorageNetworkTransmitThroughput",
+        "SwapUsage", "TempStorageIOPS", "TempStorageThroughput", "TransactionLogsDiskUsage", "WriteIOPS", "WriteLatency", "WriteThroughput",
       ], alarm.metric_name)
     ])
-    error_message = "Metrics that AWS publishes for an instance, spelt as AWS spells them: a misspelt one is silent for ever."
+    error_message = "A metric that AWS does not publish of an instance is silent for ever."
   }
 }
 
