@@ -268,7 +268,7 @@ variable "preferred_maintenance_window" {
 }
 
 variable "master_password_version" {
-  description = "Raise it by one to write a changed master_password: Terraform keeps no password to compare with. Edit: in place, at once only with apply_immediately."
+  description = "Raise it by one to write a changed master_password: Terraform keeps no password to compare with. Edit: in place, at once whatever apply_immediately says."
   type        = number
   default     = 1
   nullable    = false
