@@ -7,7 +7,7 @@ LOCK := .lock.json
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-all test-browser notebooks rules bench lab requirements
+.PHONY: help rehearse test test-all test-browser notebooks rules terraform-docs bench lab requirements
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its 
 
 rules: $(READY)  ## write docs/sandbox-rules.md from tests/sandbox/rules
 	@PYTHONPATH=tests/sandbox $(BIN)/python -m rules
+
+terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
+	@PYTHONPATH=tests/terraform $(BIN)/python -m module_docs
 
 bench: $(READY)  ## measure the sandbox: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/sandbox.py

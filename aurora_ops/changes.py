@@ -84,13 +84,16 @@ def restore_to_time(
     )
 
 
-def add_instance(session: Session, cluster_identifier: str, identifier: str, *, tags: Mapping[str, str]) -> None:
+def add_instance(
+    session: Session, cluster_identifier: str, identifier: str, *, tags: Mapping[str, str], promotion_tier: int = 1
+) -> None:
     """Start creating a db.serverless instance: a restored cluster has none and refuses connections without."""
     session.to_writable().client("rds").create_db_instance(
         DBInstanceIdentifier=identifier,
         DBClusterIdentifier=cluster_identifier,
         DBInstanceClass="db.serverless",
         Engine=ENGINE,
+        PromotionTier=promotion_tier,
         PubliclyAccessible=False,
         Tags=_aws_tags(tags),
     )
@@ -263,6 +266,9 @@ def build_environment(session: Session, settings: Settings) -> None:
             EnableCloudwatchLogsExports=["postgresql"],
             BackupRetentionPeriod=settings.backup_retention_period,
             PreferredBackupWindow=settings.preferred_backup_window,
+            PreferredMaintenanceWindow=settings.preferred_maintenance_window,
+            StorageType=settings.storage_type,
+            CopyTagsToSnapshot=True,
             DeletionProtection=settings.deletion_protection,
             EnablePerformanceInsights=settings.performance_insights_enabled,
             ServerlessV2ScalingConfiguration={
@@ -272,8 +278,12 @@ def build_environment(session: Session, settings: Settings) -> None:
             Tags=tags,
         )
     )
-    for member in settings.instance_identifiers:
-        _once(lambda name=member: add_instance(session, settings.cluster_identifier, name, tags=settings.tags))
+    for member, tier in zip(settings.instance_identifiers, (0, *settings.reader_tiers), strict=True):
+        _once(
+            lambda name=member, tier=tier: add_instance(
+                session, settings.cluster_identifier, name, tags=settings.tags, promotion_tier=tier
+            )
+        )
         wait_for_instance(session, member)
 
 

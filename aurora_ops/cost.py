@@ -16,7 +16,9 @@ from aurora_ops.errors import InputError
 from aurora_ops.prices import Price, PriceBook
 
 HOURS_PER_MONTH = 730.0  # AWS's convention for a month
-ALARMS_PER_INSTANCE = 3  # processor, capacity, connections: what the Terraform module creates
+# What the Terraform module creates: processor, capacity, connections and local storage of each instance; besides, the
+# writer's transaction ids and each reader's lag.
+ALARMS_PER_INSTANCE = 5
 
 Role = Literal["writer", "reader"]
 
@@ -200,7 +202,7 @@ def bill(
 def estimate(
     name: str, instances: Sequence[InstanceUse], usage: Usage, prices: PriceBook, *, io_optimized: bool = False
 ) -> Estimate:
-    """`bill` under a name, with the module's fixed extras: three alarms per instance, a key, a secret."""
+    """`bill` under a name, with the module's fixed extras: five alarms per instance, a key, a secret."""
     return Estimate(name, prices.region, bill(instances, usage, prices, io_optimized=io_optimized))
 
 

@@ -31,12 +31,17 @@ class Settings:
     engine_version: str
     min_capacity: float
     max_capacity: float
+    storage_type: str
     backup_retention_period: int
     preferred_backup_window: str
+    preferred_maintenance_window: str
+    apply_immediately: bool
     reader_count: int
+    reader_promotion_tier: int
     deletion_protection: bool
     skip_final_snapshot: bool
     performance_insights_enabled: bool
+    database_insights_mode: str
     alarm_sns_topic_arn: str | None
     tags: dict[str, str]
 
@@ -54,6 +59,12 @@ class Settings:
     def instance_identifiers(self) -> list[str]:
         """The writer, then the readers."""
         return [f"{self.name}-writer", *(f"{self.name}-reader-{number}" for number in range(1, self.reader_count + 1))]
+
+    @property
+    def reader_tiers(self) -> tuple[int, ...]:
+        """Promotion tiers of the readers, as the Terraform module gives them: the first stands by, the others scale on their own."""
+        first = self.reader_promotion_tier
+        return tuple(first if number == 0 else max(2, first) for number in range(self.reader_count))
 
     @property
     def secret_name(self) -> str:

@@ -36,10 +36,14 @@ class Shape:
 
     @classmethod
     def of(cls, settings: Settings) -> "Shape":
-        """As the Terraform module builds it: the first reader stands by for the writer, the others scale on their own."""
-        tiers = tuple(1 if number == 0 else 2 for number in range(settings.reader_count))
-        acu_range = AcuRange(settings.min_capacity, settings.max_capacity)
-        return cls(acu_range, settings.engine_version, tiers, settings.backup_retention_period)
+        """As the Terraform module builds it."""
+        return cls(
+            AcuRange(settings.min_capacity, settings.max_capacity),
+            settings.engine_version,
+            settings.reader_tiers,
+            settings.backup_retention_period,
+            settings.storage_type == "aurora-iopt1",
+        )
 
 
 @dataclass(frozen=True)

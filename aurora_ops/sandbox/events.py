@@ -248,6 +248,15 @@ def _check_subscription(self: RDSResponse, kind: str | None) -> None:
     for category in self.params.get("EventCategories") or []:
         if category not in CATEGORIES.get(kind or "", ()):
             raise RDSClientError("SubscriptionCategoryNotFound", f"{category} is no event category of {kind}")
+    for source in self.params.get("SourceIds") or []:
+        _check_source(self, kind, source)
+
+
+def _check_source(self: RDSResponse, kind: str | None, source: str) -> None:
+    """Of clusters and instances, which are what we know by their names."""
+    known = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}.get(kind or "")
+    if known is not None and source.lower() not in known:
+        raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
 
 
 _stock_create = RDSResponse.create_event_subscription
@@ -283,6 +292,25 @@ def modify_event_subscription(self: RDSResponse) -> ActionResult:
     return ActionResult({"EventSubscription": one})
 
 
+def add_source_identifier_to_subscription(self: RDSResponse) -> ActionResult:
+    """One source more. moto: HTTP 500."""
+    (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
+    source = self.params["SourceIdentifier"].lower()
+    _check_source(self, one.source_type, source)
+    one.source_ids = [*(known for known in one.source_ids or [] if known != source), source]
+    return ActionResult({"EventSubscription": one})
+
+
+def remove_source_identifier_from_subscription(self: RDSResponse) -> ActionResult:
+    """One source less, which may be gone already. moto: HTTP 500."""
+    (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
+    source = self.params["SourceIdentifier"].lower()
+    if source not in (one.source_ids or []):
+        raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
+    one.source_ids = [known for known in one.source_ids if known != source]
+    return ActionResult({"EventSubscription": one})
+
+
 def install() -> None:
     """Put events into moto's RDS, in this process: after the rules, so that a refused call leaves no event."""
     for name, rows in _OPERATIONS.items():
@@ -292,5 +320,7 @@ def install() -> None:
         describe_event_categories,
         create_event_subscription,
         modify_event_subscription,
+        add_source_identifier_to_subscription,
+        remove_source_identifier_from_subscription,
     ):
         setattr(RDSResponse, operation.__name__, operation)

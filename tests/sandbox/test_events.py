@@ -114,12 +114,30 @@ def test_a_subscription_can_be_switched_off(rds, queue, life):
     assert [] == queue.read()
 
 
+def test_a_subscription_hears_of_who_was_added_and_not_of_who_was_removed(rds, queue):
+    """moto alone: HTTP 500 for both changes. Terraform changes the sources of a subscription by them."""
+    for name in ("ignored", "watched"):
+        rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER)
+    rds.create_event_subscription(
+        SubscriptionName="sources", SnsTopicArn=queue.topic, SourceType="db-cluster", SourceIds=["ignored"]
+    )
+    rds.add_source_identifier_to_subscription(SubscriptionName="sources", SourceIdentifier="watched")
+    left = rds.remove_source_identifier_from_subscription(SubscriptionName="sources", SourceIdentifier="ignored")
+    queue.read()
+    for name in ("ignored", "watched"):
+        rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+
+    assert ["watched"] == left["EventSubscription"]["SourceIdsList"]
+    assert {"watched"} == {json.loads(one["Message"])["Source ID"] for one in queue.read()}
+
+
 @pytest.mark.parametrize(
     ("why", "change", "code"),
     [
         ("no such topic", {"SnsTopicArn": "arn:aws:sns:ap-northeast-1:123456789012:none"}, "SNSTopicArnNotFound"),
         ("no such category", {"EventCategories": ["backups"]}, "SubscriptionCategoryNotFound"),
         ("sources of no type", {"SourceType": None, "EventCategories": [], "SourceIds": ["a"]}, "InvalidParameterCombination"),
+        ("no such source", {"SourceIds": ["none"]}, "SourceNotFound"),
     ],
 )  # fmt: skip
 def test_a_subscription_that_rds_refuses_is_refused(rds, queue, why, change, code):

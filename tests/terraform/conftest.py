@@ -66,7 +66,12 @@ def terraform(tmp_path_factory) -> Terraform:
 
     # No credentials and no endpoint: what is tested here runs offline.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
-    environment = inherited | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+    environment = inherited | {
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "GOGC": "400",  # reading the provider's schema is mostly garbage collection: a fifth of the processor time less
+    }
 
     configured = os.environ.get("TF_CLI_CONFIG_FILE", "")
     if Path(configured).is_file():

@@ -2,50 +2,19 @@
 
 import json
 import re
-from dataclasses import dataclass
-from pathlib import Path
 
 import boto3
+import module_docs
 import pytest
+from module_source import MODULE, REQUIRED, ROOT, TERRAFORM, Input, inputs, outputs
 
-ROOT = Path(__file__).parents[2]
-TERRAFORM = ROOT / "terraform"
-MODULE = TERRAFORM / "modules" / "aurora"
+from aurora_ops import notebooks
+from aurora_ops.cost import ALARMS_PER_INSTANCE
+
 ENVIRONMENTS = [TERRAFORM / "environments" / name for name in ("dev", "stg", "prod")]
 DEPARTURES = ROOT / "docs" / "decisions" / "spec-departures.md"
-REQUIRED = object()
+TRAPS = ROOT / "docs" / "decisions" / "terraform-traps.md"
 PASSWORD = "a-throw-away-Passw0rd"
-
-
-@dataclass(frozen=True)
-class Input:
-    name: str
-    type: str
-    default: object
-    description: str
-
-
-def inputs(path) -> list[Input]:
-    """The variables of a file, which `terraform fmt` keeps in one layout: blocks at the margin, arguments 2 spaces in.
-
-    >>> inputs(MODULE / "variables.tf")[7].name
-    'master_password'
-    """
-    return [
-        Input(
-            name=name,
-            type=re.search(r"^  type +=(.*)$", body, re.M)[1].strip(),
-            default=json.loads(default[1]) if (default := re.search(r"^  default +=(.*)$", body, re.M)) else REQUIRED,
-            description=json.loads(re.search(r"^  description +=(.*)$", body, re.M)[1]),
-        )
-        for name, body in re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', path.read_text(), re.M | re.S)
-    ]
-
-
-def outputs(path) -> dict[str, str]:
-    """Name and description."""
-    found = re.findall(r'^output "(\w+)" \{\n  description = (".*")\n', path.read_text(), re.M)
-    return {name: json.loads(description) for name, description in found}
 
 
 def table(text: str, heading: str) -> list[list[str]]:
@@ -90,14 +59,15 @@ def departures_of_the_code(spec: str) -> list[list[str]]:
         if version != asked[name]
     ]
     wanted = spec_inputs(spec)
-    for ours in inputs(MODULE / "variables.tf"):
+    for ours in inputs():
         theirs = wanted.get(ours.name)
         if theirs is None:
             rows.append([f"input {ours.name}", "absent", f"`{json.dumps(ours.default)}`"])
         elif theirs.default != ours.default:
-            rows.append([f"default {ours.name}", f"`{json.dumps(theirs.default)}`", f"`{json.dumps(ours.default)}`"])
+            asked_for = "required" if theirs.default is REQUIRED else f"`{json.dumps(theirs.default)}`"
+            rows.append([f"default {ours.name}", asked_for, f"`{json.dumps(ours.default)}`"])
     promised = {name for name, _ in table(spec, "出力")}
-    rows += [[f"output {name}", "absent", "present"] for name in outputs(MODULE / "outputs.tf") if name not in promised]
+    rows += [[f"output {name}", "absent", "present"] for name in outputs() if name not in promised]
     return rows
 
 
@@ -107,18 +77,20 @@ def test_every_input_of_the_specification_exists_with_its_type_and_in_its_order(
     """
     wanted = [(each.name, each.type) for each in spec_inputs(terraform_spec).values()]
 
-    ours = [(each.name, each.type) for each in inputs(MODULE / "variables.tf")]
+    ours = [(each.name, each.type) for each in inputs()]
 
     assert wanted == ours[: len(wanted)]
 
 
 def test_exactly_the_required_inputs_are_required(terraform_spec):
     """
-    What the specification marks "Yes" has no default; everything else has one.
+    What the specification marks "Yes" has no default, but for the password, which RDS may manage instead; everything else has one.
     """
-    wanted = {name for name, *_, required in table(terraform_spec, "入力変数") if required == "Yes"}
+    wanted = {name for name, *_, required in table(terraform_spec, "入力変数") if required == "Yes"} - {
+        "master_password"
+    }
 
-    ours = {each.name for each in inputs(MODULE / "variables.tf") if each.default is REQUIRED}
+    ours = {each.name for each in inputs() if each.default is REQUIRED}
 
     assert wanted == ours
 
@@ -129,7 +101,7 @@ def test_every_output_of_the_specification_exists_in_its_order(terraform_spec):
     """
     wanted = [name for name, _ in table(terraform_spec, "出力")]
 
-    assert wanted == list(outputs(MODULE / "outputs.tf"))[: len(wanted)]
+    assert wanted == list(outputs())[: len(wanted)]
 
 
 def test_every_departure_is_listed_and_every_listed_departure_is_real(terraform_spec):
@@ -151,17 +123,40 @@ def test_every_departure_has_a_reason():
     assert [] == [reason for reason in reasons if len(reason) < 20]
 
 
-def test_every_departure_in_behaviour_is_held_by_a_test():
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        (DEPARTURES, "Behaviour"),
+        (TRAPS, "What other modules' users met"),
+        (TRAPS, "What the specification brings"),
+    ],
+)
+def test_every_row_is_held_by_a_test(page, heading):
     """
-    The run or the test that the table names exists.
+    The run or the test that the last column names exists.
     """
-    ours = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    here = set(re.findall(r"^def (test_\w+)", ours, re.M))
-    module_tests = "\n".join(path.read_text() for path in MODULE.glob("tests/*.tftest.hcl"))
-    runs = set(re.findall(r'^run "(\w+)"', module_tests, re.M))
-    named = {row[4].strip("`") for row in table(DEPARTURES.read_text(), "Behaviour")}
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    runs = "\n".join(path.read_text() for path in MODULE.glob("tests/*.tftest.hcl"))
+    known = set(re.findall(r"^def (test_\w+)", tests, re.M)) | set(re.findall(r'^run "(\w+)"', runs, re.M))
+    named = {row[-1].strip("`") for row in table(page.read_text(), heading)}
 
-    assert set() == named - here - runs
+    assert named
+    assert set() == named - known
+
+
+def test_every_file_of_the_module_that_a_trap_names_exists():
+    """
+    The column "Closed in".
+    """
+    rows = [
+        row
+        for heading in ("What other modules' users met", "What the specification brings")
+        for row in table(TRAPS.read_text(), heading)
+    ]
+    named = {name for row in rows for name in re.findall(r"`(\w+\.tf|tests/)`", row[2])}
+
+    assert {"main.tf", "variables.tf", "monitoring.tf"} <= named
+    assert [] == [name for name in named if not (MODULE / name).exists()]
 
 
 @pytest.mark.parametrize(("example", "number"), [("basic", 0), ("dev", 1)])
@@ -210,31 +205,32 @@ def test_an_environment_passes_all_outputs_through():
     """
     An environment offers what the module offers, in the same words.
     """
-    assert outputs(MODULE / "outputs.tf") == outputs(ENVIRONMENTS[0] / "outputs.tf")
+    assert outputs() == outputs(ENVIRONMENTS[0] / "outputs.tf")
 
 
-def module_readme_tables() -> dict[str, str]:
-    def shown(default: object) -> str:
-        return "required" if default is REQUIRED else f"`{json.dumps(default)}`"
-
-    ins = inputs(MODULE / "variables.tf")
-    rows = [f"| `{each.name}` | {each.description} | `{each.type}` | {shown(each.default)} |" for each in ins]
-    outs = [f"| `{name}` | {description} |" for name, description in outputs(MODULE / "outputs.tf").items()]
-    return {
-        "inputs": "\n".join(["| Input | What it is | Type | Default |", "|---|---|---|---|", *rows]),
-        "outputs": "\n".join(["| Output | What it is |", "|---|---|", *outs]),
-    }
-
-
-@pytest.mark.parametrize("name", ["inputs", "outputs"])
-def test_the_readme_of_the_module_shows_the_inputs_and_outputs_of_the_code(name):
+@pytest.mark.parametrize("readme", module_docs.READMES, ids=lambda path: path.name)
+def test_the_readmes_of_the_module_show_the_inputs_and_outputs_of_the_code(readme):
     """
-    The tables between the marks in README.md are the ones that variables.tf and outputs.tf make.
+    `make terraform-docs` would change nothing: the tables are the ones that variables.tf and outputs.tf make.
     """
-    readme = (MODULE / "README.md").read_text()
-    written = readme.split(f"<!-- {name} -->\n")[1].split(f"\n<!-- /{name} -->")[0]
+    assert module_docs.written(readme) == readme.read_text(encoding="utf-8")
 
-    assert module_readme_tables()[name] == written
+
+def test_the_japanese_readme_says_what_the_specification_says(terraform_spec):
+    """
+    Name by name, a description of the specification's table begins the one of README.ja.md.
+    """
+    told = module_docs.told((MODULE / "README.ja.md").read_text(encoding="utf-8"))
+    wanted = {name: text for heading in ("入力変数", "出力") for name, text, *_ in table(terraform_spec, heading)}
+
+    assert {} == {name: text for name, text in wanted.items() if not told[name].startswith(text)}
+
+
+def test_every_input_says_what_an_edit_does():
+    """
+    In the fixed form that tests/terraform/test_edits.py proves.
+    """
+    assert [] == [each.name for each in inputs() if each.effect is None]
 
 
 def test_no_file_names_a_machine_or_an_endpoint():
@@ -314,8 +310,19 @@ def test_the_examples_plan_what_the_specification_says(terraform, terraform_aws,
     [cluster] = resources["aws_rds_cluster"].values()
     assert ceiling == cluster["values"]["serverlessv2_scaling_configuration"][0]["max_capacity"]
     assert instances == sorted(each["values"]["identifier"] for each in resources["aws_rds_cluster_instance"].values())
-    assert 3 * len(instances) == len(resources["aws_cloudwatch_metric_alarm"])
+    assert ALARMS_PER_INSTANCE * len(instances) == len(resources["aws_cloudwatch_metric_alarm"])
     assert PASSWORD not in text
+
+
+def test_every_alarm_names_runbooks_that_exist():
+    """
+    Who is woken by it can open what it names.
+    """
+    text = (MODULE / "monitoring.tf").read_text()
+    named = set(re.findall(r"Runbook: ([a-z-]+)", text)) | set(re.findall(r"aurora-ops run ([a-z-]+)", text))
+
+    assert named
+    assert set() == named - {entry.name for entry in notebooks.collection()}
 
 
 def test_an_environment_finds_its_prerequisites_and_nobody_learns_the_password(terraform, terraform_aws):

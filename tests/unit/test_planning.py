@@ -176,7 +176,7 @@ def test_charts_are_small_and_carry_their_numbers(tokyo):
     charts = [cost_views.range_chart(tokyo), cost_views.line_item_chart(tokyo)]
 
     assert all(len(chart.png) < 30_000 for chart in charts)
-    assert "stg 124 / 224 / 1,767, spec 100–300" in repr(charts[0])
+    assert "stg 124 / 225 / 1,767, spec 100–300" in repr(charts[0])
     assert "prod writer 380.06, readers 380.06" in repr(charts[1])
 
 

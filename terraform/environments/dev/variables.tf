@@ -46,6 +46,11 @@ variable "max_capacity" {
   type        = number
 }
 
+variable "storage_type" {
+  description = "aurora, or aurora-iopt1 for I/O-Optimized"
+  type        = string
+}
+
 variable "backup_retention_period" {
   description = "Days that backups are kept"
   type        = number
@@ -56,8 +61,23 @@ variable "preferred_backup_window" {
   type        = string
 }
 
+variable "preferred_maintenance_window" {
+  description = "Weekly maintenance window in UTC"
+  type        = string
+}
+
+variable "apply_immediately" {
+  description = "Make changes that restart an instance now instead of in the maintenance window"
+  type        = bool
+}
+
 variable "reader_count" {
   description = "Readers beside the writer"
+  type        = number
+}
+
+variable "reader_promotion_tier" {
+  description = "Failover tier of the first reader: in 0 and 1 it is as large as the writer, and costs as much"
   type        = number
 }
 
@@ -74,6 +94,11 @@ variable "skip_final_snapshot" {
 variable "performance_insights_enabled" {
   description = "Collect database load"
   type        = bool
+}
+
+variable "database_insights_mode" {
+  description = "standard, or advanced at extra cost"
+  type        = string
 }
 
 variable "alarm_sns_topic_arn" {

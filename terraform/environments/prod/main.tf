@@ -57,19 +57,25 @@ module "aurora" {
   master_password_version = var.master_password_version
   engine_version          = var.engine_version
 
-  min_capacity = var.min_capacity
-  max_capacity = var.max_capacity
-  reader_count = var.reader_count
+  min_capacity          = var.min_capacity
+  max_capacity          = var.max_capacity
+  storage_type          = var.storage_type
+  reader_count          = var.reader_count
+  reader_promotion_tier = var.reader_promotion_tier
 
   kms_key_arn = data.aws_kms_alias.aurora.target_key_arn
 
-  backup_retention_period = var.backup_retention_period
-  preferred_backup_window = var.preferred_backup_window
-  deletion_protection     = var.deletion_protection
-  skip_final_snapshot     = var.skip_final_snapshot
+  backup_retention_period      = var.backup_retention_period
+  preferred_backup_window      = var.preferred_backup_window
+  preferred_maintenance_window = var.preferred_maintenance_window
+  apply_immediately            = var.apply_immediately
+  deletion_protection          = var.deletion_protection
+  skip_final_snapshot          = var.skip_final_snapshot
 
   performance_insights_enabled = var.performance_insights_enabled
+  database_insights_mode       = var.database_insights_mode
   alarm_sns_topic_arn          = var.alarm_sns_topic_arn
+  event_subscription           = var.alarm_sns_topic_arn != null
 
   tags = var.tags
 }

@@ -61,8 +61,18 @@ output "estimated_max_connections" {
 }
 
 output "alarm_names" {
-  description = "CloudWatch alarms, three per instance"
+  description = "CloudWatch alarms, five per instance"
   value       = module.aurora.alarm_names
+}
+
+output "alarm_thresholds" {
+  description = "Threshold of each alarm, by the alarm's name: the line that a chart draws"
+  value       = module.aurora.alarm_thresholds
+}
+
+output "master_user_secret_arn" {
+  description = "Secret in which RDS keeps the master password; null unless manage_master_user_password"
+  value       = module.aurora.master_user_secret_arn
 }
 
 output "log_group_name" {

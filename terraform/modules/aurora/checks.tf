@@ -23,7 +23,21 @@ check "prod_is_protected" {
 
 check "prod_alarms_reach_someone" {
   assert {
-    condition     = var.environment != "prod" || var.alarm_sns_topic_arn != null
-    error_message = "alarm_sns_topic_arn is null in prod: the alarms change colour in the console and tell nobody."
+    condition     = var.environment != "prod" || (var.event_subscription && var.alarm_sns_topic_arn != null)
+    error_message = "Without alarm_sns_topic_arn the alarms of prod change colour in the console and tell nobody; without event_subscription = true nobody is told of a failover. Give both."
+  }
+}
+
+check "prod_fails_over_at_size" {
+  assert {
+    condition     = var.environment != "prod" || var.reader_count == 0 || var.reader_promotion_tier <= 1
+    error_message = "reader_promotion_tier is ${var.reader_promotion_tier} in prod: the reader may be at its floor when it has to take over, and then needs minutes to grow. Use 1 unless its cost matters more."
+  }
+}
+
+check "creation_only_inputs_are_as_created" {
+  assert {
+    condition     = local.is_restored ? true : aws_rds_cluster.this.database_name == var.database_name && aws_rds_cluster.this.master_username == var.master_username
+    error_message = "The cluster was created with database_name ${aws_rds_cluster.this.database_name} and master_username ${aws_rds_cluster.this.master_username}, and keeps them: set the inputs back to that. Make further databases and users with SQL."
   }
 }

@@ -1,7 +1,7 @@
 # The cluster, its writer and its readers.
 
 locals {
-  name       = "${var.project_name}-${var.environment}-aurora"
+  name       = "${var.project_name}-${var.environment}-${var.name}"
   cluster_id = "${local.name}-cluster"
 
   # "15.10" is major 15, minor 10. A major alone means its newest minor.
@@ -9,6 +9,9 @@ locals {
   engine_minor = tonumber(try(split(".", var.engine_version)[1], 999))
 
   tags = merge(var.tags, { Name = local.name })
+
+  # A restored cluster has its database and its users already.
+  is_restored = var.restore_to_point_in_time != null || var.snapshot_identifier != null
 
   # Keys are stable: changing reader_count from 2 to 1 removes reader-2 and touches nothing else.
   readers = { for number in range(1, var.reader_count + 1) : "reader-${number}" => number }
@@ -21,18 +24,44 @@ resource "aws_rds_cluster" "this" {
   engine_mode    = "provisioned" # Serverless v2 is a provisioned cluster whose instances are db.serverless.
   engine_version = var.engine_version
 
-  database_name              = var.database_name
-  master_username            = var.master_username
-  master_password_wo         = var.master_password
-  master_password_wo_version = var.master_password_version
-  port                       = 5432
+  database_name   = local.is_restored ? null : var.database_name
+  master_username = local.is_restored ? null : var.master_username
+  port            = 5432
+
+  # Either a password of the caller's, handed to a write-only argument, or RDS's own: to the provider,
+  # even manage_master_user_password = false excludes a password.
+  master_password_wo            = var.master_password
+  master_password_wo_version    = var.manage_master_user_password ? null : var.master_password_version
+  manage_master_user_password   = var.manage_master_user_password ? true : null
+  master_user_secret_kms_key_id = var.manage_master_user_password ? var.kms_key_arn : null
 
   iam_database_authentication_enabled = true
+
+  snapshot_identifier = var.snapshot_identifier
+
+  dynamic "restore_to_point_in_time" {
+    for_each = var.restore_to_point_in_time[*]
+
+    content {
+      source_cluster_identifier  = restore_to_point_in_time.value.source_cluster_identifier
+      source_cluster_resource_id = restore_to_point_in_time.value.source_cluster_resource_id
+      restore_to_time            = restore_to_point_in_time.value.restore_to_time
+      use_latest_restorable_time = restore_to_point_in_time.value.restore_to_time == null ? true : null
+    }
+  }
 
   serverlessv2_scaling_configuration {
     min_capacity = var.min_capacity
     max_capacity = var.max_capacity
+
+    # Said even where it is AWS's default: left out after a change, it would silently keep the former value.
+    seconds_until_auto_pause = var.min_capacity == 0 ? coalesce(var.seconds_until_auto_pause, 300) : null
   }
+
+  allow_major_version_upgrade = var.allow_major_version_upgrade
+
+  # A major upgrade of instances with a parameter group of their own wants to be told the new one.
+  db_instance_parameter_group_name = var.allow_major_version_upgrade ? aws_db_parameter_group.this.name : null
 
   db_subnet_group_name            = aws_db_subnet_group.this.name
   vpc_security_group_ids          = [aws_security_group.this.id]
@@ -40,6 +69,7 @@ resource "aws_rds_cluster" "this" {
 
   storage_encrypted = true
   kms_key_id        = var.kms_key_arn
+  storage_type      = var.storage_type
 
   backup_retention_period      = var.backup_retention_period
   preferred_backup_window      = var.preferred_backup_window
@@ -57,7 +87,7 @@ resource "aws_rds_cluster" "this" {
 
   # Said here and, with the same values, on every instance: Aurora wants them equal, and what is left
   # unsaid on either side comes back as a difference in the next plan.
-  database_insights_mode                = "standard"
+  database_insights_mode                = var.database_insights_mode
   performance_insights_enabled          = var.performance_insights_enabled
   performance_insights_kms_key_id       = local.performance_insights.kms_key_id
   performance_insights_retention_period = local.performance_insights.retention_days
@@ -69,6 +99,10 @@ resource "aws_rds_cluster" "this" {
   depends_on = [aws_cloudwatch_log_group.postgresql]
 
   lifecycle {
+    # What counts at creation only. Without this, removing a restore that is done, or another name of the
+    # database, would replace the cluster by an empty one.
+    ignore_changes = [restore_to_point_in_time, snapshot_identifier, database_name, master_username]
+
     precondition {
       condition     = local.backup_minutes >= 30
       error_message = "preferred_backup_window \"${var.preferred_backup_window}\" is ${local.backup_minutes} minutes long; AWS wants at least 30."
@@ -91,7 +125,7 @@ resource "aws_rds_cluster" "this" {
 resource "terraform_data" "created_at" {
   input = plantimestamp()
 
-  triggers_replace = [local.cluster_id, var.database_name, var.master_username, var.kms_key_arn]
+  triggers_replace = [local.cluster_id, var.kms_key_arn]
 
   lifecycle {
     ignore_changes = [input]
@@ -134,9 +168,9 @@ resource "aws_rds_cluster_instance" "reader" {
   engine             = aws_rds_cluster.this.engine
   engine_version     = aws_rds_cluster.this.engine_version
 
-  # The first reader is kept as large as the writer (tier 1), ready to take over, and costs as much.
-  # Further readers (tier 2) follow their own load.
-  promotion_tier = each.value == 1 ? 1 : 2
+  # The first reader is the one to take over: in tier 1 it is kept as large as the writer, and costs as
+  # much. Further readers (tier 2 or more) follow their own load.
+  promotion_tier = each.value == 1 ? var.reader_promotion_tier : max(2, var.reader_promotion_tier)
 
   db_subnet_group_name    = aws_db_subnet_group.this.name
   db_parameter_group_name = aws_db_parameter_group.this.name

@@ -1,10 +1,10 @@
-# Performance Insights, the log, and the three alarms.
+# Performance Insights, the log, the alarms, and who hears of them.
 
 locals {
-  # Seven days are free of charge.
+  # Seven days are free of charge; the advanced mode wants 465 at least.
   performance_insights = {
     kms_key_id     = var.performance_insights_enabled ? var.kms_key_arn : null
-    retention_days = var.performance_insights_enabled ? 7 : null
+    retention_days = !var.performance_insights_enabled ? null : var.database_insights_mode == "advanced" ? 465 : 7
   }
 
   # Aurora derives max_connections from the ceiling: 189 at 1 ACU, 3360 at 16, never more than 5000.
@@ -16,16 +16,6 @@ locals {
 
   # The spec's 800, unless the ceiling is too low to ever allow 800 connections.
   connections_threshold = min(800, floor(0.8 * local.max_connections))
-
-  # One alarm per instance. A cluster's metrics are the average over its instances: an idle reader
-  # would hide a writer at 100 %.
-  instances = merge(
-    { writer = aws_rds_cluster_instance.writer.identifier },
-    { for key, reader in aws_rds_cluster_instance.reader : key => reader.identifier },
-  )
-
-  alarm_actions = var.alarm_sns_topic_arn == null ? [] : [var.alarm_sns_topic_arn]
-  runbook       = "Runbook: database-load (aurora-ops run database-load)."
 }
 
 resource "aws_cloudwatch_log_group" "postgresql" {
@@ -35,68 +25,75 @@ resource "aws_cloudwatch_log_group" "postgresql" {
   tags              = merge(local.tags, { Name = "${local.name}-postgresql-log" })
 }
 
-# All alarms: the average of two five-minute periods in a row. A paused or stopped instance sends no
-# metrics and is not in trouble, hence notBreaching.
+# Alarms are per instance: a cluster's metrics are the average over its instances, and an idle reader
+# would hide a writer at 100 %. Two of them concern one role only.
+locals {
+  instances = merge(
+    { writer = aws_rds_cluster_instance.writer.identifier },
+    { for key, reader in aws_rds_cluster_instance.reader : key => reader.identifier },
+  )
 
-resource "aws_cloudwatch_metric_alarm" "cpu" {
-  for_each = local.instances
+  alarms = {
+    # The specification's. Both percentages are of what the ceiling gives, so there is a fifth left.
+    cpu         = { metric = "CPUUtilization", above = 80, means = "CPU above 80 % of what the ceiling of ${var.max_capacity} ACU gives" }
+    capacity    = { metric = "ACUUtilization", above = 80, means = "Capacity above 80 % of the ceiling of ${var.max_capacity} ACU" }
+    connections = { metric = "DatabaseConnections", above = local.connections_threshold, means = "More than ${local.connections_threshold} connections, of about ${local.max_connections} that are possible" }
 
-  alarm_name        = "${local.name}-${each.key}-cpu"
-  alarm_description = "CPU of ${each.value} above 80 % of what its ceiling of ${var.max_capacity} ACU gives, for 10 minutes. ${local.runbook}"
+    # A query that spills more than the local disk holds fails: a GiB is the time to find it.
+    local-storage = { metric = "FreeLocalStorage", below = 1073741824, means = "Less than 1 GiB of local disk free for temporary files" }
 
-  namespace           = "AWS/RDS"
-  metric_name         = "CPUUtilization"
-  dimensions          = { DBInstanceIdentifier = each.value }
-  statistic           = "Average"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 80
-  period              = 300
-  evaluation_periods  = 2
-  treat_missing_data  = "notBreaching"
+    # A reader is usually under 0.1 s behind: at a second, readers of their own writes notice.
+    replica-lag = { metric = "AuroraReplicaLag", above = 1000, role = "reader", means = "More than a second behind the writer" }
 
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
-  tags          = merge(local.tags, { Name = "${local.name}-${each.key}-cpu" })
+    # Autovacuum begins at 200 million; at 2.1 billion the database goes read-only. Half-way leaves days.
+    transaction-ids = { metric = "MaximumUsedTransactionIDs", above = 1000000000, role = "writer", means = "The oldest transaction id not yet vacuumed is a thousand million old, half-way to a read-only database" }
+  }
+
+  alarms_by_instance = merge([
+    for key, identifier in local.instances : {
+      for name, alarm in local.alarms : "${key}-${name}" => merge(alarm, { instance = identifier })
+      if try(startswith(key, alarm.role), true)
+    }
+  ]...)
+
+  topics = var.alarm_sns_topic_arn[*]
 }
 
-resource "aws_cloudwatch_metric_alarm" "capacity" {
-  for_each = local.instances
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms_by_instance
 
-  alarm_name        = "${local.name}-${each.key}-capacity"
-  alarm_description = "Capacity of ${each.value} above 80 % of its ceiling of ${var.max_capacity} ACU for 10 minutes. ${local.runbook}"
+  alarm_name        = "${local.name}-${each.key}"
+  alarm_description = "${each.value.instance}: ${each.value.means}, for 10 minutes. Runbook: database-load (aurora-ops run database-load)."
 
   namespace           = "AWS/RDS"
-  metric_name         = "ACUUtilization"
-  dimensions          = { DBInstanceIdentifier = each.value }
+  metric_name         = each.value.metric
+  dimensions          = { DBInstanceIdentifier = each.value.instance }
   statistic           = "Average"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 80
+  comparison_operator = can(each.value.below) ? "LessThanThreshold" : "GreaterThanThreshold"
+  threshold           = try(each.value.below, each.value.above)
   period              = 300
   evaluation_periods  = 2
-  treat_missing_data  = "notBreaching"
+  treat_missing_data  = "notBreaching" # a paused or stopped instance sends nothing and is not in trouble
 
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
-  tags          = merge(local.tags, { Name = "${local.name}-${each.key}-capacity" })
+  alarm_actions = local.topics
+  ok_actions    = local.topics
+  tags          = merge(local.tags, { Name = "${local.name}-${each.key}" })
 }
 
-resource "aws_cloudwatch_metric_alarm" "connections" {
-  for_each = local.instances
+# Failovers and failures, which no metric shows. Whether there is a topic cannot be asked here: one that is made
+# in the same apply is not known yet when Terraform counts.
+resource "aws_db_event_subscription" "this" {
+  for_each = {
+    for key, sources in {
+      cluster  = { type = "db-cluster", ids = [aws_rds_cluster.this.cluster_identifier] }
+      instance = { type = "db-instance", ids = values(local.instances) }
+    } : key => sources if var.event_subscription
+  }
 
-  alarm_name        = "${local.name}-${each.key}-connections"
-  alarm_description = "More than ${local.connections_threshold} connections to ${each.value} for 10 minutes; about ${local.max_connections} are possible. ${local.runbook}"
-
-  namespace           = "AWS/RDS"
-  metric_name         = "DatabaseConnections"
-  dimensions          = { DBInstanceIdentifier = each.value }
-  statistic           = "Average"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = local.connections_threshold
-  period              = 300
-  evaluation_periods  = 2
-  treat_missing_data  = "notBreaching"
-
-  alarm_actions = local.alarm_actions
-  ok_actions    = local.alarm_actions
-  tags          = merge(local.tags, { Name = "${local.name}-${each.key}-connections" })
+  name             = "${local.name}-${each.key}-events"
+  sns_topic        = var.alarm_sns_topic_arn
+  source_type      = each.value.type
+  source_ids       = each.value.ids
+  event_categories = ["failover", "failure"]
+  tags             = merge(local.tags, { Name = "${local.name}-${each.key}-events" })
 }

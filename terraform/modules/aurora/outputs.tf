@@ -32,7 +32,7 @@ output "security_group_id" {
 
 output "connection_string" {
   description = "Connection string without password. It verifies the server's certificate: add sslrootcert with the path of the RDS certificate bundle."
-  value       = "postgresql://${var.master_username}@${aws_rds_cluster.this.endpoint}:${aws_rds_cluster.this.port}/${var.database_name}?sslmode=verify-full"
+  value       = "postgresql://${aws_rds_cluster.this.master_username}@${aws_rds_cluster.this.endpoint}:${aws_rds_cluster.this.port}/${aws_rds_cluster.this.database_name}?sslmode=verify-full"
 }
 
 output "writer_instance_id" {
@@ -67,14 +67,18 @@ output "estimated_max_connections" {
 }
 
 output "alarm_names" {
-  description = "CloudWatch alarms, three per instance"
-  value = sort([
-    for alarm in concat(
-      values(aws_cloudwatch_metric_alarm.cpu),
-      values(aws_cloudwatch_metric_alarm.capacity),
-      values(aws_cloudwatch_metric_alarm.connections),
-    ) : alarm.alarm_name
-  ])
+  description = "CloudWatch alarms, five per instance"
+  value       = sort([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name])
+}
+
+output "alarm_thresholds" {
+  description = "Threshold of each alarm, by the alarm's name: the line that a chart draws"
+  value       = { for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name => alarm.threshold }
+}
+
+output "master_user_secret_arn" {
+  description = "Secret in which RDS keeps the master password; null unless manage_master_user_password"
+  value       = one(aws_rds_cluster.this.master_user_secret[*].secret_arn)
 }
 
 output "log_group_name" {

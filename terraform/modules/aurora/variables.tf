@@ -1,8 +1,15 @@
-# The inputs of the specification, in its order and with its defaults. What differs from it is listed in
-# docs/decisions/spec-departures.md. "Replaces the cluster" means: its data is gone.
+# The inputs of the specification, in its order and with its defaults; docs/decisions/spec-departures.md lists
+# what differs. Each description ends with what an edit does to the running cluster and its instances:
+#
+#   Edit: nothing.      they stay as they are
+#   Edit: in place.     they are changed while they go on working
+#   Edit: restart.      they are changed and restart, which drops the connections
+#   Edit: replacement.  they are destroyed, with the data, and made anew; deletion_protection refuses
+#
+# tests/terraform/test_edits.py plans every edit with the real provider and holds these words to it.
 
 variable "project_name" {
-  description = "Project name, first part of every resource's name. A change replaces the cluster."
+  description = "First part of every name. Edit: replacement."
   type        = string
   nullable    = false
 
@@ -14,7 +21,7 @@ variable "project_name" {
 }
 
 variable "environment" {
-  description = "Environment: dev, stg or prod. A change replaces the cluster."
+  description = "Second part of every name: dev, stg or prod. Edit: replacement."
   type        = string
   nullable    = false
 
@@ -25,13 +32,13 @@ variable "environment" {
 }
 
 variable "vpc_id" {
-  description = "VPC of the cluster. A change replaces its security group."
+  description = "VPC of the cluster. Edit: in place, which AWS refuses, for a cluster cannot move: restore it into the other VPC."
   type        = string
   nullable    = false
 }
 
 variable "subnet_ids" {
-  description = "Private subnets, at least two and in different availability zones"
+  description = "Private subnets, at least two and in different availability zones. Edit: nothing; new instances may use them."
   type        = list(string)
   nullable    = false
 
@@ -42,13 +49,13 @@ variable "subnet_ids" {
 }
 
 variable "app_security_group_id" {
-  description = "Security group of the application, the only one that may connect"
+  description = "Security group of the application, the only one that may connect. Edit: nothing, but the former group can no longer connect."
   type        = string
   nullable    = false
 }
 
 variable "database_name" {
-  description = "Database created with the cluster. A change replaces the cluster."
+  description = "Database created with the cluster. Edit: nothing, for the name counts at creation only; a warning says so."
   type        = string
   default     = "miyabi_auth_billing"
   nullable    = false
@@ -60,7 +67,7 @@ variable "database_name" {
 }
 
 variable "master_username" {
-  description = "Master user. A change replaces the cluster."
+  description = "Master user created with the cluster. Edit: nothing, for the name counts at creation only; a warning says so."
   type        = string
   default     = "postgres"
   nullable    = false
@@ -72,20 +79,25 @@ variable "master_username" {
 }
 
 variable "master_password" {
-  description = "Password of the master user. It is written to the cluster and kept in no plan and no state. To change it, raise master_password_version as well."
+  description = "Password of the master user, kept in no plan and no state. Required unless manage_master_user_password. Edit: nothing, until master_password_version is raised."
   type        = string
+  default     = null
   sensitive   = true
   ephemeral   = true
-  nullable    = false
 
   validation {
-    condition     = can(regex("^[!#-.0-?A-~]{8,99}$", var.master_password))
+    condition     = (var.master_password != null) != var.manage_master_user_password
+    error_message = "Give exactly one of master_password and manage_master_user_password = true: a password of yours, or one that RDS makes and keeps in Secrets Manager."
+  }
+
+  validation {
+    condition     = var.master_password == null || can(regex("^[!#-.0-?A-~]{8,99}$", var.master_password))
     error_message = "master_password does not fit Aurora's rule; use 8 to 99 printable ASCII characters, without slash, double quote, at sign and space."
   }
 }
 
 variable "engine_version" {
-  description = "Aurora PostgreSQL version, or a major version for its newest minor. A change upgrades in place with an interruption; a downgrade is refused by AWS."
+  description = "Aurora PostgreSQL version, or a major version for its newest minor. AWS refuses a downgrade. Edit: restart."
   type        = string
   default     = "15.10"
   nullable    = false
@@ -97,7 +109,7 @@ variable "engine_version" {
 }
 
 variable "min_capacity" {
-  description = "Lowest ACU of each instance, in half steps. 0 lets an idle cluster pause, and the next connection then waits about 15 seconds."
+  description = "Lowest ACU of each instance, in half steps. 0 lets an idle cluster pause, and the next connection then waits about 15 seconds. Edit: in place."
   type        = number
   default     = 0.5
   nullable    = false
@@ -114,7 +126,7 @@ variable "min_capacity" {
 }
 
 variable "max_capacity" {
-  description = "Highest ACU of each instance, in half steps. max_connections follows it after a restart of the instance."
+  description = "Highest ACU of each instance, in half steps. Edit: in place; max_connections follows when an instance next restarts."
   type        = number
   default     = 16
   nullable    = false
@@ -136,7 +148,7 @@ variable "max_capacity" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key that encrypts storage, backups, Performance Insights and the log. Its policy must let CloudWatch Logs use it. A change replaces the cluster."
+  description = "KMS key that encrypts storage, backups, Performance Insights and the log. Its policy must let CloudWatch Logs use it. Edit: replacement."
   type        = string
   nullable    = false
 
@@ -147,7 +159,7 @@ variable "kms_key_arn" {
 }
 
 variable "backup_retention_period" {
-  description = "Days that backups are kept, and how far back a point-in-time restore can reach"
+  description = "Days that backups are kept, and how far back a point-in-time restore can reach. Edit: in place."
   type        = number
   default     = 7
   nullable    = false
@@ -159,7 +171,7 @@ variable "backup_retention_period" {
 }
 
 variable "reader_count" {
-  description = "Readers beside the writer. The first follows the writer's capacity and is what it fails over to; it costs as much as the writer."
+  description = "Readers beside the writer. Edit: in place; a reader that is removed drops its connections."
   type        = number
   default     = 1
   nullable    = false
@@ -171,28 +183,28 @@ variable "reader_count" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete the cluster, also where a change of another input would replace it"
+  description = "Refuse to delete the cluster, also where an edit would replace it. Edit: in place."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "skip_final_snapshot" {
-  description = "Delete without a last snapshot, and delete the automated backups as well"
+  description = "Delete without a last snapshot, and delete the automated backups as well. Edit: in place, and it matters at a deletion only."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "performance_insights_enabled" {
-  description = "Collect database load, kept for 7 days, on every instance"
+  description = "Collect database load on every instance, kept for 7 days, or 465 with database_insights_mode advanced. Edit: in place."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "alarm_sns_topic_arn" {
-  description = "SNS topic that hears of alarms and their end. The alarms exist without it, and tell nobody."
+  description = "SNS topic that hears of alarms and their end. Without it the alarms exist and tell nobody. Edit: nothing."
   type        = string
   default     = null
 
@@ -203,7 +215,7 @@ variable "alarm_sns_topic_arn" {
 }
 
 variable "tags" {
-  description = "Tags of every resource; each also gets its Name"
+  description = "Tags of every resource; each also gets its Name. Edit: in place."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -211,8 +223,28 @@ variable "tags" {
 
 # Beyond the specification.
 
+variable "name" {
+  description = "Third part of every name. A restored cluster needs another than the cluster that it comes from, such as aurora-restored. Edit: replacement."
+  type        = string
+  default     = "aurora"
+  nullable    = false
+
+  # The longest name is <project>-<environment>-<name>-reader-15, and an identifier has 63 letters.
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length("${var.project_name}-${var.environment}-${var.name}") <= 53
+    error_message = "name is \"${var.name}\"; use lower-case letters, digits and single hyphens, beginning with a letter, and at most 53 letters in all of ${var.project_name}-${var.environment}-${var.name}."
+  }
+}
+
+variable "manage_master_user_password" {
+  description = "Let RDS make the master password, keep it in Secrets Manager and change it every 7 days, instead of master_password. Edit: in place; the former password ends."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "preferred_backup_window" {
-  description = "Daily backup window in UTC, at least 30 minutes. The default is noon to 13:00 in Tokyo."
+  description = "Daily backup window in UTC, at least 30 minutes. The default is noon to 13:00 in Tokyo. Edit: in place."
   type        = string
   default     = "03:00-04:00"
   nullable    = false
@@ -224,7 +256,7 @@ variable "preferred_backup_window" {
 }
 
 variable "preferred_maintenance_window" {
-  description = "Weekly maintenance window in UTC, at least 30 minutes and outside the backup window. The default is Monday 02:00 to 03:00 in Tokyo."
+  description = "Weekly maintenance window in UTC, at least 30 minutes and outside the backup window. The default is Monday 02:00 to 03:00 in Tokyo. Edit: in place."
   type        = string
   default     = "sun:17:00-sun:18:00"
   nullable    = false
@@ -236,14 +268,14 @@ variable "preferred_maintenance_window" {
 }
 
 variable "master_password_version" {
-  description = "Raise it by one to write a changed master_password: Terraform keeps no password to compare with"
+  description = "Raise it by one to write a changed master_password: Terraform keeps no password to compare with. Edit: in place, at once whatever apply_immediately says."
   type        = number
   default     = 1
   nullable    = false
 }
 
 variable "log_retention_days" {
-  description = "Days that CloudWatch keeps the PostgreSQL log"
+  description = "Days that CloudWatch keeps the PostgreSQL log. Edit: nothing."
   type        = number
   default     = 30
   nullable    = false
@@ -255,10 +287,128 @@ variable "log_retention_days" {
 }
 
 variable "apply_immediately" {
-  description = "Make changes that restart an instance now instead of in the maintenance window"
+  description = "Make changes that restart an instance now instead of in the maintenance window. Edit: in place; true also makes now what was waiting for the window."
   type        = bool
   default     = false
   nullable    = false
+}
+
+variable "event_subscription" {
+  description = "Tell alarm_sns_topic_arn of failovers and failures as well. A switch of its own, because Terraform has to know it even where the topic is made in the same apply. Edit: nothing."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.event_subscription || var.alarm_sns_topic_arn != null
+    error_message = "event_subscription is true and alarm_sns_topic_arn is null; events are told to that topic: give it, or set event_subscription to false."
+  }
+}
+
+variable "seconds_until_auto_pause" {
+  description = "Idle seconds after which a cluster with a floor of 0 pauses, 300 to 86400. null is 300. Edit: in place."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.seconds_until_auto_pause == null || var.min_capacity == 0
+    error_message = "seconds_until_auto_pause is ${coalesce(var.seconds_until_auto_pause, 0)} and min_capacity is ${var.min_capacity}; only a floor of 0 pauses: leave seconds_until_auto_pause out, or set min_capacity to 0."
+  }
+
+  validation {
+    condition     = try(var.seconds_until_auto_pause >= 300 && var.seconds_until_auto_pause <= 86400 && floor(var.seconds_until_auto_pause) == var.seconds_until_auto_pause, var.seconds_until_auto_pause == null)
+    error_message = "seconds_until_auto_pause is ${coalesce(var.seconds_until_auto_pause, 0)}; use whole seconds from 300 (5 minutes) to 86400 (a day)."
+  }
+}
+
+variable "reader_promotion_tier" {
+  description = "Failover tier of the first reader; further readers have 2 or more. In tier 0 or 1 it is kept as large as the writer, ready to take over, and costs as much; in 2 to 15 it follows its own load and takes over at that size. Edit: in place."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = contains(range(16), var.reader_promotion_tier)
+    error_message = "reader_promotion_tier is ${var.reader_promotion_tier}; use a whole number from 0 to 15."
+  }
+}
+
+variable "storage_type" {
+  description = "aurora, which charges for I/O, or aurora-iopt1 (I/O-Optimized), which does not and costs more for capacity and storage. AWS allows the change to aurora-iopt1 once in 30 days, and back at any time. Edit: in place."
+  type        = string
+  default     = "aurora"
+  nullable    = false
+
+  validation {
+    condition     = contains(["aurora", "aurora-iopt1"], var.storage_type)
+    error_message = "storage_type is \"${var.storage_type}\"; use aurora (standard) or aurora-iopt1 (I/O-Optimized)."
+  }
+}
+
+variable "database_insights_mode" {
+  description = "standard, or advanced, which needs Performance Insights, keeps its data for 465 days, and costs extra for every ACU-hour. Edit: in place."
+  type        = string
+  default     = "standard"
+  nullable    = false
+
+  validation {
+    condition     = contains(["standard", "advanced"], var.database_insights_mode)
+    error_message = "database_insights_mode is \"${var.database_insights_mode}\"; use standard or advanced."
+  }
+
+  validation {
+    condition     = var.database_insights_mode != "advanced" || var.performance_insights_enabled
+    error_message = "database_insights_mode is advanced and performance_insights_enabled is false; AWS offers the one only with the other: set performance_insights_enabled to true, or use standard."
+  }
+}
+
+variable "allow_major_version_upgrade" {
+  description = "Let an edit of engine_version cross a major version, together with apply_immediately. Set both for the upgrade and take them back afterwards. Edit: in place; it matters only together with engine_version."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  # Terraform removes the parameter groups of the former version in the same apply, and cannot while they are in use.
+  validation {
+    condition     = !var.allow_major_version_upgrade || var.apply_immediately
+    error_message = "allow_major_version_upgrade is true and apply_immediately is false; the upgrade would wait for the maintenance window, and the former parameter groups would still be in use when Terraform removes them: set both."
+  }
+}
+
+variable "restore_to_point_in_time" {
+  description = "Make the cluster from the backups of another, named by source_cluster_identifier, or by source_cluster_resource_id where it is deleted; restore_to_time such as 2025-12-12T12:00:00Z, or null for the latest. It counts at creation only: to restore, add a module block with another name. Edit: nothing."
+  type = object({
+    source_cluster_identifier  = optional(string)
+    source_cluster_resource_id = optional(string)
+    restore_to_time            = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = try((var.restore_to_point_in_time.source_cluster_identifier == null) != (var.restore_to_point_in_time.source_cluster_resource_id == null), true)
+    error_message = "restore_to_point_in_time names two sources or none; give source_cluster_identifier, or source_cluster_resource_id (cluster-...) of a deleted cluster whose automated backups were kept."
+  }
+
+  validation {
+    condition     = try(var.restore_to_point_in_time.source_cluster_identifier != local.cluster_id, true)
+    error_message = "restore_to_point_in_time names ${local.cluster_id} itself; a restore is a new cluster beside the old one: add a module block with another name, such as aurora-restored."
+  }
+
+  validation {
+    condition     = try(var.restore_to_point_in_time.restore_to_time, null) == null || can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", var.restore_to_point_in_time.restore_to_time))
+    error_message = "restore_to_time is \"${try(coalesce(var.restore_to_point_in_time.restore_to_time), "null")}\"; use UTC, such as 2025-12-12T12:00:00Z, or leave it out for the latest time that AWS can restore."
+  }
+}
+
+variable "snapshot_identifier" {
+  description = "Make the cluster from this snapshot, by name or ARN. It counts at creation only: to restore, add a module block with another name. Edit: nothing."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.snapshot_identifier == null || var.restore_to_point_in_time == null
+    error_message = "snapshot_identifier and restore_to_point_in_time are both given; a cluster comes from one of them: leave the other out."
+  }
 }
 
 # What the rules above look up: the first minor of each major that offers a floor of 0, and a ceiling

@@ -131,6 +131,16 @@ def modifies_subscription(at: Account) -> str:
     return at.answer(at.rds.modify_event_subscription, SubscriptionName=name, Enabled=False)
 
 
+def watches(operation: str, source: str) -> Callable[[Account], str]:
+    """The question whether a subscription to the cluster can have that source added or removed."""
+
+    def ask(at: Account) -> str:
+        name = subscription(at)["CustSubscriptionId"]
+        return at.answer(getattr(at.rds, operation), SubscriptionName=name, SourceIdentifier=source)
+
+    return ask
+
+
 VERSIONS, OPTIONS = "DescribeDBEngineVersions", "DescribeOrderableDBInstanceOptions"
 GROUP, EVENTS, SUBSCRIBE = "ModifyDBClusterParameterGroup", "DescribeEvents", "CreateEventSubscription"
 RULES = [
@@ -175,4 +185,8 @@ RULES = [
     Rule("a subscription's sources need their type", lambda at: at.answer(at.rds.create_event_subscription, SubscriptionName=at.name("s"), SnsTopicArn=at.sns.create_topic(Name="events")["TopicArn"], SourceIds=["a"]), ACCEPTED, "InvalidParameterCombination", SUBSCRIBE),
     Rule("a subscription is on", lambda at: subscription(at)["Enabled"], False, True, SUBSCRIBE),
     Rule("a subscription can be changed", modifies_subscription, BROKEN, ACCEPTED, "ModifyEventSubscription"),
+    Rule("a subscription's sources must exist", subscribes(SourceIds=["none"]), ACCEPTED, "SourceNotFound", SUBSCRIBE),
+    Rule("a source is added to a subscription", watches("add_source_identifier_to_subscription", "single"), BROKEN, ACCEPTED, "AddSourceIdentifierToSubscription"),
+    Rule("a source that is not there is not added", watches("add_source_identifier_to_subscription", "none"), BROKEN, "SourceNotFound", "AddSourceIdentifierToSubscription"),
+    Rule("a source that is not watched is not removed", watches("remove_source_identifier_from_subscription", "single"), BROKEN, "SourceNotFound", "RemoveSourceIdentifierFromSubscription"),
 ]  # fmt: skip

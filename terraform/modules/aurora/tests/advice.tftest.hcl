@@ -19,6 +19,7 @@ run "a_sound_prod_gets_no_advice" {
     environment         = "prod"
     min_capacity        = 2
     alarm_sns_topic_arn = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
+    event_subscription  = true
   }
 }
 
@@ -34,62 +35,54 @@ run "a_throw_away_dev_gets_no_advice" {
   }
 }
 
-run "performance_insights_under_two_acu" {
-  command = plan
-
-  variables {
-    min_capacity = 1.5
-  }
-
-  expect_failures = [check.performance_insights_has_room]
-}
-
-run "prod_without_a_reader" {
+run "prod_that_nobody_watches_and_that_fails_over_to_nothing" {
   command = plan
 
   variables {
     environment         = "prod"
-    min_capacity        = 2
-    alarm_sns_topic_arn = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
+    min_capacity        = 1.5
     reader_count        = 0
-  }
-
-  expect_failures = [check.prod_survives_an_instance]
-}
-
-run "prod_without_protection" {
-  command = plan
-
-  variables {
-    environment         = "prod"
-    min_capacity        = 2
-    alarm_sns_topic_arn = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
     deletion_protection = false
   }
 
-  expect_failures = [check.prod_is_protected]
+  expect_failures = [
+    check.performance_insights_has_room,
+    check.prod_survives_an_instance,
+    check.prod_is_protected,
+    check.prod_alarms_reach_someone,
+  ]
 }
 
-run "prod_without_a_final_snapshot" {
+run "prod_without_a_final_snapshot_that_fails_over_to_a_small_reader" {
   command = plan
 
   variables {
-    environment         = "prod"
-    min_capacity        = 2
-    alarm_sns_topic_arn = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
-    skip_final_snapshot = true
+    environment           = "prod"
+    min_capacity          = 2
+    alarm_sns_topic_arn   = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
+    event_subscription    = true
+    skip_final_snapshot   = true
+    reader_promotion_tier = 2
   }
 
-  expect_failures = [check.prod_is_protected]
+  expect_failures = [check.prod_is_protected, check.prod_fails_over_at_size]
 }
 
-run "prod_whose_alarms_tell_nobody" {
-  command = plan
+run "a_cluster_that_exists" {
+  command = apply
 
   variables {
-    environment  = "prod"
     min_capacity = 2
   }
+}
 
-  expect_failures = [check.prod_alarms_reach_someone]
+run "another_database_name_afterwards" {
+  command = plan
+
+  variables {
+    min_capacity  = 2
+    database_name = "other"
+  }
+
+  expect_failures = [check.creation_only_inputs_are_as_created]
 }

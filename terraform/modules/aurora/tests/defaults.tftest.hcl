@@ -12,11 +12,13 @@ variables {
   kms_key_arn           = "arn:aws:kms:ap-northeast-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 }
 
-run "the_cluster" {
+run "what_must_be_said_is_enough" {
   command = plan
 
   # The specification's defaults: a floor of 0.5 with Performance Insights on.
   expect_failures = [check.performance_insights_has_room]
+
+  # The cluster.
 
   assert {
     condition     = aws_rds_cluster.this.cluster_identifier == "miyabi-stg-aurora-cluster"
@@ -67,23 +69,25 @@ run "the_cluster" {
     condition     = !aws_rds_cluster.this.apply_immediately && aws_rds_cluster.this.master_password_wo_version == 1
     error_message = "Restarts wait for the maintenance window; the password has its first version."
   }
-}
 
-run "the_password_is_nowhere" {
-  command = plan
-
-  expect_failures = [check.performance_insights_has_room]
+  # The password.
 
   assert {
     condition     = aws_rds_cluster.this.master_password == null && aws_rds_cluster.this.master_password_wo == null && aws_rds_cluster.this.manage_master_user_password == null
     error_message = "A write-only password is null in the plan."
   }
-}
 
-run "performance_insights_are_equal_on_cluster_and_instances" {
-  command = plan
+  assert {
+    condition     = aws_rds_cluster.this.storage_type == "aurora" && aws_rds_cluster.this.snapshot_identifier == null && length(aws_rds_cluster.this.restore_to_point_in_time) == 0
+    error_message = "Standard storage, and not a restore."
+  }
 
-  expect_failures = [check.performance_insights_has_room]
+  assert {
+    condition     = aws_rds_cluster.this.allow_major_version_upgrade == false && aws_rds_cluster.this.db_instance_parameter_group_name == null
+    error_message = "A major version is not crossed by mistake."
+  }
+
+  # Performance Insights.
 
   assert {
     condition     = aws_rds_cluster.this.database_insights_mode == "standard"
@@ -97,25 +101,8 @@ run "performance_insights_are_equal_on_cluster_and_instances" {
     ])
     error_message = "Seven days, with the caller's key, everywhere."
   }
-}
 
-run "performance_insights_off" {
-  command = plan
-
-  variables {
-    performance_insights_enabled = false
-  }
-
-  assert {
-    condition     = !aws_rds_cluster.this.performance_insights_enabled && !aws_rds_cluster_instance.writer.performance_insights_enabled && !aws_rds_cluster_instance.reader["reader-1"].performance_insights_enabled
-    error_message = "Off on the cluster and on every instance."
-  }
-}
-
-run "the_instances" {
-  command = plan
-
-  expect_failures = [check.performance_insights_has_room]
+  # The instances.
 
   assert {
     condition     = aws_rds_cluster_instance.writer.identifier == "miyabi-stg-aurora-writer" && keys(aws_rds_cluster_instance.reader) == ["reader-1"] && aws_rds_cluster_instance.reader["reader-1"].identifier == "miyabi-stg-aurora-reader-1"
@@ -134,12 +121,8 @@ run "the_instances" {
     condition     = aws_rds_cluster_instance.writer.promotion_tier == 0 && aws_rds_cluster_instance.reader["reader-1"].promotion_tier == 1
     error_message = "The first reader follows the writer's capacity."
   }
-}
 
-run "the_network" {
-  command = plan
-
-  expect_failures = [check.performance_insights_has_room]
+  # The network.
 
   assert {
     condition     = aws_db_subnet_group.this.name == "miyabi-stg-aurora-subnets" && toset(aws_db_subnet_group.this.subnet_ids) == toset(var.subnet_ids)
@@ -160,12 +143,8 @@ run "the_network" {
     condition     = aws_vpc_security_group_ingress_rule.from_application.cidr_ipv4 == null && aws_vpc_security_group_ingress_rule.from_application.cidr_ipv6 == null && aws_vpc_security_group_ingress_rule.from_application.prefix_list_id == null
     error_message = "And from no address."
   }
-}
 
-run "the_parameter_groups" {
-  command = plan
-
-  expect_failures = [check.performance_insights_has_room]
+  # The parameter groups.
 
   assert {
     condition     = aws_rds_cluster_parameter_group.this.family == "aurora-postgresql15" && aws_rds_cluster_parameter_group.this.name == "miyabi-stg-aurora-cluster-pg15"
@@ -186,30 +165,65 @@ run "the_parameter_groups" {
     condition     = { for p in aws_db_parameter_group.this.parameter : p.name => p.value } == { "log_min_duration_statement" = "1000", "track_io_timing" = "1" }
     error_message = "Slow statements are logged, and I/O is timed."
   }
+
+  # The log group.
+
+  assert {
+    condition     = aws_cloudwatch_log_group.postgresql.name == "/aws/rds/cluster/miyabi-stg-aurora-cluster/postgresql" && aws_cloudwatch_log_group.postgresql.retention_in_days == 30 && aws_cloudwatch_log_group.postgresql.kms_key_id == var.kms_key_arn
+    error_message = "Where RDS writes, kept for 30 days, encrypted."
+  }
 }
 
-run "a_new_major_version_has_new_parameter_groups" {
+run "every_choice_against_its_default" {
   command = plan
 
   variables {
-    engine_version               = "16.8"
     performance_insights_enabled = false
+    master_password              = null
+    manage_master_user_password  = true
+    min_capacity                 = 0
+    seconds_until_auto_pause     = 3600
+    storage_type                 = "aurora-iopt1"
+    allow_major_version_upgrade  = true
+    apply_immediately            = true
+    engine_version               = "16.8"
+    reader_count                 = 3
+    reader_promotion_tier        = 0
+  }
+
+  assert {
+    condition     = !aws_rds_cluster.this.performance_insights_enabled && !aws_rds_cluster_instance.writer.performance_insights_enabled && !aws_rds_cluster_instance.reader["reader-1"].performance_insights_enabled
+    error_message = "Off on the cluster and on every instance."
   }
 
   assert {
     condition     = aws_rds_cluster_parameter_group.this.family == "aurora-postgresql16" && aws_rds_cluster_parameter_group.this.name == "miyabi-stg-aurora-cluster-pg16" && aws_db_parameter_group.this.name == "miyabi-stg-aurora-instance-pg16"
     error_message = "The old groups stay in use until the upgrade is done."
   }
-}
-
-run "the_log_group" {
-  command = plan
-
-  expect_failures = [check.performance_insights_has_room]
 
   assert {
-    condition     = aws_cloudwatch_log_group.postgresql.name == "/aws/rds/cluster/miyabi-stg-aurora-cluster/postgresql" && aws_cloudwatch_log_group.postgresql.retention_in_days == 30 && aws_cloudwatch_log_group.postgresql.kms_key_id == var.kms_key_arn
-    error_message = "Where RDS writes, kept for 30 days, encrypted."
+    condition     = [for it in values(aws_rds_cluster_instance.reader) : it.promotion_tier] == [0, 2, 2]
+    error_message = "The tier is the first reader's."
+  }
+
+  assert {
+    condition     = aws_rds_cluster.this.manage_master_user_password && aws_rds_cluster.this.master_user_secret_kms_key_id == var.kms_key_arn && aws_rds_cluster.this.master_password_wo_version == null
+    error_message = "RDS's own secret, encrypted with the caller's key, and no password of ours."
+  }
+
+  assert {
+    condition     = one(aws_rds_cluster.this.serverlessv2_scaling_configuration).seconds_until_auto_pause == 3600
+    error_message = "After an hour."
+  }
+
+  assert {
+    condition     = aws_rds_cluster.this.storage_type == "aurora-iopt1"
+    error_message = "I/O-Optimized."
+  }
+
+  assert {
+    condition     = aws_rds_cluster.this.allow_major_version_upgrade && aws_rds_cluster.this.db_instance_parameter_group_name == "miyabi-stg-aurora-instance-pg16"
+    error_message = "A major upgrade is told the instances' new parameter group."
   }
 }
 
@@ -218,6 +232,8 @@ run "every_resource_has_the_tags_and_a_name" {
 
   variables {
     performance_insights_enabled = false
+    alarm_sns_topic_arn          = "arn:aws:sns:ap-northeast-1:123456789012:alerts"
+    event_subscription           = true
     tags                         = { Project = "miyabi", Environment = "stg", ManagedBy = "terraform" }
   }
 
@@ -235,9 +251,8 @@ run "every_resource_has_the_tags_and_a_name" {
           aws_cloudwatch_log_group.postgresql.tags,
         ],
         [for it in values(aws_rds_cluster_instance.reader) : it.tags],
-        [for it in values(aws_cloudwatch_metric_alarm.cpu) : it.tags],
-        [for it in values(aws_cloudwatch_metric_alarm.capacity) : it.tags],
-        [for it in values(aws_cloudwatch_metric_alarm.connections) : it.tags],
+        [for it in values(aws_cloudwatch_metric_alarm.this) : it.tags],
+        [for it in values(aws_db_event_subscription.this) : it.tags],
       ) :
       tags.Project == "miyabi" && tags.Environment == "stg" && tags.ManagedBy == "terraform" && startswith(tags.Name, "miyabi-stg-aurora")
     ])
@@ -311,12 +326,48 @@ run "outputs" {
   }
 
   assert {
-    condition     = length(output.alarm_names) == 36 && contains(output.alarm_names, "miyabi-stg-aurora-writer-cpu") && output.log_group_name == "/aws/rds/cluster/miyabi-stg-aurora-cluster/postgresql"
-    error_message = "Three alarms per instance, and the log."
+    condition     = length(output.alarm_names) == 60 && contains(output.alarm_names, "miyabi-stg-aurora-writer-cpu") && output.log_group_name == "/aws/rds/cluster/miyabi-stg-aurora-cluster/postgresql"
+    error_message = "Five alarms per instance, and the log."
   }
 
   assert {
     condition     = [for it in aws_rds_cluster_instance.reader : it.promotion_tier if it.identifier != "miyabi-stg-aurora-reader-1"] == [for n in range(10) : 2]
     error_message = "Readers beyond the first follow their own load."
+  }
+}
+
+run "pausing_by_default_is_said_all_the_same" {
+  command = plan
+
+  variables {
+    performance_insights_enabled = false
+    min_capacity                 = 0
+  }
+
+  assert {
+    condition     = one(aws_rds_cluster.this.serverlessv2_scaling_configuration).seconds_until_auto_pause == 300
+    error_message = "Left out, a former value would stay."
+  }
+}
+
+run "advanced_insights_keep_465_days_everywhere" {
+  command = plan
+
+  variables {
+    min_capacity           = 2
+    database_insights_mode = "advanced"
+  }
+
+  assert {
+    condition     = aws_rds_cluster.this.database_insights_mode == "advanced"
+    error_message = "Advanced."
+  }
+
+  assert {
+    condition = alltrue([
+      for it in concat([aws_rds_cluster.this, aws_rds_cluster_instance.writer], values(aws_rds_cluster_instance.reader)) :
+      it.performance_insights_enabled && it.performance_insights_retention_period == 465 && it.performance_insights_kms_key_id == var.kms_key_arn
+    ])
+    error_message = "AWS wants the same retention, 465 days at least, on the cluster and on every instance."
   }
 }

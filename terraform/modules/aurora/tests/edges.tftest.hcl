@@ -1,4 +1,4 @@
-# The edges of the rules, from the inside.
+# The edges of the rules, from the inside. One run tries an edge of several inputs that have nothing to do with each other.
 
 mock_provider "aws" {}
 
@@ -17,8 +17,14 @@ run "accepts_a_floor_of_zero_from_15_7" {
   command = plan
 
   variables {
-    min_capacity   = 0
-    engine_version = "15.7"
+    min_capacity             = 0
+    engine_version           = "15.7"
+    seconds_until_auto_pause = 86400
+    # Windows may touch.
+    preferred_backup_window      = "23:30-00:00"
+    preferred_maintenance_window = "mon:00:00-mon:00:30"
+    # 53 letters, with which an identifier has 63.
+    name = "a23456789-123456789-123456789-123456789-12"
   }
 }
 
@@ -26,8 +32,11 @@ run "accepts_a_floor_of_zero_with_a_major_version_only" {
   command = plan
 
   variables {
-    min_capacity   = 0
-    engine_version = "15"
+    min_capacity             = 0
+    engine_version           = "15"
+    seconds_until_auto_pause = 300
+    # Over the end of the week.
+    preferred_maintenance_window = "sun:23:45-mon:00:15"
   }
 }
 
@@ -35,8 +44,10 @@ run "accepts_a_floor_of_zero_from_17_0" {
   command = plan
 
   variables {
-    min_capacity   = 0
-    engine_version = "17.4"
+    min_capacity            = 0
+    engine_version          = "17.4"
+    backup_retention_period = 35
+    reader_promotion_tier   = 15
   }
 }
 
@@ -46,6 +57,9 @@ run "accepts_256_from_15_5" {
   variables {
     max_capacity   = 256
     engine_version = "15.5"
+    storage_type   = "aurora-iopt1"
+    # Every printable letter that Aurora takes.
+    master_password = "!#$%&'()*+,-.09:;<=>?AZ[\\]^_`az{|}~"
   }
 }
 
@@ -53,49 +67,11 @@ run "accepts_128_before_15_5" {
   command = plan
 
   variables {
-    max_capacity   = 128
-    engine_version = "15.4"
-  }
-}
-
-run "accepts_floor_equal_to_ceiling" {
-  command = plan
-
-  variables {
-    min_capacity = 4.5
-    max_capacity = 4.5
-  }
-}
-
-run "accepts_windows_that_touch" {
-  command = plan
-
-  variables {
-    preferred_backup_window      = "23:30-00:00"
-    preferred_maintenance_window = "mon:00:00-mon:00:30"
-  }
-}
-
-run "accepts_a_maintenance_window_over_the_end_of_the_week" {
-  command = plan
-
-  variables {
-    preferred_maintenance_window = "sun:23:45-mon:00:15"
-  }
-}
-
-run "accepts_backups_for_35_days" {
-  command = plan
-
-  variables {
-    backup_retention_period = 35
-  }
-}
-
-run "accepts_every_printable_letter_that_aurora_takes" {
-  command = plan
-
-  variables {
-    master_password = "!#$%&'()*+,-.09:;<=>?AZ[\\]^_`az{|}~"
+    min_capacity            = 128
+    max_capacity            = 128
+    engine_version          = "15.4"
+    backup_retention_period = 1
+    project_name            = "a23456789-123456789-123456789-1234567890"
+    reader_count            = 15
   }
 }
