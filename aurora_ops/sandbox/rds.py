@@ -117,6 +117,8 @@ class StrictRDSBackend(Upgrades, Restores):
         cluster.update_insights(kwargs)
         if kwargs.get("master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, kwargs["master_user_password"])
+        if kwargs.get("manage_master_user_password"):  # moto: a secret that opens nothing
+            plane().set_password(cluster.db_cluster_resource_id, self._password(cluster))
         return copy.copy(cluster)
 
     def delete_db_cluster(  # type: ignore[override]

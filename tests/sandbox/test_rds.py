@@ -1,5 +1,6 @@
 """What plain boto3 sees: Aurora's rules in front, real PostgreSQL behind, and restores that are restores."""
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -123,6 +124,25 @@ def test_a_password_that_is_set_before_the_first_instance_is_the_one_that_works(
 
     rds.delete_db_instance(DBInstanceIdentifier="soon-1", SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier="soon", SkipFinalSnapshot=True)
+
+
+def test_a_password_that_rds_takes_over_is_the_one_in_its_secret(rds, source, aws):
+    """moto alone makes a secret that opens nothing. Here with a restored cluster, before its first instance, as Terraform does it."""
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="managed", SourceDBClusterIdentifier="source", UseLatestRestorableTime=True
+    )
+    rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier="managed", WaiterConfig={"Delay": 1})
+    rds.modify_db_cluster(DBClusterIdentifier="managed", ManageMasterUserPassword=True, ApplyImmediately=True)
+    rds.create_db_instance(DBInstanceIdentifier="managed-1", DBClusterIdentifier="managed", **INSTANCE)
+
+    cluster = describe(rds, "managed")
+    arn = cluster["MasterUserSecret"]["SecretArn"]
+    secret = json.loads(aws("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    with connect(cluster, password=secret["password"]) as connection:
+        assert ("postgres",) == connection.execute("SELECT current_user").fetchone()
+
+    rds.delete_db_instance(DBInstanceIdentifier="managed-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier="managed", SkipFinalSnapshot=True)
 
 
 def test_what_aws_does_not_carry_over_is_not_carried_over(rds, source):
