@@ -31,7 +31,7 @@ _TAKES = {
     "aws_db_subnet_group": "the cluster's place in the network",
     "aws_security_group": "the database's door",
     "aws_vpc_security_group_ingress_rule": "the application's way in",
-    "aws_cloudwatch_metric_alarm": "an alarm: nobody is told any more",
+    "aws_cloudwatch_metric_alarm": "what would have told of trouble",
     "aws_db_event_subscription": "news of failovers and failures",
     LOG_GROUP: "the PostgreSQL log, all of it",
 }
@@ -116,7 +116,8 @@ class Destruction(TerraformRun):
         self._touched = terraform_plan.read(self._shown)
         self._volume_gib = remains.volume_gib(self.session, self.settings)
         self._check_state()
-        observed = {one.address: one.observed(exact=not self.session.is_sandbox) for one in self._touched}
+        # In the sandbox ids are random and plans confirm themselves, so that only what goes counts.
+        observed = {one.address: one.action if self.session.is_sandbox else one.observed(exact=True) for one in self._touched}  # fmt: skip
         self.planned = self._as_plan((*self._snapshot_row(), *map(self._row, self._touched), *self._log_rows()), observed)  # fmt: skip
         return self.planned
 
