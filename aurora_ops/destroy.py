@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from aurora_ops import changes, cost_views, deploy_checks, inventory, planning, remains, terraform_plan, terraform_state
+from aurora_ops import (
+    changes,
+    cost_views,
+    deploy_checks,
+    inventory,
+    planning,
+    prices,
+    remains,
+    terraform_plan,
+    terraform_state,
+)
 from aurora_ops.cluster import Cluster
 from aurora_ops.display import Check, Line, Report, Table
 from aurora_ops.environments import settings
@@ -197,8 +207,10 @@ class Destruction(TerraformRun):
     def _log_groups(self) -> list[str]:
         return [one.name for one in inventory.standing(self.session, self.settings) if one.kind == LOG_GROUP]
 
-    def cost(self) -> Table:
+    def cost(self) -> Table | Line:
         """What a month costs before, and what it goes on costing after, by the engine of the cost plan."""
+        if self.session.region not in prices.regions():
+            return Line(f"COST: no prices are known of {self.session.region}, so neither before nor after can be told")
         before, _ = terraform_plan.shapes(self._shown) if self._shown else (None, None)
         change = planning.cost_change(self.settings.environment, self.session.region, before, None)
         table = cost_views.cost_change(change)

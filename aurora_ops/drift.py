@@ -72,19 +72,23 @@ class Drift:
         ]  # fmt: skip
         return Table(repr(self), ("side", "from", "as of"), rows)
 
-    def table(self) -> Table:
+    def table(self) -> Table | Line:
         """Every difference with its three values and since when."""
+        if not self.differences:
+            return Line(_count([]))
         rows = [(one.kind, one.what, one.code, one.state, one.aws, one.since) for one in self.differences]
         return Table(
             _count(rows), ("finding", "what", "code", "state", "AWS", "since"), rows,
             "Since: a time where somebody kept one; otherwise the two between which it happened. An empty cell: not set there.",
         )  # fmt: skip
 
-    def what_to_do(self) -> Table:
+    def what_to_do(self) -> Table | Line:
         """The choices for each kind of finding."""
+        if not self.differences:
+            return Line("nothing to do")
         kinds = list(dict.fromkeys(one.kind for one in self.differences))
         rows = [(kind, "; ".join(one.what for one in self.differences if one.kind == kind), TO_DO[kind]) for kind in kinds]  # fmt: skip
-        return Table("what to do" if rows else "nothing to do", ("finding", "where", "what to do"), rows)
+        return Table("what to do", ("finding", "where", "what to do"), rows)
 
     def report(self, *, fail_on_drift: bool = False) -> Report:
         """Whether the comparison can be trusted. A difference is a finding, and fails only if that was asked for."""

@@ -79,12 +79,12 @@ def bills(session: Session, settings: Settings, gib: float | None, *, final: str
 
     The API tells no size of an Aurora snapshot: it is taken to be the volume's, which it cannot pass; unmeasured, the usage profile's.
     """
-    book = prices.book(session.region)
+    book = prices.book(session.region) if session.region in prices.regions() else None
     size = gib if gib is not None else profiles.profile(profiles.default(settings.environment)).storage_gib
     said = f"{size:,.1f} GiB, " + ("measured" if gib is not None else "assumed by the cost plan: not measured")
 
     def amount(item: str, quantity: float = 1) -> float | None:
-        price = book.find(item)
+        price = book.find(item) if book else None
         return None if price is None else price.usd * quantity
 
     found = []

@@ -9,8 +9,10 @@ import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 from aurora_ops import changes, cluster, deploy, schema, terraform_state, workload
@@ -78,8 +80,9 @@ def _put_by(world: str, environment: str) -> Path:
             try:
                 server.remove(builder)
                 session = sandbox_session(server.start(builder), DEFAULT_REGION)
-                for build in _WORLDS[world]:
-                    build(session, settings(environment))
+                with redirect_stdout(StringIO()):  # whoever gets a copy must not be shown how it was made
+                    for build in _WORLDS[world]:
+                        build(session, settings(environment))
                 server.stop(builder)
                 state.sandbox_directory(builder).rename(home)
             finally:
