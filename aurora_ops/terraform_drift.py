@@ -100,11 +100,11 @@ def _attributes(short: str, kind: str, drift: Values | None, plan: Values | None
         if flag is True
     }
     for name in state | aws | code:
-        # What the code does not set, AWS may set as it likes; tags_all repeats tags with the provider's own.
-        if name.partition(".")[0] not in said or unknown.get(name) is True:
+        if name.startswith("tags_all.") or unknown.get(name) is True:  # it repeats tags, with the provider's own
             continue
         three = tuple(plain(side.get(name)) for side in (code, state, aws))
-        if three[0] == three[1] == three[2]:
+        # What an apply would leave as AWS has it is only of interest where the code sets it: the rest, AWS may set as it likes.
+        if three[0] == three[1] == three[2] or (three[0] == three[2] and name.partition(".")[0] not in said):
             continue
         shown = ("(sensitive)",) * 3 if name in secret else three
         yield Difference(_kind(name, *three), short, name, *shown, kind, _names(before))

@@ -45,6 +45,7 @@ def drifted(applied, clean):
     capacity = {"MinCapacity": 0.5, "MaxCapacity": 4}
     rds.modify_db_cluster(DBClusterIdentifier=DEV.cluster_identifier, ServerlessV2ScalingConfiguration=capacity, ApplyImmediately=True)  # fmt: skip
     rds.modify_db_cluster(DBClusterIdentifier=DEV.cluster_identifier, EngineVersion="15.12", ApplyImmediately=False)
+    rds.modify_db_cluster(DBClusterIdentifier=DEV.cluster_identifier, PreferredBackupWindow="05:00-06:00")
     parameter = {"ParameterName": "log_min_duration_statement", "ParameterValue": "0", "ApplyMethod": "immediate"}
     rds.modify_db_parameter_group(DBParameterGroupName=f"{DEV.name}-instance-pg15", Parameters=[parameter])
     static = {"ParameterName": "track_commit_timestamp", "ParameterValue": "0", "ApplyMethod": "pending-reboot"}
@@ -57,7 +58,7 @@ def drifted(applied, clean):
     lock = {"ID": "c0ffee", "Who": "somebody@elsewhere", "Operation": "OperationTypeApply", "Created": "2026-11-24T03:00:00Z"}  # fmt: skip
     key = f"{terraform_state.place(applied, DEV).key}.tflock"
     w.client("s3").put_object(Bucket=terraform_state.SANDBOX_BUCKET, Key=key, Body=json.dumps(lock).encode())
-    found = drift.compare(applied, replace(DEV, max_capacity=8, backup_retention_period=14))
+    found = drift.compare(applied, replace(DEV, preferred_backup_window="04:00-05:00", backup_retention_period=14))
     w.client("s3").delete_object(Bucket=terraform_state.SANDBOX_BUCKET, Key=key)
     return found
 
@@ -90,8 +91,9 @@ def test_looking_writes_nothing(clean):
 def test_every_change_behind_terraforms_back_is_a_row(drifted):
     cluster_, group = "aws_rds_cluster.this", f"{DEV.name}-sg"
     expected = {
-        # Somebody raised the ceiling to 4, while the code came to want 8 and more days of backups.
-        ("changed at AWS", f"{cluster_} serverlessv2_scaling_configuration.max_capacity", "8", "2", "4"),
+        ("changed at AWS", f"{cluster_} serverlessv2_scaling_configuration.max_capacity", "2", "2", "4"),
+        # Somebody moved the window, while the code came to want it elsewhere, and more days of backups.
+        ("changed at AWS", f"{cluster_} preferred_backup_window", "04:00-05:00", "03:00-04:00", "05:00-06:00"),
         ("not applied yet", f"{cluster_} backup_retention_period", "14", "7", "7"),
         ("changed at AWS", "aws_db_parameter_group.this parameter.log_min_duration_statement.value", "1000", "1000", "0"),
         ("changed at AWS", "aws_rds_cluster_parameter_group.this parameter.track_commit_timestamp.value", "1", "1", "0"),
@@ -100,12 +102,20 @@ def test_every_change_behind_terraforms_back_is_a_row(drifted):
         # Terraform sees neither of these, and would take neither back.
         ("made by hand", f"ingress rule of {group}: port 5432 from 203.0.113.0/24", "absent", "absent", "there"),
         ("made by hand", f"instance {STRANGER}", "absent", "absent", "there"),
-        ("waits at AWS", f"{DEV.cluster_identifier} EngineVersion", "", "", "waits: 15.10 → 15.12"),
-        ("waits at AWS", f"{DEV.name}-writer cluster parameters", "", "", "waits: the restart of this instance"),
     }  # fmt: skip
 
+    assert expected == {row for row in rows(drifted) if row[0] != "waits at AWS"}
+
+
+def test_what_waits_at_aws_is_a_row_too(drifted):
+    """A version for the window, a static parameter for a restart: neither is there yet, and neither is drift."""
+    name = f"{DEV.name}-writer"
+    expected = {
+        ("waits at AWS", f"{DEV.cluster_identifier} EngineVersion", "", "", "waits: 15.10 → 15.12"),
+        ("waits at AWS", f"{name} cluster parameters", "", "", "waits: the restart of this instance"),
+    }
+
     assert set() == expected - rows(drifted)
-    assert {"waits at AWS"} >= {kind for kind, *_ in rows(drifted) - expected} - {"changed at AWS", "not applied yet"}
 
 
 def test_since_when_is_a_time_where_somebody_kept_one_and_two_times_elsewhere(drifted):
