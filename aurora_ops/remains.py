@@ -89,12 +89,17 @@ def bills(session: Session, settings: Settings, gib: float | None, *, final: str
 
     found = []
     names = [one["DBClusterSnapshotIdentifier"] for one in _snapshots(session, settings)]
-    for name in [*names, *([final] if final and final not in names else [])]:
+    to_come = bool(final) and final not in names
+    for name in [*names, *([final] if to_come else [])]:
         end = f"aws rds delete-db-cluster-snapshot --db-cluster-snapshot-identifier {name}"
         found.append(Bill(f"snapshot {name}", said, amount("backup_gb_month", size), end))
-    for one in retained_backups(session, settings):
-        end = f"ends by itself after {one.get('BackupRetentionPeriod', '?')} days, or aws rds delete-db-cluster-automated-backup --db-cluster-resource-id {one['DbClusterResourceId']}"
-        found.append(Bill("automated backups that were retained", said, amount("backup_gb_month", size), end))
+    ends = [
+        f"ends by itself after {one.get('BackupRetentionPeriod', '?')} days, or aws rds delete-db-cluster-automated-backup --db-cluster-resource-id {one['DbClusterResourceId']}"
+        for one in retained_backups(session, settings)
+    ]
+    if to_come:  # who wants a final snapshot keeps these as well: the module says so to RDS
+        ends.append(f"ends by itself after {settings.backup_retention_period} days")
+    found += [Bill("retained automated backups", said, amount("backup_gb_month", size), end) for end in ends]
     missing = deploy_checks.missing_prerequisites(session, settings)
     end = f"terraform -chdir=terraform/prerequisites destroy -var environment={settings.environment}"
     if "key" not in missing:
