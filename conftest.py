@@ -48,12 +48,12 @@ def _is_notebook_cell(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without the terraform program the stored outputs of its notebook cannot come out again."""
+    """Without the terraform program the stored outputs of its notebooks cannot come out again."""
     if shutil.which("terraform"):
         return
-    skip = pytest.mark.skip(reason="terraform is not installed, and this notebook deploys with it")
+    skip = pytest.mark.skip(reason="terraform is not installed, and this notebook works with it")
     for item in items:
-        if _is_notebook_cell(item) and item.path.stem.endswith("deploy-environment"):
+        if _is_notebook_cell(item) and item.path.stem.endswith(("deploy-environment", "destroy-environment", "drift")):
             item.add_marker(skip)
 
 

@@ -6,6 +6,7 @@ a minute of noise on every measured recovery time (facts A3).
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -294,6 +295,12 @@ def make_state_bucket(session: Session, name: str) -> None:
     s3 = session.to_writable().client("s3")
     _once(lambda: s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": session.region}))
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def delete_log_group(session: Session, name: str) -> None:
+    """Delete a log group of a cluster that is gone. RDS makes it again while it deletes, and Terraform does not know of it."""
+    with suppress(session.client("logs").exceptions.ResourceNotFoundException):
+        session.to_writable().client("logs").delete_log_group(logGroupName=name)
 
 
 def _once(call: Callable[[], Any]) -> None:

@@ -6,14 +6,8 @@ when it is named, and what was created without being noted is adopted. Where the
 is built through the API under the same names, and every check says SKIP: nothing of Terraform was shown.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
-
-from tqdm import tqdm
 
 from aurora_ops import (
     adoption,
@@ -25,57 +19,36 @@ from aurora_ops import (
     planning,
     terraform,
     terraform_plan,
-    terraform_state,
 )
 from aurora_ops.display import Check, Line, Report, Table
-from aurora_ops.environments import Settings, settings
-from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.environments import settings
 from aurora_ops.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.session import Session
-from aurora_ops.terraform_state import Place
+from aurora_ops.terraform_run import ApplyFailedError, PreflightFailedError, StateLockedError, TerraformRun, progress
+
+__all__ = ["DeployError", "Deployment", "PreflightFailedError", "StateLockedError", "deployment"]
 
 ADOPTION_PASSES = 3  # the second finds nothing more; the third is for what AWS showed late
 
 
-class PreflightFailedError(InputError):
-    """Something that was looked at before forbids the deployment."""
-
-
-class StateLockedError(InputError):
-    """Another run is at work on the state, or died while it was."""
-
-
-class DeployError(AuroraOpsError):
+class DeployError(ApplyFailedError):
     """The apply did not come to its end; the message says how to go on."""
 
 
 @dataclass
-class Deployment:
+class Deployment(TerraformRun):
     """One environment on one target. Use it in order: preflight, prerequisites, plan, apply, verify."""
 
-    session: Session
-    settings: Settings
-    account: str = ""  # the account it must be; empty: whichever the target leads to
+    again = "Run deploy-environment again: it plans from what is there, and adopts what was made and not noted."
+    without_terraform = "the API builds the same instead"
+    failure = DeployError
+
     allow_destroy: str = ""
-    break_lock: str = ""
     planned: Plan | None = None
     applied: bool = False
     built_by_api: bool = False
-    _root: terraform.Root | None = field(default=None, repr=False)
     _shown: dict[str, Any] = field(default_factory=dict, repr=False)
     _preflight: Report | None = field(default=None, repr=False)
-
-    @property
-    def has_terraform(self) -> bool:
-        """Whether a program is there that is new enough."""
-        return terraform.program() is not None
-
-    @property
-    def root(self) -> terraform.Root:
-        """The environment's Terraform root, prepared once."""
-        if self._root is None:
-            self._root = self._prepare(f"environments/{self.settings.environment}", values=asdict(self.settings))
-        return self._root
 
     def preflight(self) -> Report:
         """Read only: tools, account and region, prerequisites, version, range, quotas, the state and its lock. One FAIL, and `apply` refuses."""
@@ -96,25 +69,6 @@ class Deployment:
         self._preflight = Report("preflight", tuple(checks))
         return self._preflight
 
-    def _tools(self) -> Iterator[Check]:
-        if self.has_terraform:
-            yield Check("terraform is here", "PASS", terraform.version())
-            yield Check.of("the provider is here", True, f"hashicorp/aws {self.root.provider_version()}")
-        elif self.session.is_sandbox:
-            yield Check(
-                "terraform is here", "SKIP", f"not found; the API builds the same instead. {terraform.HOW_TO_GET}"
-            )
-        else:
-            yield Check(
-                "terraform is here", "FAIL", f"and a live environment is built by nothing else. {terraform.HOW_TO_GET}"
-            )
-
-    def _state_checks(self) -> Iterator[Check]:
-        for check in deploy_checks.state(self.session, self._place()):
-            # A lock that was named is broken by the plan; whoever holds it was read.
-            named = self.break_lock and check.verdict == "FAIL" and f"lock {self.break_lock}" in check.detail
-            yield replace(check, verdict="SKIP", detail=f"will be broken: {check.detail}") if named else check
-
     def prerequisites(self) -> Line:
         """In the sandbox, apply the root `prerequisites` where it is missing. On a live target they are there, or the preflight failed."""
         missing = deploy_checks.missing_prerequisites(self.session, self.settings)
@@ -128,7 +82,7 @@ class Deployment:
         root = self._prepare("prerequisites", variables=own)
         self._reach(root, self._place("prerequisites"))
         planned = terraform_plan.read(root.plan())
-        with _progress("prerequisites", len(planned)) as on_event:
+        with progress("prerequisites", len(planned)) as on_event:
             root.apply(on_event)
         return Line("prerequisites applied: network, key and secret")
 
@@ -165,27 +119,6 @@ class Deployment:
         self.planned = self._as_plan(tuple(one.as_change() for one in touched), observed)
         return self.planned
 
-    def _connect(self) -> None:
-        """Reach the state: broken free if that was asked for, and with what an earlier run could not write."""
-        where = self._place()
-        self._reach(self.root, where)
-        held = terraform_state.lock(self.session, where)
-        if held and held.id == self.break_lock:
-            self.root.force_unlock(held.id)
-        elif held:
-            raise StateLockedError(
-                f"the state is locked, so nothing was planned or changed: {held.describe(datetime.now(UTC))}. Wait for its end and run again. "
-                f"If that run is dead (killed, or its machine is gone), break exactly this lock with -p break_lock {held.id}."
-            )
-        elif self.break_lock:
-            raise StateLockedError(f"break_lock={self.break_lock!r}, but no lock is held: leave it out, and run again.")
-        self.root.rescue()
-
-    def _reach(self, root: terraform.Root, where: Place) -> None:
-        if self.session.is_sandbox:
-            changes.make_state_bucket(self.session, where.bucket)
-        root.connect(where.backend)
-
     def cost_change(self) -> Table:
         """What a month costs before and after the plan, by the engine of the cost plan."""
         if self.built_by_api:
@@ -211,32 +144,6 @@ class Deployment:
             return Line(f"plan {plan.id}: nothing to change")
         by = "confirmed by itself in the sandbox" if self.session.is_sandbox else "confirmed"
         return Line(f"APPLIED {plan.id} ({by}): {len(plan.changes)} changes")
-
-    def _apply_saved(self, count: int) -> None:
-        try:
-            with _progress(self.settings.environment, count) as on_event:
-                self.root.apply(on_event)
-        except terraform.TerraformError as error:
-            raise DeployError(f"{error} {self._how_to_go_on()}") from None
-
-    def _how_to_go_on(self) -> str:
-        """After an apply that failed: what is known of state and lock, and what the next run does about it."""
-        said = ["What was changed until then is kept."]
-        if self.root.errored_state.exists():
-            said.append("The state could not be written to its bucket and lies in this machine's state folder: the next run pushes it first.")  # fmt: skip
-        try:
-            held = terraform_state.lock(self.session, self._place())
-        except Exception:  # what made the apply fail may make this fail: then it is not known
-            held = None
-            said.append("Whether the lock is free could not be asked.")
-        if held:
-            said.append(f"The lock stayed ({held.who}): add -p break_lock {held.id}.")
-        return " ".join(
-            [
-                *said,
-                "Run deploy-environment again: it plans from what is there, and adopts what was made and not noted.",
-            ]
-        )
 
     def verify(self) -> Report:
         """The environment stands as its file says, a client can query it, and Terraform has nothing left to change."""
@@ -286,37 +193,9 @@ class Deployment:
             "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps
         )
 
-    def _place(self, root: str = "aurora") -> Place:
-        return terraform_state.place(self.session, self.settings, root)
-
-    def _prepare(self, name: str, **given: Any) -> terraform.Root:
-        home = self.session.state_directory / "terraform" / self.session.region
-        return terraform.Root.prepare(name, home, self.session.environ(), **given)
-
-    def _discard(self) -> None:
-        if self._root:
-            self._root.discard_plan()
-            self._root.adopt("")
-
 
 def deployment(
     session: Session, environment: str, account: str = "", allow_destroy: str = "", break_lock: str = ""
 ) -> Deployment:
     """Prepare the deployment of `environment` (dev, stg or prod)."""
-    return Deployment(session, settings(environment), account, allow_destroy, break_lock)
-
-
-@contextmanager
-def _progress(label: str, total: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A bar over Terraform's events that names the resource at work, closed however it ends."""
-    with tqdm(desc=label, total=total, unit=" resources", file=sys.stdout) as bar:
-
-        def on_event(event: dict[str, Any]) -> None:
-            kind, hook = event.get("type"), event.get("hook", {})
-            address = hook.get("resource", {}).get("addr", "").removeprefix(terraform_plan.MODULE)
-            if kind in ("apply_start", "apply_progress"):
-                bar.set_postfix_str(f"{address} {hook.get('elapsed_seconds', 0)} s")
-            if kind == "apply_complete":
-                bar.update()
-
-        yield on_event
+    return Deployment(session, settings(environment), account, break_lock, allow_destroy=allow_destroy)

@@ -234,11 +234,12 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _listed(pairs: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{name.rpartition('.')[2]}={_text(value)}" for name, value in pairs)
+    return ", ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in pairs)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value as it stands in a row."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return shown if len(shown) <= 60 else shown[:57] + "…"

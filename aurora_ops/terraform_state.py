@@ -7,6 +7,7 @@ the process: no file of the repository names them. The sandbox has a bucket of i
 import json
 import os
 import string
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,6 +120,40 @@ def is_versioned(session: Session, where: Place) -> bool | None:
             return None
         raise
     return bool(answer.get("Status") == "Enabled")
+
+
+def exists(session: Session, where: Place) -> bool:
+    """Whether Terraform has ever kept a state there; one that knows nothing any more counts."""
+    return next(iter(versions(session, where)), None) is not None
+
+
+def versions(session: Session, where: Place) -> Iterator[tuple[datetime, dict[str, Any]]]:
+    """Every state that was kept there, with its time, the newest first. Each is only read when it is asked for."""
+    s3 = session.client("s3", region=where.region)
+    try:
+        pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=where.bucket, Prefix=where.key))
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchBucket":
+            return
+        raise
+    kept = [one for page in pages for one in page.get("Versions", []) if one["Key"] == where.key]
+    for one in sorted(kept, key=lambda one: one["LastModified"], reverse=True):
+        answer = s3.get_object(Bucket=where.bucket, Key=where.key, VersionId=one["VersionId"])
+        yield one["LastModified"], json.loads(answer["Body"].read())
+
+
+def resources(state: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The managed resources in a state: kind and attributes by address."""
+    found = {}
+    for one in state.get("resources", []):
+        if one["mode"] != "managed":
+            continue
+        stem = ".".join([*([one["module"]] if "module" in one else []), one["type"], one["name"]])
+        for instance in one["instances"]:
+            key = instance.get("index_key")
+            address = stem if key is None else f"{stem}[{json.dumps(key)}]"
+            found[address] = one["type"], instance["attributes"]
+    return found
 
 
 def lock(session: Session, where: Place) -> Lock | None:

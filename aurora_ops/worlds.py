@@ -1,4 +1,4 @@
-"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy.
+"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, applied.
 
 A notebook names the world that it needs. Where the sandbox has an account already, what is missing is built in it, and nothing when
 an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and put by. A live target is taken
@@ -9,11 +9,13 @@ import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
-from aurora_ops import changes, cluster, schema, workload
+from aurora_ops import changes, cluster, deploy, schema, terraform_state, workload
 from aurora_ops.cluster import ClusterNotFoundError
 from aurora_ops.environments import Settings, settings
 from aurora_ops.errors import InputError, did_you_mean
@@ -36,7 +38,8 @@ def open_session(
     ----------
     world
         "empty": nothing is built. "deployed": the environment stands. "loaded": its schema is there, with some months of a
-        small business in it. "busy": clients have been at work on it for a minute, just now.
+        small business in it. "busy": clients have been at work on it for a minute, just now. "applied": the
+        environment stands, and Terraform's state knows it.
     """
     if world not in _WORLDS:
         raise InputError(f"world={world!r} is unknown. {did_you_mean(world, list(_WORLDS))}")
@@ -77,8 +80,9 @@ def _put_by(world: str, environment: str) -> Path:
             try:
                 server.remove(builder)
                 session = sandbox_session(server.start(builder), DEFAULT_REGION)
-                for build in _WORLDS[world]:
-                    build(session, settings(environment))
+                with redirect_stdout(StringIO()):  # whoever gets a copy must not be shown how it was made
+                    for build in _WORLDS[world]:
+                        build(session, settings(environment))
                 server.stop(builder)
                 state.sandbox_directory(builder).rename(home)
             finally:
@@ -125,9 +129,21 @@ def _work(session: Session, wanted: Settings) -> None:
         )
 
 
+def _apply(session: Session, wanted: Settings) -> None:
+    """Through Terraform, once: an account in which it was at work is left as it is, also after a destroy that was cut off."""
+    deployment = deploy.deployment(session, wanted.environment)
+    if not deployment.has_terraform:
+        _deploy(session, wanted)
+    elif not terraform_state.exists(session, terraform_state.place(session, wanted)):
+        deployment.prerequisites()
+        deployment.plan()
+        deployment.apply()
+
+
 _WORLDS: dict[str, tuple[Callable[[Session, Settings], None], ...]] = {
     "empty": (),
     "deployed": (_deploy,),
     "loaded": (_deploy, _load),
     "busy": (_deploy, _load, _work),
+    "applied": (_apply,),
 }

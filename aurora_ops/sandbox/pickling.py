@@ -147,6 +147,11 @@ class Backends:
             for account, regions in accounts.items():
                 for region, backend in regions.items():
                     self._find(service)[account][region] = backend  # type: ignore[call-overload]
+                    if (
+                        service == "s3"
+                    ):  # who owns each name, apart from the buckets: without it, creating one again empties it
+                        owners = self._find("s3").bucket_accounts  # type: ignore[attr-defined]
+                        owners.update(dict.fromkeys(backend.buckets, (backend.partition, account)))
 
 
 def _reduce_policy(policy: Any) -> tuple[Any, ...]:

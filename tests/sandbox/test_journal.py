@@ -159,6 +159,8 @@ def test_every_service_that_an_environment_uses_is_in_it(name):
     assert [policy] == [one["PolicyArn"] for one in attached]
     assert 1 == iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"]
     s3 = client_of(again, "s3")
+    with pytest.raises(s3.exceptions.BucketAlreadyOwnedByYou):  # and not: a new, empty one in its place
+        s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
     assert b"two" == s3.get_object(Bucket="states", Key="dev")["Body"].read()
     assert 2 == len(s3.list_object_versions(Bucket="states")["Versions"])
     assert "here" == client_of(again, "ssm").get_parameter(Name="/dev/endpoint")["Parameter"]["Value"]

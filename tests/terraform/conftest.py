@@ -4,6 +4,7 @@ Nothing is written into the repository: `terraform init` leaves a folder and a l
 """
 
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+
+from aurora_ops import worlds
+from aurora_ops.sandbox import server
+from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE
+from aurora_ops.session import Session
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT.parent / "shared" / "spec" / "aurora-module.ja.md"
@@ -104,3 +110,18 @@ def terraform_aws() -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def applied() -> Iterator[Session]:
+    """A session on a sandbox of its own in which Terraform built dev: a copy, in seconds, of a world that was built once."""
+    name = f"{FRESH}-test-{secrets.token_hex(4)}"
+    before = os.environ.get(NAME_VARIABLE)
+    os.environ[NAME_VARIABLE] = name
+    try:
+        yield worlds.open_session(world="applied")
+    finally:
+        server.remove(name)
+        os.environ.pop(NAME_VARIABLE)
+        if before is not None:
+            os.environ[NAME_VARIABLE] = before
