@@ -91,8 +91,8 @@ class Deployment(TerraformRun):
 
         Raises
         ------
-        PreflightFailedError, StateLockedError, DestructionRefusedError
-            The preflight failed, somebody else is at work on the state, or the plan destroys what nobody named.
+        PreflightFailedError, StateLockedError
+            The preflight failed, or somebody else is at work on the state.
         """
         if (self._preflight or self.preflight()).verdict == "FAIL":
             raise PreflightFailedError(
@@ -113,7 +113,6 @@ class Deployment(TerraformRun):
                 self.root.untaint(address)
             found |= more
             self.root.adopt(adoption.blocks(found))
-        terraform_plan.check_destruction(touched, self.allow_destroy)
         # In the sandbox ids are random and plans confirm themselves, so only what there was before counts.
         observed = {one.address: one.observed(exact=not self.session.is_sandbox) for one in touched}
         self.planned = self._as_plan(tuple(one.as_change() for one in touched), observed)
@@ -129,8 +128,15 @@ class Deployment(TerraformRun):
         return cost_views.cost_change(planning.cost_change(self.settings.environment, self.session.region, *shapes))
 
     def apply(self, confirm: str = "") -> Line:
-        """Apply exactly the plan that was read, if it is confirmed."""
+        """Apply exactly the plan that was read, if it is confirmed.
+
+        Raises
+        ------
+        DestructionRefusedError
+            The plan destroys what nobody named.
+        """
         plan = self.planned or self.plan()
+        terraform_plan.check_destruction(terraform_plan.read(self._shown), self.allow_destroy)
         if not is_confirmed(plan, confirm, sandbox=self.session.is_sandbox):
             self._discard()
             return Line(dry_run_line(plan))

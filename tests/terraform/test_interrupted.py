@@ -196,11 +196,13 @@ def expire(session, faults):
 
 
 def test_a_reader_is_taken_away_only_when_it_is_named(killed, session):
-    """Fewer readers is the destruction of an instance: refused before anything happens, with what to say if it is meant."""
+    """Fewer readers is the destruction of an instance: the plan shows it, and is refused with what to say if it is meant."""
     fewer = replace(DEV, max_capacity=4)
     name = 'aws_rds_cluster_instance.reader["reader-1"]'
+    unnamed = Deployment(session, fewer)
+    assert ("destroy", name) in actions(unnamed.plan())
     with pytest.raises(terraform_plan.DestructionRefusedError, match=r"allow_destroy"):
-        Deployment(session, fewer).plan()
+        unnamed.apply()
     deployment = Deployment(session, fewer, allow_destroy=name)
 
     plan = deployment.plan()
