@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from aurora_ops import changes, cluster, drift, terraform, terraform_state
+from aurora_ops import changes, cluster, drift, terraform, terraform_plan, terraform_state
 from aurora_ops.environments import settings
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
@@ -36,7 +36,15 @@ def clean(applied):
 
 
 @pytest.fixture(scope="module")
-def drifted(applied, clean):
+def alarm(applied, clean):
+    """The address of an alarm of the writer, whatever the module calls it: `alarm("cpu")`."""
+    _, state = next(terraform_state.versions(applied, terraform_state.place(applied, DEV)))
+    known = {values.get("alarm_name"): address for address, (_, values) in terraform_state.resources(state).items()}
+    return lambda about: known[f"{DEV.name}-writer-{about}"].removeprefix(terraform_plan.MODULE)
+
+
+@pytest.fixture(scope="module")
+def drifted(applied, clean, alarm):
     """The comparison after an afternoon of good intentions: with other values in the code, and somebody at work on the state."""
     forget(applied, f"{DEV.name}-writer-capacity")
     w = applied.to_writable()
@@ -88,7 +96,7 @@ def test_looking_writes_nothing(clean):
     assert before == after
 
 
-def test_every_change_behind_terraforms_back_is_a_row(drifted):
+def test_every_change_behind_terraforms_back_is_a_row(drifted, alarm):
     cluster_, group = "aws_rds_cluster.this", f"{DEV.name}-sg"
     expected = {
         ("changed at AWS", f"{cluster_} serverlessv2_scaling_configuration.max_capacity", "2", "2", "4"),
@@ -97,8 +105,8 @@ def test_every_change_behind_terraforms_back_is_a_row(drifted):
         ("not applied yet", f"{cluster_} backup_retention_period", "14", "7", "7"),
         ("changed at AWS", "aws_db_parameter_group.this parameter.log_min_duration_statement.value", "1000", "1000", "0"),
         ("changed at AWS", "aws_rds_cluster_parameter_group.this parameter.track_commit_timestamp.value", "1", "1", "0"),
-        ("gone at AWS", 'aws_cloudwatch_metric_alarm.cpu["writer"]', "there", "there", "absent"),
-        ("not in the state", 'aws_cloudwatch_metric_alarm.capacity["writer"]', "there", "absent", "there"),
+        ("gone at AWS", alarm("cpu"), "there", "there", "absent"),
+        ("not in the state", alarm("capacity"), "there", "absent", "there"),
         # Terraform sees neither of these, and would take neither back.
         ("made by hand", f"ingress rule of {group}: port 5432 from 203.0.113.0/24", "absent", "absent", "there"),
         ("made by hand", f"instance {STRANGER}", "absent", "absent", "there"),
@@ -118,7 +126,7 @@ def test_what_waits_at_aws_is_a_row_too(drifted):
     assert set() == expected - rows(drifted)
 
 
-def test_since_when_is_a_time_where_somebody_kept_one_and_two_times_elsewhere(drifted):
+def test_since_when_is_a_time_where_somebody_kept_one_and_two_times_elsewhere(drifted, alarm):
     """RDS tells of the parameter and of the new instance; of a capacity nobody tells, but the state was written before it."""
     written = f"{drifted.written_utc:%Y-%m-%d %H:%M}"
 
@@ -129,7 +137,7 @@ def test_since_when_is_a_time_where_somebody_kept_one_and_two_times_elsewhere(dr
     assert since(drifted, "max_capacity").startswith("between ")
     assert since(drifted, "max_capacity").endswith(f"and {drifted.as_of:%Y-%m-%d %H:%M:%S} UTC")
     assert since(drifted, "backup_retention_period").startswith("code: ")
-    assert written in since(drifted, 'cpu["writer"]')
+    assert written in since(drifted, alarm("cpu"))
 
 
 def test_a_run_that_is_at_work_is_named_and_not_waited_for(drifted):
