@@ -1,0 +1,121 @@
+"""How fast a year is planned: medians of five within one run, as ratios, which hold on a noisy machine; seconds do not.
+
+The yardstick is what anybody would write first for a thousand ceilings: a bare `numpy.clip(x, low, high).sum()` each.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from aurora_ops import cost, prices, simulation
+from aurora_ops.acu import AcuRange
+from aurora_ops.demand import Demand
+from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
+
+RUNS = 5
+YEAR_MINUTES = 525_600
+RANGES = [AcuRange(floor / 2, (floor + more) / 2) for floor in range(1, 26) for more in range(1, 41)]
+SLICE = 100_000
+
+
+def median(step: Callable[[], object]) -> float:
+    """Median seconds of five runs after one that is not counted."""
+    times = []
+    for _ in range(RUNS + 1):
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
+
+
+def line(words: str, figure: str) -> None:
+    """One figure."""
+    print(f"{words:<66}{figure:>12}", flush=True)  # noqa: T201
+
+
+def year(minutes: int = YEAR_MINUTES) -> np.ndarray:
+    """A demand in ACU with days, weeks and noise."""
+    random, minute = np.random.default_rng(1), np.arange(minutes)
+    daily, weekly = np.sin(minute / 1440 * 2 * np.pi), np.sin(minute / 10_080 * 2 * np.pi)
+    return np.clip(4 + 3 * daily + weekly + random.gamma(1, 1, minutes), 0, None)
+
+
+def plan(demand: Demand, ranges: list[AcuRange]) -> list[float | None]:
+    """Simulate and bill: USD of each range, with a reader that follows the writer."""
+    book, usage = prices.book("ap-northeast-1"), cost.Usage(100, 52.56, 118, 10)
+    found = simulation.outcomes(demand, ranges)
+    return [
+        cost.estimate("year", [cost.InstanceUse("writer", hours), cost.InstanceUse("reader", hours)], usage, book).usd
+        for hours in found.acu_hours.tolist()
+    ]
+
+
+def plain(demand: list[float], acu_range: AcuRange) -> float:
+    """ACU-hours by the same rules in a plain loop over minutes, as lean as Python allows."""
+    floor, ceiling, lowest = max(acu_range.floor, STEP_ACU), acu_range.ceiling, lowest_after_tick()
+    rest = min(max(floor, MEASURED.idle_acu), ceiling)
+    reached = warm = floor
+    to_tick, peak, halves = MEASURED.tick_seconds, 0.0, 0
+    for acu in demand:
+        need = needed_acu(acu)
+        peak = need if to_tick >= MEASURED.quiet_seconds else max(peak, need)
+        to_tick -= 60.0
+        if to_tick <= 0:
+            reached = shrunk(reached, max(rest, min(max(peak, floor), ceiling)), lowest)
+            warm, to_tick = min(warm, reached), to_tick + MEASURED.tick_seconds
+        reached, warm = grown(reached, warm, min(max(need, floor), ceiling), 60.0)
+        halves += int(reached * 2.0 + 1e-9)
+    return halves * STEP_ACU * 60.0 / 3600
+
+
+def main() -> None:
+    """Print one line for each figure."""
+    demand = year()
+    whole = Demand(demand, 60.0)
+    started = time.perf_counter()
+    simulation.outcomes(Demand(demand[:10], 60.0), RANGES[:1])
+    line("numba: import, and compile or load from its cache, once", f"{time.perf_counter() - started:.2f} s")
+    fast = median(lambda: plan(whole, RANGES))
+    clip = median(lambda: [np.clip(demand, one.floor, one.ceiling).sum() for one in RANGES])
+    line(f"{YEAR_MINUTES:,} minutes x {len(RANGES):,} ranges, simulated and billed", f"{fast:.2f} s")
+    line(f"{len(RANGES):,} bare numpy.clip(x, low, high).sum()", f"{clip:.2f} s")
+    line(
+        f"ratio, processor {'with' if _has_avx512() else 'WITHOUT'} AVX-512 (at most 4 asked with)",
+        f"{fast / clip:.2f}",
+    )
+
+    part = demand[:SLICE].tolist()
+    slow = median(lambda: plain(part, RANGES[500])) * (YEAR_MINUTES / SLICE) * len(RANGES)
+    line(f"plain Python, extrapolated from {SLICE:,} minutes of one range", f"{slow:.0f} s")
+    line("ratio (at least 300 asked)", f"{slow / fast:.0f}")
+    found = simulation.outcomes(Demand(demand[:SLICE], 60.0), RANGES[::97])
+    equal = found.acu_hours.tolist() == [plain(part, one) for one in RANGES[::97]]
+    line(f"the same ACU-hours to the last bit, {len(RANGES[::97])} ranges", str(equal))
+
+    for words, sizes in (
+        ("minutes", [(YEAR_MINUTES // 4 * k, len(RANGES)) for k in (1, 2, 4)]),
+        ("ranges", [(YEAR_MINUTES, len(RANGES) // 4 * k) for k in (1, 2, 4)]),
+    ):
+        times = [
+            median(lambda m=minutes, r=ranges: simulation.outcomes(Demand(demand[:m], 60.0), RANGES[:r]))  # type: ignore[misc]
+            for minutes, ranges in sizes
+        ]
+        line(f"time for 1 : 2 : 4 times as many {words}", " : ".join(f"{one / times[0]:.2f}" for one in times))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line("peak memory of this whole process (at most 300 asked)", f"{peak:.0f} MiB")
+    if not equal:
+        sys.exit("the fast way and the plain loop differ")
+
+
+def _has_avx512() -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "avx512f" in cpuinfo.read_text()
+
+
+if __name__ == "__main__":
+    main()
