@@ -4,13 +4,16 @@ Measured history, a simulated future and a mean typed in by hand all become `Ins
 prices are passed in, nothing is rounded, and a price that is not known yields an unknown amount, never 0.
 
 Not applied, because they belong to the account and not to the cluster: the free tiers of CloudWatch (10 alarms, 5 GB of
-logs) and KMS (20,000 requests), savings plans, taxes.
+logs), KMS (20,000 requests) and transfer (100 GB), savings plans, taxes.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from aurora_ops.errors import InputError
 from aurora_ops.prices import Price, PriceBook
@@ -47,19 +50,21 @@ class InstanceUse:
         return cls(role, mean_acu * hours)
 
     @classmethod
-    def of_series(cls, role: Role, capacity_acu: Iterable[float], seconds: float) -> "InstanceUse":
-        """From ServerlessDatabaseCapacity, one sample every `seconds`. A paused instance has samples of 0.
+    def of_series(cls, role: Role, capacity_acu: npt.ArrayLike, seconds: float) -> "InstanceUse":
+        """From ServerlessDatabaseCapacity, shape (samples,), one every `seconds`. A paused instance has samples of 0.
+
+        A gap (NaN) is refused: what was not measured is not free. `history` says what to do with it.
 
         >>> InstanceUse.of_series("writer", [1, 2, 3, 2], seconds=900).acu_hours
         2.0
         """
-        samples = [float(sample) for sample in capacity_acu]
-        if not samples:
+        samples = np.asarray(capacity_acu, dtype=np.float64)
+        if not samples.size:
             raise UsageError(
                 "capacity_acu is empty: nothing was measured, which is not the same as 0 ACU. Give samples."
             )
-        for sample in samples:
-            _check("capacity_acu", sample)
+        for sample in samples[~(np.isfinite(samples) & (samples >= 0))][:1]:
+            _check("capacity_acu", float(sample))
         return cls(role, math.fsum(samples) * seconds / 3600)
 
 
@@ -85,18 +90,68 @@ def instance_uses(
     return tuple(uses)
 
 
+def series_uses(
+    writer_acu: npt.ArrayLike, readers: Sequence[tuple[int, npt.ArrayLike | None]], seconds: float
+) -> tuple[InstanceUse, ...]:
+    """Writer and readers from capacity series, each of shape (samples,); a reader is its tier and its own series.
+
+    A reader of tier 0 or 1 has at least the writer's capacity, and exactly that if it has no series of its own. A tier from 2
+    on needs its own.
+
+    >>> [use.acu_hours for use in series_uses([1, 4], [(1, [2, 2]), (0, None), (2, [0, 1])], seconds=3600)]
+    [5.0, 6.0, 5.0, 1.0]
+    """
+    uses = [InstanceUse.of_series("writer", writer_acu, seconds)]
+    for tier, own_acu in readers:
+        if own_acu is None and tier > 1:
+            raise UsageError(
+                f"a reader of tier {tier} scales on its own: the writer does not tell its cost; give its series."
+            )
+        follows = writer_acu if own_acu is None else np.maximum(own_acu, writer_acu) if tier <= 1 else own_acu
+        uses.append(InstanceUse.of_series("reader", follows, seconds))
+    return tuple(uses)
+
+
+@dataclass(frozen=True)
+class Drills:
+    """Restores of a month that are thrown away. Each runs one instance for `hours` at `mean_acu` on its own storage.
+
+    A restore to a point in time stores the whole volume for its hours; a clone only what is changed in it.
+    """
+
+    number: int = 0
+    hours: float = 0.0
+    mean_acu: float = 0.0
+    storage_gib: float = 0.0
+    io_millions: float = 0.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _check(one.name, getattr(self, one.name))
+
+
 @dataclass(frozen=True)
 class Usage:
-    """What a cluster uses in a month besides compute. `backup_gib` is all that is stored, before the free allowance."""
+    """What a cluster uses in a month besides compute.
+
+    `backup_gib` is all that automated backups store, before the free allowance (`retained_backup_gib`); `snapshots_gib` the
+    full sizes of manual snapshots older than the retention period, younger ones are free; `exports_gib` what is exported to
+    S3; `transfer_out_gib` what leaves for the internet.
+    """
 
     storage_gib: float = 0.0
     io_millions: float = 0.0
     backup_gib: float = 0.0
     logs_gib: float = 0.0
+    snapshots_gib: float = 0.0
+    exports_gib: float = 0.0
+    transfer_out_gib: float = 0.0
+    drills: Drills = field(default_factory=Drills)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check(field.name, getattr(self, field.name))
+        for one in fields(self):
+            if one.name != "drills":
+                _check(one.name, getattr(self, one.name))
 
 
 @dataclass(frozen=True)
@@ -135,8 +190,8 @@ class Estimate:
 
     @property
     def compute_usd(self) -> float | None:
-        """The ACU-hours alone."""
-        amounts = [line.usd for line in self.items if line.item.startswith("acu_hour")]
+        """The ACU-hours of the cluster alone."""
+        amounts = [line.usd for line in self.items if line.name.startswith("compute")]
         return None if None in amounts else math.fsum(amount for amount in amounts if amount is not None)
 
     @property
@@ -148,7 +203,8 @@ class Estimate:
 def retained_backup_gib(volume_gib: float, daily_change_gib: float, retention_days: int) -> float:
     """Backup stored for a retention period: one full copy, and each earlier day's changes (backups are incremental).
 
-    An assumption about how the storage grows, not a documented formula. A day never changes more than the volume.
+    An assumption about how the storage grows, not a documented formula. A day never changes more than the volume, which is
+    also AWS's cap: never more is billed than the volume's sizes over the days of the period, added up.
 
     >>> retained_backup_gib(volume_gib=100, daily_change_gib=3, retention_days=7)
     118.0
@@ -156,13 +212,24 @@ def retained_backup_gib(volume_gib: float, daily_change_gib: float, retention_da
     return float(volume_gib + min(daily_change_gib, volume_gib) * max(0, retention_days - 1))
 
 
-def billed_backup_gib(stored_gib: float, volume_gib: float) -> float:
-    """Backup beyond the free allowance, which is the latest size of the cluster volume (Aurora User Guide).
+def billed_backup_gib(
+    stored_gib: float,
+    volume_gib: float,
+    snapshots_gib: float = 0.0,
+    cumulative_volume_gib: float = math.inf,
+) -> float:
+    """Backup that is charged: TotalBackupStorageBilled of "Understanding Aurora backup storage usage" (Aurora User Guide).
+
+    `stored_gib` of automated backups count up to `cumulative_volume_gib`, the volume's sizes over the days of the retention
+    period added up; old snapshots come on top; the latest size of the volume is free. A period of one day is free: it stores
+    no more than that.
 
     >>> billed_backup_gib(stored_gib=90 + 120, volume_gib=150)
-    60
+    60.0
+    >>> billed_backup_gib(stored_gib=999, volume_gib=150, snapshots_gib=100, cumulative_volume_gib=100 + 150)
+    200.0
     """
-    return max(0, stored_gib - volume_gib)
+    return max(0.0, float(min(stored_gib, cumulative_volume_gib) + snapshots_gib - volume_gib))
 
 
 def bill(
@@ -177,13 +244,15 @@ def bill(
 ) -> tuple[LineItem, ...]:
     """Line items of one month at the prices of one region: the only place where quantities meet prices.
 
-    Under I/O-Optimized storage there is no charge for I/O, and ACU and storage have prices of their own.
-    Log storage counts one month's logs, uncompressed, which is more than AWS bills.
+    Under I/O-Optimized storage there is no charge for I/O, and ACU and storage have prices of their own. What is not used at
+    all (readers, exports, transfer, drills) has no line, so that its unknown price does not make the month unknown. Log storage counts one month's logs, uncompressed, which is more than AWS bills.
     """
     variant = "io_optimized" if io_optimized else "standard"
     hours = {role: math.fsum(use.acu_hours for use in instances if use.role == role) for role in ("writer", "reader")}
     readers = sum(use.role == "reader" for use in instances)
-    backup_gib = billed_backup_gib(usage.backup_gib, usage.storage_gib)
+    backup_gib = billed_backup_gib(usage.backup_gib, usage.storage_gib, usage.snapshots_gib)
+    drills = usage.drills
+    drill_acu_hours, drill_gib = drills.number * drills.hours * drills.mean_acu, drills.number * drills.storage_gib
     lines = [
         ("compute, writer", f"acu_hour_{variant}", hours["writer"], "ACU-hours"),
         *([("compute, readers", f"acu_hour_{variant}", hours["reader"], "ACU-hours")] if readers else []),
@@ -195,8 +264,21 @@ def bill(
         ("log storage", "cloudwatch_logs_storage_gb_month", usage.logs_gib, "GiB"),
         ("encryption key", "kms_key_month", keys, "key"),
         ("secret", "secret_month", secrets, "secret"),
+        *_if_used("snapshot export", "snapshot_export_gb", usage.exports_gib, "GiB"),
+        *_if_used("transfer out", "data_transfer_out_gb_first_10tb", usage.transfer_out_gib, "GiB"),
+        *_if_used("drills, compute", f"acu_hour_{variant}", drill_acu_hours, "ACU-hours"),
+        *_if_used("drills, storage", f"storage_gb_month_{variant}", drill_gib * drills.hours / HOURS_PER_MONTH, "GiB"),
+        *(
+            []
+            if io_optimized
+            else _if_used("drills, I/O", "io_per_million_standard", drills.number * drills.io_millions, "million")
+        ),
     ]
     return tuple(LineItem(name, item, quantity, unit, prices.find(item)) for name, item, quantity, unit in lines)
+
+
+def _if_used(name: str, item: str, quantity: float, unit: str) -> list[tuple[str, str, float, str]]:
+    return [(name, item, quantity, unit)] if quantity else []
 
 
 def estimate(

@@ -122,6 +122,7 @@ def regions() -> list[str]:
     return sorted(packaged()["regions"])
 
 
+@cache
 def items() -> list[str]:
     """Items that the packaged book knows in at least one region."""
     return sorted({item for region in packaged()["regions"].values() for item in region})

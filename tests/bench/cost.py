@@ -20,7 +20,7 @@ from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, nee
 RUNS = 5
 YEAR_MINUTES = 525_600
 RANGES = [AcuRange(floor / 2, (floor + more) / 2) for floor in range(1, 26) for more in range(1, 41)]
-SLICE = 100_000
+SLICE = 50_000
 
 
 def median(step: Callable[[], object]) -> float:
