@@ -68,6 +68,23 @@ class InstanceUse:
         return cls(role, math.fsum(samples) * seconds / 3600)
 
 
+@dataclass(frozen=True)
+class ProvisionedUse:
+    """Hours of one provisioned instance, such as db.r6g.large, over the span that is billed.
+
+    `credit_vcpu_hours` are the surplus CPU credits of a burstable class (t4g): what it used over its baseline.
+    """
+
+    role: Role
+    instance_class: str
+    hours: float = HOURS_PER_MONTH
+    credit_vcpu_hours: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("hours", self.hours)
+        _check("credit_vcpu_hours", self.credit_vcpu_hours)
+
+
 def instance_uses(
     writer_acu: float, reader_tiers: Sequence[int] = (), independent_reader_acu: float | None = None
 ) -> tuple[InstanceUse, ...]:
@@ -233,7 +250,7 @@ def billed_backup_gib(
 
 
 def bill(
-    instances: Sequence[InstanceUse],
+    instances: Sequence[InstanceUse | ProvisionedUse],
     usage: Usage,
     prices: PriceBook,
     *,
@@ -245,17 +262,15 @@ def bill(
     """Line items of one month at the prices of one region: the only place where quantities meet prices.
 
     Under I/O-Optimized storage there is no charge for I/O, and ACU and storage have prices of their own. What is not used at
-    all (readers, exports, transfer, drills) has no line, so that its unknown price does not make the month unknown. Log storage counts one month's logs, uncompressed, which is more than AWS bills.
+    all (readers, exports, transfer, drills) has no line, so that its unknown price does not make the month unknown. Log
+    storage counts one month's logs, uncompressed, which is more than AWS bills.
     """
     variant = "io_optimized" if io_optimized else "standard"
-    hours = {role: math.fsum(use.acu_hours for use in instances if use.role == role) for role in ("writer", "reader")}
-    readers = sum(use.role == "reader" for use in instances)
     backup_gib = billed_backup_gib(usage.backup_gib, usage.storage_gib, usage.snapshots_gib)
     drills = usage.drills
     drill_acu_hours, drill_gib = drills.number * drills.hours * drills.mean_acu, drills.number * drills.storage_gib
     lines = [
-        ("compute, writer", f"acu_hour_{variant}", hours["writer"], "ACU-hours"),
-        *([("compute, readers", f"acu_hour_{variant}", hours["reader"], "ACU-hours")] if readers else []),
+        *_compute(instances, io_optimized),
         ("storage", f"storage_gb_month_{variant}", usage.storage_gib, "GiB"),
         *([] if io_optimized else [("I/O", "io_per_million_standard", usage.io_millions, "million")]),
         ("backup beyond the free allowance", "backup_gb_month", backup_gib, "GiB"),
@@ -277,12 +292,38 @@ def bill(
     return tuple(LineItem(name, item, quantity, unit, prices.find(item)) for name, item, quantity, unit in lines)
 
 
+def _compute(
+    instances: Sequence[InstanceUse | ProvisionedUse], io_optimized: bool
+) -> list[tuple[str, str, float, str]]:
+    """ACU-hours of writer and readers, then hours and credits by class of what is provisioned."""
+    serverless = [use for use in instances if isinstance(use, InstanceUse)]
+    provisioned = [use for use in instances if isinstance(use, ProvisionedUse)]
+    acu_hour = "acu_hour_io_optimized" if io_optimized else "acu_hour_standard"
+    lines = []
+    for role, name in (("writer", "compute, writer"), ("reader", "compute, readers")):
+        hours = [use.acu_hours for use in serverless if use.role == role]
+        if hours or (role == "writer" and not provisioned):
+            lines.append((name, acu_hour, math.fsum(hours), "ACU-hours"))
+        for kind in dict.fromkeys(use.instance_class for use in provisioned if use.role == role):
+            uses = [use for use in provisioned if use.role == role and use.instance_class == kind]
+            item = f"{kind}_io_optimized" if io_optimized else kind
+            lines.append((name, item, math.fsum(use.hours for use in uses), "hours"))
+            surplus = math.fsum(use.credit_vcpu_hours for use in uses)
+            lines += _if_used(f"{name}, CPU credits", "cpu_credit_vcpu_hour_t4g", surplus, "vCPU-hours")
+    return lines
+
+
 def _if_used(name: str, item: str, quantity: float, unit: str) -> list[tuple[str, str, float, str]]:
     return [(name, item, quantity, unit)] if quantity else []
 
 
 def estimate(
-    name: str, instances: Sequence[InstanceUse], usage: Usage, prices: PriceBook, *, io_optimized: bool = False
+    name: str,
+    instances: Sequence[InstanceUse | ProvisionedUse],
+    usage: Usage,
+    prices: PriceBook,
+    *,
+    io_optimized: bool = False,
 ) -> Estimate:
     """`bill` under a name, with the module's fixed extras: five alarms per instance, a key, a secret."""
     return Estimate(name, prices.region, bill(instances, usage, prices, io_optimized=io_optimized))
