@@ -92,7 +92,7 @@ class PriceBook:
 
     def find(self, item: str) -> Price | None:
         """The price of `item`, or None where the item exists and its price here is not known."""
-        if item not in items():
+        if item not in self.prices and item not in items():
             raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
         return self.prices.get(item)
 
