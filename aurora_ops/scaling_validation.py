@@ -110,6 +110,7 @@ def runs() -> tuple[ScalingRun, ...]:
     )
 
 
+@cache
 def validate(rules: Rules = MEASURED) -> tuple[Comparison, ...]:
     """Every climb, fall and ACU-hours of every run, measured and simulated."""
     return tuple(comparison for run in runs() for comparison in _compare(run, rules))
