@@ -60,50 +60,47 @@ class Forecast:
         """
         return float(np.mean(self.totals > budget))
 
-    def widened(self, factor: float) -> "Forecast":
-        """Every future moved away from the median by `factor` (`Backtest.widening`), but not under 0."""
-        return Forecast(np.maximum(0.0, self.p50 + factor * (self.totals - self.p50)), self.days, self.unit)
+    def missing_as(self, errors: Sequence[float]) -> "Forecast":
+        """Every future also moved by each relative error of a back-test, up and down: as wide as the misses that were seen.
+
+        Both ways, because a level that rose during the test may fall as well: the median stays where it was.
+        """
+        sizes = np.abs(np.asarray(errors, dtype=np.float64))
+        moved = np.maximum(0.0, np.outer(self.totals, np.concatenate((1 - sizes, 1 + sizes)))).ravel()
+        return Forecast(np.sort(moved), self.days, self.unit)
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """How far the spans that were held out lay from the band of the days before them, in the order of time.
+    """How the spans that were held out lay to the band of the days before them, in the order of time.
 
-    A score is the distance from the median, in widths of that half of the band: up to 1 is inside.
+    `errors` are relative to the band's median: 0.1 is 10 % more than expected. `inside` tells whether the span lay in the
+    80 % band, `inside_moved` whether it lay in that band when moved by the errors before it (from the second span on).
     """
 
-    scores: tuple[float, ...]
-    share: float = SHARE
+    errors: tuple[float, ...]
+    inside: tuple[bool, ...]
+    inside_moved: tuple[bool, ...]
 
     @property
     def coverage(self) -> float:
         """Share of the held-out spans inside the band: about 0.8 if the days are like each other."""
-        return float(np.mean(np.array(self.scores) <= 1 + 1e-9))
+        return float(np.mean(self.inside))
 
     @property
-    def widening(self) -> float:
-        """Factor that would have brought 80 % of the spans in: 1 where the band is wide enough.
-
-        Days that depend on those before them (a level that shifts) need more than 1.
-        """
-        return _widening(self.scores, self.share)
-
-    @property
-    def widened_coverage(self) -> float | None:
-        """Coverage if each band had been widened by what the tests before it asked for; None under two tests."""
-        later = [score <= _widening(self.scores[:n], self.share) + 1e-9 for n, score in enumerate(self.scores) if n]
-        return float(np.mean(later)) if later else None
+    def moved_coverage(self) -> float | None:
+        """The same for `Forecast.missing_as`; None under two spans."""
+        return float(np.mean(self.inside_moved)) if self.inside_moved else None
 
     @property
     def standard_error(self) -> float:
         """Of a coverage of 80 %, if the tests were independent; overlapping ones are not, then it is larger."""
-        return math.sqrt(self.share * (1 - self.share) / len(self.scores))
+        return math.sqrt(SHARE * (1 - SHARE) / len(self.inside))
 
-
-def _widening(scores: Sequence[float], share: float) -> float:
-    # The finite-sample quantile of conformal prediction: one more test than there are has to be inside.
-    rank = min(1.0, math.ceil((len(scores) + 1) * share) / len(scores))
-    return max(1.0, float(np.quantile(scores, rank)))
+    @property
+    def is_too_narrow(self) -> bool:
+        """Whether fewer lie inside than chance explains: days depend on those before them, as where a level shifts."""
+        return self.coverage < SHARE - self.standard_error
 
 
 def bootstrap(
@@ -204,12 +201,19 @@ def backtest(
             f"{len(values)} days leave nothing to hold out after {first} of history for a horizon of {horizon_days}; "
             "give more days or a shorter horizon."
         )
-    scores = []
+    errors: list[float] = []
+    inside, inside_moved = [], []
     for start in range(first, len(values) - horizon_days + 1):
         drawn = bootstrap(values[:start], horizon_days, draws=draws, block_days=block_days, seed=seed + start)
-        low, middle, high = np.quantile(drawn, [(1 - SHARE) / 2, 0.5, (1 + SHARE) / 2])
-        actual = values[start : start + horizon_days].sum()
-        # Days that were all the same make a band of no width: a thousandth of the median counts as the same.
-        half = max(high - middle if actual > middle else middle - low, middle / 1000, 1e-9)
-        scores.append(float(abs(actual - middle) / half))
-    return Backtest(tuple(scores))
+        band = Forecast(np.sort(drawn), horizon_days)
+        actual = float(values[start : start + horizon_days].sum())
+        inside.append(_contains(band, actual))
+        if errors:
+            inside_moved.append(_contains(band.missing_as(errors), actual))
+        errors.append(actual / band.p50 - 1 if band.p50 else 0.0)
+    return Backtest(tuple(errors), tuple(inside), tuple(inside_moved))
+
+
+def _contains(band: Forecast, actual: float) -> bool:
+    # A thousandth on both sides: days that were all the same make a band without any width.
+    return band.p10 * 0.999 <= actual <= band.p90 * 1.001

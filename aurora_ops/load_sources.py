@@ -65,16 +65,27 @@ def load(source: str, vcpus: float, vcpu_per_acu: float) -> Load:
         series = demand.of_profile(profiles.profile(source), vcpus / vcpu_per_acu, PROFILE_DAYS)
         words = f"the assumed profile {source}, on {vcpus:g} vCPU: hourly means, so shorter peaks are missing"
         return Load(source, words, series, measured=False)
-    if source.endswith((".csv", ".parquet")):
-        from aurora_ops import history  # brings boto3, which nothing else here needs
+    found = read_history(source)
+    words = f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps"
+    return Load(Path(source).stem, words, found.demand("previous"), measured=True)
 
-        found = (history.read_parquet if source.endswith(".parquet") else history.read_csv)(source)
-        words = f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps"
-        return Load(Path(source).stem, words, found.demand("previous"), measured=True)
-    raise UnknownLoadError(
-        f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, [RECORDED, *profiles.names()])} "
-        "A path ends in .csv or .parquet."
-    )
+
+def read_history(source: str) -> History:
+    """The history in a file whose name ends in .csv or .parquet.
+
+    Raises
+    ------
+    UnknownLoadError, HistoryError
+        No such kind of file, or a file that is no history.
+    """
+    if not source.endswith((".csv", ".parquet")):
+        raise UnknownLoadError(
+            f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, [RECORDED, *profiles.names()])} "
+            "A path ends in .csv or .parquet."
+        )
+    from aurora_ops import history  # brings boto3, which nothing else here needs
+
+    return (history.read_parquet if source.endswith(".parquet") else history.read_csv)(source)
 
 
 def simulated_history(acu_range: AcuRange, vcpus: float, vcpu_per_acu: float) -> History:

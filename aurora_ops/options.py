@@ -16,6 +16,7 @@ from aurora_ops.cost import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage,
 from aurora_ops.demand import Demand
 from aurora_ops.pausing import SHORTEST_SECONDS, Gates
 from aurora_ops.prices import PriceBook
+from aurora_ops.scaling import MEASURED, Rules
 
 # Database Savings Plans, announced 2025-12-02: one year, nothing upfront, "up to 35 %" on ACU. The exact rate of a region is
 # not verified, so it is a parameter and this only its default.
@@ -99,13 +100,13 @@ def provisioned(
     *,
     peak_acu: float,
     vcpu_per_acu: float,
-    mean_cpu: float = 0.0,
+    mean_vcpus: float = 0.0,
     io_optimized: bool = False,
 ) -> tuple[Provisioned, ...]:
     """Every instance class with a known price in the region, cheapest first, as many instances as the serverless cluster.
 
-    `peak_acu` has to fit: 2 GiB and `vcpu_per_acu` processors for each. `mean_cpu` is the mean load of a burstable
-    instance's processors, 0 to 1: what lies over its baseline is charged as credits.
+    `peak_acu` has to fit: 2 GiB and `vcpu_per_acu` processors for each. `mean_vcpus` processors
+    are busy on average: on a burstable instance what lies over its baseline is charged as credits.
     """
     serverless = estimate("serverless", instances, usage, prices, io_optimized=io_optimized)
     acu_hour = prices.find("acu_hour_io_optimized" if io_optimized else "acu_hour_standard")
@@ -115,7 +116,7 @@ def provisioned(
         price = prices.prices.get(item)
         if price is None:
             continue
-        surplus = 0.0 if baseline is None else max(0.0, mean_cpu - baseline) * vcpus * HOURS_PER_MONTH
+        surplus = 0.0 if baseline is None else max(0.0, mean_vcpus - baseline * vcpus) * HOURS_PER_MONTH
         uses = [ProvisionedUse(use.role, name, credit_vcpu_hours=surplus) for use in instances]
         found.append(
             Provisioned(
@@ -209,11 +210,12 @@ def auto_pause(
     *,
     readers: Sequence[tuple[int, Demand | None]] = (),
     after_seconds: float = SHORTEST_SECONDS,
+    rules: Rules = MEASURED,
 ) -> Pausing:
     """What a floor of 0 would save, how often somebody would wait for it, and why it may not work at all."""
     to_zero = AcuRange(0, acu_range.ceiling)
     found = what_if.sweep(
-        demand, [acu_range, to_zero], usage, prices, readers=readers, pause_after_seconds=after_seconds
+        demand, [acu_range, to_zero], usage, prices, readers=readers, pause_after_seconds=after_seconds, rules=rules
     )
     awake, paused = (float(one) for one in found.usd)
     return Pausing(awake, paused, float(found.paused_hours[1]), float(found.resumes[1]), gates.reasons(to_zero))

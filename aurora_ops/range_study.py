@@ -1,6 +1,6 @@
 """The procedure behind the notebook `acu-range-what-if`: which ACU range, for whom, and how far the answer can be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -14,6 +14,7 @@ from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.load_sources import Load
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
+from aurora_ops.scaling import MEASURED
 from aurora_ops.scaling_validation import Comparison
 from aurora_ops.what_if import Recommendation, Sweep
 
@@ -226,17 +227,19 @@ def study(
     vcpus: float = 4.0,
     throttled_minutes: float = 60.0,
     cold_minutes: float = 600.0,
+    idle_acu: float = MEASURED.idle_acu,
 ) -> RangeStudy:
     """Sweep the ranges of one environment under the load `source`, with the environment's readers and its other usage.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `vcpus` are the processors
-    that the recording or the profile is a share of.
+    that the recording or the profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor.
     """
     settings = environments.settings(environment)
     shape, book = Shape.of(settings), prices.book(region)
     profile = profiles.profile(profiles.default(environment))
     stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
     usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
+    rules = replace(MEASURED, idle_acu=idle_acu)
     first = load_sources.load(source, vcpus, VCPU_PER_ACU[0])
     relations: tuple[float | None, ...] = (None,) if first.measured else (VCPU_PER_ACU[0], 0.5, VCPU_PER_ACU[1])
 
@@ -244,7 +247,9 @@ def study(
         load = first if relation is None else load_sources.load(source, vcpus, relation)
         ranges = _ranges(load.demand, shape.acu_range)
         readers = [(tier, load.demand if tier > 1 else None) for tier in shape.reader_tiers]
-        found = what_if.sweep(load.demand, ranges, usage, book, readers=readers, io_optimized=shape.io_optimized)
+        found = what_if.sweep(
+            load.demand, ranges, usage, book, readers=readers, io_optimized=shape.io_optimized, rules=rules
+        )
         advice = what_if.recommend(found, throttled_minutes, cold_minutes)
         return Case(relation, load, found, advice, ranges.index(shape.acu_range))
 

@@ -95,34 +95,40 @@ def test_an_80_percent_band_contains_about_80_percent_of_weeks_like_those_before
 
 
 @pytest.mark.parametrize(
-    ("name", "to_demand", "raw", "widened"),
+    ("name", "to_demand", "raw", "moved", "narrow"),
     [
-        ("rds_cpu_utilization_e47b3b", lambda cpu: demand.of_cpu(cpu, 4, 0.25, 300), 2 / 7, 4 / 6),
-        ("elb_request_count_8c0756", lambda count: demand.Demand(count / count.max() * 16, 300), 5 / 7, 5 / 6),
+        ("rds_cpu_utilization_e47b3b", lambda cpu: demand.of_cpu(cpu, 4, 0.25, 300), 3, 4, True),
+        ("elb_request_count_8c0756", lambda count: demand.Demand(count / count.max() * 16, 300), 5, 5, False),
     ],
 )
-def test_real_series_shift_their_level_and_the_back_test_says_so(name, to_demand, raw, widened):
+def test_real_series_shift_their_level_and_the_back_test_says_so(name, to_demand, raw, moved, narrow):
     """
-    A week of history, the other seven days held out one by one: the processor's level jumps, so that two of seven lie in the
-    band; widened by what the tests before asked for, nine of twelve days of both series do.
+    A week of history, the other seven days held out one by one: the processor's level jumps, and only
+    three lie in the band. Moved by the errors before it, the band holds nine of twelve days of both series.
     """
     found = simulation.outcomes(to_demand(trace(name)), [AcuRange(0.5, 16)], bucket_seconds=86_400)
     test = forecast.backtest(found.bucket_acu_hours[:, 0], history_days=7)
 
-    assert (14, 7) == (len(found.bucket_acu_hours), len(test.scores))
-    assert (pytest.approx(raw), pytest.approx(widened)) == (test.coverage, test.widened_coverage)
-    assert test.widening > 1
+    assert (14, 7, 6) == (len(found.bucket_acu_hours), len(test.inside), len(test.inside_moved))
+    assert (raw, moved, narrow) == (sum(test.inside), sum(test.inside_moved), test.is_too_narrow)
 
 
-def test_a_widened_band_keeps_its_median_and_its_floor():
+def test_a_band_moved_by_errors_is_as_wide_as_they_were():
     """
-    Moved away from the median by the factor, never under 0.
+    One future and errors of nothing and a half, whatever its sign: from half of it to one and a half.
     """
-    band = Forecast(np.arange(1.0, 12.0), 30)
+    band = Forecast(np.full(10, 100.0), 30).missing_as([0.0, 0.5])
 
-    assert (band.p50, 3 * (band.p90 - band.p50)) == (band.widened(3).p50, band.widened(3).p90 - band.p50)
-    assert 0.0 == band.widened(3).totals[0]
-    assert 1.0 == Backtest((0.2, 0.9, 0.5, 0.1)).widening
+    assert (50.0, 100.0, 150.0) == (band.totals[0], band.p50, band.totals[-1])
+
+
+def test_few_days_inside_are_too_few_only_where_chance_does_not_explain_them():
+    """
+    Five of seven are within one standard error of 80 %, four are not.
+    """
+    five, four = (Backtest((0.0,) * 7, (True,) * inside + (False,) * (7 - inside), ()) for inside in (5, 4))
+
+    assert (False, True, None) == (five.is_too_narrow, four.is_too_narrow, four.moved_coverage)
 
 
 @pytest.mark.parametrize(

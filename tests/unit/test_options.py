@@ -129,7 +129,7 @@ def test_a_burstable_instance_whose_credits_have_no_known_price_is_unknown():
     """
     In Tokyo that price is not known, so a busy t4g has no total, and comes last.
     """
-    found = options.provisioned(instance_uses(1.0), Usage(), TOKYO, peak_acu=1, vcpu_per_acu=0.25, mean_cpu=0.5)
+    found = options.provisioned(instance_uses(1.0), Usage(), TOKYO, peak_acu=1, vcpu_per_acu=0.25, mean_vcpus=1.0)
 
     assert ("db.t4g.medium", None) == (found[-1].instance_class, found[-1].usd)
 
