@@ -74,6 +74,11 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
     )
 
 
+def summary(found: tuple[EnvironmentBand, ...]) -> dict[str, float]:
+    """The bands for `result.json`, in USD a month."""
+    return {f"{one.cost.name}_{name}_usd": getattr(one.month, name) for one in found for name in ("p10", "p50", "p90")}
+
+
 def _band(cost: EnvironmentCost, path: str | None, timezone: str) -> EnvironmentBand:
     if path is None:
         floor, ceiling = cost.acu_range.floor, cost.acu_range.ceiling

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aurora_ops import cost, forecast, prices, simulation
+from aurora_ops import cost, cost_bands, cost_views, forecast, planning, prices, simulation
 from aurora_ops.acu import AcuRange
 from aurora_ops.demand import Demand
 from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
@@ -83,6 +83,17 @@ def plain(demand: list[float], acu_range: AcuRange) -> float:
     return halves * STEP_ACU * 60.0 / 3600
 
 
+def notebook() -> None:
+    """All that the cells of cost-per-environment compute and draw."""
+    found = planning.plan()
+    bands = cost_bands.bands(found)
+    shown = [cost_bands.band_table(bands), planning.report(found)]
+    views = ("bottom_line", "profile_table", "price_table", "per_environment", "range_chart", "against_spec", "line_items", "what_to_do")  # fmt: skip
+    shown += [getattr(cost_views, view)(found) for view in views]
+    for one in shown:
+        repr(one)
+
+
 def main() -> None:
     """Print one line for each figure."""
     demand = year()
@@ -124,6 +135,7 @@ def main() -> None:
         "1,000 bootstrap years of a writer and a reader, billed (at most 5 asked)",
         f"{median(lambda: forecast.forecast(days, usage, book, days=365)):.3f} s",
     )
+    line("cost-per-environment without kernel and imports (at most 1.5 asked)", f"{median(notebook):.2f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     line("peak memory of this whole process (at most 300 asked)", f"{peak:.0f} MiB")
     if not equal:
