@@ -85,7 +85,10 @@ class HistoryStudy:
             ("not measured, hours", found.hours - found.measured_hours),
             ("compute of the cluster, USD", self.compute_usd),
         ]
-        note = "Readers are billed as the writer: followers of tier 0 or 1 have its capacity, others are taken to be as busy."
+        note = (
+            "Readers are billed as the writer: followers of tier 0 or 1 have its capacity, others are taken to be as busy. "
+            f"USD of {self.book.region}: {self.book.cite(['acu_hour_standard'], self.as_of)}."
+        )
         return Table("What was used and billed", ("", "value"), rows, note)
 
     def heat_map(self) -> Chart:

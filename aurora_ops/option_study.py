@@ -16,6 +16,10 @@ from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import MEASURED
 
+_PRICES = (
+    "acu_hour_standard", "acu_hour_io_optimized", "storage_gb_month_standard", "storage_gb_month_io_optimized",
+    "io_per_million_standard", "backup_gb_month",
+)  # fmt: skip
 _INK, _GRID, _STANDARD, _OPTIMIZED, _UNUSED = "#222222", "#dddddd", "#1f4e79", "#d55e00", "#f2c14e"
 
 
@@ -97,7 +101,8 @@ class OptionStudy:
             f"Options beside {self.usd:,.2f} USD a month, each alone",
             ("option", "saves USD", "USD then", "what to know"),
             rows,
-            "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours.",
+            "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours. "
+            f"USD of {self.book.region}: {self.book.cite(_PRICES, self.as_of)}.",
         )
 
     def io_chart(self) -> Chart:

@@ -87,7 +87,8 @@ class RangeStudy:
             ("an ACU is", "mean ACU wanted", "most", "range", "USD", "throttled", "cold",
              f"USD at {self.shape.acu_range}", "throttled", "cold"),
             rows,
-            "AWS does not publish how many vCPU an ACU has; public tools take 0.25 to 1. Measure yours before you decide.",
+            "AWS does not publish how many vCPU an ACU has; public tools take 0.25 to 1. Measure yours before you decide. "
+            f"USD of {self.book.region}: {self.book.cite(('acu_hour_standard', 'storage_gb_month_standard', 'io_per_million_standard', 'backup_gb_month'), self.as_of)}.",
         )  # fmt: skip
 
     def frontier(self, most: int = 12) -> Table:
