@@ -241,6 +241,17 @@ def study(
     profile = profiles.profile(profiles.default(environment))
     stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
     usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
+    if source == LIVE:
+        from aurora_ops import usage_reader
+
+        span = (found.start_utc, found.end_utc)
+        usage = usage_reader.read(
+            open_session(target, region),
+            settings.cluster_identifier,
+            *span,
+            now=datetime.now(UTC),
+            logs_gib=profile.logs_gib,
+        )
     instances = 1 + len(shape.reader_tiers)
     uses = [InstanceUse("reader" if number else "writer", found.acu_hours) for number in range(instances)]
     compute = estimate(environment, uses, usage, book, io_optimized=shape.io_optimized).compute_usd
