@@ -3,7 +3,7 @@ import pytest
 
 from aurora_ops import prices, what_if
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import Usage, UsageError
+from aurora_ops.cost import Usage, UsageError, estimate, instance_uses
 from aurora_ops.demand import Demand
 from aurora_ops.what_if import Sweep, ToleranceError
 
@@ -19,6 +19,11 @@ def office(days=7, seed=2):
     return Demand(np.where(busy, random.gamma(3, 1, minute.size).clip(0, 12), 0.0), 60)
 
 
+def besides(readers=0):
+    """What a cluster costs at 0 ACU: its alarms, key and secret."""
+    return estimate("", instance_uses(0.0, [1] * readers), Usage(), TOKYO).usd
+
+
 @pytest.fixture(scope="module")
 def found():
     return what_if.sweep(office(), GRID, Usage(100, 50, 118, 10), TOKYO, readers=[(1, None)])
@@ -31,7 +36,7 @@ def test_a_month_is_730_hours_whatever_was_simulated(found):
     steady = what_if.sweep(Demand([2.0] * 1440, 60), [AcuRange(2, 4)], Usage(), TOKYO)
 
     assert pytest.approx(2 * 730) == steady.acu_hours[0]
-    assert pytest.approx(2 * 730 * 0.15 + 3 * 0.1 + 1.4) == steady.usd[0]
+    assert pytest.approx(2 * 730 * 0.15 + besides()) == steady.usd[0]
 
 
 def test_a_higher_ceiling_throttles_less_and_costs_more(found):
@@ -93,10 +98,10 @@ def test_readers_by_tier():
         what_if.sweep(load, [AcuRange(0.5, 16)], Usage(), TOKYO, readers=readers).usd[0]
         for readers in ([], [(1, quiet)], [(2, quiet)], [(0, busy)])
     )
-    alone = only - 3 * 0.1 - 1.4
+    alone = only - besides()
 
-    assert pytest.approx(2 * alone) == follows - 6 * 0.1 - 1.4
-    assert pytest.approx(alone + 0.5 * 730 * 0.15) == free - 6 * 0.1 - 1.4
+    assert pytest.approx(2 * alone) == follows - besides(1)
+    assert pytest.approx(alone + 0.5 * 730 * 0.15) == free - besides(1)
     assert ahead > follows
 
 
