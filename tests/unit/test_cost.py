@@ -6,6 +6,7 @@ from aurora_ops import prices
 from aurora_ops.cost import (
     Drills,
     InstanceUse,
+    ProvisionedUse,
     Usage,
     UsageError,
     bill,
@@ -15,6 +16,7 @@ from aurora_ops.cost import (
     retained_backup_gib,
     series_uses,
 )
+from aurora_ops.prices import UnknownPriceError
 
 US, TOKYO = prices.book("us-east-1"), prices.book("ap-northeast-1")
 
@@ -251,3 +253,20 @@ def test_a_gap_is_not_billed_as_a_pause():
     """
     with pytest.raises(UsageError, match="capacity_acu=nan"):
         InstanceUse.of_series("writer", [1.0, float("nan")], seconds=60)
+
+
+def test_the_provisioned_side_of_the_aws_toolkit():
+    """
+    cost-cases.json, aws-toolkit-r6g.xlarge: one instance with 500 GB in us-east-1 is 428.87 USD.
+    """
+    lines = amounts(ProvisionedUse("writer", "db.r6g.xlarge"), storage_gib=500)
+
+    assert pytest.approx(428.87) == lines["compute, writer"] + lines["storage"]
+
+
+def test_an_unknown_instance_class_is_an_error():
+    """
+    A misspelt class has no price, and is not a class whose price is unknown here.
+    """
+    with pytest.raises(UnknownPriceError, match=r"db\.r9g\.large.*no price book"):
+        bill([ProvisionedUse("writer", "db.r9g.large")], Usage(), US)

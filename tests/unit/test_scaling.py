@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from aurora_ops.acu import AcuRange
-from aurora_ops.scaling import TICK_SECONDS, CapacityModel, DemandError, simulate
+from aurora_ops.scaling import TICK_SECONDS, CapacityModel, DemandError, buffer_pool_mib, simulate
 
 
 def seconds_to(capacity_acu: float, model: CapacityModel, demand_acu: float) -> int:
@@ -60,6 +60,14 @@ def test_what_was_warm_once_is_climbed_fast_again():
     model.step(demand_acu=0, seconds=600)
 
     assert (10.5, True) == (kept, seconds_to(10.5, model, demand_acu=10.5) > 100)
+
+
+def test_a_working_set_needs_more_acu_than_its_memory_says():
+    """
+    12 GiB do not fit into 8 ACU, as the toolkit's worked example has it: two thirds of the memory are buffer pool, so 9 ACU do.
+    """
+    assert buffer_pool_mib(8) < 12 * 1024
+    assert 9.0 == next(half / 2 for half in range(1, 513) if buffer_pool_mib(half / 2) >= 12 * 1024)
 
 
 def test_shrinking_comes_in_ticks_bounded_by_memory():
