@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 LOCK := .lock.json
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
+# Four workers on two processors: most of their time is waiting, for Terraform's fixed pauses and for PostgreSQL.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
 .PHONY: help rehearse test test-all test-browser notebooks rules terraform-docs bench lab requirements

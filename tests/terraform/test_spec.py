@@ -233,6 +233,20 @@ def test_every_input_says_what_an_edit_does():
     assert [] == [each.name for each in inputs() if each.effect is None]
 
 
+def test_every_input_with_a_rule_and_every_check_is_seen_to_fail():
+    """
+    A rule that no run of the module's tests breaks may be one that never fails.
+    """
+    blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', (MODULE / "variables.tf").read_text(), re.M | re.S)
+    ruled = {f"var.{name}" for name, body in blocks if "validation {" in body}
+    checks = {f"check.{name}" for name in re.findall(r'^check "(\w+)"', (MODULE / "checks.tf").read_text(), re.M)}
+    lists = re.findall(r"expect_failures = \[(.*?)\]", "".join(p.read_text() for p in MODULE.glob("tests/*.hcl")), re.S)
+    seen = {name.strip() for names in lists for name in names.split(",")}
+
+    assert 20 < len(ruled)
+    assert set() == (ruled | checks) - seen
+
+
 def test_no_file_names_a_machine_or_an_endpoint():
     """
     Where calls go is the caller's business: no absolute path, no endpoint, no registry host, no bucket of the state.
