@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from aurora_ops.acu import LIMIT_ACU
-from aurora_ops.cost import InstanceUse, Role
 from aurora_ops.demand import Demand
 from aurora_ops.errors import InputError
+from aurora_ops.usage import InstanceUse, Role
 
 COLUMNS = ("seconds", "capacity_acu", "connections")
 WHOLE_DAY_SHARE = 0.99  # of a day has to be measured for its total to count

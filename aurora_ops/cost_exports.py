@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from aurora_ops import cost_views, environments
-from aurora_ops.cost import HOURS_PER_MONTH
 from aurora_ops.cost_bands import EnvironmentBand, band_table
 from aurora_ops.display import Chart, Line, Table, mask
 from aurora_ops.errors import InputError
 from aurora_ops.planning import CostPlan
+from aurora_ops.usage import HOURS_PER_MONTH
 
 Bands = tuple[EnvironmentBand, ...]
 

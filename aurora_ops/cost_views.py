@@ -9,10 +9,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from aurora_ops import prices
-from aurora_ops.cost import HOURS_PER_MONTH, Estimate
+from aurora_ops.cost import Estimate
 from aurora_ops.display import Chart, Line, Table
 from aurora_ops.planning import CostChange, CostPlan, EnvironmentCost
 from aurora_ops.prices import Price
+from aurora_ops.usage import HOURS_PER_MONTH
 
 _INK, _GRID, _BAND = "#222222", "#dddddd", "#f2c14e"
 # Lines of a bill that are told apart in the chart; what is left is small and fixed.

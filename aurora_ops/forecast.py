@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aurora_ops.cost import InstanceUse, Usage, estimate
+from aurora_ops.cost import estimate
 from aurora_ops.demand import Floats
 from aurora_ops.errors import InputError
 from aurora_ops.prices import PriceBook
+from aurora_ops.usage import InstanceUse, Usage
 
 SEED = 20261123
 SHARE = 0.8  # of the futures lies between p10 and p90

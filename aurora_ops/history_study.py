@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from aurora_ops import environments, forecast, load_sources, planning, prices, profiles
 from aurora_ops.capacity_history import History
-from aurora_ops.cost import InstanceUse, Usage, estimate, retained_backup_gib
+from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.forecast import Backtest, Forecast
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
 from aurora_ops.session import open_session
+from aurora_ops.usage import InstanceUse, Usage, retained_backup_gib
 
 SIMULATED, LIVE = "simulated", "live"
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict

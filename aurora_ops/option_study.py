@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aurora_ops import environments, load_sources, options, planning, prices, profiles, simulation
-from aurora_ops.cost import HOURS_PER_MONTH, InstanceUse, Usage, estimate, retained_backup_gib
+from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.load_sources import Load
 from aurora_ops.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
@@ -15,6 +15,7 @@ from aurora_ops.pausing import Gates
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import MEASURED
+from aurora_ops.usage import HOURS_PER_MONTH, InstanceUse, Usage, retained_backup_gib
 
 _PRICES = (
     "acu_hour_standard", "acu_hour_io_optimized", "storage_gb_month_standard", "storage_gb_month_io_optimized",

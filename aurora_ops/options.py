@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from aurora_ops import what_if
 from aurora_ops.acu import GIB_PER_ACU, AcuRange
-from aurora_ops.cost import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, UsageError, estimate
+from aurora_ops.cost import estimate
 from aurora_ops.demand import Demand
 from aurora_ops.pausing import SHORTEST_SECONDS, Gates
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import MEASURED, Rules
+from aurora_ops.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, UsageError
 
 # Database Savings Plans, announced 2025-12-02: one year, nothing upfront, "up to 35 %" on ACU. The exact rate of a region is
 # not verified, so it is a parameter and this only its default.

@@ -10,11 +10,12 @@ from datetime import date
 
 from aurora_ops import environments, prices, profiles
 from aurora_ops.acu import AcuRange, AcuRangeError
-from aurora_ops.cost import Estimate, Usage, estimate, instance_uses, retained_backup_gib
+from aurora_ops.cost import Estimate, estimate
 from aurora_ops.display import Check, Report
 from aurora_ops.environments import Settings
 from aurora_ops.prices import Price
 from aurora_ops.profiles import Profile
+from aurora_ops.usage import Usage, instance_uses, retained_backup_gib
 
 SPEC_REGION = "ap-northeast-1"
 COMPARED_REGIONS = (SPEC_REGION, "us-east-1")

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from aurora_ops import environments, load_sources, planning, prices, profiles, scaling_validation, what_if
 from aurora_ops.acu import AcuRange, AcuRangeError
-from aurora_ops.cost import Usage, retained_backup_gib
 from aurora_ops.demand import VCPU_PER_ACU, Demand
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.load_sources import Load
@@ -16,6 +15,7 @@ from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import MEASURED
 from aurora_ops.scaling_validation import Comparison
+from aurora_ops.usage import Usage, retained_backup_gib
 from aurora_ops.what_if import Recommendation, Sweep
 
 _INK, _GRID, _ALL, _LINE, _NOW = "#222222", "#dddddd", "#b8c4d0", "#1f4e79", "#d55e00"

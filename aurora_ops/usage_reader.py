@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from aurora_ops import metrics
-from aurora_ops.cost import HOURS_PER_MONTH, Usage
 from aurora_ops.errors import InputError
 from aurora_ops.history import resolution_seconds
 from aurora_ops.session import Session
+from aurora_ops.usage import HOURS_PER_MONTH, Usage
 
 # Counts of billed operations, one value for five minutes; sizes in bytes; backups have one value a day.
 _IO = ("VolumeReadIOPs", "VolumeWriteIOPs")

@@ -11,11 +11,12 @@ import numpy as np
 
 from aurora_ops import simulation
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import HOURS_PER_MONTH, InstanceUse, Usage, UsageError, estimate
+from aurora_ops.cost import estimate
 from aurora_ops.demand import Demand, Flags, Floats
 from aurora_ops.errors import InputError
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import MEASURED, Rules
+from aurora_ops.usage import HOURS_PER_MONTH, InstanceUse, Usage, UsageError
 
 
 class ToleranceError(InputError):

@@ -16,6 +16,7 @@ from aurora_ops import cost, cost_bands, cost_views, forecast, planning, prices,
 from aurora_ops.acu import AcuRange
 from aurora_ops.demand import Demand
 from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
+from aurora_ops.usage import InstanceUse, Usage
 
 RUNS = 5
 YEAR_MINUTES = 525_600
@@ -71,10 +72,10 @@ def year(minutes: int = YEAR_MINUTES) -> np.ndarray:
 
 def plan(demand: Demand, ranges: list[AcuRange]) -> list[float | None]:
     """Simulate and bill: USD of each range, with a reader that follows the writer."""
-    book, usage = prices.book("ap-northeast-1"), cost.Usage(100, 52.56, 118, 10)
+    book, usage = prices.book("ap-northeast-1"), Usage(100, 52.56, 118, 10)
     found = simulation.outcomes(demand, ranges)
     return [
-        cost.estimate("year", [cost.InstanceUse("writer", hours), cost.InstanceUse("reader", hours)], usage, book).usd
+        cost.estimate("year", [InstanceUse("writer", hours), InstanceUse("reader", hours)], usage, book).usd
         for hours in found.acu_hours.tolist()
     ]
 
@@ -145,7 +146,7 @@ def main() -> None:
             f"processor time for 1 : 2 : 4 times as many {words}", " : ".join(f"{one / times[0]:.2f}" for one in times)
         )
     days = np.random.default_rng(1).gamma(9, 3, (365, 2))
-    usage, book = cost.Usage(100, 52.56, 118, 10), prices.book("ap-northeast-1")
+    usage, book = Usage(100, 52.56, 118, 10), prices.book("ap-northeast-1")
     line(
         "1,000 bootstrap years of a writer and a reader, billed (at most 5 asked)",
         f"{median(lambda: forecast.forecast(days, usage, book, days=365)):.3f} s",

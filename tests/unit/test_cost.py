@@ -3,20 +3,19 @@
 import pytest
 
 from aurora_ops import prices
-from aurora_ops.cost import (
+from aurora_ops.cost import bill, estimate
+from aurora_ops.prices import UnknownPriceError
+from aurora_ops.usage import (
     Drills,
     InstanceUse,
     ProvisionedUse,
     Usage,
     UsageError,
-    bill,
     billed_backup_gib,
-    estimate,
     instance_uses,
     retained_backup_gib,
     series_uses,
 )
-from aurora_ops.prices import UnknownPriceError
 
 US, TOKYO = prices.book("us-east-1"), prices.book("ap-northeast-1")
 

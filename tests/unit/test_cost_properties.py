@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from aurora_ops import forecast, options, prices, simulation, what_if
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import Drills, InstanceUse, Usage, bill, billed_backup_gib, estimate, instance_uses, series_uses
+from aurora_ops.cost import bill, estimate
 from aurora_ops.demand import Demand
 from aurora_ops.forecast import Forecast
 from aurora_ops.pausing import pauses
 from aurora_ops.scaling import simulate
+from aurora_ops.usage import Drills, InstanceUse, Usage, billed_backup_gib, instance_uses, series_uses
 
 # The same examples in every run, and no folder of them beside the tests: a suite that fails on some days helps nobody.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=60)

@@ -8,8 +8,9 @@ import pytest
 
 from aurora_ops import demand, forecast, prices, simulation
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import InstanceUse, Usage, estimate
+from aurora_ops.cost import estimate
 from aurora_ops.forecast import Backtest, Forecast, ForecastError
+from aurora_ops.usage import InstanceUse, Usage
 
 TOKYO = prices.book("ap-northeast-1")
 TRACES = Path(__file__).resolve().parents[3] / "shared" / "traces"

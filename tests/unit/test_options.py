@@ -5,10 +5,11 @@ import pytest
 
 from aurora_ops import options, prices
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import ProvisionedUse, Usage, UsageError, bill, instance_uses
+from aurora_ops.cost import bill
 from aurora_ops.demand import Demand
 from aurora_ops.pausing import Gates
 from aurora_ops.prices import UnknownPriceError
+from aurora_ops.usage import ProvisionedUse, Usage, UsageError, instance_uses
 
 US, TOKYO = prices.book("us-east-1"), prices.book("ap-northeast-1")
 

@@ -3,8 +3,9 @@ import pytest
 
 from aurora_ops import prices, what_if
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import Usage, UsageError, estimate, instance_uses
+from aurora_ops.cost import estimate
 from aurora_ops.demand import Demand
+from aurora_ops.usage import Usage, UsageError, instance_uses
 from aurora_ops.what_if import Sweep, ToleranceError
 
 TOKYO = prices.book("ap-northeast-1")
