@@ -112,7 +112,7 @@ class History:
         A day has the 23 or 25 hours that it has when the clocks change. What is missing of a day that counts is taken to be
         like the rest of it.
         """
-        local = self.samples.index.tz_convert(_zone(timezone))
+        local = self.samples.index.tz_convert(zone(timezone))
         measured = self.samples["capacity_acu"].notna()
         days = pd.DataFrame(
             {
@@ -132,7 +132,7 @@ class History:
 
     def hour_of_week(self, timezone: str = "UTC") -> pd.DataFrame:
         """Mean capacity in ACU by local weekday (rows, 0 is Monday) and hour (columns); NaN where nothing was measured."""
-        local = self.samples.index.tz_convert(_zone(timezone))
+        local = self.samples.index.tz_convert(zone(timezone))
         weight = self.samples["seconds"].where(self.samples["capacity_acu"].notna()).to_numpy()
         table = pd.DataFrame(
             {"weekday": local.day_of_week, "hour": local.hour, "area": self.samples["capacity_acu"].to_numpy() * weight, "weight": weight}
@@ -223,7 +223,8 @@ def of_samples(instance: str, samples: pd.DataFrame) -> History:
     return History(instance, whole.astype(float))
 
 
-def _zone(timezone: str) -> ZoneInfo:
+def zone(timezone: str) -> ZoneInfo:
+    """The time zone of that name."""
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):

@@ -59,6 +59,11 @@ class Estimate:
         return None if None in amounts else math.fsum(amount for amount in amounts if amount is not None)
 
     @property
+    def comparable_usd(self) -> float | None:
+        """The known lines beside a bill that lacks the same ones; None where compute is not known, which is what differs."""
+        return None if self.compute_usd is None else self.known_usd
+
+    @property
     def unpriced(self) -> tuple[str, ...]:
         """Names of the lines without a known price."""
         return tuple(line.name for line in self.items if line.price is None)

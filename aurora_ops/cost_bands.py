@@ -58,7 +58,7 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
     rows = [
         (
             one.cost.name, one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd,
-            one.budget_usd, f"{one.exceeding:.0%}", one.source,
+            one.budget_usd, f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 - one.cost.idle_usd, one.source,
         )
         for one in found
     ]  # fmt: skip
@@ -67,10 +67,11 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
         f"More than one month in ten goes over the budget: {over}"
         if over
         else "No budget is exceeded in more than one month in ten",
-        ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "from"),
+        ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at floor", "from"),
         rows,
         "USD a month. Budget: the high end of the spec's table. A band from a profile is as wrong as the profile: it knows weekdays and "
-        "weekends only, and becomes honest with a history.",
+        "weekends only, not where an idle instance rests, and becomes honest with a history. Where the profile never leaves the rest, "
+        "the band has no width.",
     )
 
 
@@ -81,9 +82,8 @@ def summary(found: tuple[EnvironmentBand, ...]) -> dict[str, float]:
 
 def _band(cost: EnvironmentCost, path: str | None, timezone: str) -> EnvironmentBand:
     if path is None:
-        floor, ceiling = cost.acu_range.floor, cost.acu_range.ceiling
-        shares = np.reshape(cost.profile.hour_of_week, (7, 24)).mean(axis=1)
-        totals = forecast.bootstrap(24 * (floor + shares * (ceiling - floor)), DAYS_PER_MONTH, block_days=1)
+        daily = np.reshape(cost.profile.hourly_acu(cost.acu_range, cost.idle_acu), (7, 24)).sum(axis=1)
+        totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
         return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
     history = load_sources.read_history(path)
     daily = history.daily_acu_hours(timezone).to_numpy()

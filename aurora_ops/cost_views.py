@@ -38,8 +38,25 @@ def bottom_line(plan: CostPlan) -> Line:
     return Line(
         f"In {plan.region} expect {each}, together {expected} USD a month: "
         f"never under {floor}, and {ceiling} if everything stays at its ceiling."
+        + _idle(plan)
         + (f" The spec's table cannot hold ({broken})." if broken else "")
     )
+
+
+def _idle(plan: CostPlan) -> str:
+    """How much of the expected money rests on where an idle instance comes to rest."""
+    less = [f"{cost.name} {cost.idle_usd:,.0f}" for cost in plan.environments if cost.idle_usd >= 0.5]
+    at = plan.environments[0].idle_acu
+    return f" Of it {', '.join(less)} only because an idle instance is taken to rest at {at:g} ACU." if less else ""
+
+
+def not_included(unpriced: Sequence[str]) -> str:
+    """What a sum lacks, in a sentence; nothing where it is whole.
+
+    >>> not_included(["secret"]), not_included([])
+    (' Not included, because their price is not known here: secret.', '')
+    """
+    return f" Not included, because their price is not known here: {', '.join(unpriced)}." if unpriced else ""
 
 
 def per_environment(plan: CostPlan) -> Table:
@@ -75,14 +92,20 @@ def cost_change(change: CostChange) -> Table:
     expected = f"{before:,.2f} → {after:,.2f} USD a month expected ({difference:+,.2f})"
     region = f" in {side.region}" if side else ""
     notes = (
-        [f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it."]
+        [
+            f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it; "
+            f"idle at {side.idle_acu:g} ACU or at a higher floor."
+        ]
         if side
         else []
     )
-    if change.unpriced:
-        notes.append(f"Not included, because their price is not known here: {', '.join(change.unpriced)}.")
     rows = [(level, *(round(amount, 2) for amount in amounts)) for level, amounts in levels.items()]
-    return Table(f"COST{region}: {expected}", ("USD a month", "before", "after", "difference"), rows, " ".join(notes))
+    return Table(
+        f"COST{region}: {expected}",
+        ("USD a month", "before", "after", "difference"),
+        rows,
+        " ".join(notes) + not_included(change.unpriced),
+    )
 
 
 def against_spec(plan: CostPlan) -> Table:
@@ -129,7 +152,7 @@ def line_items(plan: CostPlan) -> Table:
 
 def price_table(plan: CostPlan) -> Table:
     """Every price that the plan uses, with its date, its standing on the day `as_of`, and who quotes it."""
-    book = prices.book(plan.region)
+    book = plan.book
     used = {item: book.find(item) for item in dict.fromkeys(
         line.item for cost in plan.environments for line in cost.expected.items
     )}  # fmt: skip
@@ -140,8 +163,8 @@ def price_table(plan: CostPlan) -> Table:
         f"{len(rows)} prices of {plan.region} on {plan.as_of}, {weak} of them unverified, stale or unknown",
         ("item", "USD", "per", "as of", "standing", "sources"),
         rows,
-        "quoted: a dated public document quotes the AWS price list. "
-        f"STALE: older than {prices.STALE_AFTER_DAYS} days or without exact date. AWS itself was not asked. Sources: "
+        "quoted: a dated public document quotes the AWS price list; price list: a row of it. "
+        f"STALE: older than {prices.STALE_AFTER_DAYS} days or without exact date. Sources: "
         + " · ".join(f"{source}: {book.source_texts[source]}" for source in sources),
     )
 
@@ -160,7 +183,7 @@ def profile_table(plan: CostPlan) -> Table:
         (
             cost.name,
             cost.profile.name,
-            cost.profile.mean_acu(cost.acu_range),
+            cost.profile.mean_acu(cost.acu_range, cost.idle_acu),
             cost.profile.storage_gib,
             cost.profile.io_millions,
             cost.profile.logs_gib,
@@ -172,7 +195,8 @@ def profile_table(plan: CostPlan) -> Table:
         "Usage is assumed, not measured",
         ("environment", "profile", "mean ACU", "storage GiB", "I/O millions", "logs GiB", "why"),
         rows,
-        "Mean ACU of one instance. The first reader has the writer's capacity, since it stands by for it.",
+        "Mean ACU of one instance. The first reader has the writer's capacity, since it stands by for it. An idle instance is taken to rest "
+        f"at {plan.environments[0].idle_acu:g} ACU, or at its floor if that is higher: measured once (PostgreSQL 15.5, floor 1), so a parameter.",
     )
 
 
@@ -193,10 +217,23 @@ def what_to_do(plan: CostPlan) -> Table:
         if readers is not None:
             rows.append((f"run {cost.name} without readers: no standby", f"saves {readers:,.2f} USD expected"))
         if cost.profile.idle_share and cost.acu_range.floor and cost.can_pause and cost.floor.compute_usd is not None:
-            saved = cost.floor.compute_usd * cost.profile.idle_share
+            saved = (
+                cost.floor.compute_usd
+                * cost.profile.idle_share
+                * cost.acu_range.rest(cost.idle_acu)
+                / cost.acu_range.floor
+            )
             rows.append(
                 (f"let {cost.name} pause: floor 0", f"saves up to {saved:,.2f} USD; an open connection prevents it")
             )
+    resting = ", ".join(f"{cost.name} {cost.idle_usd:,.2f}" for cost in plan.environments if cost.idle_usd >= 0.005)
+    if resting:
+        rows.append(
+            (
+                f"measure where an idle instance rests: here at {plan.environments[0].idle_acu:g} ACU",
+                f"if at its floor, USD less: {resting}",
+            )
+        )
     rows.append(("replace the assumed profiles by measured history", "a forecast in place of an assumption"))
     return Table("What moves the bill", ("decision", "effect a month"), rows)
 

@@ -16,6 +16,8 @@ from aurora_ops.scaling import DemandError, check_seconds
 
 VCPU_PER_ACU = (0.25, 1.0)  # aws/agent-toolkit-for-aws takes 0.25, "Aurora Cost Advisor" takes 1
 
+SEED = 20261124
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -88,13 +90,18 @@ def of_cpu(
     >>> of_cpu([50, 100], vcpus=4, vcpu_per_acu=0.25, seconds=300).acu.tolist()
     [8.0, 16.0]
     """
+    check_relation(vcpus, vcpu_per_acu)
+    return Demand(np.asarray(cpu_percent, dtype=np.float64) / 100 * vcpus / vcpu_per_acu, seconds, connected)
+
+
+def check_relation(vcpus: float, vcpu_per_acu: float) -> None:
+    """Refuse processors that are none, and a relation that no public tool takes."""
     low, high = VCPU_PER_ACU
     if not low <= vcpu_per_acu <= high or not vcpus > 0:
         raise DemandError(
             f"vcpu_per_acu={vcpu_per_acu} with vcpus={vcpus}: AWS does not publish how many vCPU an ACU has, and public "
             f"tools take {low} to {high}; use a value in between, better both ends."
         )
-    return Demand(np.asarray(cpu_percent, dtype=np.float64) / 100 * vcpus / vcpu_per_acu, seconds, connected)
 
 
 def of_profile(profile: Profile, peak_acu: float, days: int, seconds: float = 60.0) -> Demand:
@@ -106,3 +113,24 @@ def of_profile(profile: Profile, peak_acu: float, days: int, seconds: float = 60
     """
     hours = np.arange(int(days * 86_400 / seconds)) * seconds // 3600 % len(profile.hour_of_week)
     return Demand(np.asarray(profile.hour_of_week)[hours.astype(int)] * peak_acu, seconds)
+
+
+def varied(load: Demand, most_acu: float, seed: int = SEED) -> Demand:
+    """The same load with days and minutes that differ at random: **assumed**, so that a profile has peaks and no two days alike.
+
+    Days differ by 15 %, samples by 35 % (log-normal), and a sample is like those before it: after five of them half is
+    forgotten. The mean stays, the hours in which nobody is at work stay empty, and `most_acu` is never passed. The same seed
+    gives the same load.
+
+    >>> varied(Demand([2.0] * 4 + [0.0], seconds=21_600), most_acu=16).acu.round(2).tolist()
+    [2.41, 1.87, 2.11, 1.61, 0.0]
+    """
+    random, samples = np.random.default_rng(seed), load.acu.size
+    day = (np.arange(samples) * load.seconds // 86_400).astype(int)
+    kernel = 0.87 ** np.arange(48)
+    noise = np.convolve(random.standard_normal(samples + kernel.size), kernel / np.sqrt((kernel**2).sum()), "valid")
+    spread = 0.15 * random.standard_normal(day[-1] + 1)[day] + 0.35 * noise[:samples]
+    drawn = load.acu * np.exp(spread)
+    if drawn.any():
+        drawn *= load.acu.mean() / drawn.mean()
+    return Demand(np.minimum(drawn, most_acu), load.seconds, load.connected)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aurora_ops.cost import estimate
+from aurora_ops.cost import Estimate, estimate
 from aurora_ops.demand import Floats
 from aurora_ops.errors import InputError
 from aurora_ops.prices import PriceBook
@@ -32,11 +32,12 @@ class ForecastError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """Sorted totals of many drawn futures, shape (draws,), in `unit`."""
+    """Sorted totals of many drawn futures, shape (draws,), in `unit`; `unpriced` names lines that they lack."""
 
     totals: Floats
     days: float
     unit: str = "USD"
+    unpriced: tuple[str, ...] = ()
 
     @property
     def p10(self) -> float:
@@ -68,7 +69,7 @@ class Forecast:
         """
         sizes = np.abs(np.asarray(errors, dtype=np.float64))
         moved = np.maximum(0.0, np.outer(self.totals, np.concatenate((1 - sizes, 1 + sizes)))).ravel()
-        return Forecast(np.sort(moved), self.days, self.unit)
+        return Forecast(np.sort(moved), self.days, self.unit, self.unpriced)
 
 
 @dataclass(frozen=True)
@@ -159,27 +160,26 @@ def forecast(
     Raises
     ------
     ForecastError
-        As `bootstrap`, or a price is unknown, so that no total is.
+        As `bootstrap`, or the price of an ACU is unknown. Other lines without one are left out and named.
     """
     hours = np.asarray(daily_acu_hours, dtype=np.float64)
     drawn = bootstrap(hours[:, None] if hours.ndim == 1 else hours, days, draws=draws, block_days=block_days, seed=seed)
     months = days / DAYS_PER_MONTH
 
-    def usd(acu_hours: Floats) -> float | None:
+    def month(acu_hours: Floats) -> Estimate:
         uses = [InstanceUse("reader" if number else "writer", float(one)) for number, one in enumerate(acu_hours)]
-        return estimate("draw", uses, usage, prices, io_optimized=io_optimized).usd
+        return estimate("draw", uses, usage, prices, io_optimized=io_optimized)
 
     # A bill is linear in the ACU-hours of writer and readers, so three bills price all draws.
     readers = drawn.shape[1] - 1
-    base, of_writer, of_readers = (
-        usd(np.array([writer, *[reader] * readers])) for writer, reader in ((0, 0), (1, 0), (0, 1))
-    )
-    if base is None or of_writer is None or of_readers is None:
-        raise ForecastError(f"a price of this bill is not known in {prices.region}, so its total is not either.")
+    bills = [month(np.array([writer, *[reader] * readers])) for writer, reader in ((0, 0), (1, 0), (0, 1))]
+    if bills[0].compute_usd is None:
+        raise ForecastError(f"the price of an ACU is not known in {prices.region}, so no total is either.")
+    base, of_writer, of_readers = (one.known_usd for one in bills)
     writer_hours, reader_hours = drawn[:, 0], drawn[:, 1:].sum(axis=1)
     per_reader_hour = (of_readers - base) / readers if readers else 0.0
     totals = months * base + writer_hours * (of_writer - base) + reader_hours * per_reader_hour
-    return Forecast(np.sort(totals), days)
+    return Forecast(np.sort(totals), days, unpriced=bills[0].unpriced)
 
 
 def backtest(

@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from matplotlib.figure import Figure
 
-from aurora_ops import environments, forecast, load_sources, planning, prices, profiles
+from aurora_ops import cost_views, environments, forecast, load_sources, planning, prices, profiles
 from aurora_ops.capacity_history import History
 from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.forecast import Backtest, Forecast
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
+from aurora_ops.scaling import IDLE_ACU
 from aurora_ops.session import open_session
-from aurora_ops.usage import InstanceUse, Usage, retained_backup_gib
+from aurora_ops.usage import InstanceUse
 
 SIMULATED, LIVE = "simulated", "live"
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
@@ -67,10 +68,12 @@ class HistoryStudy:
     def bottom_line(self) -> Line:
         """What was billed and what comes, in money."""
         instances, band = 1 + len(self.shape.reader_tiers), self.widened
+        kind = " (SIMULATED from an assumed profile)" if self.simulated else ""
         return Line(
-            f"{self.environment} used {self.history.acu_hours:,.0f} ACU-hours an instance in {self.history.measured_hours / 24:,.1f} days: "
+            f"{self.environment} used {self.history.acu_hours:,.0f} ACU-hours an instance in {self.history.measured_hours / 24:,.1f} days{kind}: "
             f"{self.compute_usd:,.0f} USD for {instances} instances. Expect {band.p50:,.0f} USD for the next month, 80 % between "
             f"{band.p10:,.0f} and {band.p90:,.0f}; {band.exceeding(self.budget_usd):.0%} of the futures go over {self.budget_usd:,.0f}."
+            + cost_views.not_included(band.unpriced)
         )
 
     def used(self) -> Table:
@@ -227,8 +230,11 @@ def study(
     days: int = 28,
     timezone: str = "Asia/Tokyo",
     budget_usd: float = 600.0,
+    idle_acu: float = IDLE_ACU,
 ) -> HistoryStudy:
-    """The writer's history: "simulated", "live" (CloudWatch of `target`, the last `days`), or a CSV or Parquet file.
+    """The writer's history: "simulated" from the environment's assumed profile, "live" (CloudWatch of `target`), or a file.
+
+    `days` is how far back both of the first go; `idle_acu` matters to the simulation alone.
 
     Raises
     ------
@@ -237,11 +243,17 @@ def study(
     """
     settings = environments.settings(environment)
     shape, book = Shape.of(settings), prices.book(region)
-    found = _history(source, target, region, settings.instance_identifiers[0], shape, days)
-    daily = found.daily_acu_hours(timezone).to_numpy()
     profile = profiles.profile(profiles.default(environment))
-    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
-    usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
+    if source == SIMULATED:
+        found = load_sources.simulated_history(
+            profile.name, shape.acu_range, prices.day(as_of), timezone, days, idle_acu
+        )
+    elif source == LIVE:
+        found = _live(target, region, settings.instance_identifiers[0], days)
+    else:
+        found = load_sources.read_history(source)
+    daily = found.daily_acu_hours(timezone).to_numpy()
+    usage = profile.usage(shape.retention_days)
     if source == LIVE:
         from aurora_ops import usage_reader
 
@@ -264,15 +276,11 @@ def study(
     )  # fmt: skip
 
 
-def _history(source: str, target: str, region: str, instance: str, shape: Shape, days: int) -> History:
-    if source == SIMULATED:
-        return load_sources.simulated_history(shape.acu_range, vcpus=4.0, vcpu_per_acu=0.25)
-    if source == LIVE:
-        from aurora_ops import history
+def _live(target: str, region: str, instance: str, days: int) -> History:
+    from aurora_ops import history
 
-        now = datetime.now(UTC)
-        return history.read(open_session(target, region), instance, now - timedelta(days=days), now, now=now)
-    return load_sources.read_history(source)
+    now = datetime.now(UTC)
+    return history.read(open_session(target, region), instance, now - timedelta(days=days), now, now=now)
 
 
 def _block(daily: np.ndarray) -> int:

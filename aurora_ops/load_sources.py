@@ -1,28 +1,25 @@
-"""Loads to plan with, by name: a packaged recording, a usage profile, or a history of your own from a file."""
+"""Loads to plan with, by name: a usage profile, which is assumed, or a measured history of your own from a file."""
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from importlib.resources import files
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from aurora_ops import demand, profiles, simulation
 from aurora_ops.acu import AcuRange
-from aurora_ops.capacity_history import History, of_samples
+from aurora_ops.capacity_history import History, of_samples, zone
 from aurora_ops.demand import Demand
 from aurora_ops.errors import InputError, did_you_mean
+from aurora_ops.scaling import IDLE_ACU, MEASURED
 
-RECORDED = "recorded"
-PROFILE_DAYS = 14
+WEEKS = 2
+SECONDS = 300.0
 
 
 class UnknownLoadError(InputError):
-    """`source` names no recording, no profile and no file."""
+    """`source` names no profile and no file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,39 +32,30 @@ class Load:
     measured: bool
 
 
-@cache
-def recording() -> dict[str, Any]:
-    """The packaged recording as it stands in its file, with its source."""
-    return json.loads((files("aurora_ops") / "data" / "rds-cpu.json").read_text())
-
-
 def load(source: str, vcpus: float, vcpu_per_acu: float) -> Load:
-    """The load called `source`: "recorded", the name of a usage profile, or the path of a CSV or Parquet history.
+    """The load called `source`: the name of a usage profile, or the path of a CSV or Parquet history.
 
-    A recording and a profile are shares of `vcpus` processors, and become ACU through `vcpu_per_acu`; a profile's 1 is all
-    of them. A history is in ACU already; its gaps are taken to be like what came before them.
+    A profile is a share of `vcpus` processors, and becomes ACU through `vcpu_per_acu`. Its two weeks differ from day to day and
+    from one five minutes to the next, at random. A history is in ACU already; its gaps are taken to be like what came before
+    them.
 
     Raises
     ------
     UnknownLoadError, HistoryError, DemandError
         No such load, a file that is no history, or a relation that is out of bounds.
     """
-    if source == RECORDED:
-        data = recording()
-        series = demand.of_cpu(data["cpu_percent"], vcpus, vcpu_per_acu, data["seconds"])
-        days = series.hours / 24
-        words = (
-            f"{days:.0f} days of a real RDS instance's processor load ({data['source'].split(',')[0]}), on {vcpus:g} vCPU, "
-            "means of five minutes"
-        )
-        return Load("recorded", words, series, measured=False)
     if source in profiles.names():
-        series = demand.of_profile(profiles.profile(source), vcpus / vcpu_per_acu, PROFILE_DAYS)
-        words = f"the assumed profile {source}, on {vcpus:g} vCPU: hourly means, so shorter peaks are missing"
-        return Load(source, words, series, measured=False)
+        demand.check_relation(vcpus, vcpu_per_acu)
+        words = f"{7 * WEEKS} ASSUMED days of the usage profile {source} on {vcpus:g} vCPU, with random peaks of five minutes; nothing was measured"
+        return Load(source, words, assumed(source, vcpus / vcpu_per_acu, WEEKS), measured=False)
     found = read_history(source)
     words = f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps"
     return Load(Path(source).stem, words, found.demand("previous"), measured=True)
+
+
+def assumed(profile: str, most_acu: float, weeks: int) -> Demand:
+    """Weeks of a usage profile whose 1 is `most_acu`, from Monday 00:00, with days and five minutes that vary."""
+    return demand.varied(demand.of_profile(profiles.profile(profile), most_acu, 7 * weeks, SECONDS), most_acu)
 
 
 def read_history(source: str) -> History:
@@ -80,7 +68,7 @@ def read_history(source: str) -> History:
     """
     if not source.endswith((".csv", ".parquet")):
         raise UnknownLoadError(
-            f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, [RECORDED, *profiles.names()])} "
+            f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, profiles.names())} "
             "A path ends in .csv or .parquet."
         )
     from aurora_ops import history  # brings boto3, which nothing else here needs
@@ -88,11 +76,18 @@ def read_history(source: str) -> History:
     return (history.read_parquet if source.endswith(".parquet") else history.read_csv)(source)
 
 
-def simulated_history(acu_range: AcuRange, vcpus: float, vcpu_per_acu: float) -> History:
-    """What an instance with this range would have had under the recording: **simulated**, for want of a public history."""
-    series = load(RECORDED, vcpus, vcpu_per_acu).demand
+def simulated_history(
+    profile: str, acu_range: AcuRange, before: date, timezone: str, days: int = 28, idle_acu: float = IDLE_ACU
+) -> History:
+    """What an instance with this range would have had under a profile in the whole weeks before a day: assumed **and** simulated.
+
+    The profile's 1 is the range's ceiling, as in the cost plan. At least two weeks, from a Monday 00:00 of the time zone.
+    """
+    weeks = max(2, days // 7)
+    series = assumed(profile, acu_range.ceiling, weeks)
+    monday = before - timedelta(days=before.weekday() + 7 * weeks)
     index = pd.date_range(
-        datetime.fromisoformat(recording()["start"]), periods=series.acu.size, freq=f"{series.seconds:g}s"
+        datetime.combine(monday, time(), zone(timezone)), periods=series.acu.size, freq=f"{series.seconds:g}s"
     )
-    capacity = simulation.capacity(series, acu_range)
+    capacity = simulation.capacity(series, acu_range, rules=replace(MEASURED, idle_acu=idle_acu))
     return of_samples("simulated-writer", pd.DataFrame({"capacity_acu": capacity, "connections": np.nan}, index=index))

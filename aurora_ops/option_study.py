@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 from matplotlib.figure import Figure
 
-from aurora_ops import environments, load_sources, options, planning, prices, profiles, simulation
+from aurora_ops import cost_views, environments, load_sources, options, planning, prices, profiles, simulation
 from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.load_sources import Load
@@ -14,8 +14,8 @@ from aurora_ops.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provis
 from aurora_ops.pausing import Gates
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
-from aurora_ops.scaling import MEASURED
-from aurora_ops.usage import HOURS_PER_MONTH, InstanceUse, Usage, retained_backup_gib
+from aurora_ops.scaling import IDLE_ACU, MEASURED
+from aurora_ops.usage import HOURS_PER_MONTH, InstanceUse, Usage
 
 _PRICES = (
     "acu_hour_standard", "acu_hour_io_optimized", "storage_gb_month_standard", "storage_gb_month_io_optimized",
@@ -37,7 +37,8 @@ class OptionStudy:
     uses: tuple[InstanceUse, ...]
     usage: Usage
     hourly_acu: np.ndarray  # writer and readers together, shape (hours,)
-    usd: float
+    usd: float  # of the lines whose price is known
+    unpriced: tuple[str, ...]  # the others
     breakeven: Breakeven
     provisioned: tuple[Provisioned, ...]
     plan: SavingsPlan
@@ -88,8 +89,9 @@ class OptionStudy:
         first = f"the most saves {name}: {best:,.0f} USD a month" if best > 0.5 else "no option saves anything"
         without = ", ".join(other for saves, other in known if saves <= 0.5 and other != name)
         return Line(
-            f"{self.environment} costs {self.usd:,.0f} USD a month; {first}."
+            f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
             + (f" Nothing saves: {without}." if without else "")
+            + cost_views.not_included(self.unpriced)
         )
 
     def table(self) -> Table:
@@ -103,7 +105,8 @@ class OptionStudy:
             ("option", "saves USD", "USD then", "what to know"),
             rows,
             "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours. "
-            f"USD of {self.book.region}: {self.book.cite(_PRICES, self.as_of)}.",
+            f"USD of {self.book.region}: {self.book.cite(_PRICES, self.as_of)}."
+            + cost_views.not_included(self.unpriced),
         )
 
     def io_chart(self) -> Chart:
@@ -204,16 +207,16 @@ class OptionStudy:
 
 def study(
     environment: str,
-    source: str = load_sources.RECORDED,
+    source: str = "",
     region: str = planning.SPEC_REGION,
     as_of: str = "2026-11-23",
     *,
     vcpus: float = 4.0,
     vcpu_per_acu: float = 0.25,
-    idle_acu: float = MEASURED.idle_acu,
+    idle_acu: float = IDLE_ACU,
     rds_proxy: bool = False,
 ) -> OptionStudy:
-    """Simulate the environment's own range under the load `source`, and bill every option.
+    """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `idle_acu` is where an
     instance comes to rest over a lower floor.
@@ -221,14 +224,13 @@ def study(
     Raises
     ------
     UnknownPriceError
-        A price that a comparison needs is not known in the region.
+        The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
     settings = environments.settings(environment)
     shape, book = Shape.of(settings), prices.book(region)
     profile = profiles.profile(profiles.default(environment))
-    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
-    usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
-    load = load_sources.load(source, vcpus, vcpu_per_acu)
+    usage = profile.usage(shape.retention_days)
+    load = load_sources.load(source or profile.name, vcpus, vcpu_per_acu)
     rules = replace(MEASURED, idle_acu=idle_acu)
     found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=rules)
     # A provisioned instance has to carry what the serverless one could give.
@@ -240,13 +242,9 @@ def study(
     plan = options.savings_plan(hourly, book.price("acu_hour_standard").usd)
     per_month = HOURS_PER_MONTH / hourly.size
     readers = [(tier, load.demand if tier > 1 else None) for tier in shape.reader_tiers]
-    total = estimate(environment, uses, usage, book).usd
-    if total is None:
-        raise prices.UnknownPriceError(
-            f"the bill of {environment} has a line without a known price in {region}: nothing can be compared."
-        )
+    now = estimate(environment, uses, usage, book)
     return OptionStudy(
-        environment, shape, book, prices.day(as_of), load, vcpu_per_acu, uses, usage, hourly, total,
+        environment, shape, book, prices.day(as_of), load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
         options.io_breakeven(uses, usage, book),
         options.provisioned(
             uses, usage, book, peak_acu=peak_acu, vcpu_per_acu=vcpu_per_acu, mean_vcpus=float(load.demand.acu.mean()) * vcpu_per_acu

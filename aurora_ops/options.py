@@ -81,7 +81,7 @@ def io_breakeven(instances: Sequence[InstanceUse | ProvisionedUse], usage: Usage
 
 @dataclass(frozen=True)
 class Provisioned:
-    """One instance class for writer and readers beside the serverless cluster, USD a month; None where not known.
+    """One instance class for writer and readers beside the serverless cluster, USD a month; None where compute is not known.
 
     `carries` tells whether it has the processors and the memory of the peak. `breakeven_acu` is the mean ACU per instance at
     which serverless compute costs as much.
@@ -122,8 +122,8 @@ def provisioned(
         found.append(
             Provisioned(
                 name,
-                estimate(name, uses, usage, prices, io_optimized=io_optimized).usd,
-                serverless.usd,
+                estimate(name, uses, usage, prices, io_optimized=io_optimized).comparable_usd,
+                serverless.comparable_usd,
                 carries=vcpus >= peak_acu * vcpu_per_acu and gib >= peak_acu * GIB_PER_ACU,
                 breakeven_acu=price.usd / acu_hour.usd if acu_hour else None,
             )

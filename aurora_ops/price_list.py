@@ -21,7 +21,7 @@ class PriceListError(AuroraOpsError):
     """The list cannot be read as one price per item, so it is not used at all."""
 
 
-SOURCE = "P"
+SOURCE, ASKED = "P", "AWS Price List API, GetProducts, asked by us"
 _ENGINES = (None, "Aurora PostgreSQL", "Any")
 _ANY_PREFIX = re.compile(r"[A-Z]{2,4}\d?-")
 
@@ -107,7 +107,7 @@ def services() -> list[str]:
     return sorted({described.service for described in _PRODUCTS.values()})
 
 
-def read(listed: Iterable[str | dict[str, Any]], region: str) -> PriceBook:
+def read(listed: Iterable[str | dict[str, Any]], region: str, source: str = ASKED) -> PriceBook:
     """The prices of one region from products as GetProducts answers them: JSON texts, or what they say.
 
     Items that the list does not have are unknown in the book; no other region's row takes their place. Rows for the same
@@ -137,7 +137,7 @@ def read(listed: Iterable[str | dict[str, Any]], region: str) -> PriceBook:
             f"the list has none of our items for {region}, and another region's prices would be wrong. Check the region, "
             "and that all pages were read."
         )
-    return PriceBook(region, dict(sorted(found.items())), {SOURCE: "AWS Price List API, GetProducts, asked by us"})
+    return PriceBook(region, dict(sorted(found.items())), {SOURCE: source})
 
 
 def _item(row: dict[str, Any], region: str) -> str | None:

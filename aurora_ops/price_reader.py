@@ -5,7 +5,7 @@ from datetime import date
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops import price_list
-from aurora_ops.price_list import PriceListError
+from aurora_ops.price_list import ASKED, PriceListError
 from aurora_ops.prices import PriceBook
 from aurora_ops.session import Session
 
@@ -36,7 +36,13 @@ def live(session: Session, region: str | None = None) -> PriceBook:
             f"the Price List API did not answer for {there} ({error}), so live prices are unknown. "
             "Check pricing:GetProducts in IAM, or plan with the packaged book."
         ) from None
-    return price_list.read(rows, there)
+    # The sandbox lists the packaged book, so its answer is no news, and says so.
+    source = (
+        "the SANDBOX's Price List API, which lists the packaged book: not asked from AWS"
+        if session.is_sandbox
+        else ASKED
+    )
+    return price_list.read(rows, there, source)
 
 
 def differences(

@@ -6,16 +6,15 @@ from datetime import date
 import numpy as np
 from matplotlib.figure import Figure
 
-from aurora_ops import environments, load_sources, planning, prices, profiles, scaling_validation, what_if
+from aurora_ops import cost_views, environments, load_sources, planning, prices, profiles, scaling_validation, what_if
 from aurora_ops.acu import AcuRange, AcuRangeError
 from aurora_ops.demand import VCPU_PER_ACU, Demand
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.load_sources import Load
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
-from aurora_ops.scaling import MEASURED
+from aurora_ops.scaling import IDLE_ACU, MEASURED
 from aurora_ops.scaling_validation import Comparison
-from aurora_ops.usage import Usage, retained_backup_gib
 from aurora_ops.what_if import Recommendation, Sweep
 
 _INK, _GRID, _ALL, _LINE, _NOW = "#222222", "#dddddd", "#b8c4d0", "#1f4e79", "#d55e00"
@@ -88,7 +87,8 @@ class RangeStudy:
              f"USD at {self.shape.acu_range}", "throttled", "cold"),
             rows,
             "AWS does not publish how many vCPU an ACU has; public tools take 0.25 to 1. Measure yours before you decide. "
-            f"USD of {self.book.region}: {self.book.cite(('acu_hour_standard', 'storage_gb_month_standard', 'io_per_million_standard', 'backup_gb_month'), self.as_of)}.",
+            f"USD of {self.book.region}: {self.book.cite(('acu_hour_standard', 'storage_gb_month_standard', 'io_per_million_standard', 'backup_gb_month'), self.as_of)}."
+            + cost_views.not_included(self.cases[0].sweep.unpriced),
         )  # fmt: skip
 
     def frontier(self, most: int = 12) -> Table:
@@ -221,26 +221,25 @@ class RangeStudy:
 
 def study(
     environment: str,
-    source: str = load_sources.RECORDED,
+    source: str = "",
     region: str = planning.SPEC_REGION,
     as_of: str = "2026-11-23",
     *,
     vcpus: float = 4.0,
     throttled_minutes: float = 60.0,
     cold_minutes: float = 600.0,
-    idle_acu: float = MEASURED.idle_acu,
+    idle_acu: float = IDLE_ACU,
 ) -> RangeStudy:
-    """Sweep the ranges of one environment under the load `source`, with the environment's readers and its other usage.
+    """Sweep the ranges of one environment under the load `source` (empty: its profile), with its readers and other usage.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `vcpus` are the processors
-    that the recording or the profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor.
+    that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor.
     """
     settings = environments.settings(environment)
     shape, book = Shape.of(settings), prices.book(region)
     profile = profiles.profile(profiles.default(environment))
-    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
-    usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
-    rules = replace(MEASURED, idle_acu=idle_acu)
+    usage, rules = profile.usage(shape.retention_days), replace(MEASURED, idle_acu=idle_acu)
+    source = source or profile.name
     first = load_sources.load(source, vcpus, VCPU_PER_ACU[0])
     relations: tuple[float | None, ...] = (None,) if first.measured else (VCPU_PER_ACU[0], 0.5, VCPU_PER_ACU[1])
 

@@ -55,6 +55,7 @@ class Rules:
 
 
 MEASURED = Rules()
+IDLE_ACU = MEASURED.idle_acu  # one assumption for plans and for simulations
 TICK_SECONDS = MEASURED.tick_seconds
 
 
@@ -157,7 +158,7 @@ def next_state(
     floor, ceiling, need = max(acu_range.floor, STEP_ACU), acu_range.ceiling, needed_acu(demand_acu)
     reached = min(max(state.reached_acu, floor), ceiling)
     warm, to_tick, peak = min(state.warm_acu, reached), state.to_tick_seconds, state.peak_acu
-    target, rest = min(max(need, floor), ceiling), min(max(floor, rules.idle_acu), ceiling)
+    target, rest = min(max(need, floor), ceiling), acu_range.rest(rules.idle_acu)
     while seconds > _ROUNDING:
         span = min(LONGEST_STEP_SECONDS, seconds)
         peak = need if to_tick >= rules.quiet_seconds else max(peak, need)

@@ -86,7 +86,7 @@ def outcomes(
         )
     floors = np.array([max(one.floor, STEP_ACU) for one in ranges])
     ceilings = np.array([one.ceiling for one in ranges])
-    limits = np.stack([floors, ceilings, np.minimum(np.maximum(floors, rules.idle_acu), ceilings)])
+    limits = np.stack([floors, ceilings, np.array([one.rest(rules.idle_acu) for one in ranges])])
     may_pause = np.array([slept is not None and one.floor == 0 for one in ranges])
     sums, half_steps = np.zeros((5, len(ranges))), np.zeros((samples // every, len(ranges)))
     parameters = (

@@ -11,7 +11,7 @@ import numpy as np
 
 from aurora_ops import simulation
 from aurora_ops.acu import AcuRange
-from aurora_ops.cost import estimate
+from aurora_ops.cost import Estimate, estimate
 from aurora_ops.demand import Demand, Flags, Floats
 from aurora_ops.errors import InputError
 from aurora_ops.prices import PriceBook
@@ -25,7 +25,8 @@ class ToleranceError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """One month under each range, arrays of shape (ranges,). `usd` is NaN where a line of the bill has no known price.
+    """One month under each range, arrays of shape (ranges,). `usd` is of the lines whose price is known and NaN where
+    compute is not among them; `unpriced` names the others, which are the same for every range.
 
     Throttled: minutes in which the load wanted more ACU than it had. Cold: minutes in which it wanted more in memory than was.
     """
@@ -37,6 +38,7 @@ class Sweep:
     acu_hours: Floats
     paused_hours: Floats
     resumes: Floats
+    unpriced: tuple[str, ...] = ()
 
     @property
     def pareto(self) -> Flags:
@@ -109,20 +111,21 @@ def sweep(
             both = Demand(np.maximum(own.acu, demand.acu), demand.seconds, own.connected | demand.connected)
             reader_hours.append(under(both).acu_hours)
 
-    def usd(number: int) -> float:
+    def month(number: int) -> Estimate:
         uses = [InstanceUse("writer", float(writer.acu_hours[number]) * per_month)]
         uses += [InstanceUse("reader", float(hours[number]) * per_month) for hours in reader_hours]
-        total = estimate(str(ranges[number]), uses, usage, prices, io_optimized=io_optimized).usd
-        return np.nan if total is None else total
+        return estimate(str(ranges[number]), uses, usage, prices, io_optimized=io_optimized)
 
+    months = [month(number) for number in range(len(ranges))]
     return Sweep(
         tuple(ranges),
-        np.array([usd(number) for number in range(len(ranges))]),
+        np.array([one.comparable_usd for one in months], dtype=np.float64),  # None becomes NaN
         writer.throttled_seconds / 60 * per_month,
         writer.cold_seconds / 60 * per_month,
         writer.acu_hours * per_month,
         writer.paused_seconds / 3600 * per_month,
         writer.resumes * per_month,
+        months[0].unpriced,
     )
 
 
@@ -132,7 +135,7 @@ def recommend(found: Sweep, throttled_minutes: float, cold_minutes: float = np.i
     Raises
     ------
     ToleranceError
-        A tolerance below 0, or no range whose whole bill is known.
+        A tolerance below 0, or no range whose compute has a known price.
     """
     if not throttled_minutes >= 0 or not cold_minutes >= 0:
         raise ToleranceError(
@@ -140,7 +143,9 @@ def recommend(found: Sweep, throttled_minutes: float, cold_minutes: float = np.i
         )
     known = np.flatnonzero(np.isfinite(found.usd))
     if not known.size:
-        raise ToleranceError("no range has a known bill: a price is missing in this region, so none is the cheapest.")
+        raise ToleranceError(
+            "no range has a known bill: the price of an ACU is missing in this region, so none is the cheapest."
+        )
     # The narrower range first among equals: it promises less.
     order = known[np.lexsort(([found.ranges[one].ceiling for one in known], found.usd[known]))]
     holds = (found.throttled_minutes <= throttled_minutes) & (found.cold_minutes <= cold_minutes)

@@ -10,6 +10,7 @@ from aurora_ops import demand, forecast, prices, simulation
 from aurora_ops.acu import AcuRange
 from aurora_ops.cost import estimate
 from aurora_ops.forecast import Backtest, Forecast, ForecastError
+from aurora_ops.prices import PriceBook
 from aurora_ops.usage import InstanceUse, Usage
 
 TOKYO = prices.book("ap-northeast-1")
@@ -56,6 +57,22 @@ def test_a_month_has_the_days_it_has(days):
     whole = estimate("month", [InstanceUse("writer", 730), InstanceUse("reader", 730)], Usage(100, 50, 118, 10), TOKYO)
 
     assert [pytest.approx(whole.usd * days * 24 / 730)] * 3 == [month.p10, month.p50, month.p90]
+
+
+def test_a_line_without_a_price_is_left_out_and_named():
+    """
+    us-east-1 has none for logs, key and secret: the month is at least this much, and says of what it lacks the price.
+    """
+    there = prices.book("us-east-1")
+    month = forecast.forecast([1.0] * 14, Usage(logs_gib=1), there)
+    known = estimate("month", [InstanceUse("writer", 730 / 24)], Usage(logs_gib=1), there)
+
+    assert (
+        ("log ingestion", "log storage", "encryption key", "secret")
+        == month.unpriced
+        == month.missing_as([0.1]).unpriced
+    )
+    assert pytest.approx(known.known_usd) == month.p50
 
 
 def test_the_probability_of_going_over_a_budget():
@@ -140,12 +157,15 @@ def test_few_days_inside_are_too_few_only_where_chance_does_not_explain_them():
         (lambda: forecast.bootstrap([1.0, float("nan")] * 7, 30), "not measured whole"),
         (lambda: forecast.bootstrap([1.0] * 14, 0), "positive"),
         (lambda: forecast.backtest([1.0] * 7, history_days=7), "nothing to hold out"),
-        (lambda: forecast.forecast([1.0] * 14, Usage(logs_gib=1), prices.book("us-east-1")), "not known in us-east-1"),
+        (
+            lambda: forecast.forecast([1.0] * 14, Usage(), PriceBook("us-east-1", {}, {})),
+            "an ACU is not known in us-east-1",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, words):
     """
-    Too little history, days that are none, and totals that would hide an unknown price.
+    Too little history, days that are none, and a region whose ACU has no price.
     """
     with pytest.raises(ForecastError, match=words):
         call()

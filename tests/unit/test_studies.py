@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from aurora_ops import history_study, load_sources, option_study, range_study
-from aurora_ops.errors import InputError
+from aurora_ops import history_study, load_sources, option_study, profiles, range_study
 from aurora_ops.load_sources import UnknownLoadError
+from aurora_ops.prices import UnknownPriceError
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,14 @@ def options():
 @pytest.fixture(scope="module")
 def history():
     return history_study.study("prod")
+
+
+def capacity_file(folder, hourly_acu):
+    """A CSV of capacity, one row an hour from 2026-10-01 on."""
+    rows = [f"2026-10-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z,{value}" for hour, value in enumerate(hourly_acu)]
+    path = folder / "mine.csv"
+    path.write_text("timestamp,capacity_acu\n" + "\n".join(rows))
+    return str(path)
 
 
 def test_there_is_one_recommendation_for_each_relation_of_acu_and_vcpu(ranges):
@@ -82,18 +90,52 @@ def test_an_office_that_sleeps_at_night_should_pause():
     assert "Nothing saves: a floor of 0 that pauses" in repr(held.bottom_line()) or held.pausing.saves_usd == 0
 
 
-def test_a_region_without_a_whole_bill_compares_nothing():
+def test_a_line_without_a_price_is_named_wherever_its_sum_is_shown():
     """
-    us-east-1 lacks the price of logs, key and secret.
+    us-east-1 lacks the price of logs, key and secret: ranges, options and months can be compared, and say that they lack them.
     """
-    with pytest.raises(InputError, match="without a known price in us-east-1"):
-        option_study.study("prod", region="us-east-1")
+    lacking = "Not included, because their price is not known here: log ingestion, log storage, encryption key, secret."
+    options_ = option_study.study("prod", region="us-east-1")
+    shown = [
+        options_.bottom_line(), options_.table(), range_study.study("dev", region="us-east-1").relations(),
+        history_study.study("dev", region="us-east-1").bottom_line(),
+    ]  # fmt: skip
+
+    assert [True] * 4 == [lacking in one._repr_markdown_() for one in shown]
+    assert "prod costs at least" in repr(options_.bottom_line())
+    assert {True} == {saves is not None for _, saves, _ in options_.savings}
 
 
-def test_the_band_is_the_one_that_the_back_test_allows(history):
+def test_a_price_that_two_sides_differ_in_has_to_be_known():
     """
-    The recorded load's level jumps, so the wide band counts, and the alarm stands at its p90.
+    us-west-2 has none for storage here, so nothing is said about I/O-Optimized, and nothing about the rest beside it.
     """
+    with pytest.raises(UnknownPriceError, match="storage_gb_month"):
+        option_study.study("prod", region="us-west-2")
+
+
+def test_a_profile_varies_around_itself_and_is_the_same_every_time():
+    """
+    Two assumed weeks: the profile's mean, peaks over its busiest hour, no two days alike, nobody at work where nobody is.
+    """
+    first, again = (load_sources.load("office-hours", 4, 0.25) for _ in range(2))
+    profile = profiles.profile("office-hours")
+    days = first.demand.acu.reshape(14, -1).sum(axis=1)
+
+    assert first.demand.acu.tolist() == again.demand.acu.tolist()
+    assert pytest.approx(profile.mean_share * 16) == first.demand.acu.mean()
+    assert max(profile.hour_of_week) * 16 < first.demand.acu.max() <= 16
+    assert 10 == len(set(days[days > 0]))
+    assert ("ASSUMED" in first.about, "nothing was measured" in first.about) == (True, True)
+    assert not first.demand.connected.reshape(14, 24, -1)[:, :8].any()
+
+
+def test_the_band_is_the_one_that_the_back_test_allows(tmp_path):
+    """
+    A load that grows every day: the wide band counts, and the alarm stands at its p90.
+    """
+    history = history_study.study("prod", capacity_file(tmp_path, np.repeat(1 + np.arange(28) / 2, 24)), timezone="UTC")
+
     assert history.backtest.is_too_narrow
     assert history.widened.p90 > history.month.p90
     assert f"set the budget alarm at {history.widened.p90:,.0f} USD" in str(history.what_to_do().rows)
@@ -112,20 +154,13 @@ def test_a_file_is_a_history_and_a_load(tmp_path):
     """
     The same CSV serves both; as a load it is measured, so no relation of ACU and vCPU matters.
     """
-    path = tmp_path / "mine.csv"
-    hours = np.arange(20 * 24)
-    values = 1 + 3 * (hours % 24 > 8)
-    days = [
-        f"2026-10-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z,{value}"
-        for hour, value in zip(hours, values, strict=True)
-    ]
-    path.write_text("timestamp,capacity_acu\n" + "\n".join(days))
-    load = load_sources.load(str(path), 4, 0.25)
-    found = history_study.study("dev", str(path), timezone="UTC")
+    path = capacity_file(tmp_path, 1 + 3 * (np.arange(20 * 24) % 24 > 8))
+    load = load_sources.load(path, 4, 0.25)
+    found = history_study.study("dev", path, timezone="UTC")
 
     assert (True, 20 * 24.0) == (load.measured, load.demand.hours)
     assert not found.backtest.is_too_narrow
-    assert 1 == len(range_study.study("dev", str(path)).cases)
+    assert 1 == len(range_study.study("dev", path).cases)
     # dev ends at 2 ACU, this series at 4: it is another cluster's.
     assert "FAIL" == found.report().verdict
 

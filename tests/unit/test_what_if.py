@@ -5,6 +5,7 @@ from aurora_ops import prices, what_if
 from aurora_ops.acu import AcuRange
 from aurora_ops.cost import estimate
 from aurora_ops.demand import Demand
+from aurora_ops.prices import PriceBook
 from aurora_ops.usage import Usage, UsageError, instance_uses
 from aurora_ops.what_if import Sweep, ToleranceError
 
@@ -106,15 +107,25 @@ def test_readers_by_tier():
     assert ahead > follows
 
 
+def test_a_line_without_a_price_is_the_same_for_every_range_and_named():
+    """
+    us-west-2 has no storage price here: the cheapest range is known, what it costs altogether is not.
+    """
+    found = what_if.sweep(office(1), GRID[:2], Usage(10), prices.book("us-west-2"))
+
+    assert found.usd[0] < found.usd[1]
+    assert "storage" in found.unpriced
+
+
 def test_an_unknown_price_makes_no_recommendation():
     """
-    us-west-2 has no storage price here: no range is the cheapest.
+    Where an ACU has none, no range is the cheapest.
     """
-    unknown = what_if.sweep(office(1), GRID[:2], Usage(10), prices.book("us-west-2"))
+    unknown = what_if.sweep(office(1), GRID[:2], Usage(10), PriceBook("us-west-2", {}, {}))
 
     assert np.isnan(unknown.usd).all()
     assert not unknown.pareto.any()
-    with pytest.raises(ToleranceError, match="a price is missing"):
+    with pytest.raises(ToleranceError, match="the price of an ACU is missing"):
         what_if.recommend(unknown, 10)
 
 
