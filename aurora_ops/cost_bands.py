@@ -15,6 +15,8 @@ from aurora_ops.display import Table
 from aurora_ops.forecast import DAYS_PER_MONTH, Backtest, Forecast, ForecastError
 from aurora_ops.planning import CostPlan, EnvironmentCost
 
+HISTORY_DAYS = 28
+
 
 @dataclass(frozen=True, eq=False)
 class EnvironmentBand:
@@ -37,9 +39,10 @@ class EnvironmentBand:
 
 
 def bands(
-    plan: CostPlan, histories: Mapping[str, str] | None = None, timezone: str = "Asia/Tokyo"
+    plan: CostPlan, histories: Mapping[str, str] | None = None, target: str = "sandbox", *, timezone: str = "Asia/Tokyo"
 ) -> tuple[EnvironmentBand, ...]:
-    """A band for each environment of the plan; `histories` maps its name to a CSV or Parquet file of its writer.
+    """A band for each environment of the plan; `histories` maps its name to a CSV or Parquet file of its writer, or to "live":
+    the last four weeks in CloudWatch of `target`.
 
     From a profile the band holds what weekdays and weekends do, not how wrong the profile is. From a history it is moved by
     the errors of its back-test where that finds it too narrow.
@@ -50,7 +53,7 @@ def bands(
         A file that is no history, or too short a one.
     """
     paths = {name: path for name, path in (histories or {}).items() if path}
-    return tuple(_band(cost, paths.get(cost.name), timezone) for cost in plan.environments)
+    return tuple(_band(cost, paths.get(cost.name), target, timezone) for cost in plan.environments)
 
 
 def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
@@ -80,12 +83,16 @@ def summary(found: tuple[EnvironmentBand, ...]) -> dict[str, float]:
     return {f"{one.cost.name}_{name}_usd": getattr(one.month, name) for one in found for name in ("p10", "p50", "p90")}
 
 
-def _band(cost: EnvironmentCost, path: str | None, timezone: str) -> EnvironmentBand:
+def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -> EnvironmentBand:
     if path is None:
         daily = np.reshape(cost.profile.hourly_acu(cost.acu_range, cost.idle_acu), (7, 24)).sum(axis=1)
         totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
         return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
-    history = load_sources.read_history(path)
+    history = (
+        load_sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
+        if path == load_sources.LIVE
+        else load_sources.read_history(path)
+    )
     daily = history.daily_acu_hours(timezone).to_numpy()
     if daily.size and daily.max() > cost.acu_range.ceiling * 25:
         raise ForecastError(

@@ -30,7 +30,10 @@ _REST = ("backup, alarms, key, secret", "#9e9e9e")
 
 def bottom_line(plan: CostPlan) -> Line:
     """The plan in one sentence, and where the spec's table cannot hold in another."""
-    each = ", ".join(f"{cost.name} {_sum([cost.expected])}" for cost in plan.environments)
+    each = ", ".join(
+        f"{cost.name} {_sum([cost.expected])} ({cost.instances} × {cost.profile.mean_acu(cost.acu_range, cost.idle_acu):.1f} ACU)"
+        for cost in plan.environments
+    )
     expected, floor, ceiling = (
         _sum([getattr(cost, level) for cost in plan.environments]) for level in ("expected", "floor", "ceiling")
     )

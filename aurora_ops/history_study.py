@@ -1,7 +1,7 @@
 """The procedure behind the notebook `acu-history`: what was used and billed, when, and what the next month will be."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,13 +11,14 @@ from aurora_ops.capacity_history import History
 from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.forecast import Backtest, Forecast
+from aurora_ops.load_sources import LIVE
 from aurora_ops.planning import Shape
 from aurora_ops.prices import PriceBook
 from aurora_ops.scaling import IDLE_ACU
 from aurora_ops.session import open_session
 from aurora_ops.usage import InstanceUse
 
-SIMULATED, LIVE = "simulated", "live"
+SIMULATED = "simulated"
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
 _INK, _GRID, _BLUE, _BAND = "#222222", "#dddddd", "#1f4e79", "#f2c14e"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -119,6 +120,7 @@ class HistoryStudy:
         figure = Figure(figsize=(8.6, 2.6))
         axes = figure.add_subplot()
         axes.bar(range(1, len(self.daily_acu_hours) + 1), self.daily_acu_hours, color=_BLUE, width=0.75)
+        axes.set_xlim(0.4, len(self.daily_acu_hours) + 0.6)
         axes.set_xlabel("day", fontsize=11)
         axes.set_title("ACU-hours of one instance a day", loc="left", fontsize=12)
         axes.grid(axis="y", color=_GRID)
@@ -182,6 +184,13 @@ class HistoryStudy:
                 (
                     "do not rely on the narrow band: the level of this load shifts",
                     f"{self.backtest.coverage:.0%} of held-out days inside, 80 % expected",
+                )
+            )
+        if over := self.widened.exceeding(self.budget_usd):
+            rows.append(
+                (
+                    f"plan {self.widened.p50:,.0f} USD and not {self.budget_usd:,.0f}, or choose another range (acu-range-what-if)",
+                    f"{over:.0%} of the futures go over the budget",
                 )
             )
         rows.append(
@@ -249,7 +258,7 @@ def study(
             profile.name, shape.acu_range, prices.day(as_of), timezone, days, idle_acu
         )
     elif source == LIVE:
-        found = _live(target, region, settings.instance_identifiers[0], days)
+        found = load_sources.live_history(target, region, environment, days)
     else:
         found = load_sources.read_history(source)
     daily = found.daily_acu_hours(timezone).to_numpy()
@@ -274,13 +283,6 @@ def study(
         forecast.backtest(daily),
         budget_usd,
     )  # fmt: skip
-
-
-def _live(target: str, region: str, instance: str, days: int) -> History:
-    from aurora_ops import history
-
-    now = datetime.now(UTC)
-    return history.read(open_session(target, region), instance, now - timedelta(days=days), now, now=now)
 
 
 def _block(daily: np.ndarray) -> int:

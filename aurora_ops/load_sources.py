@@ -1,19 +1,20 @@
 """Loads to plan with, by name: a usage profile, which is assumed, or a measured history of your own from a file."""
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from aurora_ops import demand, profiles, simulation
+from aurora_ops import demand, environments, profiles, simulation
 from aurora_ops.acu import AcuRange
 from aurora_ops.capacity_history import History, of_samples, zone
 from aurora_ops.demand import Demand
 from aurora_ops.errors import InputError, did_you_mean
 from aurora_ops.scaling import IDLE_ACU, MEASURED
 
+LIVE = "live"
 WEEKS = 2
 SECONDS = 300.0
 
@@ -74,6 +75,15 @@ def read_history(source: str) -> History:
     from aurora_ops import history  # brings boto3, which nothing else here needs
 
     return (history.read_parquet if source.endswith(".parquet") else history.read_csv)(source)
+
+
+def live_history(target: str, region: str, environment: str, days: int) -> History:
+    """What CloudWatch of `target` has of the environment's writer: the last `days`."""
+    from aurora_ops import history
+    from aurora_ops.session import open_session
+
+    writer, now = environments.settings(environment).instance_identifiers[0], datetime.now(UTC)
+    return history.read(open_session(target, region), writer, now - timedelta(days=days), now, now=now)
 
 
 def simulated_history(

@@ -69,9 +69,9 @@ class OptionStudy:
                 else "no class with a known price carries the peak",
             ),
             (
-                "Database Savings Plan",
+                "a Database Savings Plan",
                 self.plan.saves_usd,
-                f"one year, {self.plan.commitment_usd:.3f} USD an hour for {self.plan.covered_acu:g} ACU, charged also while nothing "
+                f"one year, {self.plan.commitment_usd:.3f} USD an hour for {self.plan.covered_acu:.1f} ACU, charged also while nothing "
                 f"runs; at {SAVINGS_PLAN_DISCOUNT:.0%}, AWS's most, not verified for this region",
             ),
             (
@@ -86,7 +86,7 @@ class OptionStudy:
         """The option that saves most, and what does not pay."""
         known = sorted(((saves, name) for name, saves, _ in self.savings if saves is not None), reverse=True)
         best, name = known[0]
-        first = f"the most saves {name}: {best:,.0f} USD a month" if best > 0.5 else "no option saves anything"
+        first = f"{name} saves most, {best:,.0f}" if best > 0.5 else "no option saves anything"
         without = ", ".join(other for saves, other in known if saves <= 0.5 and other != name)
         return Line(
             f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
@@ -128,7 +128,7 @@ class OptionStudy:
         axes.set_xlim(0, most)
         axes.set_ylim(0, float(standard.max()) * 1.1)
         axes.set_xlabel("million I/O a month (dotted: this environment)", fontsize=11)
-        axes.set_title("USD a month of compute, storage and I/O", loc="left", fontsize=12)
+        axes.set_title(f"USD a month: I/O-Optimized pays from {meet:,.0f} million I/O on", loc="left", fontsize=12)
         _clean(axes, legend="lower right")
         return Chart.of(
             f"I/O-Optimized pays from {meet:,.1f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
@@ -157,10 +157,12 @@ class OptionStudy:
         axes.set_xlim(0, 100)
         axes.set_ylim(0, float(used.max()) * 1.05 + 0.5)
         axes.set_xlabel("% of the hours", fontsize=11)
-        axes.set_title(f"ACU of all instances, hours sorted: the best plan covers {covered:g}", loc="left", fontsize=12)
+        axes.set_title(
+            f"ACU of all instances, hours sorted: the best plan covers {covered:.1f}", loc="left", fontsize=12
+        )
         _clean(axes)
         return Chart.of(
-            f"a plan for {covered:g} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
+            f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
             f"{self.plan.wasted_usd:,.2f} of it for hours that use less",
             figure,
         )
@@ -191,7 +193,11 @@ class OptionStudy:
         checks = (
             Check.of("both storage modes have prices", self.breakeven.io_optimized_usd > 0, ""),
             Check.of("their prices are quoted and fresh", not weak, ", ".join(weak)),
-            Check.of("a provisioned class is comparable", bool(self.provisioned), "none has a known price here"),
+            Check.of(
+                "a provisioned class is comparable",
+                bool(self.provisioned),
+                f"{len(self.provisioned)} classes have a known price here",
+            ),
             Check.of("no plan is dearer than none", self.plan.saves_usd >= -1e-6, ""),
         )
         return Report("pricing-options", checks, "the discount of a savings plan is not verified for this region")

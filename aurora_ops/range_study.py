@@ -17,6 +17,7 @@ from aurora_ops.scaling import IDLE_ACU, MEASURED
 from aurora_ops.scaling_validation import Comparison
 from aurora_ops.what_if import Recommendation, Sweep
 
+HARDLY = 0.01  # of the money: a range is not changed for less
 _INK, _GRID, _ALL, _LINE, _NOW = "#222222", "#dddddd", "#b8c4d0", "#1f4e79", "#d55e00"
 
 
@@ -57,17 +58,26 @@ class RangeStudy:
 
     def bottom_line(self) -> Line:
         """The range to take, in money, beside the present one."""
-        each = "; ".join(
-            f"{case.advice.acu_range} for {case.advice.usd:,.0f} USD a month "
-            + ("as measured" if case.vcpu_per_acu is None else f"if an ACU is {case.vcpu_per_acu:g} vCPU")
-            + ("" if case.advice.holds else " (which does not keep to the tolerance)")
-            for case in self.cases
+        first, *others = self.cases
+        advice, now = first.advice, first.present
+        careful = f" if an ACU is {first.words}, which is the careful end" if others else ""
+        also = ", ".join(f"{one.advice.acu_range} for {one.advice.usd:,.0f} at {one.words}" for one in others)
+        broken = "" if all(one.advice.holds for one in self.cases) else " No range keeps to the tolerance everywhere."
+        present = (
+            f"{first.sweep.usd[now]:,.0f} USD a month and {first.sweep.throttled_minutes[now]:,.0f} minutes throttled"
         )
-        now = ", ".join(
-            f"{case.sweep.usd[case.present]:,.0f} USD and {case.sweep.throttled_minutes[case.present]:,.0f} throttled minutes"
-            for case in self.cases
-        )
-        return Line(f"{self.environment} under this load: {each}. The present {self.shape.acu_range} means {now}.")
+        wanted = f"{advice.usd:,.0f} USD a month and {advice.throttled_minutes:,.0f} minutes throttled"
+        if first.advice.acu_range != self.shape.acu_range and self._keeps(first):
+            words = f"Keep {self.environment} at {self.shape.acu_range}: {present} under this load{careful}; the cheapest that would do, {advice.acu_range}, means {wanted}."
+        else:
+            words = f"Give {self.environment} {advice.acu_range}: {wanted} under this load{careful}; the present {self.shape.acu_range} means {present}."
+        return Line(words + (f" If an ACU is more, the cheapest are {also}." if also else "") + broken)
+
+    def _keeps(self, case: Case) -> bool:
+        """Whether the present range keeps to the tolerance for hardly more money: then there is nothing to change."""
+        found, now = case.sweep, case.present
+        within = found.throttled_minutes[now] <= self.throttled_minutes and found.cold_minutes[now] <= self.cold_minutes
+        return bool(within and found.usd[now] <= case.advice.usd * (1 + HARDLY))
 
     def relations(self) -> Table:
         """What the unknown relation of ACU to vCPU does to the answer."""
@@ -128,7 +138,7 @@ class RangeStudy:
         )
         now = case.present
         for x, y, words, mark, colour, offset in (
-            (advice.throttled_minutes, advice.usd, f"take {advice.acu_range}", "o", _LINE, (10, 12)),
+            (advice.throttled_minutes, advice.usd, f"cheapest {advice.acu_range}", "o", _LINE, (10, 12)),
             (found.throttled_minutes[now], found.usd[now], f"now {self.shape.acu_range}", "D", _NOW, (10, -16)),
         ):
             axes.plot(x, y, mark, color=colour, markersize=8)
@@ -137,7 +147,10 @@ class RangeStudy:
             )
         axes.axvline(self.throttled_minutes, color=_INK, linestyle=":", linewidth=1)
         axes.set_xscale("symlog", linthresh=10)
-        axes.set_xlim(0, None)
+        axes.set_xlim(-1, None)
+        ticks = [0, 10, 100, 1000, 10_000]
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
         axes.set_ylim(0, float(np.nanmax(found.usd[found.throttled_minutes <= found.throttled_minutes.max()])) * 1.02)
         axes.set_xlabel("throttled minutes a month (dotted: the tolerance)", fontsize=11)
         axes.set_title(f"USD a month in {self.book.region}, if an ACU is {case.words}", loc="left", fontsize=12)
@@ -145,7 +158,7 @@ class RangeStudy:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="upper right", frameon=False, fontsize=10)
         return Chart.of(
-            f"USD a month against throttled minutes: take {advice.acu_range} {advice.usd:,.2f} / {advice.throttled_minutes:,.0f}, "
+            f"USD a month against throttled minutes: cheapest {advice.acu_range} {advice.usd:,.2f} / {advice.throttled_minutes:,.0f}, "
             f"now {self.shape.acu_range} {found.usd[now]:,.2f} / {found.throttled_minutes[now]:,.0f}",
             figure,
         )

@@ -107,7 +107,7 @@ def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo
 
     assert [True] * 3 == [one in text for one, text in zip(words, shown, strict=True)]
     assert "only because" not in repr(cost_views.bottom_line(low))
-    assert "dev 73, stg 225, prod 795" in repr(cost_views.bottom_line(low))
+    assert "dev 73 (1 × 0.6 ACU), stg 225 (2 × 1.0 ACU), prod 795 (2 × 3.5 ACU)" in repr(cost_views.bottom_line(low))
 
 
 def test_plans_and_simulations_assume_the_same_rest():

@@ -56,7 +56,7 @@ def test_a_range_that_keeps_no_tolerance_fails():
     found = range_study.study("dev", throttled_minutes=0, cold_minutes=0)
 
     assert "FAIL" == found.report().verdict
-    assert "does not keep to the tolerance" in repr(found.bottom_line())
+    assert "No range keeps to the tolerance" in repr(found.bottom_line())
 
 
 def test_the_simulators_misses_stand_in_the_table_and_in_the_verdict(ranges):
@@ -86,7 +86,7 @@ def test_an_office_that_sleeps_at_night_should_pause():
     """
     free, held = (option_study.study("dev", "office-hours", rds_proxy=proxy) for proxy in (False, True))
 
-    assert "the most saves a floor of 0 that pauses" in repr(free.bottom_line())
+    assert "a floor of 0 that pauses saves most" in repr(free.bottom_line())
     assert "Nothing saves: a floor of 0 that pauses" in repr(held.bottom_line()) or held.pausing.saves_usd == 0
 
 
