@@ -1,16 +1,18 @@
 """Asks AWS's Price List API for the prices of one region. Only who asks for live prices calls it; plans need no account."""
 
+from dataclasses import replace
 from datetime import date
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops import price_list
-from aurora_ops.price_list import ASKED, PriceListError
-from aurora_ops.prices import PriceBook
+from aurora_ops.price_list import PriceListError
+from aurora_ops.prices import PriceBook, book
 from aurora_ops.session import Session
 
 # The API is served from a few regions, for the prices of all.
 API_REGION = "us-east-1"
+SANDBOX_SOURCE = "the sandbox's Price List API, which lists the packaged book: AWS was not asked"
 
 
 def live(session: Session, region: str | None = None) -> PriceBook:
@@ -36,13 +38,17 @@ def live(session: Session, region: str | None = None) -> PriceBook:
             f"the Price List API did not answer for {there} ({error}), so live prices are unknown. "
             "Check pricing:GetProducts in IAM, or plan with the packaged book."
         ) from None
-    # The sandbox lists the packaged book, so its answer is no news, and says so.
-    source = (
-        "the SANDBOX's Price List API, which lists the packaged book: not asked from AWS"
-        if session.is_sandbox
-        else ASKED
-    )
-    return price_list.read(rows, there, source)
+    return _as_packaged(rows, there) if session.is_sandbox else price_list.read(rows, there)
+
+
+def _as_packaged(rows: list[str], region: str) -> PriceBook:
+    """The sandbox lists the packaged book, so its answer is no news: each price keeps the standing and the date that it has there."""
+    found, kept = price_list.read(rows, region, SANDBOX_SOURCE), book(region)
+    same = {
+        item: replace(price, as_of=kept.prices[item].as_of, status=kept.prices[item].status)
+        for item, price in found.prices.items()
+    }
+    return replace(found, prices=same)
 
 
 def differences(

@@ -51,6 +51,8 @@ class InstanceUse:
         >>> InstanceUse.of_series("writer", [1, 2, 3, 2], seconds=900).acu_hours
         2.0
         """
+        if not math.isfinite(seconds) or seconds <= 0:
+            raise UsageError(f"seconds={seconds}: a sample lasts longer than nothing; give its length.")
         samples = np.asarray(capacity_acu, dtype=np.float64)
         if not samples.size:
             raise UsageError(

@@ -185,6 +185,15 @@ def test_an_empty_series_is_refused():
         InstanceUse.of_series("writer", [], seconds=60)
 
 
+@pytest.mark.parametrize("seconds", [0, -60, float("nan")])
+def test_samples_without_a_length_are_refused(seconds):
+    """
+    They would make every capacity free.
+    """
+    with pytest.raises(UsageError, match="seconds="):
+        InstanceUse.of_series("writer", [1.0], seconds)
+
+
 def test_the_documented_week_of_backups_bills_60_gib():
     """
     AWS's example: seven days of changes (120 GiB), 90 GiB from before that a restore needs, a volume of 150 GiB.
