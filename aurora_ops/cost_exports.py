@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from aurora_ops import cost_views, environments
+from aurora_ops import cost_charts, cost_views, environments
 from aurora_ops.cost_bands import EnvironmentBand, band_table
 from aurora_ops.display import Chart, Line, Table, mask
 from aurora_ops.errors import InputError
@@ -150,7 +150,7 @@ def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: s
         parts.append(
             f"<p>In yen at {jpy_per_usd:g} for a dollar, stated for {html.escape(jpy_as_of or 'no date')}: {yen}.</p>"
         )
-    for chart in (cost_views.range_chart(plan), cost_views.line_item_chart(plan)):
+    for chart in (cost_charts.range_chart(plan), cost_charts.line_item_chart(plan)):
         parts.append(_picture(chart))
     for table in (band_table(bands), cost_views.line_items(plan), cost_views.what_to_do(plan), cost_views.against_spec(plan), cost_views.price_table(plan)):  # fmt: skip
         parts.append(_table(table))

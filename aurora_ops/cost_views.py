@@ -1,4 +1,4 @@
-"""A cost plan for the eye: sentences, tables and charts. Amounts are USD a month; money is rounded here.
+"""A cost plan for the eye: sentences and tables (`cost_charts` draws it). Amounts are USD a month; money is rounded here.
 
 The dollar sign is avoided: in a notebook two of them on a line would be read as a formula.
 """
@@ -6,36 +6,22 @@ The dollar sign is avoided: in a notebook two of them on a line would be read as
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from aurora_ops import prices
 from aurora_ops.cost import Estimate
-from aurora_ops.display import Chart, Line, Table
+from aurora_ops.display import Line, Table
 from aurora_ops.planning import CostChange, CostPlan, EnvironmentCost
 from aurora_ops.prices import Price
 from aurora_ops.usage import HOURS_PER_MONTH
-
-_INK, _GRID, _BAND = "#222222", "#dddddd", "#f2c14e"
-# Lines of a bill that are told apart in the chart; what is left is small and fixed.
-_GROUPS = {
-    "compute, writer": ("writer", "#1f4e79"),
-    "compute, readers": ("readers", "#6fa8dc"),
-    "storage": ("storage", "#2e7d5b"),
-    "I/O": ("I/O", "#8cc5a2"),
-    "log ingestion": ("logs", "#b0658a"),
-    "log storage": ("logs", "#b0658a"),
-}
-_REST = ("backup, alarms, key, secret", "#9e9e9e")
 
 
 def bottom_line(plan: CostPlan) -> Line:
     """The plan in one sentence, and where the spec's table cannot hold in another."""
     each = ", ".join(
-        f"{cost.name} {_sum([cost.expected])} ({cost.instances} × {cost.profile.mean_acu(cost.acu_range, cost.idle_acu):.1f} ACU)"
+        f"{cost.name} {at_least([cost.expected])} ({cost.instances} × {cost.profile.mean_acu(cost.acu_range, cost.idle_acu):.1f} ACU)"
         for cost in plan.environments
     )
     expected, floor, ceiling = (
-        _sum([getattr(cost, level) for cost in plan.environments]) for level in ("expected", "floor", "ceiling")
+        at_least([getattr(cost, level) for cost in plan.environments]) for level in ("expected", "floor", "ceiling")
     )
     broken = "; ".join(f"{cost.name}: {cost.band_findings[0]}" for cost in plan.environments if cost.band_findings)
     return Line(
@@ -74,7 +60,7 @@ def per_environment(plan: CostPlan) -> Table:
             cost.floor.known_usd,
             cost.expected.known_usd,
             cost.ceiling.known_usd,
-            _band(cost),
+            spec_band(cost),
             ", ".join(cost.floor.unpriced),
         )
         for cost in costs
@@ -120,7 +106,7 @@ def against_spec(plan: CostPlan) -> Table:
             cost.region,
             cost.floor.compute_usd,
             cost.ceiling.compute_usd,
-            _band(cost),
+            spec_band(cost),
             "unknown" if cost.band_acu is None else "{:.2f}–{:.2f}".format(*cost.band_acu),
             "; ".join(cost.band_findings) or "can hold",
         )
@@ -241,97 +227,12 @@ def what_to_do(plan: CostPlan) -> Table:
     return Table("What moves the bill", ("decision", "effect a month"), rows)
 
 
-def range_chart(plan: CostPlan) -> Chart:
-    """Floor to ceiling with the expected month, and the spec's band behind, on a logarithmic axis."""
-    figure = Figure(figsize=(8.6, 3.0))
-    axes = figure.add_subplot()
-    for row, cost in enumerate(plan.environments):
-        low, high = cost.band_usd
-        floor, expected, ceiling = cost.floor.known_usd, cost.expected.known_usd, cost.ceiling.known_usd
-        axes.barh(row, high - low, left=low, height=0.5, color=_BAND, label="what the spec says" if row == 0 else None)
-        axes.plot([floor, ceiling], [row, row], color=_INK, linewidth=2, solid_capstyle="butt")
-        axes.plot([floor, ceiling], [row, row], "|", color=_INK, markersize=14, markeredgewidth=2)
-        axes.plot(expected, row, "o", color=_INK, markersize=9)
-        for amount, offset, align, weight in (
-            (floor, (-7, 0), "right", "normal"),
-            (expected, (0, 15), "center", "bold"),
-            (ceiling, (7, 0), "left", "normal"),
-        ):
-            axes.annotate(
-                f"{amount:,.0f}", (amount, row), offset, textcoords="offset points", ha=align, va="center",
-                fontsize=11, fontweight=weight,
-            )  # fmt: skip
-    _clean(axes, [cost.name for cost in plan.environments])
-    axes.set_xscale("log")
-    axes.set_xticks(ticks := [30, 100, 300, 1000, 3000, 10000], [f"{tick:,}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_xlim(30, 10000)
-    axes.set_title(f"USD a month in {plan.region}: floor, ● expected, ceiling", loc="left", fontsize=12)
-    axes.legend(loc="upper right", frameon=False, fontsize=11)
-    numbers = "; ".join(
-        f"{c.name} {_sum([c.floor])} / {_sum([c.expected])} / {_sum([c.ceiling])}, spec {_band(c)}"
-        for c in plan.environments
-    )
-    return Chart.of(f"USD a month, floor / expected / ceiling in {plan.region}: {numbers}", figure)
-
-
-def line_item_chart(plan: CostPlan) -> Chart:
-    """What the expected month is made of, stacked."""
-    figure = Figure(figsize=(8.6, 3.0))
-    axes = figure.add_subplot()
-    stacks = {cost.name: _grouped(cost.expected) for cost in plan.environments}
-    groups = dict.fromkeys([*_GROUPS.values(), _REST])
-    for row, cost in enumerate(plan.environments):
-        left = 0.0
-        for group, color in groups:
-            amount = _known(stacks[cost.name].get(group, []))
-            axes.barh(row, amount, left=left, height=0.62, color=color, label=group if row == 0 else None)
-            left += amount
-        axes.annotate(
-            f"{left:,.0f}", (left, row), (6, 0), textcoords="offset points", va="center", fontsize=10, fontweight="bold"
-        )
-    _clean(axes, list(stacks))
-    axes.set_xlim(0, max(cost.expected.known_usd for cost in plan.environments) * 1.1)
-    axes.set_title(f"What the expected month is made of, USD in {plan.region}", loc="left", fontsize=12)
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=len(groups), frameon=False, fontsize=9, columnspacing=1.2
-    )
-    numbers = "; ".join(f"{name} {_stack_text(stack)}" for name, stack in stacks.items())
-    return Chart.of(f"expected USD a month in {plan.region}: {numbers}", figure)
-
-
-def _grouped(estimate: Estimate) -> dict[str, list[float | None]]:
-    groups: dict[str, list[float | None]] = {}
-    for line in estimate.items:
-        group, _ = _GROUPS.get(line.name, _REST)
-        groups.setdefault(group, []).append(line.usd)
-    return groups
-
-
-def _known(amounts: Sequence[float | None]) -> float:
-    return sum(amount for amount in amounts if amount is not None)
-
-
-def _stack_text(stack: dict[str, list[float | None]]) -> str:
-    return ", ".join(
-        f"{group} {'unknown' if None in amounts else f'{_known(amounts):,.2f}'}" for group, amounts in stack.items()
-    )
-
-
-def _clean(axes: Any, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=12)
-    axes.invert_yaxis()
-    axes.set_ylim(len(names) - 0.45, -0.7)
-    axes.grid(axis="x", color=_GRID)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _sum(estimates: Sequence[Estimate]) -> str:
+def at_least(estimates: Sequence[Estimate]) -> str:
+    """Their sum in whole USD, and whether it lacks a line."""
     total = f"{sum(estimate.known_usd for estimate in estimates):,.0f}"
     return f"at least {total}" if any(estimate.unpriced for estimate in estimates) else total
 
 
-def _band(cost: EnvironmentCost) -> str:
+def spec_band(cost: EnvironmentCost) -> str:
+    """What the spec's table says, as "50–100"."""
     return "{:g}–{:g}".format(*cost.band_usd)

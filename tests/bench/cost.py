@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aurora_ops import cost, cost_bands, cost_views, forecast, planning, prices, simulation
+from aurora_ops import cost, cost_bands, cost_charts, cost_views, forecast, planning, prices, simulation
 from aurora_ops.acu import AcuRange
 from aurora_ops.demand import Demand
 from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
@@ -102,8 +102,8 @@ def notebook() -> None:
     """All that the cells of cost-per-environment compute and draw."""
     found = planning.plan()
     bands = cost_bands.bands(found)
-    shown = [cost_bands.band_table(bands), planning.report(found)]
-    views = ("bottom_line", "profile_table", "price_table", "per_environment", "range_chart", "against_spec", "line_items", "what_to_do")  # fmt: skip
+    shown = [cost_bands.band_table(bands), planning.report(found), cost_charts.range_chart(found)]
+    views = ("bottom_line", "profile_table", "price_table", "per_environment", "against_spec", "line_items", "what_to_do")  # fmt: skip
     shown += [getattr(cost_views, view)(found) for view in views]
     for one in shown:
         repr(one)

@@ -4,6 +4,7 @@ import inspect
 import pytest
 
 from aurora_ops import (
+    cost_charts,
     cost_views,
     environments,
     history_study,
@@ -139,7 +140,7 @@ def test_a_region_without_all_prices_fails_and_shows_unknown():
 
     assert "FAIL" == planning.report(plan).verdict
     assert "at least" in repr(cost_views.bottom_line(plan))
-    assert "storage unknown" in repr(cost_views.line_item_chart(plan))
+    assert "storage unknown" in repr(cost_charts.line_item_chart(plan))
     assert "| 10 GiB | unknown |" in cost_views.line_items(plan)._repr_markdown_()
     assert {None} == set(planning.summary(plan).values())
 
@@ -232,7 +233,7 @@ def test_charts_are_small_and_carry_their_numbers(tokyo):
     """
     A PNG has at most 30 KB, and what it shows stands in its caption.
     """
-    charts = [cost_views.range_chart(tokyo), cost_views.line_item_chart(tokyo)]
+    charts = [cost_charts.range_chart(tokyo), cost_charts.line_item_chart(tokyo)]
 
     assert all(len(chart.png) < 30_000 for chart in charts)
     assert "stg 124 / 369 / 1,767, spec 100–300" in repr(charts[0])
