@@ -165,20 +165,7 @@ class RangeStudy:
 
     def trust(self) -> Table:
         """The simulator beside the real runs: what it meets, and what it misses."""
-        compared = scaling_validation.validate()
-        missed = sum(not one.holds for one in compared)
-        return Table(
-            f"The simulator beside five real runs: {len(compared) - missed} of {len(compared)} figures met, {missed} missed",
-            ("run", "what", "measured", "simulated", "error", "", "fitted"),
-            [
-                (one.run, f"{one.kind} {one.what}" if one.kind == "climb" else one.what, _band(one, one.measured), _band(one, one.simulated),
-                 f"{one.error:+.0%}", "met" if one.holds else "MISSED", "yes" if one.fitted else "no")
-                for one in compared
-            ],
-            "Climbs: seconds, met within 25 %. Falls: seconds after the load, met inside the band that the unknown phase of the ticks "
-            "allows. ACU-hours: against a reconstruction from the run's marks, lowest to highest. One parameter set, fitted on the climbs "
-            f"of two runs. Source: {scaling_validation.packaged()['source']}.",
-        )  # fmt: skip
+        return trust()
 
     def reasons(self) -> Table:
         """Why these ranges, in words."""
@@ -277,6 +264,24 @@ def _ranges(demand: Demand, present: AcuRange) -> tuple[AcuRange, ...]:
     steps = [*(half / 2 for half in range(1, 9)), *range(5, most + 1)]
     found = what_if.grid([step for step in steps if step <= max(4, most / 2)], [step for step in steps if step >= 1])
     return found if present in found else (*found, present)
+
+
+def trust() -> Table:
+    """The simulator beside the real runs: what it meets, and what it misses."""
+    compared = scaling_validation.validate()
+    missed = sum(not one.holds for one in compared)
+    return Table(
+        f"The simulator beside five real runs: {len(compared) - missed} of {len(compared)} figures met, {missed} missed",
+        ("run", "what", "measured", "simulated", "error", "", "fitted"),
+        [
+            (one.run, f"{one.kind} {one.what}" if one.kind == "climb" else one.what, _band(one, one.measured), _band(one, one.simulated),
+             f"{one.error:+.0%}", "met" if one.holds else "MISSED", "yes" if one.fitted else "no")
+            for one in compared
+        ],
+        "Climbs: seconds, met within 25 %. Falls: seconds after the load, met inside the band that the unknown phase of the ticks "
+        "allows. ACU-hours: against a reconstruction from the run's marks, lowest to highest. One parameter set, fitted on the climbs "
+        f"of two runs. Source: {scaling_validation.packaged()['source']}.",
+    )  # fmt: skip
 
 
 def _band(one: Comparison, band: tuple[float, float]) -> str:

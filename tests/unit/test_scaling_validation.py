@@ -1,6 +1,6 @@
 import pytest
 
-from aurora_ops import scaling_validation
+from aurora_ops import environments, range_study, scaling_validation
 from aurora_ops.scaling import MEASURED
 from aurora_ops.scaling_validation import FITTED_ON, Comparison
 
@@ -80,3 +80,14 @@ def test_a_fit_on_other_runs_does_not_explain_the_rest():
     }
 
     assert climbs["8 to 10.5 ACU"] < -0.4
+
+
+def test_the_note_shows_the_errors_that_the_simulator_makes():
+    """
+    Row by row what the notebook shows: a new fit is not committed with the table of the old one.
+    """
+    note = (environments.PROJECT_ROOT / "docs" / "decisions" / "cost-planning.md").read_text()
+    rows = [row for row in range_study.trust()._repr_markdown_().splitlines() if row.startswith("| min")]
+
+    assert 21 == len(rows)
+    assert [] == [row for row in rows if row not in note]
