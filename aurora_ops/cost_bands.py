@@ -94,6 +94,7 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
         else load_sources.read_history(path)
     )
     daily = history.daily_acu_hours(timezone).to_numpy()
+    forecast.check_history(len(daily), history.instance)
     if daily.size and daily.max() > cost.acu_range.ceiling * 25:
         raise ForecastError(
             f"{path} has days over {cost.name}'s ceiling of {cost.acu_range.ceiling:g} ACU: it is another cluster's history, or one "

@@ -141,6 +141,21 @@ def bootstrap(
     return np.einsum("dw...,w->d...", history[index], weights)
 
 
+def check_history(whole_days: int, instance: str) -> None:
+    """Refuse a history from which nothing can be drawn and nothing held out.
+
+    Raises
+    ------
+    ForecastError
+        It has less than a week of whole days.
+    """
+    if whole_days < BLOCK_DAYS:
+        raise ForecastError(
+            f"{instance} has {whole_days} whole days of measured capacity, less than a week: a band from them would be made up. "
+            "Plan with a usage profile until there are more, or give a longer history."
+        )
+
+
 def forecast(
     daily_acu_hours: npt.ArrayLike,
     usage: Usage,

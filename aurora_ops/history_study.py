@@ -248,7 +248,7 @@ def study(
     Raises
     ------
     HistoryError, ForecastError, UnknownLoadError
-        No history, less than two weeks of whole days, or a source that is none.
+        No history, less than a week of whole days, or a source that is none.
     """
     settings = environments.settings(environment)
     shape, book = Shape.of(settings), prices.book(region)
@@ -262,6 +262,7 @@ def study(
     else:
         found = load_sources.read_history(source)
     daily = found.daily_acu_hours(timezone).to_numpy()
+    forecast.check_history(len(daily), found.instance)
     usage = profile.usage(shape.retention_days)
     if source == LIVE:
         from aurora_ops import usage_reader

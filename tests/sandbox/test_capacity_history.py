@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aurora_ops import history, metrics
+from aurora_ops import cost_bands, environments, history, load_sources, metrics, planning
 from aurora_ops.capacity_history import HistoryError
 from aurora_ops.sandbox import server
 from aurora_ops.session import sandbox_session
@@ -129,3 +129,25 @@ def test_what_cannot_be_read_is_an_error(session, start, end, words):
     """
     with pytest.raises(HistoryError, match=words):
         history.read(session, "nobody", start, end, now=NOW)
+
+
+def test_a_live_history_is_that_of_the_environments_writer(session, measured):
+    """
+    The last day in CloudWatch, under the name that the module gives the writer.
+    """
+    writer = environments.settings("stg").instance_identifiers[0]
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
+    measured(writer, start, [3.0] * 60)
+    found = load_sources.live_history("sandbox", "ap-northeast-1", "stg", days=1)
+
+    assert (writer, pytest.approx(3.0), pytest.approx(1.0)) == (found.instance, found.acu_hours, found.measured_hours)
+
+
+def test_a_band_from_a_cluster_that_was_never_measured_is_refused(session):
+    """
+    And not drawn from the profile instead.
+    """
+    with pytest.raises(
+        HistoryError, match=f"{environments.settings('prod').instance_identifiers[0]} has no measured sample"
+    ):
+        cost_bands.bands(planning.plan(), {"prod": "live"})

@@ -205,6 +205,8 @@ def test_every_reader_is_paid_for(monkeypatch, readers):
         ({"region": "tokyo"}, UnknownPriceError, "ap-northeast-1"),
         ({"dev": "office-hour"}, UnknownProfileError, "'office-hours'"),
         ({"as_of": "23.11.2026"}, InputError, "2026-11-23"),
+        ({"idle_acu": -1.0}, InputError, "use 0 for its floor"),
+        ({"idle_acu": float("nan")}, InputError, "use 0 for its floor"),
         ({"prices": "lives"}, InputError, "Did you mean 'live'"),
         ({"test": "idle"}, environments.UnknownEnvironmentError, "dev, prod, stg"),
     ],

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aurora_ops import history_study, load_sources, option_study, profiles, range_study
+from aurora_ops import cost_bands, history_study, load_sources, option_study, planning, profiles, range_study
+from aurora_ops.forecast import ForecastError
 from aurora_ops.load_sources import UnknownLoadError
 from aurora_ops.prices import UnknownPriceError
 
@@ -163,6 +164,20 @@ def test_a_file_is_a_history_and_a_load(tmp_path):
     assert 1 == len(range_study.study("dev", path).cases)
     # dev ends at 2 ACU, this series at 4: it is another cluster's.
     assert "FAIL" == found.report().verdict
+
+
+@pytest.mark.parametrize("days", [1, 6])
+def test_less_than_a_week_is_no_history_to_draw_months_from(tmp_path, days):
+    """
+    For the study as for the cost plan's band: the error says to plan with a profile until there is more.
+    """
+    path = capacity_file(tmp_path, np.ones(24 * days))
+    for call in (
+        lambda: history_study.study("dev", path, timezone="UTC"),
+        lambda: cost_bands.bands(planning.plan(), {"dev": path}, timezone="UTC"),
+    ):
+        with pytest.raises(ForecastError, match=f"mine has {days} whole days"):
+            call()
 
 
 @pytest.mark.parametrize("call", [load_sources.load, lambda source, *_: history_study.study("prod", source)])
