@@ -145,6 +145,10 @@ def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: s
     parts: list[str] = [
         f"<h1>What Aurora costs a month</h1><p class=lead>{html.escape(repr(cost_views.bottom_line(plan)))}</p>"
     ]
+    parts.append(
+        "<p>An ACU is Aurora's unit of capacity, about 2 GiB of memory with its processor. It is paid for by the hour, for every instance, and moves "
+        "between the floor and the ceiling of its range. In brackets: instances × mean capacity of each.</p>"
+    )
     if jpy_per_usd:
         yen = ", ".join(f"{one.cost.name} ¥{one.month.p50 * jpy_per_usd:,.0f} (¥{one.month.p10 * jpy_per_usd:,.0f}–{one.month.p90 * jpy_per_usd:,.0f})" for one in bands)  # fmt: skip
         parts.append(
@@ -152,7 +156,7 @@ def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: s
         )
     for chart in (cost_charts.range_chart(plan), cost_charts.line_item_chart(plan)):
         parts.append(_picture(chart))
-    for table in (band_table(bands), cost_views.line_items(plan), cost_views.what_to_do(plan), cost_views.against_spec(plan), cost_views.price_table(plan)):  # fmt: skip
+    for table in (band_table(bands), cost_views.profile_table(plan), cost_views.line_items(plan), cost_views.what_to_do(plan), cost_views.against_spec(plan), cost_views.price_table(plan)):  # fmt: skip
         parts.append(_table(table))
     style = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}.lead{font-size:1.2em}table{border-collapse:collapse;margin:.5em 0 1em}td,th{border:1px solid #ddd;padding:.2em .6em;text-align:left;font-size:13px}.note{color:#555;font-size:13px}img{max-width:100%}"  # fmt: skip
     return f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Aurora cost plan {plan.as_of}</title><style>{style}</style>\n<body>' + "\n".join(parts) + "</body></html>\n"  # fmt: skip

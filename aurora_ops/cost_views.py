@@ -27,8 +27,22 @@ def bottom_line(plan: CostPlan) -> Line:
     return Line(
         f"In {plan.region} expect {each}, together {expected} USD a month: "
         f"never under {floor}, and {ceiling} if everything stays at its ceiling."
+        + _why(plan)
         + _idle(plan)
         + (f" The spec's table cannot hold ({broken})." if broken else "")
+    )
+
+
+def _why(plan: CostPlan) -> str:
+    """What the dearest environment is paid for, as a product that anybody can work out again."""
+    cost = max(plan.environments, key=lambda one: one.expected.known_usd)
+    price, compute = cost.expected.items[0].price, cost.expected.compute_usd
+    if price is None or compute is None:
+        return ""
+    mean = cost.profile.mean_acu(cost.acu_range, cost.idle_acu)
+    return (
+        f" {cost.name} is mostly compute: {cost.instances} × {mean:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
+        f"{compute:,.0f} of its {cost.expected.known_usd:,.0f}."
     )
 
 

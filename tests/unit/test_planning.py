@@ -90,6 +90,16 @@ def test_an_idle_month_costs_where_an_idle_instance_rests(idle_acu, mean_acu):
     assert "PASS" == planning.report(plan).verdict
 
 
+def test_the_dearest_environment_says_what_it_is_paid_for(tokyo):
+    """
+    As a product that a reader can work out again: 2 × 3.47 × 730 × 0.15 is 760.
+    """
+    assert "prod is mostly compute: 2 × 3.47 ACU × 730 hours × 0.15 USD are 760 of its 795." in repr(
+        cost_views.bottom_line(tokyo)
+    )
+    assert 760 == round(2 * 3.47 * 730 * 0.15)
+
+
 def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo):
     """
     In the first sentence, in the table of assumptions, and in what to do; none of it where nothing rests on it.
