@@ -41,7 +41,7 @@ def _why(plan: CostPlan) -> str:
         return ""
     mean = cost.profile.mean_acu(cost.acu_range, cost.idle_acu)
     return (
-        f" {cost.name} is mostly compute: {cost.instances} × {mean:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
+        f" Why: {cost.name}'s {cost.instances} instances × {mean:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
         f"{compute:,.0f} of its {cost.expected.known_usd:,.0f}."
     )
 

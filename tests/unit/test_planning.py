@@ -94,7 +94,7 @@ def test_the_dearest_environment_says_what_it_is_paid_for(tokyo):
     """
     As a product that a reader can work out again: 2 × 3.47 × 730 × 0.15 is 760.
     """
-    assert "prod is mostly compute: 2 × 3.47 ACU × 730 hours × 0.15 USD are 760 of its 795." in repr(
+    assert "Why: prod's 2 instances × 3.47 ACU × 730 hours × 0.15 USD are 760 of its 795." in repr(
         cost_views.bottom_line(tokyo)
     )
     assert 760 == round(2 * 3.47 * 730 * 0.15)
