@@ -40,7 +40,8 @@ rules: $(READY)  ## write docs/sandbox-rules.md from tests/sandbox/rules
 terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
 	@PYTHONPATH=tests/terraform $(BIN)/python -m module_docs
 
-bench: $(READY)  ## measure the sandbox: medians of five and ratios within one run; wants a quiet machine
+bench: $(READY)  ## measure cost planning and the sandbox: medians of five and ratios within one run; wants a quiet machine
+	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/sandbox.py
 
 lab: $(READY)  ## open JupyterLab

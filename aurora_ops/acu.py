@@ -97,6 +97,18 @@ class AcuRange:
         """
         return min(self.ceiling, max(self.floor, math.ceil(capacity_acu / STEP_ACU - 1e-9) * STEP_ACU))
 
+    def rest(self, idle_acu: float) -> float:
+        """Where an idle instance comes to rest that does not pause: at `idle_acu`, or at the nearest end of the range.
+
+        >>> AcuRange(0.5, 16).rest(1.5), AcuRange(4, 16).rest(1.5), AcuRange(0, 1).rest(1.5), AcuRange(0, 4).rest(0)
+        (1.5, 4.0, 1.0, 0.5)
+        """
+        if not 0 <= idle_acu <= LIMIT_ACU:
+            raise AcuRangeError(
+                f"idle_acu={idle_acu}: an instance rests between 0 and {LIMIT_ACU:g} ACU; use 0 for its floor, or what you measured."
+            )
+        return min(max(self.floor, STEP_ACU, idle_acu), self.ceiling)
+
     def check_engine(self, engine_version: str) -> None:
         """Refuse a range that `engine_version` of Aurora PostgreSQL cannot have.
 

@@ -21,9 +21,10 @@ class MetricsError(AuroraOpsError):
 
 
 def read(
-    session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60, statistic: str = "Average"
+    session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60, statistic: str = "Average",
+    dimension: str = "DBInstanceIdentifier",
 ) -> pd.DataFrame:  # fmt: skip
-    """Metrics `names` of a DB instance, columns in that order, rows every `period_seconds` from `start` to `end`.
+    """Metrics `names` of a DB instance, or by `dimension` of a DB cluster, columns in that order, rows every `period_seconds` from `start` to `end`.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def read(
     period = timedelta(seconds=period_seconds)
     # On the clock: buckets that begin elsewhere would mix two minutes.
     first = datetime.fromtimestamp(start.timestamp() // period_seconds * period_seconds, UTC)
-    dimensions = [{"Name": "DBInstanceIdentifier", "Value": instance}]
+    dimensions = [{"Name": dimension, "Value": instance}]
     queries = [
         {
             "Id": f"m{number}",

@@ -77,6 +77,7 @@ def _not_negative(value: float) -> float:
 
 
 Environment = Literal["dev", "stg", "prod"]
+Prices = Literal["packaged", "live"]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
@@ -84,7 +85,7 @@ Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
-    "Environment": Environment, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds,
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 

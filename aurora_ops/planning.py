@@ -1,23 +1,29 @@
 """What dev, stg and prod will cost, before they exist: the procedure behind the notebook `cost-per-environment`.
 
 Floor and ceiling are the bills of a month in which every instance stays at that end of its range; expected is the usage
-profile's mean. Everything besides compute is the profile's in all three.
+profile's mean, never under where an idle instance comes to rest: that need not be the floor, so it is a parameter
+(`idle_acu`), the same as in every simulation. Everything besides compute is the profile's in all three.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from aurora_ops import environments, prices, profiles
+from aurora_ops import environments, profiles
 from aurora_ops.acu import AcuRange, AcuRangeError
-from aurora_ops.cost import Estimate, Usage, estimate, instance_uses, retained_backup_gib
+from aurora_ops.cost import Estimate, estimate
 from aurora_ops.display import Check, Report
 from aurora_ops.environments import Settings
-from aurora_ops.prices import Price
+from aurora_ops.errors import InputError, did_you_mean
+from aurora_ops.prices import Price, PriceBook, book, day
 from aurora_ops.profiles import Profile
+from aurora_ops.scaling import IDLE_ACU
+from aurora_ops.usage import instance_uses
 
 SPEC_REGION = "ap-northeast-1"
 COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
+PACKAGED, LIVE = "packaged", "live"  # where prices come from
 # "コスト見積もり（参考）" in the spec, USD a month. It names no region and no reader.
 SPEC_BANDS_USD = {"dev": (50.0, 100.0), "stg": (100.0, 300.0), "prod": (200.0, 600.0)}
 # A plan may rest on weak prices for this share of its money; above it the verdict is FAIL.
@@ -56,6 +62,7 @@ class EnvironmentCost:
     engine_version: str
     reader_tiers: tuple[int, ...]
     profile: Profile
+    idle_acu: float
     floor: Estimate
     expected: Estimate
     ceiling: Estimate
@@ -64,6 +71,15 @@ class EnvironmentCost:
     def instances(self) -> int:
         """Writer and readers."""
         return 1 + len(self.reader_tiers)
+
+    @property
+    def idle_usd(self) -> float:
+        """What the expected month costs more because an idle instance rests over its floor, in USD of the known lines."""
+        span = self.acu_range.ceiling - self.acu_range.floor
+        if not span:
+            return 0.0
+        more_acu = self.profile.mean_acu(self.acu_range, self.idle_acu) - self.profile.mean_acu(self.acu_range, 0.0)
+        return more_acu * (self.ceiling.known_usd - self.floor.known_usd) / span
 
     @property
     def band_usd(self) -> tuple[float, float]:
@@ -136,7 +152,8 @@ class CostChange:
 def cost_change(name: str, region: str, before: Shape | None, after: Shape | None) -> CostChange:
     """Price an environment as it is and as it would be, with the usage profile that the cost plan takes for it."""
     profile = profiles.profile(profiles.default(name))
-    sides = (environment_cost(name, region, shape, profile) if shape else None for shape in (before, after))
+    there = book(region)
+    sides = (environment_cost(name, there, shape, profile) if shape else None for shape in (before, after))
     return CostChange(*sides)
 
 
@@ -144,56 +161,89 @@ def cost_change(name: str, region: str, before: Shape | None, after: Shape | Non
 class CostPlan:
     """All environments in the region that is planned, and in those that are compared. `as_of` dates the prices' age."""
 
-    region: str
+    book: PriceBook
     as_of: date
     environments: tuple[EnvironmentCost, ...]
     compared: tuple[EnvironmentCost, ...]
 
+    @property
+    def region(self) -> str:
+        """The region that is planned."""
+        return self.book.region
 
-def plan(region: str = SPEC_REGION, as_of: str = "2026-11-23", **profile_names: str) -> CostPlan:
-    """Price dev, stg and prod as their `terraform.tfvars.json` describe them. Reads files only.
 
-    `profile_names` maps an environment to a usage profile; the packaged defaults fill in.
+def plan(
+    region: str = SPEC_REGION,
+    as_of: str = "2026-11-23",
+    prices: str = PACKAGED,
+    target: str = "sandbox",
+    *,
+    idle_acu: float = IDLE_ACU,
+    **profile_names: str,
+) -> CostPlan:
+    """Price dev, stg and prod as their `terraform.tfvars.json` describe them.
+
+    With `prices="packaged"` only files are read; with "live" the Price List API of `target` is asked for every region.
+    `idle_acu` is where an idle instance comes to rest over a lower floor. `profile_names` maps an environment to a usage
+    profile; the packaged defaults fill in.
 
     Raises
     ------
     UnknownPriceError, UnknownProfileError, UnknownEnvironmentError, InputError
         A name that is not known, or an `as_of` that is no date.
+    PriceListError
+        Live prices were asked for, and the API did not give one for each item.
     """
+    books = _books(prices, target, dict.fromkeys((region, *COMPARED_REGIONS)))
     for name in profile_names:
         environments.directory(name)
     chosen = {name: profile_names.get(name) or profiles.default(name) for name in environments.ENVIRONMENTS}
-    regions = dict.fromkeys((region, *COMPARED_REGIONS))
     shapes = {name: Shape.of(environments.settings(name)) for name in chosen}
     costs = {
-        there: tuple(environment_cost(name, there, shapes[name], profiles.profile(chosen[name])) for name in chosen)
-        for there in regions
+        there: tuple(
+            environment_cost(name, prices_there, shapes[name], profiles.profile(chosen[name]), idle_acu)
+            for name in chosen
+        )
+        for there, prices_there in books.items()
     }
-    compared = tuple(cost for there in regions if there != region for cost in costs[there])
-    return CostPlan(region, prices.day(as_of), costs[region], compared)
+    compared = tuple(cost for there in books if there != region for cost in costs[there])
+    return CostPlan(books[region], day(as_of), costs[region], compared)
 
 
-def environment_cost(name: str, region: str, shape: Shape, profile: Profile) -> EnvironmentCost:
+def _books(prices: str, target: str, regions: Iterable[str]) -> dict[str, PriceBook]:
+    if prices == PACKAGED:
+        return {there: book(there) for there in regions}
+    if prices == LIVE:
+        from aurora_ops import price_reader, session  # brings boto3, which a packaged plan does not need
+
+        asked = session.open_session(target, SPEC_REGION)
+        return {there: price_reader.live(asked, there) for there in regions}
+    raise InputError(
+        f"prices={prices!r} is no source of prices, so nothing can be planned. {did_you_mean(prices, [PACKAGED, LIVE])}"
+    )
+
+
+def environment_cost(
+    name: str, prices: PriceBook, shape: Shape, profile: Profile, idle_acu: float = IDLE_ACU
+) -> EnvironmentCost:
     """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change."""
-    acu_range, tiers = shape.acu_range, shape.reader_tiers
-    stored = retained_backup_gib(profile.storage_gib, profile.daily_change_gib, shape.retention_days)
-    usage = Usage(profile.storage_gib, profile.io_millions, stored, profile.logs_gib)
-    book = prices.book(region)
+    acu_range, tiers, usage = shape.acu_range, shape.reader_tiers, profile.usage(shape.retention_days)
 
     def month(mean_acu: float) -> Estimate:
         # Readers that scale on their own are taken to be as busy as the writer.
         uses = instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu)
-        return estimate(name, uses, usage, book, io_optimized=shape.io_optimized)
+        return estimate(name, uses, usage, prices, io_optimized=shape.io_optimized)
 
     return EnvironmentCost(
         name,
-        region,
+        prices.region,
         acu_range,
         shape.engine_version,
         tiers,
         profile,
+        idle_acu,
         floor=month(acu_range.floor),
-        expected=month(profile.mean_acu(acu_range)),
+        expected=month(profile.mean_acu(acu_range, idle_acu)),
         ceiling=month(acu_range.ceiling),
     )
 

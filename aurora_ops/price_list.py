@@ -1,14 +1,29 @@
-"""The packaged price book in the shape of AWS's Price List API: what the sandbox answers as `pricing`.
+"""AWS's Price List API: reading its products into a price book, and the packaged book in its shape (the sandbox's `pricing`).
 
+A product is told by service, family, engine and the whole usage type after the region's prefix: the list has rows beside each
+right one that differ in one of them only (Serverless v1, RDS Proxy, a preview for 0 USD, reserved terms, the other engine).
 Usage types, product families and units are those of the real list (a dump of eu-west-1 of 2023-02-23, and public
 documents that quote other regions); prices are the packaged book's.
 """
 
 import hashlib
+import json
+import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from aurora_ops.prices import Price, book, packaged, regions
+from aurora_ops.errors import AuroraOpsError
+from aurora_ops.prices import Price, PriceBook, book, packaged, regions
+
+
+class PriceListError(AuroraOpsError):
+    """The list cannot be read as one price per item, so it is not used at all."""
+
+
+SOURCE, ASKED = "P", "AWS Price List API, GetProducts, asked by us"
+_ENGINES = (None, "Aurora PostgreSQL", "Any")
+_ANY_PREFIX = re.compile(r"[A-Z]{2,4}\d?-")
 
 
 class Product(NamedTuple):
@@ -81,6 +96,88 @@ _LOCATIONS = {
     "ap-northeast-1": "Asia Pacific (Tokyo)",
     "ap-northeast-2": "Asia Pacific (Seoul)",
 }
+
+
+def services() -> list[str]:
+    """Services in whose lists our items are.
+
+    >>> services()
+    ['AWSSecretsManager', 'AmazonCloudWatch', 'AmazonRDS', 'awskms']
+    """
+    return sorted({described.service for described in _PRODUCTS.values()})
+
+
+def read(listed: Iterable[str | dict[str, Any]], region: str, source: str = ASKED) -> PriceBook:
+    """The prices of one region from products as GetProducts answers them: JSON texts, or what they say.
+
+    Items that the list does not have are unknown in the book; no other region's row takes their place. Rows for the same
+    item (storage and I/O are listed for two engines) have to agree.
+
+    Raises
+    ------
+    PriceListError
+        Nothing of the region is in the list, rows disagree, or one has another unit than its item.
+    """
+    found: dict[str, Price] = {}
+    for text in listed:
+        row = json.loads(text) if isinstance(text, str) else text
+        if row["product"]["attributes"].get("regionCode") != region or (item := _item(row, region)) is None:
+            continue
+        price = _on_demand(row, item)
+        if price is None:
+            continue
+        if item in found and found[item].usd != price.usd:
+            raise PriceListError(
+                f"{item} of {region} is listed twice, for {found[item].usd:g} and for {price.usd:g} USD, and nothing tells "
+                "which is right. Plan with the packaged book, and report it."
+            )
+        found[item] = price
+    if not found:
+        raise PriceListError(
+            f"the list has none of our items for {region}, and another region's prices would be wrong. Check the region, "
+            "and that all pages were read."
+        )
+    return PriceBook(region, dict(sorted(found.items())), {SOURCE: source})
+
+
+def _item(row: dict[str, Any], region: str) -> str | None:
+    product, attributes = row["product"], row["product"]["attributes"]
+    usagetype = attributes["usagetype"]
+    # Unprefixed is us-east-1 or global; a kms key has the region's own name in front.
+    suffix = usagetype.removeprefix(f"{region}-")
+    if suffix == usagetype and (prefix := _ANY_PREFIX.match(usagetype)):
+        suffix = usagetype[prefix.end() :]
+    if attributes.get("databaseEngine") not in _ENGINES:
+        return None
+    names = _BY_USAGE.get(
+        (row.get("serviceCode") or attributes.get("servicecode"), product.get("productFamily"), suffix)
+    )
+    if names:
+        return names
+    instance = re.fullmatch(r"InstanceUsage(IOOptimized)?:db\.\S+", suffix)
+    single = attributes.get("deploymentOption") == "Single-AZ"
+    if product.get("productFamily") != "Database Instance" or not instance or not single:
+        return None
+    return attributes["instanceType"] + ("_io_optimized" if instance[1] else "")
+
+
+def _on_demand(row: dict[str, Any], item: str) -> Price | None:
+    """The first tier of the on-demand term; None where a product has only others."""
+    described = _describe(item)
+    for term in row.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            if float(dimension.get("beginRange") or 0) or "USD" not in dimension["pricePerUnit"]:
+                continue
+            if described is None or dimension["unit"] != described.unit:
+                raise PriceListError(
+                    f"{item} is priced per {dimension['unit']!r} in the list, not per {described and described.unit!r}: its "
+                    "price cannot be used. Plan with the packaged book, and report it."
+                )
+            usd = float(f"{float(dimension['pricePerUnit']['USD']) * described.units_per_price:.10g}")
+            unit = described.unit if described.units_per_price == 1 else "1M IOs"
+            as_of = str(row.get("publicationDate") or term["effectiveDate"])[:10]
+            return Price(usd, unit, (SOURCE,), as_of, "price_list", f"SKU {row['product']['sku']}")
+    return None
 
 
 def products() -> list[dict[str, Any]]:
@@ -161,3 +258,6 @@ def _describe(item: str) -> Product | None:
     attributes = (("instanceType", instance_type), ("deploymentOption", "Single-AZ"))
     short = instance_type.replace("xlarge", "xl")  # as the real list writes it in the usage type, and only there
     return Product("AmazonRDS", "Database Instance", f"{usage}:{short}", "Hrs", _PG, attributes)
+
+
+_BY_USAGE = {(one.service, one.family, one.usagetype): item for item, one in _PRODUCTS.items()}

@@ -6,7 +6,7 @@ public document that quotes the list, `unverified` one weak or undated source. T
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -92,9 +92,21 @@ class PriceBook:
 
     def find(self, item: str) -> Price | None:
         """The price of `item`, or None where the item exists and its price here is not known."""
-        if item not in items():
+        if item not in self.prices and item not in items():
             raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
         return self.prices.get(item)
+
+    def cite(self, names: Iterable[str], on: date) -> str:
+        """The prices of some items in one line, each with its standing on the day `on` and its date.
+
+        >>> book("ap-northeast-1").cite(["acu_hour_standard", "backup_gb_month"], date(2026, 11, 23))
+        'acu hour standard 0.15 (quoted, 2026-08-23), backup gb month 0.023 (UNVERIFIED, STALE, undated)'
+        """
+        found = ((name.replace("_", " "), self.find(name)) for name in names)
+        return ", ".join(
+            f"{name} {price.usd:g} ({price.mark(on)}, {price.as_of or 'undated'})" if price else f"{name} UNKNOWN"
+            for name, price in found
+        )
 
 
 def day(text: str) -> date:
@@ -122,6 +134,7 @@ def regions() -> list[str]:
     return sorted(packaged()["regions"])
 
 
+@cache
 def items() -> list[str]:
     """Items that the packaged book knows in at least one region."""
     return sorted({item for region in packaged()["regions"].values() for item in region})

@@ -12,6 +12,8 @@ from typing import Any
 
 from aurora_ops.acu import AcuRange
 from aurora_ops.errors import InputError, did_you_mean
+from aurora_ops.scaling import IDLE_ACU
+from aurora_ops.usage import Usage, retained_backup_gib
 
 HOURS_PER_WEEK = 168
 
@@ -39,16 +41,34 @@ class Profile:
 
     @property
     def idle_share(self) -> float:
-        """Share of the week's hours that rest at the floor."""
+        """Share of the week's hours in which nobody is at work."""
         return sum(share == 0 for share in self.hour_of_week) / HOURS_PER_WEEK
 
-    def mean_acu(self, acu_range: AcuRange) -> float:
+    def hourly_acu(self, acu_range: AcuRange, idle_acu: float = IDLE_ACU) -> tuple[float, ...]:
+        """Capacity of one instance in each hour of the week: its share of the range, and never under where it comes to rest.
+
+        An instance whose floor is 0 sleeps in the hours in which nobody is at work.
+
+        >>> profile("office-hours").hourly_acu(AcuRange(0.5, 16))[7:10]
+        (1.5, 2.05, 4.375)
+        >>> profile("office-hours").hourly_acu(AcuRange(0, 16))[7:10]
+        (0.0, 1.6, 4.0)
+        """
+        floor, span, rest = acu_range.floor, acu_range.ceiling - acu_range.floor, acu_range.rest(idle_acu)
+        return tuple(max(floor + share * span, rest) if share or floor else 0.0 for share in self.hour_of_week)
+
+    def mean_acu(self, acu_range: AcuRange, idle_acu: float = IDLE_ACU) -> float:
         """Mean capacity of one instance in `acu_range`, in ACU.
 
-        >>> profile("idle").mean_acu(AcuRange(0.5, 16))
-        0.5
+        >>> profile("idle").mean_acu(AcuRange(0.5, 16)), profile("idle").mean_acu(AcuRange(0.5, 16), idle_acu=0.5)
+        (1.5, 0.5)
         """
-        return acu_range.floor + self.mean_share * (acu_range.ceiling - acu_range.floor)
+        return sum(self.hourly_acu(acu_range, idle_acu)) / HOURS_PER_WEEK
+
+    def usage(self, retention_days: int) -> Usage:
+        """What the month brings besides compute, with backups kept for `retention_days`."""
+        stored = retained_backup_gib(self.storage_gib, self.daily_change_gib, retention_days)
+        return Usage(self.storage_gib, self.io_millions, stored, self.logs_gib)
 
 
 @cache

@@ -3,15 +3,18 @@
 import pytest
 
 from aurora_ops import prices
-from aurora_ops.cost import (
+from aurora_ops.cost import bill, estimate
+from aurora_ops.prices import UnknownPriceError
+from aurora_ops.usage import (
+    Drills,
     InstanceUse,
+    ProvisionedUse,
     Usage,
     UsageError,
-    bill,
     billed_backup_gib,
-    estimate,
     instance_uses,
     retained_backup_gib,
+    series_uses,
 )
 
 US, TOKYO = prices.book("us-east-1"), prices.book("ap-northeast-1")
@@ -180,3 +183,98 @@ def test_an_empty_series_is_refused():
     """
     with pytest.raises(UsageError, match="nothing was measured"):
         InstanceUse.of_series("writer", [], seconds=60)
+
+
+@pytest.mark.parametrize("seconds", [0, -60, float("nan")])
+def test_samples_without_a_length_are_refused(seconds):
+    """
+    They would make every capacity free.
+    """
+    with pytest.raises(UsageError, match="seconds="):
+        InstanceUse.of_series("writer", [1.0], seconds)
+
+
+def test_the_documented_week_of_backups_bills_60_gib():
+    """
+    AWS's example: seven days of changes (120 GiB), 90 GiB from before that a restore needs, a volume of 150 GiB.
+    """
+    changes, needed_from_before, volume = [10, 0, 25, 20, 10, 25, 30], 90, 150
+
+    assert 60 == billed_backup_gib(sum(changes) + needed_from_before, volume)
+
+
+def test_automated_backups_are_capped_at_the_volumes_of_their_days():
+    """
+    cost-cases.json, aws-docs-backup-cap: two days of 100 and 150 GiB, an old snapshot of 100, 150 free: at most 200 GiB.
+    """
+    assert 200 == billed_backup_gib(10_000, 150, snapshots_gib=100, cumulative_volume_gib=100 + 150)
+
+
+def test_an_old_snapshot_is_charged_in_full():
+    """
+    Manual snapshots outside of the retention period count with the volume's size at their time.
+    """
+    assert (
+        pytest.approx(2 * 100 * 0.021)
+        == amounts(storage_gib=100, backup_gib=100, snapshots_gib=200)["backup beyond the free allowance"]
+    )
+
+
+def test_drills_are_part_of_the_bill():
+    """
+    Thirty restores of an hour at 2 ACU with 100 GiB: compute, the storage of those hours, and I/O.
+    """
+    drills = Drills(number=30, hours=1.0, mean_acu=2.0, storage_gib=100, io_millions=0.5)
+    by_name = {line.name: line.usd for line in bill(instance_uses(0.5), Usage(drills=drills), TOKYO)}
+
+    assert pytest.approx(60 * 0.15) == by_name["drills, compute"]
+    assert pytest.approx(100 * 30 / 730 * 0.12) == by_name["drills, storage"]
+    assert pytest.approx(15 * 0.24) == by_name["drills, I/O"]
+    assert pytest.approx(365 * 0.15) == by_name["compute, writer"]
+
+
+def test_what_is_not_used_does_not_make_a_month_unknown():
+    """
+    Tokyo's price of an export is not known: it matters only to those who export, and then it is never 0.
+    """
+    without, with_export = (
+        estimate("prod", instance_uses(1.0), Usage(exports_gib=gib, transfer_out_gib=gib), TOKYO) for gib in (0, 10)
+    )
+
+    assert without.usd is not None
+    assert (None, ("snapshot export",)) == (with_export.usd, with_export.unpriced)
+    assert pytest.approx(10 * 0.114) == with_export.known_usd - without.usd
+
+
+def test_a_reader_that_follows_has_at_least_the_writers_capacity():
+    """
+    Of tier 0 and 1 in every sample; a reader of tier 2 has its own, also when it is smaller.
+    """
+    writer, follows, free = series_uses([1, 4, 1], [(1, [2, 2, 0]), (2, [2, 2, 0])], seconds=3600)
+
+    assert (6.0, 7.0, 4.0) == (writer.acu_hours, follows.acu_hours, free.acu_hours)
+
+
+def test_a_gap_is_not_billed_as_a_pause():
+    """
+    NaN is what was not measured.
+    """
+    with pytest.raises(UsageError, match="capacity_acu=nan"):
+        InstanceUse.of_series("writer", [1.0, float("nan")], seconds=60)
+
+
+def test_the_provisioned_side_of_the_aws_toolkit():
+    """
+    cost-cases.json, aws-toolkit-r6g.xlarge: one instance with 500 GB in us-east-1 is 428.87 USD.
+    """
+    lines = amounts(ProvisionedUse("writer", "db.r6g.xlarge"), storage_gib=500)
+
+    assert pytest.approx(428.87) == lines["compute, writer"] + lines["storage"]
+
+
+def test_an_unknown_instance_class_is_an_error():
+    """
+    A misspelt class has no price, and is not a class whose price is unknown here.
+    """
+    with pytest.raises(UnknownPriceError, match=r"db\.r9g\.large.*no price book"):
+        bill([ProvisionedUse("writer", "db.r9g.large")], Usage(), US)

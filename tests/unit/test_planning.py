@@ -1,8 +1,22 @@
 import dataclasses
+import inspect
 
 import pytest
 
-from aurora_ops import cost_views, environments, planning, profiles
+from aurora_ops import (
+    cost_charts,
+    cost_views,
+    environments,
+    history_study,
+    option_study,
+    planning,
+    profiles,
+    range_study,
+    scaling,
+    simulation,
+)
+from aurora_ops.acu import AcuRange
+from aurora_ops.demand import Demand
 from aurora_ops.errors import InputError
 from aurora_ops.prices import UnknownPriceError
 from aurora_ops.profiles import UnknownProfileError
@@ -63,14 +77,69 @@ def test_a_broken_spec_table_is_noted_and_fails_nothing(tokyo):
     assert "the spec's table cannot hold for dev, stg, prod" == report.note
 
 
-def test_an_idle_month_is_the_floor():
+@pytest.mark.parametrize(("idle_acu", "mean_acu"), [(0.0, 0.5), (0.5, 0.5), (1.5, 1.5), (3.0, 3.0), (99.0, 16.0)])
+def test_an_idle_month_costs_where_an_idle_instance_rests(idle_acu, mean_acu):
     """
-    With the profile `idle` expected equals floor, and both lie under the ceiling.
+    At the floor only if it comes down to it; and never over the ceiling. The floor itself does not move.
     """
-    plan = planning.plan(dev="idle", stg="idle", prod="idle")
+    plan = planning.plan(dev="idle", stg="idle", prod="idle", idle_acu=idle_acu)
+    *_, prod = plan.environments
 
-    assert [cost.floor.usd for cost in plan.environments] == [cost.expected.usd for cost in plan.environments]
+    assert (pytest.approx(2 * mean_acu * 730 * 0.15), 109.5) == (prod.expected.compute_usd, prod.floor.compute_usd)
+    assert pytest.approx(prod.expected.known_usd - prod.floor.known_usd) == prod.idle_usd
     assert "PASS" == planning.report(plan).verdict
+
+
+def test_the_dearest_environment_says_what_it_is_paid_for(tokyo):
+    """
+    As a product that a reader can work out again: 2 × 3.47 × 730 × 0.15 is 760.
+    """
+    assert "Why: prod's 2 instances × 3.47 ACU × 730 hours × 0.15 USD are 760 of its 795." in repr(
+        cost_views.bottom_line(tokyo)
+    )
+    assert 760 == round(2 * 3.47 * 730 * 0.15)
+
+
+def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo):
+    """
+    In the first sentence, in the table of assumptions, and in what to do; none of it where nothing rests on it.
+    """
+    low = planning.plan(idle_acu=0.5)
+    shown = [
+        repr(cost_views.bottom_line(tokyo)),
+        str(cost_views.profile_table(tokyo).note),
+        str(cost_views.what_to_do(tokyo).rows),
+    ]
+    words = [
+        "only because an idle instance is taken to rest at 1.5 ACU",
+        "is taken to rest at 1.5 ACU",
+        "measure where an idle instance rests",
+    ]
+
+    assert [True] * 3 == [one in text for one, text in zip(words, shown, strict=True)]
+    assert "only because" not in repr(cost_views.bottom_line(low))
+    assert "dev 73 (1 × 0.6 ACU), stg 225 (2 × 1.0 ACU), prod 795 (2 × 3.5 ACU)" in repr(cost_views.bottom_line(low))
+
+
+def test_plans_and_simulations_assume_the_same_rest():
+    """
+    One default, and under a profile without anybody at work the simulated month is the planned one, but for its first minutes.
+    """
+    acu_range, nobody = AcuRange(0.5, 16), profiles.profile("idle")
+    capacity = simulation.capacity(Demand([4.0] + [0.0] * 60 * 24, 60), acu_range)
+
+    assert {scaling.MEASURED.idle_acu} == {
+        inspect.signature(call).parameters["idle_acu"].default
+        for call in (
+            planning.plan,
+            planning.environment_cost,
+            range_study.study,
+            option_study.study,
+            history_study.study,
+            nobody.mean_acu,
+        )
+    }
+    assert nobody.mean_acu(acu_range) == capacity[-1]
 
 
 def test_a_region_without_all_prices_fails_and_shows_unknown():
@@ -81,7 +150,7 @@ def test_a_region_without_all_prices_fails_and_shows_unknown():
 
     assert "FAIL" == planning.report(plan).verdict
     assert "at least" in repr(cost_views.bottom_line(plan))
-    assert "storage unknown" in repr(cost_views.line_item_chart(plan))
+    assert "storage unknown" in repr(cost_charts.line_item_chart(plan))
     assert "| 10 GiB | unknown |" in cost_views.line_items(plan)._repr_markdown_()
     assert {None} == set(planning.summary(plan).values())
 
@@ -146,6 +215,9 @@ def test_every_reader_is_paid_for(monkeypatch, readers):
         ({"region": "tokyo"}, UnknownPriceError, "ap-northeast-1"),
         ({"dev": "office-hour"}, UnknownProfileError, "'office-hours'"),
         ({"as_of": "23.11.2026"}, InputError, "2026-11-23"),
+        ({"idle_acu": -1.0}, InputError, "use 0 for its floor"),
+        ({"idle_acu": float("nan")}, InputError, "use 0 for its floor"),
+        ({"prices": "lives"}, InputError, "Did you mean 'live'"),
         ({"test": "idle"}, environments.UnknownEnvironmentError, "dev, prod, stg"),
     ],
 )
@@ -173,10 +245,10 @@ def test_charts_are_small_and_carry_their_numbers(tokyo):
     """
     A PNG has at most 30 KB, and what it shows stands in its caption.
     """
-    charts = [cost_views.range_chart(tokyo), cost_views.line_item_chart(tokyo)]
+    charts = [cost_charts.range_chart(tokyo), cost_charts.line_item_chart(tokyo)]
 
     assert all(len(chart.png) < 30_000 for chart in charts)
-    assert "stg 124 / 225 / 1,767, spec 100–300" in repr(charts[0])
+    assert "stg 124 / 369 / 1,767, spec 100–300" in repr(charts[0])
     assert "prod writer 380.06, readers 380.06" in repr(charts[1])
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from aurora_ops import environments, planning, profiles, terraform_plan
+from aurora_ops import environments, planning, prices, profiles, terraform_plan
 from aurora_ops.acu import AcuRange
 from aurora_ops.planning import Shape
 from aurora_ops.terraform_plan import DestructionRefusedError
@@ -186,7 +186,7 @@ def test_the_cost_of_a_wider_range_and_one_more_reader_agrees_with_the_cost_plan
     settings = environments.settings("prod")
     today = next(cost for cost in planning.plan("ap-northeast-1").environments if cost.name == "prod")
     raised = Shape.of(replace(settings, max_capacity=32, reader_count=2))
-    then = planning.environment_cost("prod", "ap-northeast-1", raised, profiles.profile("always-on"))
+    then = planning.environment_cost("prod", prices.book("ap-northeast-1"), raised, profiles.profile("always-on"))
 
     change = planning.cost_change("prod", "ap-northeast-1", *terraform_plan.shapes(shown))
 
