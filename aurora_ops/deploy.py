@@ -283,8 +283,9 @@ class Deployment:
 
     def _as_plan(self, steps: tuple[Change, ...], observed: dict[str, str]) -> Plan:
         return Plan(
-            "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps
-        )
+            "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps,
+            terraform_plan.warnings(self._shown),
+        )  # fmt: skip
 
     def _place(self, root: str = "aurora") -> Place:
         return terraform_state.place(self.session, self.settings, root)
