@@ -81,18 +81,16 @@ class Deployment:
         """Read only: tools, account and region, prerequisites, version, range, quotas, the state and its lock. One FAIL, and `apply` refuses."""
         session, wanted = self.session, self.settings
         there = deploy_checks.existing(session, wanted)
-        missing = deploy_checks.missing_prerequisites(session, wanted)
-        made = "made by the next step: " + ", ".join(missing)
         checks = [
             *self._tools(),
             *deploy_checks.place(session, wanted, self.account),
-            Check("prerequisites exist", ("SKIP" if session.is_sandbox else "FAIL") if missing else "PASS",
-                  (made if session.is_sandbox else f"missing: {', '.join(missing)}. Apply terraform/prerequisites with environment={wanted.environment} first")
-                  if missing else "network, key, secret"),
+            deploy_checks.prerequisites(session, wanted),
+            *deploy_checks.changeable(there),
             *deploy_checks.version(session, wanted, there),
-            deploy_checks.quotas(session, wanted, there),
+            *deploy_checks.quotas(session, wanted, there),
+            *deploy_checks.topic(session, wanted),
             *self._state_checks(),
-        ]  # fmt: skip
+        ]
         self._preflight = Report("preflight", tuple(checks))
         return self._preflight
 
@@ -243,9 +241,7 @@ class Deployment:
         if not self.applied:
             return Report("deployment", (Check("environment", "SKIP", "nothing was applied"),))
         found = cluster.find(self.session, self.settings.cluster_identifier)
-        with cluster.connect(self.session, self.settings, cluster=found) as connection:
-            version = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
-        answers = Check.of("the writer answers a query", bool(version), f"PostgreSQL {version.split('.')[0]}")
+        answers = deploy_checks.answers(self.session, self.settings, found)
         if self.built_by_api:
             return Report(
                 "deployment",
@@ -255,7 +251,7 @@ class Deployment:
         checks = [*deploy_checks.standing(self.session, self.settings, found, self.root.outputs()), answers]
         left = [one.address for one in terraform_plan.read(self.root.plan(f"-var=region={self.session.region}"))]
         self.root.discard_plan()
-        checks.append(Check.of("a second plan is empty", not left, ", ".join(left[:3]) or "nothing to change"))
+        checks.append(deploy_checks.nothing_left(self.settings, found, left))
         return Report("deployment", tuple(checks))
 
     def next_steps(self) -> connecting.Connections | Line:
