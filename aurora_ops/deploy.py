@@ -125,10 +125,24 @@ class Deployment:
         own = {"region": self.session.region, "project_name": self.settings.project_name, "environment": self.settings.environment}  # fmt: skip
         root = self._prepare("prerequisites", variables=own)
         self._reach(root, self._place("prerequisites"))
+        self._free_prerequisites(root)
         planned = terraform_plan.read(root.plan())
         with _progress("prerequisites", len(planned)) as on_event:
             root.apply(on_event)
         return Line("prerequisites applied: network, key and secret")
+
+    def _free_prerequisites(self, root: terraform.Root) -> None:
+        """Break the lock of an earlier run that died while it made them, if it is the one that was named."""
+        (*_, free) = deploy_checks.state(self.session, self._place("prerequisites"))
+        if free.verdict != "FAIL":
+            return
+        if not self.break_lock or f"lock {self.break_lock}" not in free.detail:
+            raise StateLockedError(
+                f"the state of the prerequisites is locked, so none were made: {free.detail}. If that run is dead, break exactly this lock with "
+                "-p break_lock and its id; or begin anew: aurora-ops sandbox reset."
+            )
+        root.force_unlock(self.break_lock)
+        self.break_lock = ""  # it was this one, and not that of the environment's state
 
     def plan(self) -> Plan:
         """What Terraform would do, as a plan with an id. The state may be mended for it; nothing in AWS is changed.

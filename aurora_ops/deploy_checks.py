@@ -86,6 +86,9 @@ def prerequisites(session: Session, settings: Settings) -> Check:
         return Check(name, "SKIP", f"made by the next step: {missing}")
     if missing:
         return Check(name, "FAIL", f"missing: {missing}. Apply terraform/prerequisites with environment={settings.environment} first")  # fmt: skip
+    if found["network"] is True and len(_vpcs(session, settings)) > 1:
+        again = " (aurora-ops sandbox reset)" if session.is_sandbox else ""
+        return Check(name, "FAIL", f"several VPCs are called {_stem(settings)}-vpc, and Terraform takes none of them: delete or rename what an interrupted run left{again}")  # fmt: skip
     if unknown := [f"{one} ({there})" for one, there in found.items() if isinstance(there, str)]:
         return Check(name, "SKIP", f"not allowed to look for {', '.join(unknown)}")
     return Check(name, "PASS", "network, key, secret")
@@ -106,14 +109,23 @@ def _prerequisites(session: Session, settings: Settings) -> dict[str, bool | str
 
 def _has_network(session: Session, settings: Settings) -> bool:
     """A VPC with the two private subnets that AWS wants at least, and the application's security group."""
-    ec2, stem = session.client("ec2"), f"{settings.project_name}-{settings.environment}"
-    for vpc in ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [f"{stem}-vpc"]}])["Vpcs"]:
+    ec2 = session.client("ec2")
+    for vpc in _vpcs(session, settings):
         here = {"Name": "vpc-id", "Values": [vpc["VpcId"]]}
         subnets = ec2.describe_subnets(Filters=[here, {"Name": "tag:Tier", "Values": ["private"]}])["Subnets"]
-        named = {"Name": "group-name", "Values": [f"{stem}-app"]}
+        named = {"Name": "group-name", "Values": [f"{_stem(settings)}-app"]}
         if len(subnets) > 1 and ec2.describe_security_groups(Filters=[here, named])["SecurityGroups"]:
             return True
     return False
+
+
+def _vpcs(session: Session, settings: Settings) -> list[dict[str, Any]]:
+    named = {"Name": "tag:Name", "Values": [f"{_stem(settings)}-vpc"]}
+    return list(session.client("ec2").describe_vpcs(Filters=[named])["Vpcs"])
+
+
+def _stem(settings: Settings) -> str:
+    return f"{settings.project_name}-{settings.environment}"
 
 
 def _has_key(session: Session, settings: Settings) -> bool:

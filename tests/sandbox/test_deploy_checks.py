@@ -179,6 +179,20 @@ def test_a_prerequisite_that_is_there_in_half_is_missing(sandbox):
     assert ["network", "key", "secret"] == deploy_checks.missing_prerequisites(there, half)
 
 
+def test_two_networks_of_one_name_are_told_before_terraform_takes_neither(sandbox):
+    """What terraform/prerequisites leaves that was killed after it made the VPC, and ran again."""
+    there, dev = worlds.open_session(world="deployed"), settings("dev")
+    ec2 = there.to_writable().client("ec2")
+    tags = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": f"{dev.project_name}-dev-vpc"}]}]
+    second = ec2.create_vpc(CidrBlock="10.8.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
+
+    found = deploy_checks.prerequisites(there, dev)
+    ec2.delete_vpc(VpcId=second)
+
+    assert ("FAIL", True) == (found.verdict, "several VPCs are called miyabi-dev-vpc" in found.detail)
+    assert "PASS" == deploy_checks.prerequisites(there, dev).verdict
+
+
 @pytest.mark.parametrize(
     ("status", "verdict", "said"),
     [

@@ -1,12 +1,16 @@
 """How the terraform program is run: nobody steers it by accident, and a second run on the same root does not disturb the first."""
 
+import json
 import os
 import threading
 import time
 
 import pytest
 
-from aurora_ops import terraform
+from aurora_ops import changes, terraform, terraform_state
+from aurora_ops.deploy import StateLockedError, deployment
+from aurora_ops.environments import settings
+from aurora_ops.session import open_session
 from aurora_ops.terraform import Root, TerraformError
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
@@ -92,3 +96,32 @@ def test_what_is_set_in_the_operators_shell_steers_no_run(tmp_path):
     )
     assert 0o700 == (tmp_path / "home").stat().st_mode & 0o777
     assert root.provider_version()
+
+
+def test_a_dead_runs_lock_on_the_prerequisites_is_told_and_broken_by_its_id(sandbox):
+    """Refused at once, not after Terraform's minute of waiting; and the environment's own state has another lock."""
+    session = open_session()
+    where = terraform_state.place(session, settings("stg"), "prerequisites")
+    changes.make_state_bucket(session, where.bucket)
+    told = {
+        "ID": "70f10609-71e0-ac78-b409-0eab4371691e",
+        "Who": "me@host",
+        "Operation": "OperationTypeApply",
+        "Path": f"{where.bucket}/{where.key}",
+    }
+    lock = {"Bucket": where.bucket, "Key": f"{where.key}.tflock"}
+    session.to_writable().client("s3").put_object(**lock, Body=json.dumps(told))
+
+    with pytest.raises(StateLockedError, match=f"me@host.*lock {told['ID']}.*sandbox reset"):
+        deployment(session, "stg").prerequisites()
+    made = deployment(session, "stg", break_lock="70f10609-0000-0000-0000-000000000000")
+    root = made._prepare(
+        "prerequisites", variables={"region": session.region, "project_name": "miyabi", "environment": "stg"}
+    )
+    made._reach(root, where)
+    with pytest.raises(StateLockedError, match="break exactly this lock"):
+        made._free_prerequisites(root)
+    made.break_lock = told["ID"]
+    made._free_prerequisites(root)
+
+    assert (None, "") == (terraform_state.lock(session, where), made.break_lock)
