@@ -171,7 +171,11 @@ class Deployment:
                 self.root.untaint(address)
             found |= more
             self.root.adopt(adoption.blocks(found))
-        terraform_plan.check_destruction(touched, self.allow_destroy)
+        try:
+            terraform_plan.check_destruction(touched, self.allow_destroy)
+        except terraform_plan.DestructionRefusedError:
+            self._discard()
+            raise
         # In the sandbox ids are random and plans confirm themselves, so only what there was before counts.
         observed = {one.address: one.observed(exact=not self.session.is_sandbox) for one in touched}
         self.planned = self._as_plan(tuple(one.as_change() for one in touched), observed)

@@ -25,6 +25,8 @@ from aurora_ops.errors import AuroraOpsError
 MINIMUM = (1, 11)
 HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
 _PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+_INTERRUPTED = "terraform was told once, finished what it had begun, wrote its state and ended. Run again: it goes on from what is there."
+_PLAN_SECONDS = 24 * 3600  # a plan that nobody applied in a day is forgotten
 # What in an operator's shell would lead to another state, change a command or its output: a run is what its parameters say.
 _STEERING = ("TF_WORKSPACE", "TF_CLI_ARGS", "TF_VAR_", "TF_LOG", "TF_REATTACH_PROVIDERS")
 
@@ -112,6 +114,7 @@ class Root:
                 f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}"
             )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)  # plans and rescued states: no password, but an inventory
+        forget_old_plans(home)
         ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*")
         shutil.copytree(
             PROJECT_ROOT / "terraform", home / "tree", dirs_exist_ok=True, ignore=ignored, copy_function=_copy
@@ -244,6 +247,13 @@ class Root:
         return self.home / f"{self._slug}-{os.getpid()}.tfplan"
 
 
+def forget_old_plans(home: Path) -> None:
+    """Remove the plans of runs that were killed, and those that nobody applied within a day."""
+    for left in home.glob("*.tfplan"):
+        if time.time() - left.stat().st_mtime > _PLAN_SECONDS:
+            left.unlink(missing_ok=True)
+
+
 def _copy(source: str, target: str) -> None:
     """Copy what differs: a run that reads the tree now must not find a file cut short."""
     if not (os.path.exists(target) and filecmp.cmp(source, target, shallow=False)):
@@ -279,12 +289,14 @@ def _follow(source: TextIO, process: subprocess.Popen[bytes]) -> Iterator[str]:
 def _interrupted_once(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
-    except BaseException:
+    except BaseException as error:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
         while process.poll() is None:  # whoever presses Ctrl-C again waits all the same
             with suppress(KeyboardInterrupt):
                 process.wait()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(_INTERRUPTED) from None
         raise
 
 

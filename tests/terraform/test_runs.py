@@ -63,6 +63,22 @@ def test_advice_comes_with_the_plan(root):
     assert ("warning", "The gate stands open.") == (one["severity"], one["detail"])
 
 
+def test_ctrl_c_ends_an_apply_with_its_state_written_and_says_to_run_again(root, tmp_path):
+    """Terraform is told once and waited for."""
+
+    def interrupt(event):
+        if event["type"] == "apply_start":
+            raise KeyboardInterrupt
+
+    root.plan(f"-var=gate={tmp_path / 'gate'}")
+    with pytest.raises(KeyboardInterrupt, match="Run again"):
+        root.apply(interrupt)
+
+    state = json.loads((root.folder / "terraform.tfstate").read_text())
+    assert ["tainted"] == [one["status"] for kept in state["resources"] for one in kept["instances"]]
+    assert not (root.folder / ".terraform.tfstate.lock.info").exists()
+
+
 def test_a_refused_plan_is_told_in_one_line(root):
     (root.folder / "refused.tf").write_text(
         'variable "n" {\n  default = 1\n  validation {\n    condition = var.n > 1\n    error_message = "n is 1."\n  }\n}\n'
@@ -125,3 +141,14 @@ def test_a_dead_runs_lock_on_the_prerequisites_is_told_and_broken_by_its_id(sand
     made._free_prerequisites(root)
 
     assert (None, "") == (terraform_state.lock(session, where), made.break_lock)
+
+
+def test_a_plan_that_nobody_applied_is_forgotten_after_a_day(tmp_path):
+    """It holds the state of the moment. Another run's, which is about to be applied, stays."""
+    for name, age in (("old", 25 * 3600), ("new", 60)):
+        (plan := tmp_path / f"environments-dev-{name}.tfplan").touch()
+        os.utime(plan, (time.time() - age,) * 2)
+
+    terraform.forget_old_plans(tmp_path)
+
+    assert ["environments-dev-new.tfplan"] == [one.name for one in tmp_path.iterdir()]
