@@ -31,6 +31,7 @@ from aurora_ops.display import Check, Line, Report, Table
 from aurora_ops.environments import Settings, settings
 from aurora_ops.errors import AuroraOpsError, InputError
 from aurora_ops.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.prices import UnknownPriceError
 from aurora_ops.session import Session
 from aurora_ops.terraform_state import Place
 
@@ -202,14 +203,18 @@ class Deployment:
             changes.make_state_bucket(self.session, where.bucket)
         root.connect(where.backend)
 
-    def cost_change(self) -> Table:
-        """What a month costs before and after the plan, by the engine of the cost plan."""
+    def cost_change(self) -> Table | Line:
+        """What a month costs before and after the plan, by the engine of the cost plan. A region without known prices can be deployed to all the same."""
         if self.built_by_api:
             before = planning.Shape.of(self.settings) if deploy_checks.existing(self.session, self.settings) else None
             shapes = (before, planning.Shape.of(self.settings))
         else:
             shapes = terraform_plan.shapes(self._shown)
-        return cost_views.cost_change(planning.cost_change(self.settings.environment, self.session.region, *shapes))
+        try:
+            change = planning.cost_change(self.settings.environment, self.session.region, *shapes)
+        except UnknownPriceError as error:
+            return Line(f"COST not known: {error}")
+        return cost_views.cost_change(change)
 
     def apply(self, confirm: str = "") -> Line:
         """Apply exactly the plan that was read, if it is confirmed."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aurora_ops import adoption, deploy, deploy_checks, terraform, terraform_state, worlds
+from aurora_ops import adoption, changes, deploy, deploy_checks, terraform, terraform_state, worlds
 from aurora_ops.adoption import UnusableResourceError
 from aurora_ops.deploy import Deployment, PreflightFailedError
 from aurora_ops.environments import settings
@@ -99,6 +99,24 @@ def test_an_upgrade_is_asked_against_what_aws_offers_for_the_running_version(san
 
     assert {} == failures(Deployment(there, replace(dev, engine_version="15.12")))
     assert {"the version can be upgraded to"} == set(failures(Deployment(there, replace(dev, engine_version="15.8"))))
+
+
+def test_a_region_without_known_prices_can_be_deployed_to(sandbox):
+    """The cost of the plan is not known there, which is said and stops nothing."""
+    osaka = open_session(region="ap-northeast-3")
+    deployment = Deployment(osaka, replace(STG, region="ap-northeast-3"), built_by_api=True)
+
+    assert repr(deployment.cost_change()).startswith("COST not known: region='ap-northeast-3' has no prices here")
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_the_sandbox_keeps_states_in_any_region(sandbox, region):
+    """S3 refuses to be told that a bucket should lie in us-east-1."""
+    there = open_session(region=region)
+    changes.make_state_bucket(there, f"states-{region}")
+    where = Place(f"states-{region}", "dev.tfstate", region)
+
+    assert terraform_state.is_versioned(there, where)
 
 
 @pytest.mark.parametrize(
