@@ -24,6 +24,20 @@ class ForeignResourceError(InputError):
     """The name is taken by something that does not belong to this environment."""
 
 
+class UnusableResourceError(InputError):
+    """The name is taken by something that is on its way out, or that AWS failed to make."""
+
+
+# Neither becomes "available" by itself any more, so adopting it would keep a wreck.
+_WRECKED = (
+    "failed",
+    "incompatible-network",
+    "incompatible-parameters",
+    "incompatible-restore",
+    "insufficient-capacity",
+)
+
+
 def find(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> dict[str, str]:
     """Import ids of what the plan would create although it exists, by full address."""
     return _existing(session, settings, (change for change in changes if change.action == "create"))
@@ -57,6 +71,18 @@ def _ask(look: Callable[[], str | None]) -> str | None:
         raise
 
 
+def _check_usable(what: str, name: str, status: str, delete: str) -> None:
+    if status == "deleting":
+        raise UnusableResourceError(
+            f"{what} {name} is being deleted, so it can be neither adopted nor made anew: nothing was changed. Wait until it is gone, and run again."
+        )
+    if status in _WRECKED:
+        raise UnusableResourceError(
+            f"{what} {name} was made and is {status}, so adopting it would keep what will never work: nothing was changed. Delete it ({delete} {name}), "
+            "mend what made it fail (its events say), and run again: it is made anew."
+        )
+
+
 def _cluster(session: Session, settings: Settings, wanted: Values) -> str:
     name = wanted["cluster_identifier"]
     found = session.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
@@ -68,6 +94,7 @@ def _cluster(session: Session, settings: Settings, wanted: Values) -> str:
             f"cluster {name} exists, is not in Terraform's state, and carries {', '.join(other)}: it is not this environment's, so it is "
             "neither adopted nor replaced. Rename one of the two (project_name), or tag it if it is yours."
         )
+    _check_usable("cluster", name, found["Status"], "aws rds delete-db-cluster --db-cluster-identifier")
     return str(name)
 
 
@@ -78,6 +105,7 @@ def _instance(session: Session, settings: Settings, wanted: Values) -> str:
         raise ForeignResourceError(
             f"instance {name} exists and does not belong to {settings.cluster_identifier}, so it cannot be adopted. Rename or delete it."
         )
+    _check_usable("instance", name, found["DBInstanceStatus"], "aws rds delete-db-instance --db-instance-identifier")
     return str(name)
 
 

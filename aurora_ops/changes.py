@@ -293,7 +293,11 @@ def make_state_bucket(session: Session, name: str) -> None:
     if not session.is_sandbox:
         raise ProtectedError(f"the bucket {name} of a live target is not ours to make. Make it once, with versioning.")
     s3 = session.to_writable().client("s3")
-    _once(lambda: s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": session.region}))
+    # us-east-1 is where a bucket lies that names no place, and S3 refuses its name.
+    there = (
+        {} if session.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": session.region}}
+    )
+    _once(lambda: s3.create_bucket(Bucket=name, **there))
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
 

@@ -23,6 +23,7 @@ from aurora_ops import (
 from aurora_ops.display import Check, Line, Report, Table
 from aurora_ops.environments import settings
 from aurora_ops.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.prices import UnknownPriceError
 from aurora_ops.session import Session
 from aurora_ops.terraform_run import ApplyFailedError, PreflightFailedError, StateLockedError, TerraformRun, progress
 
@@ -54,18 +55,16 @@ class Deployment(TerraformRun):
         """Read only: tools, account and region, prerequisites, version, range, quotas, the state and its lock. One FAIL, and `apply` refuses."""
         session, wanted = self.session, self.settings
         there = deploy_checks.existing(session, wanted)
-        missing = deploy_checks.missing_prerequisites(session, wanted)
-        made = "made by the next step: " + ", ".join(missing)
         checks = [
             *self._tools(),
             *deploy_checks.place(session, wanted, self.account),
-            Check("prerequisites exist", ("SKIP" if session.is_sandbox else "FAIL") if missing else "PASS",
-                  (made if session.is_sandbox else f"missing: {', '.join(missing)}. Apply terraform/prerequisites with environment={wanted.environment} first")
-                  if missing else "network, key, secret"),
+            deploy_checks.prerequisites(session, wanted),
+            *deploy_checks.changeable(there),
             *deploy_checks.version(session, wanted, there),
-            deploy_checks.quotas(session, wanted, there),
+            *deploy_checks.quotas(session, wanted, there),
+            *deploy_checks.topic(session, wanted),
             *self._state_checks(),
-        ]  # fmt: skip
+        ]
         self._preflight = Report("preflight", tuple(checks))
         return self._preflight
 
@@ -81,10 +80,24 @@ class Deployment(TerraformRun):
         own = {"region": self.session.region, "project_name": self.settings.project_name, "environment": self.settings.environment}  # fmt: skip
         root = self._prepare("prerequisites", variables=own)
         self._reach(root, self._place("prerequisites"))
+        self._free_prerequisites(root)
         planned = terraform_plan.read(root.plan())
         with progress("prerequisites", len(planned)) as on_event:
             root.apply(on_event)
         return Line("prerequisites applied: network, key and secret")
+
+    def _free_prerequisites(self, root: terraform.Root) -> None:
+        """Break the lock of an earlier run that died while it made them, if it is the one that was named."""
+        (*_, free) = deploy_checks.state(self.session, self._place("prerequisites"))
+        if free.verdict != "FAIL":
+            return
+        if not self.break_lock or f"lock {self.break_lock}" not in free.detail:
+            raise StateLockedError(
+                f"the state of the prerequisites is locked, so none were made: {free.detail}. If that run is dead, break exactly this lock with "
+                "-p break_lock and its id; or begin anew: aurora-ops sandbox reset."
+            )
+        root.force_unlock(self.break_lock)
+        self.break_lock = ""  # it was this one, and not that of the environment's state
 
     def plan(self) -> Plan:
         """What Terraform would do, as a plan with an id. The state may be mended for it; nothing in AWS is changed.
@@ -118,14 +131,18 @@ class Deployment(TerraformRun):
         self.planned = self._as_plan(tuple(one.as_change() for one in touched), observed)
         return self.planned
 
-    def cost_change(self) -> Table:
-        """What a month costs before and after the plan, by the engine of the cost plan."""
+    def cost_change(self) -> Table | Line:
+        """What a month costs before and after the plan, by the engine of the cost plan. A region without known prices can be deployed to all the same."""
         if self.built_by_api:
             before = planning.Shape.of(self.settings) if deploy_checks.existing(self.session, self.settings) else None
             shapes = (before, planning.Shape.of(self.settings))
         else:
             shapes = terraform_plan.shapes(self._shown)
-        return cost_views.cost_change(planning.cost_change(self.settings.environment, self.session.region, *shapes))
+        try:
+            change = planning.cost_change(self.settings.environment, self.session.region, *shapes)
+        except UnknownPriceError as error:
+            return Line(f"COST not known: {error}")
+        return cost_views.cost_change(change)
 
     def apply(self, confirm: str = "") -> Line:
         """Apply exactly the plan that was read, if it is confirmed.
@@ -136,7 +153,11 @@ class Deployment(TerraformRun):
             The plan destroys what nobody named.
         """
         plan = self.planned or self.plan()
-        terraform_plan.check_destruction(terraform_plan.read(self._shown), self.allow_destroy)
+        try:
+            terraform_plan.check_destruction(terraform_plan.read(self._shown), self.allow_destroy)
+        except terraform_plan.DestructionRefusedError:
+            self._discard()
+            raise
         if not is_confirmed(plan, confirm, sandbox=self.session.is_sandbox):
             self._discard()
             return Line(dry_run_line(plan))
@@ -156,9 +177,7 @@ class Deployment(TerraformRun):
         if not self.applied:
             return Report("deployment", (Check("environment", "SKIP", "nothing was applied"),))
         found = cluster.find(self.session, self.settings.cluster_identifier)
-        with cluster.connect(self.session, self.settings, cluster=found) as connection:
-            version = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
-        answers = Check.of("the writer answers a query", bool(version), f"PostgreSQL {version.split('.')[0]}")
+        answers = deploy_checks.answers(self.session, self.settings, found)
         if self.built_by_api:
             return Report(
                 "deployment",
@@ -168,7 +187,7 @@ class Deployment(TerraformRun):
         checks = [*deploy_checks.standing(self.session, self.settings, found, self.root.outputs()), answers]
         left = [one.address for one in terraform_plan.read(self.root.plan(f"-var=region={self.session.region}"))]
         self.root.discard_plan()
-        checks.append(Check.of("a second plan is empty", not left, ", ".join(left[:3]) or "nothing to change"))
+        checks.append(deploy_checks.nothing_left(self.settings, found, left))
         return Report("deployment", tuple(checks))
 
     def next_steps(self) -> connecting.Connections | Line:
@@ -196,8 +215,9 @@ class Deployment(TerraformRun):
 
     def _as_plan(self, steps: tuple[Change, ...], observed: dict[str, str]) -> Plan:
         return Plan(
-            "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps
-        )
+            "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps,
+            terraform_plan.warnings(self._shown),
+        )  # fmt: skip
 
 
 def deployment(

@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """Changes to come. `observed` is the state they were derived from."""
+    """Changes to come. `observed` is the state they were derived from; `warnings` are advice, and no part of what is confirmed."""
 
     name: str
     account: str
@@ -41,6 +41,7 @@ class Plan:
     parameters: Mapping[str, Any]
     observed: Mapping[str, Any]
     changes: Sequence[Change] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -59,13 +60,19 @@ class Plan:
         interrupting = sum(change.interrupts for change in self.changes)
         destructive = sum(change.destroys for change in self.changes)
         changes = "1 change" if len(self.changes) == 1 else f"{len(self.changes)} changes"
-        return (
-            f"PLAN {self.name} {self.id}: {changes}, {interrupting} interrupting connections, {destructive} destructive"
+        advice = (
+            ""
+            if not self.warnings
+            else ", 1 warning"
+            if len(self.warnings) == 1
+            else f", {len(self.warnings)} warnings"
         )
+        return f"PLAN {self.name} {self.id}: {changes}, {interrupting} interrupting connections, {destructive} destructive{advice}"
 
     def _repr_markdown_(self) -> str:
         rows = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]
-        return Table(repr(self), ("call", "target", "before", "after", "undo"), rows)._repr_markdown_()
+        note = "\n".join(f"- Warning: {one}" for one in self.warnings)
+        return Table(repr(self), ("call", "target", "before", "after", "undo"), rows, note)._repr_markdown_()
 
 
 def is_confirmed(plan: Plan, confirm: str, *, sandbox: bool) -> bool:

@@ -153,9 +153,11 @@ class Session:
             )  # fmt: skip
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[-1]
+            trust = "" if self.is_sandbox or bundle else " Its certificate is verified by libpq's own authorities unless AURORA_OPS_CA_BUNDLE names AWS's (global-bundle.pem)."  # fmt: skip
             raise DatabaseUnreachableError(
                 f"database {database} did not accept the connection of {user} ({mask(reason)}). "
                 "A cluster without an instance refuses connections; so do a paused network path and a rotated password."
+                + trust
             ) from None
 
     def __repr__(self) -> str:

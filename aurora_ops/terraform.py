@@ -4,12 +4,14 @@ A run gets a process session of its own, so a Ctrl-C or a dying kernel does not 
 then given the time to write its state and release its lock. A second interrupt would make it give up both (facts notebooks 3c).
 """
 
+import filecmp
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +25,10 @@ from aurora_ops.errors import AuroraOpsError
 MINIMUM = (1, 11)
 HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
 _PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+_INTERRUPTED = "terraform was told once, finished what it had begun, wrote its state and ended. Run again: it goes on from what is there."
+_PLAN_SECONDS = 24 * 3600  # a plan that nobody applied in a day is forgotten
+# What in an operator's shell would lead to another state, change a command or its output: a run is what its parameters say.
+_STEERING = ("TF_WORKSPACE", "TF_CLI_ARGS", "TF_VAR_", "TF_LOG", "TF_REATTACH_PROVIDERS")
 
 
 class TerraformError(AuroraOpsError):
@@ -107,9 +113,12 @@ class Root:
             raise TerraformMissingError(
                 f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}"
             )
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # plans and rescued states: no password, but an inventory
+        forget_old_plans(home)
         ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*")
-        shutil.copytree(PROJECT_ROOT / "terraform", home / "tree", dirs_exist_ok=True, ignore=ignored)
+        shutil.copytree(
+            PROJECT_ROOT / "terraform", home / "tree", dirs_exist_ok=True, ignore=ignored, copy_function=_copy
+        )
         given = {
             f"TF_VAR_{key}": value if isinstance(value, str) else json.dumps(value)
             for key, value in (variables or {}).items()
@@ -120,7 +129,8 @@ class Root:
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
         }
-        root = cls(terraform, name, home, environment | cli_config(home) | more | given)
+        inherited = {key: value for key, value in environment.items() if not key.startswith(_STEERING)}
+        root = cls(terraform, name, home, inherited | cli_config(home) | more | given)
         if values is not None:
             (root.folder / "terraform.tfvars.json").write_text(json.dumps(values, indent=2) + "\n")
         root.adopt("")
@@ -175,12 +185,12 @@ class Root:
     ) -> str:
         """Run one command to its end and return what it printed; `TerraformError` with its error when it fails."""
         full = [self.terraform, f"-chdir={self.folder}", command, *arguments]
-        log = self.home / f"{self._slug}.log"
         lines = []
         # Into a file, not a pipe: if we are killed, terraform must not die of a broken pipe before it wrote its state.
+        # A file of this call: another run on this root, which only looks whether it may, must not write into what we read.
         with (
-            log.open("wb") as sink,
-            log.open(encoding="utf-8", errors="replace") as source,
+            tempfile.NamedTemporaryFile(dir=self.home, prefix=f"{self._slug}-", suffix=".log") as sink,
+            open(sink.name, encoding="utf-8", errors="replace") as source,
             _interrupted_once(
                 subprocess.Popen(
                     full, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self.variables, start_new_session=True
@@ -196,18 +206,22 @@ class Root:
         return "".join(lines)
 
     def plan(self, *arguments: str) -> dict[str, Any]:
-        """Plan into a file and return the plan as terraform's JSON. `apply` applies exactly this file."""
-        self.run("plan", "-no-color", "-lock-timeout=60s", f"-out={self._plan_file}", *arguments)
+        """Plan into a file and return the plan as terraform's JSON. `apply` applies exactly this file.
+
+        What Terraform warned of while it planned is added as `diagnostics`, which `terraform show` does not repeat.
+        """
+        said = self.run("plan", "-json", "-lock-timeout=60s", f"-out={self._plan_file}", *arguments)
         # Terraform may print warnings on stderr, which is merged; the JSON is the line that starts with a brace.
         shown = self.run("show", "-no-color", "-json", str(self._plan_file))
-        return json.loads(next(line for line in shown.splitlines() if line.startswith("{")))  # type: ignore[no-any-return]
+        plan: dict[str, Any] = next(event for line in shown.splitlines() if (event := _event(line)))
+        return plan | {"diagnostics": [event["diagnostic"] for line in said.splitlines() if "diagnostic" in (event := _event(line))]}  # fmt: skip
 
     def apply(self, on_event: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
         """Apply the plan that `plan` wrote; terraform refuses if the state moved since."""
 
         def on_line(line: str) -> None:
-            if line.startswith("{"):
-                on_event(json.loads(line))
+            if event := _event(line):
+                on_event(event)
 
         try:
             self.run("apply", "-json", "-lock-timeout=60s", str(self._plan_file), on_line=on_line)
@@ -233,6 +247,28 @@ class Root:
         return self.home / f"{self._slug}-{os.getpid()}.tfplan"
 
 
+def forget_old_plans(home: Path) -> None:
+    """Remove the plans of runs that were killed, and those that nobody applied within a day."""
+    for left in home.glob("*.tfplan"):
+        if time.time() - left.stat().st_mtime > _PLAN_SECONDS:
+            left.unlink(missing_ok=True)
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy what differs: a run that reads the tree now must not find a file cut short."""
+    if not (os.path.exists(target) and filecmp.cmp(source, target, shallow=False)):
+        shutil.copy2(source, target)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """One line of terraform's JSON; empty for everything else that it, or a provider that crashes, prints between."""
+    try:
+        event = json.loads(line) if line.startswith("{") else {}
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
 def _follow(source: TextIO, process: subprocess.Popen[bytes]) -> Iterator[str]:
     """Lines of a growing file until the process that writes it has ended."""
     pending = ""
@@ -253,24 +289,23 @@ def _follow(source: TextIO, process: subprocess.Popen[bytes]) -> Iterator[str]:
 def _interrupted_once(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
-    except BaseException:
+    except BaseException as error:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)  # once; it now finishes what it started and unlocks
         while process.poll() is None:  # whoever presses Ctrl-C again waits all the same
             with suppress(KeyboardInterrupt):
                 process.wait()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(_INTERRUPTED) from None
         raise
 
 
 def _reason(lines: list[str]) -> str:
     """The error in what terraform printed, as text or as JSON events, on one line."""
     errors = []
-    for line in lines:
-        if line.startswith("{"):
-            event = json.loads(line)
-            if event.get("@level") == "error":
-                diagnostic = event.get("diagnostic", {})
-                errors.append(" ".join([event["@message"], diagnostic.get("detail", "")]))
+    for event in map(_event, lines):
+        if event.get("@level") == "error":
+            errors.append(" ".join([event["@message"], event.get("diagnostic", {}).get("detail", "")]))
     if not errors:
         text = "".join(lines)
         errors = [text[text.index("Error:") :] if "Error:" in text else text]

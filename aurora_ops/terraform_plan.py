@@ -27,6 +27,7 @@ GUARDED = {
     "aws_secretsmanager_secret": "the master password",
 }
 _FINAL_SNAPSHOT = ".final_snapshot"
+_ADVICE, _NOT_KNOWN_YET = "Check block assertion failed", "Check block assertion known after apply"
 _SHOWN = 4  # attributes of a change that stand in its row
 # What a reader of a creation wants to see, and what comes first where more has changed.
 _MATTERS = (
@@ -141,7 +142,7 @@ def check_destruction(changes: Iterable[ResourceChange], allow_destroy: str = ""
     written for another plan.
     """
     needed = {name: change for change in changes for name in change.guarded}
-    allowed = {name.strip() for name in allow_destroy.split(",") if name.strip()}
+    allowed = {name.strip().removeprefix(MODULE) for name in allow_destroy.split(",") if name.strip()}
     if missing := [name for name in needed if name not in allowed]:
         said = "; ".join(_why(needed[name], name) for name in missing)
         raise DestructionRefusedError(
@@ -160,7 +161,21 @@ def _why(change: ResourceChange, name: str) -> str:
         return f"{name} would not be taken any more (skip_final_snapshot becomes true)"
     forced = sorted({".".join(map(str, path)) for path in change.raw.get("replace_paths") or []})
     because = f" because {', '.join(forced)} changes" if forced else ""
-    return f"{change.action} {name}{because}: {GUARDED[change.kind]}"
+    role = " (the writer at this moment)" if (change.raw["before"] or {}).get("writer") is True else ""
+    return f"{change.action} {name}{role}{because}: {GUARDED[change.kind]}"
+
+
+def warnings(shown: Mapping[str, Any]) -> tuple[str, ...]:
+    """What Terraform advises against while it plans: the module's `check` blocks, and what the provider warns of."""
+    found = set()
+    for one in shown.get("diagnostics", []):
+        if one["severity"] != "warning" or one["summary"] == _NOT_KNOWN_YET:
+            continue
+        about = one.get("address", "").removeprefix(MODULE)
+        said = [] if one["summary"] == _ADVICE else [one["summary"]]
+        text = ": ".join(part for part in (about, *said, one.get("detail", "")) if part)
+        found.add(" ".join(text.split()))
+    return tuple(sorted(found))  # Terraform walks its graph in parallel
 
 
 def shapes(shown: Mapping[str, Any]) -> tuple[Shape | None, Shape | None]:

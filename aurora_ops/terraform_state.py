@@ -89,7 +89,10 @@ def place(session: Session, settings: Settings, root: str = "aurora") -> Place:
         "region": session.region,
         "root": root,
     }
-    named = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    try:
+        named = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
+    except ValueError:  # a brace that nobody closes
+        named = set()
     if not _NEEDED <= named <= set(known):
         raise StatePlaceError(
             f"{KEY_VARIABLE}={pattern!r} must hold {{environment}} and {{root}}, and nothing in braces but "
@@ -157,18 +160,37 @@ def resources(state: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]
 
 
 def lock(session: Session, where: Place) -> Lock | None:
-    """Who holds the state's lock, or None when it is free."""
+    """Who holds the state's lock, or None when it is free.
+
+    Raises
+    ------
+    StatePlaceError
+        The lock may not be read, or is nothing that Terraform wrote: whether somebody is at work is not known.
+    """
     try:
         answer = session.client("s3", region=where.region).get_object(Bucket=where.bucket, Key=f"{where.key}.tflock")
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
+        code = error.response["Error"]["Code"]
+        if code in ("NoSuchKey", "NoSuchBucket", "404"):
             return None
-        raise
-    told: dict[str, Any] = json.loads(answer["Body"].read())
-    since = told.get("Created")
-    return Lock(
-        told["ID"],
-        told.get("Who", "somebody"),
-        told.get("Operation", ""),
-        datetime.fromisoformat(since) if since else None,
-    )
+        if code not in ("AccessDenied", "403"):
+            raise
+        raise StatePlaceError(
+            f"the lock {where}.tflock cannot be read ({code}), so it is not known whether another run is at work. Check s3:GetObject on it, and "
+            "s3:ListBucket on the bucket: without that, S3 says AccessDenied of what is not there."
+        ) from None
+    content = answer["Body"].read()
+    try:
+        told: dict[str, Any] = json.loads(content)
+        since = told.get("Created")
+        return Lock(
+            told["ID"],
+            told.get("Who", "somebody"),
+            told.get("Operation", ""),
+            datetime.fromisoformat(since) if since else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StatePlaceError(
+            f"the lock {where}.tflock, {len(content)} bytes since {answer['LastModified']:%Y-%m-%d %H:%M:%S} UTC, is none that Terraform wrote, and "
+            f"Terraform cannot break it. Make sure that nobody deploys, and delete it: aws s3 rm '{where}.tflock'."
+        ) from None

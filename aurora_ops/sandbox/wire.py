@@ -78,6 +78,7 @@ _S3_WORDS = {
     "list-type": "ListObjectsV2",
     "versions": "ListObjectVersions",
 }
+_S3_QUESTIONS = {"versioning": "GetBucketVersioning", "location": "GetBucketLocation"}
 _S3_PLAIN = {"versionId", "prefix", "delimiter", "encoding-type", "max-keys", "continuation-token", "start-after", "key-marker", "version-id-marker", "fetch-owner"}  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def _s3_operation(environ: Environ) -> str:
         return _S3_UPLOAD.get(method, "")
     telling = [word for word in words if word not in _S3_PLAIN]
     if telling:
-        return _S3_WORDS.get(telling[0], "")
+        return (_S3_WORDS | (_S3_QUESTIONS if method == "GET" else {})).get(telling[0], "")
     if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
         return "CopyObject"
     _, _, key = environ.get("PATH_INFO", "").strip("/").partition("/")

@@ -6,6 +6,7 @@ import pytest
 
 from aurora_ops import environments, planning, prices, profiles, terraform_plan
 from aurora_ops.acu import AcuRange
+from aurora_ops.plan import Plan
 from aurora_ops.planning import Shape
 from aurora_ops.terraform_plan import DestructionRefusedError
 
@@ -142,6 +143,46 @@ def test_all_of_several_must_be_named():
     with pytest.raises(DestructionRefusedError, match=r"aws_rds_cluster_instance\.writer"):
         terraform_plan.check_destruction(changes, GUARDED[2][2])
     assert terraform_plan.check_destruction(changes, ",".join(case[2] for case in GUARDED[2:4])) is None
+
+
+def test_a_full_address_names_the_same():
+    """As Terraform itself prints it, which is what an operator pastes."""
+    changes = terraform_plan.read({"resource_changes": [GUARDED[2][1]]})
+
+    assert terraform_plan.check_destruction(changes, f"module.aurora.{GUARDED[2][2]}") is None
+
+
+def test_the_refusal_says_when_it_is_the_writer_that_goes():
+    """After a fail-over, what the code calls a reader is the instance that everybody writes to."""
+    change = instance("reader", ["delete"], True, None, "reader-1")
+    change["change"]["before"] = change["change"]["before"] | {"writer": True}
+
+    with pytest.raises(DestructionRefusedError, match=r'reader\["reader-1"\] \(the writer at this moment\)'):
+        terraform_plan.check_destruction(terraform_plan.read({"resource_changes": [change]}))
+
+
+def diagnostic(summary, detail="", severity="warning", **more):
+    return {"severity": severity, "summary": summary, "detail": detail, **more}
+
+
+def test_what_terraform_warns_of_stands_under_the_plan_and_in_no_id():
+    """Each piece of advice once and in one order; not what the next apply will know; a warning changes nothing that is confirmed."""
+    said = [
+        diagnostic("Check block assertion failed", "reader_count is 0 in prod:\n  use 1."),
+        diagnostic("Argument is deprecated", "Use storage_type.", address="module.aurora.aws_rds_cluster.this"),
+        diagnostic("Check block assertion failed", "reader_count is 0 in prod:\n  use 1."),
+        diagnostic("Check block assertion known after apply", "…"),
+        diagnostic("Something else", severity="error"),
+    ]
+    expected = ("aws_rds_cluster.this: Argument is deprecated: Use storage_type.", "reader_count is 0 in prod: use 1.")
+
+    warnings = terraform_plan.warnings({"diagnostics": said})
+    plain = Plan("deploy-environment", "123456789012", "ap-northeast-1", {}, {})
+    plan = replace(plain, warnings=warnings)
+
+    assert (expected, ()) == (warnings, terraform_plan.warnings({}))
+    assert (plain.id, True, True) == (plan.id, repr(plan).endswith(", 2 warnings"), "warning" not in repr(plain))
+    assert [] == [one for one in expected if f"- Warning: {one}\n" not in plan._repr_markdown_() + "\n"]
 
 
 def test_an_alarm_may_go_and_a_name_that_is_not_needed_may_not_stay():
