@@ -97,8 +97,7 @@ def test_what_is_set_in_the_operators_shell_steers_no_run(tmp_path):
         "TF_VAR_vpc_cidr": "10.9.0.0/16",
         "TF_LOG": "json",
     }
-    configured = {key: value for key, value in os.environ.items() if key == "TF_CLI_CONFIG_FILE"}
-    kept = configured | {
+    kept = {
         "TF_TOKEN_app_terraform_io": "x",
         "PATH": os.environ["PATH"],
         "AWS_EC2_METADATA_DISABLED": "true",
