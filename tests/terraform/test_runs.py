@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +98,8 @@ def test_what_is_set_in_the_operators_shell_steers_no_run(tmp_path):
         "TF_VAR_vpc_cidr": "10.9.0.0/16",
         "TF_LOG": "json",
     }
-    kept = {
+    configured = os.environ.get("TF_CLI_CONFIG_FILE", "")  # where it names a file, what `.ci/run` wrote there counts
+    kept = ({"TF_CLI_CONFIG_FILE": configured} if Path(configured).is_file() else {}) | {
         "TF_TOKEN_app_terraform_io": "x",
         "PATH": os.environ["PATH"],
         "AWS_EC2_METADATA_DISABLED": "true",
