@@ -14,7 +14,7 @@ from aurora_ops.bundle import Bundle
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.errors import InputError, did_you_mean
 from aurora_ops.load import Load, findings, verdict
-from aurora_ops.parameters import to_datetime
+from aurora_ops.parameter_types import to_datetime
 from aurora_ops.session import DEFAULT_REGION, SANDBOX
 
 SOURCES = ("recording", "live")

@@ -20,6 +20,7 @@ from uuid import uuid4
 from aurora_ops.display import Line, Report, mask
 from aurora_ops.environments import PROJECT_ROOT
 from aurora_ops.errors import AuroraOpsError, FindingError
+from aurora_ops.parameters import verify_unchanged
 
 if TYPE_CHECKING:
     from aurora_ops.session import Session
@@ -87,7 +88,10 @@ def conclude(name: str, report: Report, **result: Any) -> Line:
     ------
     FindingError
         The verdict is FAIL. It is written before.
+    ParameterError
+        A value that the run was given is not the one that it worked with, so there is no verdict.
     """
+    verify_unchanged()
     for key in result:
         if _SECRET.search(key):
             raise EvidenceError(f"{key!r} looks like a secret, and a result is kept and shown. Leave it out.")

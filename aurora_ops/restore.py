@@ -21,7 +21,7 @@ from aurora_ops.display import Check, Line, Report, Table
 from aurora_ops.environments import Settings, settings
 from aurora_ops.errors import AuroraOpsError, InputError
 from aurora_ops.fingerprint import Fingerprint
-from aurora_ops.parameters import to_datetime
+from aurora_ops.parameter_types import to_datetime
 from aurora_ops.plan import Change, Plan
 from aurora_ops.session import Session, open_session
 

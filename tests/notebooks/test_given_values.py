@@ -1,0 +1,159 @@
+"""A value that is given is the value that is used, or the run is refused: with our runner, and with plain papermill.
+
+papermill puts the given values behind the cell tagged `parameters`, and at the top where no cell has that tag (its issues
+67 and 245): then the defaults, or a later cell, win without a word.
+"""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from aurora_ops.__main__ import cli
+from aurora_ops.notebooks import KERNELSPEC, collection
+
+HANG = 300  # seconds: a bound, not an expectation
+DEFAULTS = 'environment: str = "dev"  # which\nrows: float = 3.0  # how many'
+VERIFY = "from aurora_ops import parameters\nparameters.verify()"
+ACT = "from pathlib import Path\nPath('acted-on').write_text(f'{environment} {rows:g}')"
+CONCLUDE = """
+from aurora_ops import evidence
+from aurora_ops.display import Check, Report
+evidence.conclude("tiny", Report("tiny", [Check("acted", "PASS", environment)]))
+"""
+SPOILED = {
+    "the tag is lost": [("parameters", DEFAULTS, []), ("verify", VERIFY, []), ("act", ACT, [])],
+    "the tag is misspelt": [("parameters", DEFAULTS, ["Parameters"]), ("verify", VERIFY, []), ("act", ACT, [])],
+    "two cells have it": [
+        ("parameters", DEFAULTS, ["parameters"]),
+        ("again", 'environment: str = "dev"', ["parameters"]),
+        ("verify", VERIFY, []),
+        ("act", ACT, []),
+    ],
+    "a cell before the check sets it": [
+        ("parameters", DEFAULTS, ["parameters"]), ("again", 'environment = "dev"', []), ("verify", VERIFY, []), ("act", ACT, []),
+    ],
+    "a cell after the check sets it": [
+        ("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("again", 'environment = "dev"', []), ("act", ACT, []),
+    ],
+    "the cell that acts sets it": [
+        ("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("act", f'for environment in ["dev"]: {ACT.splitlines()[1]}', []),
+    ],
+    "the cell of the defaults stands last": [
+        ("verify", VERIFY, []), ("parameters", DEFAULTS, []), ("act", ACT, []),
+    ],
+    "a string sets it": [
+        ("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("again", "exec('environment = \"dev\"')", []), ("act", ACT, []),
+    ],
+}  # fmt: skip
+SEEN_BEFORE_A_KERNEL = set(SPOILED) - {"a string sets it"}
+
+
+def write(folder, cells, tail=("conclude", CONCLUDE, [])):
+    new = nbformat.v4.new_code_cell
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNELSPEC})
+    notebook.cells = [new(source, id=name, metadata={"tags": tags}) for name, source, tags in [*cells, tail]]
+    path = folder / "tiny.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def papermill(path, *options):
+    command = [sys.executable, "-m", "papermill", path.name, "out.ipynb", "--no-progress-bar", *options]
+    return subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=HANG)
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_plain_papermill_is_refused_before_a_cell_acts_on_another_value(tmp_path, case):
+    """Nothing of ours stands between papermill and the kernel but the notebook's own first working cell."""
+    path = write(tmp_path, SPOILED[case])
+
+    ended = papermill(path, "-r", "environment", "stg")
+
+    assert 0 != ended.returncode
+    assert "environment" in ended.stderr
+    assert not (tmp_path / "acted-on").exists() or "stg 3" == (tmp_path / "acted-on").read_text()
+
+
+@pytest.mark.parametrize("case", sorted(SEEN_BEFORE_A_KERNEL))
+@pytest.mark.parametrize("options", [("-p", "environment", "stg"), ()], ids=["given", "nothing given"])
+def test_our_runner_refuses_it_before_a_kernel_starts(tmp_path, case, options):
+    """Even with nothing given: result.json would state parameters that the run does not have."""
+    path = write(tmp_path, SPOILED[case])
+
+    ended = CliRunner().invoke(cli, ["run", str(path), "--output-dir", str(tmp_path / "runs"), *options])
+
+    assert 2 == ended.exit_code
+    assert ended.stderr.startswith("input refused: ")
+    assert "Nothing was started" in ended.stderr or "nothing was started" in ended.stderr
+    assert [path.name] == [file.name for file in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("case", ["the tag is misspelt", "a cell after the check sets it"])
+def test_the_engine_refuses_it_before_a_kernel_starts(tmp_path, case):
+    path = write(tmp_path, SPOILED[case])
+
+    ended = papermill(path, "--engine", "aurora-ops", "-r", "environment", "stg")
+
+    assert 1 == ended.returncode
+    assert "othing was started" in ended.stderr
+    assert not (tmp_path / "acted-on").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--inject-paths",)], ids=["alone", "with papermill's own two names"])
+@pytest.mark.parametrize("engine", [(), ("--engine", "aurora-ops")], ids=["papermill", "our engine"])
+def test_a_sound_notebook_works_with_what_was_given(tmp_path, engine, options):
+    """A number that papermill has read as whole is no other value, and its own names are no unknown parameters."""
+    cells = [("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("act", ACT, [])]
+    path = write(tmp_path, cells)
+
+    ended = papermill(path, "-p", "environment", "stg", "-p", "rows", "4", *engine, *options)
+
+    assert 0 == ended.returncode, ended.stderr
+    assert "stg 4" == (tmp_path / "acted-on").read_text()
+
+
+def test_an_executed_notebook_can_be_run_again_in_its_kernel(tmp_path):
+    """ "Run all" a second time brings the defaults back for a moment, and the given values right after."""
+    cells = [("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("act", ACT, [])]
+    path = write(tmp_path, cells)
+    papermill(path, "-r", "environment", "stg")
+    executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    sources = [cell.source for cell in [*executed.cells, *executed.cells[:-1]]]
+    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(sources)]
+    twice = nbformat.v4.new_notebook(metadata={"kernelspec": KERNELSPEC}, cells=cells)
+    nbformat.write(twice, path)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "jupyter", "execute", path.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert 0 == ended.returncode, ended.stderr
+    assert "stg 3" == (tmp_path / "acted-on").read_text()
+
+
+@pytest.mark.parametrize("entry", collection(), ids=lambda entry: entry.name)
+def test_no_page_passes_for_another_target_when_its_tag_is_lost(tmp_path, entry):
+    """The public report, on every page: `-p environment stg -p target some-profile` said PASS for dev in the sandbox."""
+    notebook = json.loads(entry.path.read_text())
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("tags", None)
+    path = tmp_path / entry.path.name
+    path.write_text(json.dumps(notebook))
+
+    ours = CliRunner().invoke(
+        cli, ["run", str(path), "--output-dir", str(tmp_path / "runs"), "-p", "target", "live-profile"]
+    )
+    plain = papermill(path, "-p", "target", "live-profile")
+
+    assert (2, "live-profile" in plain.stderr) == (ours.exit_code, True), ours.stderr + plain.stderr
+    assert 1 == plain.returncode
+    assert "target='live-profile' was given, but a cell has set it to 'sandbox'" in plain.stderr
+    assert not (tmp_path / "runs").exists()
