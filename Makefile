@@ -34,11 +34,11 @@ test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs pla
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh
 
-rules: $(READY)  ## write docs/sandbox-rules.md from tests/sandbox/rules
-	@PYTHONPATH=tests/sandbox $(BIN)/python -m rules
+rules: $(READY)  ## write docs/sandbox-rules.md from tests/support/rules
+	@PYTHONPATH=tests/support $(BIN)/python -m rules
 
 terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
-	@PYTHONPATH=tests/terraform $(BIN)/python -m module_docs
+	@PYTHONPATH=tests/support $(BIN)/python -m module_docs
 
 bench: $(READY)  ## measure cost planning and the sandbox: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from aurora_ops.errors import AuroraOpsError
+from aurora_ops.core.errors import AuroraOpsError
 
 OUTPUT_DIR = click.option(
     "--output-dir",
@@ -47,7 +47,7 @@ def cli() -> None:
 @_told
 def list_() -> None:
     """Every notebook and runbook: what it is for, and its parameters."""
-    from aurora_ops import notebooks
+    from aurora_ops.runner import collection as notebooks
 
     headings = {"notebooks": "UNDERSTAND (notebooks/, these only read)", "runbooks": "ACT (runbooks/)"}
     folder = ""
@@ -77,7 +77,7 @@ def run(
     output_dir: Path | None,
 ) -> None:
     """Run the notebook or runbook NAME headless, keep the evidence and print the verdict."""
-    from aurora_ops import run as runner
+    from aurora_ops.runner import run as runner
 
     given: dict[str, str] = {}
     for key, value in pairs:
@@ -96,7 +96,7 @@ def run(
 @_told
 def rehearse(output_dir: Path | None) -> None:
     """The whole way on a local Aurora of its own: deploy, schema, workload, cost, load, restore drill."""
-    from aurora_ops import rehearse as rehearsal
+    from aurora_ops.rehearsal import rehearse as rehearsal
 
     sys.exit(rehearsal.rehearse(output_dir))
 
@@ -110,29 +110,29 @@ def sandbox() -> None:
 @_told
 def start() -> None:
     """Start it, or find it running."""
-    from aurora_ops.sandbox import server
+    from aurora_ops.sandbox.client import lifecycle
 
-    click.echo(server.start().describe())
+    click.echo(lifecycle.start().describe())
 
 
 @sandbox.command()
 @_told
 def stop() -> None:
     """End it with its databases. Account and data stay for the next start."""
-    from aurora_ops.sandbox import server
+    from aurora_ops.sandbox.client import lifecycle
 
-    click.echo("sandbox stopped" if server.stop() else "sandbox was not running")
+    click.echo("sandbox stopped" if lifecycle.stop() else "sandbox was not running")
 
 
 @sandbox.command()
 @_told
 def status() -> None:
     """Say whether it runs; exit 1 if not."""
-    from aurora_ops.sandbox import server
+    from aurora_ops.sandbox.client import lifecycle
 
-    found = server.status()
-    kept = "; its account and data wait for the next start" if server.exists(server.name_in_use()) else ""
-    click.echo(found.describe() if found else f"sandbox {server.name_in_use()} is not running{kept}")
+    found = lifecycle.status()
+    kept = "; its account and data wait for the next start" if lifecycle.exists(lifecycle.name_in_use()) else ""
+    click.echo(found.describe() if found else f"sandbox {lifecycle.name_in_use()} is not running{kept}")
     sys.exit(0 if found else 1)
 
 
@@ -140,18 +140,18 @@ def status() -> None:
 @_told
 def reset() -> None:
     """Delete account and databases, and start with an empty account: the only way to one."""
-    from aurora_ops.sandbox import server
+    from aurora_ops.sandbox.client import lifecycle
 
-    click.echo(server.reset().describe())
+    click.echo(lifecycle.reset().describe())
 
 
 @sandbox.command()
 @_told
 def env() -> None:
     """Print the exports that point aws, boto3 or terraform at it: eval "$(aurora-ops sandbox env)"."""
-    from aurora_ops.sandbox import server
+    from aurora_ops.sandbox.client import lifecycle
 
-    for key, value in server.start().variables.items():
+    for key, value in lifecycle.start().variables.items():
         click.echo(f"export {key}={shlex.quote(value)}")
 
 
@@ -165,7 +165,7 @@ def notebooks_() -> None:
 @_told
 def refresh(names: tuple[str, ...]) -> None:
     """Execute notebooks (all, or those NAMES) in fresh sandboxes, and store their outputs in canonical form."""
-    from aurora_ops import notebooks
+    from aurora_ops.runner import collection as notebooks
 
     for entry in [notebooks.find(name) for name in names] or notebooks.collection():
         click.echo(f"{'changed  ' if notebooks.refresh(entry.path) else 'unchanged'}  {entry.name}")
@@ -176,7 +176,7 @@ def refresh(names: tuple[str, ...]) -> None:
 @_told
 def canonical(check: bool) -> None:
     """Bring every notebook into canonical form, without executing it."""
-    from aurora_ops import notebooks
+    from aurora_ops.runner import collection as notebooks
 
     other = [entry.path for entry in notebooks.collection() if not notebooks.is_canonical(entry.path)]
     for path in other:

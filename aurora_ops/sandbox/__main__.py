@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from aurora_ops.errors import AuroraOpsError
-from aurora_ops.sandbox.ground import prepare
+from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.account.bootstrap import prepare
 
 
 @contextmanager

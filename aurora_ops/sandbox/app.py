@@ -26,39 +26,25 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.rds.models import rds_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from aurora_ops.sandbox import (
-    alarms,
-    autopause,
-    catalogue,
-    checkpoint,
-    controls,
-    damage,
-    events,
-    faults,
-    groups,
-    iam_login,
-    lingering,
-    logs,
-    metric_math,
-    network,
-    pages,
-    pi,
-    pricing,
-    quotas,
-    rate,
-    rds,
-    rds_resume,
-    recovery,
-    reference_rules,
-    s3,
-    setting_rules,
-    state,
-    wire,
-)
-from aurora_ops.sandbox.ground import Ground
-from aurora_ops.sandbox.postgres import can_bind
-from aurora_ops.sandbox.sampler import Sampler, Watched
-from aurora_ops.sandbox.samples import Samples
+from aurora_ops.sandbox import wire
+from aurora_ops.sandbox.account.bootstrap import Ground
+from aurora_ops.sandbox.client import state
+from aurora_ops.sandbox.client.controls import PATH as CONTROLS
+from aurora_ops.sandbox.client.faults import PATH as FAULTS
+from aurora_ops.sandbox.client.network import PATH as NETWORK
+from aurora_ops.sandbox.dataplane.server import can_bind
+from aurora_ops.sandbox.login import iam_tokens
+from aurora_ops.sandbox.network import admission as checkpoint
+from aurora_ops.sandbox.network import places as network
+from aurora_ops.sandbox.observe import alarms, logs, metric_math, pi
+from aurora_ops.sandbox.observe.sampler import Sampler, Watched
+from aurora_ops.sandbox.observe.samples import Samples
+from aurora_ops.sandbox.rds import autopause, crash_recovery, data_faults, events
+from aurora_ops.sandbox.rds import backend as rds
+from aurora_ops.sandbox.rds import resume as rds_resume
+from aurora_ops.sandbox.requests import controls, faults, rate
+from aurora_ops.sandbox.services import pricing, s3
+from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
 from aurora_ops.sandbox.wire import StartResponse, json_answer
 
 log = logging.getLogger(__name__)
@@ -92,7 +78,7 @@ class Sandbox:
         setting_rules.install()
         reference_rules.install()
         quotas.install()
-        lingering.install()
+        transitions.install()
         pages.install()
         metric_math.install()
         alarms.install()
@@ -101,20 +87,20 @@ class Sandbox:
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)
-        self.recovery = recovery.Recovery(self.plane)
+        self.recovery = crash_recovery.Recovery(self.plane)
         self.faults.acts = {
             "drop_server": self.recovery.drop,
             "steal_address": self.plane.front.steal,
-            **damage.ACTS,
-            **lingering.ACTS,
+            **data_faults.ACTS,
+            **transitions.ACTS,
         }
-        self.faults.on_clear = [self.plane.front.give_back, damage.mend, lingering.release]
+        self.faults.on_clear = [self.plane.front.give_back, data_faults.mend, transitions.release]
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self._own = {  # what the sandbox has beyond AWS
             HEALTH: self._health,
-            faults.PATH: self.faults.serve,
-            controls.PATH: controls.serve,
-            network.PATH: partial(network.serve, self.checkpoint),
+            FAULTS: self.faults.serve,
+            CONTROLS: controls.serve,
+            NETWORK: partial(network.serve, self.checkpoint),
         }
         self.tail = logs.Tail()
         self._remember(ground)
@@ -144,7 +130,7 @@ class Sandbox:
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
         if self.plane.door:
             root = (self.journal.identity["access_key_id"], self.journal.identity["secret_access_key"])
-            self.plane.door.check = iam_login.Logins(root, self.faults).check
+            self.plane.door.check = iam_tokens.Logins(root, self.faults).check
 
     def _listen(self, port: int) -> BaseWSGIServer:
         """On the port that the account had before, so that a shell that was pointed at it stays so; on any other if it is taken."""

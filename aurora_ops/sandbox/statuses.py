@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from aurora_ops.errors import InputError
+from aurora_ops.core.errors import InputError
 
 VARIABLE = "AURORA_OPS_SANDBOX_SECONDS"
 ALL = "all"

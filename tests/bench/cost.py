@@ -12,11 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from aurora_ops import cost, cost_bands, cost_charts, cost_views, forecast, planning, prices, simulation
-from aurora_ops.acu import AcuRange
-from aurora_ops.demand import Demand
-from aurora_ops.scaling import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
-from aurora_ops.usage import InstanceUse, Usage
+from aurora_ops.billing import bill as cost
+from aurora_ops.billing import price_book
+from aurora_ops.billing.usage import InstanceUse, Usage
+from aurora_ops.capacity import simulation
+from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.rules import MEASURED, STEP_ACU, grown, lowest_after_tick, needed_acu, shrunk
+from aurora_ops.cost import bands as cost_bands
+from aurora_ops.cost import forecast, plan_charts, plan_tables
+from aurora_ops.cost import plan as planning
 
 RUNS = 5
 YEAR_MINUTES = 525_600
@@ -72,7 +77,7 @@ def year(minutes: int = YEAR_MINUTES) -> np.ndarray:
 
 def plan(demand: Demand, ranges: list[AcuRange]) -> list[float | None]:
     """Simulate and bill: USD of each range, with a reader that follows the writer."""
-    book, usage = prices.book("ap-northeast-1"), Usage(100, 52.56, 118, 10)
+    book, usage = price_book.book("ap-northeast-1"), Usage(100, 52.56, 118, 10)
     found = simulation.outcomes(demand, ranges)
     return [
         cost.estimate("year", [InstanceUse("writer", hours), InstanceUse("reader", hours)], usage, book).usd
@@ -102,9 +107,9 @@ def notebook() -> None:
     """All that the cells of cost-per-environment compute and draw."""
     found = planning.plan()
     bands = cost_bands.bands(found)
-    shown = [cost_bands.band_table(bands), planning.report(found), cost_charts.range_chart(found)]
+    shown = [cost_bands.band_table(bands), planning.report(found), plan_charts.range_chart(found)]
     views = ("bottom_line", "profile_table", "price_table", "per_environment", "against_spec", "line_items", "what_to_do")  # fmt: skip
-    shown += [getattr(cost_views, view)(found) for view in views]
+    shown += [getattr(plan_tables, view)(found) for view in views]
     for one in shown:
         repr(one)
 
@@ -146,7 +151,7 @@ def main() -> None:
             f"processor time for 1 : 2 : 4 times as many {words}", " : ".join(f"{one / times[0]:.2f}" for one in times)
         )
     days = np.random.default_rng(1).gamma(9, 3, (365, 2))
-    usage, book = Usage(100, 52.56, 118, 10), prices.book("ap-northeast-1")
+    usage, book = Usage(100, 52.56, 118, 10), price_book.book("ap-northeast-1")
     line(
         "1,000 bootstrap years of a writer and a reader, billed (at most 5 asked)",
         f"{median(lambda: forecast.forecast(days, usage, book, days=365)):.3f} s",

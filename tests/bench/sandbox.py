@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aurora_ops.session import Session
+    from aurora_ops.aws.session import Session
 
 RUNS = 5
 WORLDS = 8
@@ -49,22 +49,23 @@ def line(words: str, seconds: float, more: str = "") -> None:
 def main() -> None:
     """Print one line for each figure."""
     with home():
-        from aurora_ops.sandbox import server
+        from aurora_ops.sandbox.client import lifecycle
 
         try:
             starts()
             restores()
             beside_each_other()
         finally:
-            server.remove()
+            lifecycle.remove()
 
 
 def starts() -> None:
     """From nothing, from an account that was stopped, and from a world that was put by: each to the first query's answer."""
-    from aurora_ops import cluster, worlds
-    from aurora_ops.environments import settings
-    from aurora_ops.sandbox import server
-    from aurora_ops.session import DEFAULT_REGION, sandbox_session
+    from aurora_ops.aws import cluster
+    from aurora_ops.aws.session import DEFAULT_REGION, sandbox_session
+    from aurora_ops.core.environments import settings
+    from aurora_ops.rehearsal import worlds
+    from aurora_ops.sandbox.client import lifecycle
 
     dev = settings("dev")
 
@@ -76,11 +77,11 @@ def starts() -> None:
         return lambda: query(sandbox_session(worlds.start("bench-copy", world), DEFAULT_REGION))
 
     def gone() -> None:
-        server.remove("bench-copy")
+        lifecycle.remove("bench-copy")
 
-    cold = median(lambda: query(worlds.open_session(world="deployed")), server.remove)
+    cold = median(lambda: query(worlds.open_world(world="deployed")), lifecycle.remove)
     line("empty account: start, build the environment, first query", cold)
-    line("stopped account: start, first query", median(lambda: query(worlds.open_session()), server.stop))
+    line("stopped account: start, first query", median(lambda: query(worlds.open_world()), lifecycle.stop))
     for world in ("deployed", "loaded"):
         started = median(lambda world=world: worlds.start("bench-copy", world), gone)  # type: ignore[misc]
         line(f"copy of the world {world}: start", started)
@@ -90,20 +91,22 @@ def starts() -> None:
 
 def restores() -> None:
     """A restore through the API against the recovery that it contains."""
-    from aurora_ops import changes, cluster, worlds
-    from aurora_ops.environments import settings
-    from aurora_ops.session import open_session
+    from aurora_ops.aws import changes, cluster
+    from aurora_ops.aws.session import open_session
+    from aurora_ops.core import waiting
+    from aurora_ops.core.environments import settings
+    from aurora_ops.rehearsal import worlds
 
     dev = settings("dev")
     started = time.monotonic()
-    worlds.open_session(world="loaded")
+    worlds.open_world(world="loaded")
     line("schema and 200 tenants on top, once", time.monotonic() - started)
 
     def restore() -> None:
         session = open_session()
         source = cluster.find(session, dev.cluster_identifier)
         moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
-        changes.wait_until(
+        waiting.wait_until(
             "archived", lambda: cluster.find(session, dev.cluster_identifier).latest_restorable_utc > moment, 60
         )
         changes.restore_to_time(session, source, "bench-copy", moment, ceiling_acu=2, tags={"bench": "1"})
@@ -126,10 +129,11 @@ def restores() -> None:
 
 def beside_each_other() -> None:
     """Worlds at once, each answering, and what memory they take together."""
-    from aurora_ops import cluster, worlds
-    from aurora_ops.environments import settings
-    from aurora_ops.sandbox import server
-    from aurora_ops.session import DEFAULT_REGION, sandbox_session
+    from aurora_ops.aws import cluster
+    from aurora_ops.aws.session import DEFAULT_REGION, sandbox_session
+    from aurora_ops.core.environments import settings
+    from aurora_ops.rehearsal import worlds
+    from aurora_ops.sandbox.client import lifecycle
 
     names = [f"bench-{number}" for number in range(WORLDS)]
     started = time.monotonic()
@@ -146,7 +150,7 @@ def beside_each_other() -> None:
         )
     finally:
         for name in names:
-            server.remove(name)
+            lifecycle.remove(name)
 
 
 def _proportional_mib(pid: int) -> float:
@@ -159,15 +163,16 @@ def _proportional_mib(pid: int) -> float:
 
 def _floor(identifier: str) -> Callable[[], None]:
     """The recovery alone, of the sandbox's own backup and archive, outside of it."""
-    from aurora_ops.sandbox import programs, server
-    from aurora_ops.sandbox.backups import Vault
-    from aurora_ops.sandbox.postgres import Server
-    from aurora_ops.sandbox.template import template
-    from aurora_ops.session import open_session
+    from aurora_ops.aws.session import open_session
+    from aurora_ops.sandbox.client import lifecycle
+    from aurora_ops.sandbox.dataplane import programs
+    from aurora_ops.sandbox.dataplane.server import Server
+    from aurora_ops.sandbox.dataplane.template import template
+    from aurora_ops.sandbox.dataplane.vault import Vault
 
     found = programs.find()
     _, password = template(found)
-    running = server.start()
+    running = lifecycle.start()
     (directory,) = Path(running.directory).glob("servers/*/backup")
     vault = Vault(directory)
     to = (

@@ -32,9 +32,10 @@ import nbformat
 import psutil
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from aurora_ops import notebooks, terraform
-from aurora_ops.sandbox import server
-from aurora_ops.sandbox.state import HOME_VARIABLE, NAME_VARIABLE
+from aurora_ops.runner import collection as notebooks
+from aurora_ops.sandbox.client import lifecycle
+from aurora_ops.sandbox.client.state import HOME_VARIABLE, NAME_VARIABLE
+from aurora_ops.terraform import program as terraform
 
 SANDBOX = "default"  # the one that a notebook starts when nobody chose another
 START_SECONDS = 120
@@ -168,7 +169,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield started
         finally:
             _end(process)
-            server.remove(SANDBOX)
+            lifecycle.remove(SANDBOX)
             left = started.processes()
             shutil.rmtree(home, ignore_errors=True)
     assert not left, "still running after JupyterLab and the sandbox were ended:\n" + "\n".join(left)
@@ -215,7 +216,7 @@ def page(browser: Browser, lab: Lab) -> Iterator[Page]:
     yield opened
     opened.close()
     lab.end_kernels()
-    server.remove(SANDBOX)
+    lifecycle.remove(SANDBOX)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

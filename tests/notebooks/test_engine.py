@@ -14,8 +14,8 @@ import nbformat
 import psutil
 import pytest
 
-from aurora_ops import engine
-from aurora_ops.notebooks import KERNELSPEC
+from aurora_ops.runner import engine
+from aurora_ops.runner.collection import KERNELSPEC
 
 HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 BOOT = """

@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from aurora_ops.__main__ import cli
-from aurora_ops.notebooks import KERNELSPEC, collection
+from aurora_ops.runner.collection import KERNELSPEC, collection
 
 HANG = 300  # seconds: a bound, not an expectation
 DEFAULTS = 'environment: str = "dev"  # which\nrows: float = 3.0  # how many'
-VERIFY = "from aurora_ops import parameters\nparameters.verify()"
+VERIFY = "from aurora_ops.notebook import parameters\nparameters.verify()"
 ACT = "from pathlib import Path\nPath('acted-on').write_text(f'{environment} {rows:g}')"
 CONCLUDE = """
-from aurora_ops import evidence
-from aurora_ops.display import Check, Report
+from aurora_ops.notebook import evidence
+from aurora_ops.core.display import Check, Report
 evidence.conclude("tiny", Report("tiny", [Check("acted", "PASS", environment)]))
 """
 SPOILED = {

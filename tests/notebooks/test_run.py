@@ -15,22 +15,22 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
-from aurora_ops import notebooks
-from aurora_ops import run as runner
 from aurora_ops.__main__ import cli
-from aurora_ops.errors import InputError
+from aurora_ops.core.errors import InputError
+from aurora_ops.runner import collection as notebooks
+from aurora_ops.runner import run as runner
 
 HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 PARAMETERS = """
-from aurora_ops.parameters import Environment
+from aurora_ops.notebook import Environment
 target: str = "sandbox"  # AWS profile name, or "sandbox"
 environment: Environment = "dev"  # which one
 engine_version: str = "15.10"
 """
 IMPORTS = """
-from aurora_ops import evidence
-from aurora_ops.display import Check, Report
-from aurora_ops.errors import AuroraOpsError, InputError
+from aurora_ops.notebook import evidence
+from aurora_ops.core.display import Check, Report
+from aurora_ops.core.errors import AuroraOpsError, InputError
 """
 PASS = "evidence.conclude('tiny', Report('tiny', [Check('rows', 'PASS', '9 of 9'), Check('tls', 'SKIP', 'no TLS here')]), rows=9)"
 FAIL = "evidence.conclude('tiny', Report('tiny', [Check('rows', 'FAIL', '8 of 9')]), rows=8)"

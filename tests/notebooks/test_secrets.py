@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from aurora_ops import run
-from aurora_ops.environments import settings
-from aurora_ops.session import open_session
+from aurora_ops.aws.session import open_session
+from aurora_ops.core.environments import settings
+from aurora_ops.runner import run
 
 
 @pytest.fixture(scope="module")

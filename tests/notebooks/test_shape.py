@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from aurora_ops import notebooks, parameters
-from aurora_ops.environments import PROJECT_ROOT
+from aurora_ops.core.environments import PROJECT_ROOT
+from aurora_ops.runner import collection as notebooks
+from aurora_ops.runner import parameter_types, parameters
 
 ENTRIES = notebooks.collection()
 RUNBOOKS = [entry for entry in ENTRIES if entry.folder == "runbooks"]
@@ -113,7 +114,7 @@ def test_the_purpose_is_one_sentence_under_the_title(entry):
 @parametrized(ENTRIES)
 def test_parameters_are_typed_and_explained(entry):
     """They are the notebook's command line; each is one annotated line with a comment."""
-    assert 1 == len(parameters.tagged(entry.read(), "parameters"))
+    assert 1 == len(parameter_types.tagged(entry.read(), "parameters"))
     assert [] == [p.name for p in parameters.read(entry.path) if not p.help]
 
 
@@ -137,7 +138,7 @@ def test_the_default_target_is_the_sandbox(entry):
 def test_defaults_fit_their_own_types(entry):
     declared = parameters.read(entry.path)
 
-    assert declared.defaults() == parameters.coerce(declared, declared.defaults())
+    assert declared.defaults() == parameter_types.coerce(declared, declared.defaults())
 
 
 @parametrized(ENTRIES)

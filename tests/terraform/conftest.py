@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+from places import ROOT
 
-from aurora_ops import worlds
-from aurora_ops.sandbox import server
-from aurora_ops.sandbox.state import FRESH, NAME_VARIABLE
-from aurora_ops.session import Session
+from aurora_ops.aws.session import Session
+from aurora_ops.rehearsal.worlds import open_world
+from aurora_ops.sandbox.client import lifecycle
+from aurora_ops.sandbox.client.state import FRESH, NAME_VARIABLE
 
-ROOT = Path(__file__).parents[2]
 SPEC = ROOT.parent / "shared" / "spec" / "aurora-module.ja.md"
 
 
@@ -119,9 +119,9 @@ def applied() -> Iterator[Session]:
     before = os.environ.get(NAME_VARIABLE)
     os.environ[NAME_VARIABLE] = name
     try:
-        yield worlds.open_session(world="applied")
+        yield open_world("applied")
     finally:
-        server.remove(name)
+        lifecycle.remove(name)
         os.environ.pop(NAME_VARIABLE)
         if before is not None:
             os.environ[NAME_VARIABLE] = before

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aurora_ops import terraform
+from aurora_ops.terraform import program as terraform
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 

@@ -2,11 +2,13 @@
 
 import pytest
 
-from aurora_ops import terraform, terraform_state, worlds
-from aurora_ops.cluster import find
-from aurora_ops.deploy import Deployment
-from aurora_ops.environments import settings
-from aurora_ops.plan import PlanChangedError
+from aurora_ops.aws.cluster import find
+from aurora_ops.core.environments import settings
+from aurora_ops.core.plan import PlanChangedError
+from aurora_ops.deploy.deployment import Deployment
+from aurora_ops.rehearsal import worlds
+from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import state as terraform_state
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 DEV = settings("dev")
@@ -15,7 +17,7 @@ DEV = settings("dev")
 @pytest.fixture
 def live(live, monkeypatch):
     """With a versioned bucket, and an environment that Terraform does not know yet."""
-    session = worlds.open_session(world="deployed")
+    session = worlds.open_world(world="deployed")
     s3 = session.to_writable().client("s3")
     s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
     s3.put_bucket_versioning(Bucket="states", VersioningConfiguration={"Status": "Enabled"})

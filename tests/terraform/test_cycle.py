@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from aurora_ops import cluster, deploy, terraform, terraform_plan
-from aurora_ops.cluster import ClusterNotFoundError
-from aurora_ops.deploy import Deployment
-from aurora_ops.environments import settings
-from aurora_ops.session import open_session
+from aurora_ops.aws import cluster
+from aurora_ops.aws.cluster import ClusterNotFoundError
+from aurora_ops.aws.session import open_session
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy import deployment as deploy
+from aurora_ops.deploy.deployment import Deployment
+from aurora_ops.terraform import plan as terraform_plan
+from aurora_ops.terraform import program as terraform
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from aurora_ops import changes, cluster, deploy, destroy, remains, terraform, terraform_state
-from aurora_ops.destroy import Destruction, NotInStateError, ProtectedEnvironmentError
-from aurora_ops.environments import settings
-from aurora_ops.terraform_run import PreflightFailedError
+from aurora_ops.aws import changes, cluster
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy import deployment as deploy
+from aurora_ops.deploy import destruction as destroy
+from aurora_ops.deploy import leftovers
+from aurora_ops.deploy.destruction import Destruction, NotInStateError, ProtectedEnvironmentError
+from aurora_ops.deploy.terraform_run import PreflightFailedError
+from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import state as terraform_state
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 DEV = settings("dev")
@@ -85,10 +90,10 @@ def kept(applied):
 
 CHILD = """
 from dataclasses import replace
-from aurora_ops import destroy
-from aurora_ops.environments import settings
-from aurora_ops.session import open_session
-destruction = destroy.Destruction(open_session(), replace(settings("dev"), skip_final_snapshot=False))
+from aurora_ops.aws.session import open_session
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy.destruction import Destruction
+destruction = Destruction(open_session(), replace(settings("dev"), skip_final_snapshot=False))
 destruction.plan()
 destruction.apply()
 """
@@ -134,8 +139,8 @@ def test_a_destruction_that_was_killed_is_continued(kept):
 def test_the_way_back_leads_back(kept):
     """The commands that undo prints, with the arguments that they print: the rows are there, and the next deployment adopts the cluster."""
     rds = kept.to_writable().client("rds")
-    (snapshot, *_) = remains.final_snapshots(kept, KEPT)
-    for step in remains.way_back(kept, KEPT, snapshot):
+    (snapshot, *_) = leftovers.final_snapshots(kept, KEPT)
+    for step in leftovers.way_back(kept, KEPT, snapshot):
         getattr(rds, step.operation)(**step.arguments)
     changes.wait_for_cluster(kept, KEPT.cluster_identifier)
     changes.add_instance(kept, KEPT.cluster_identifier, KEPT.instance_identifiers[0], tags=KEPT.tags)

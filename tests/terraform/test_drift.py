@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from aurora_ops import changes, cluster, drift, terraform, terraform_plan, terraform_state
-from aurora_ops.environments import settings
+from aurora_ops.aws import changes, cluster
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy import drift
+from aurora_ops.terraform import plan as terraform_plan
+from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import state as terraform_state
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 DEV = settings("dev")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from module_source import EFFECTS, inputs
 
-from aurora_ops.environments import settings
+from aurora_ops.core.environments import settings
 
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 TOPIC = "arn:aws:sns:ap-northeast-1:123456789012:alerts"

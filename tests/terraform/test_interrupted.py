@@ -14,11 +14,16 @@ from dataclasses import replace
 
 import pytest
 
-from aurora_ops import cluster, deploy, terraform, terraform_plan, terraform_state, worlds
-from aurora_ops.deploy import DeployError, Deployment, PreflightFailedError, StateLockedError
-from aurora_ops.display import Check
-from aurora_ops.environments import settings
-from aurora_ops.sandbox.faults import Faults
+from aurora_ops.aws import cluster
+from aurora_ops.core.display import Check
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy import deployment as deploy
+from aurora_ops.deploy.deployment import DeployError, Deployment, PreflightFailedError, StateLockedError
+from aurora_ops.rehearsal import worlds
+from aurora_ops.sandbox.client.faults import Faults
+from aurora_ops.terraform import plan as terraform_plan
+from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import state as terraform_state
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 
@@ -26,14 +31,15 @@ HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for 
 DEV = settings("dev")
 GROUP = f"{DEV.name}-cluster-pg15"
 RUN = (
-    "from aurora_ops import deploy, session; d = deploy.deployment(session.open_session(), 'dev'); d.plan(); d.apply()"
+    "from aurora_ops.aws import session; from aurora_ops.deploy import deployment; "
+    "d = deployment.deployment(session.open_session(), 'dev'); d.plan(); d.apply()"
 )
 
 
 @pytest.fixture(scope="module")
 def session(sandbox):
     """dev, built through the API: Terraform's state knows nothing of it."""
-    return worlds.open_session(world="deployed")
+    return worlds.open_world(world="deployed")
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from aurora_ops import changes, terraform, terraform_state
-from aurora_ops.deploy import StateLockedError, deployment
-from aurora_ops.environments import settings
-from aurora_ops.session import open_session
-from aurora_ops.terraform import Root, TerraformError
+from aurora_ops.aws import build_environment
+from aurora_ops.aws.session import open_session
+from aurora_ops.core.environments import settings
+from aurora_ops.deploy.deployment import StateLockedError, deployment
+from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import state as terraform_state
+from aurora_ops.terraform.program import Root, TerraformError
 
 pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
 
@@ -119,7 +121,7 @@ def test_a_dead_runs_lock_on_the_prerequisites_is_told_and_broken_by_its_id(sand
     """Refused at once, not after Terraform's minute of waiting; and the environment's own state has another lock."""
     session = open_session()
     where = terraform_state.place(session, settings("stg"), "prerequisites")
-    changes.make_state_bucket(session, where.bucket)
+    build_environment.make_state_bucket(session, where.bucket)
     told = {
         "ID": "70f10609-71e0-ac78-b409-0eab4371691e",
         "Who": "me@host",

@@ -9,8 +9,8 @@ import module_docs
 import pytest
 from module_source import MODULE, REQUIRED, ROOT, TERRAFORM, Input, inputs, outputs
 
-from aurora_ops import notebooks
-from aurora_ops.cost import ALARMS_PER_INSTANCE
+from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
+from aurora_ops.runner import collection as notebooks
 
 ENVIRONMENTS = [TERRAFORM / "environments" / name for name in ("dev", "stg", "prod")]
 DEPARTURES = ROOT / "docs" / "decisions" / "spec-departures.md"

@@ -1,0 +1,122 @@
+"""A DB cluster as the API describes it, with its instances by role."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from botocore.exceptions import ClientError
+
+from aurora_ops.aws.session import Session
+from aurora_ops.core.environments import Settings
+from aurora_ops.core.errors import AuroraOpsError
+
+
+class ClusterNotFoundError(AuroraOpsError):
+    """The account and region hold no cluster of that name."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DB instance. `resource_id` (db-…) is what the Performance Insights API asks for."""
+
+    identifier: str
+    resource_id: str
+    status: str
+    is_writer: bool
+    promotion_tier: int
+    performance_insights_enabled: bool
+    endpoint: str = field(default="", repr=False)  # empty while it is being created
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One DB cluster. Capacities in ACU, times in UTC."""
+
+    identifier: str
+    arn: str
+    status: str
+    engine_version: str
+    database: str
+    master_username: str
+    endpoint: str = field(repr=False)
+    reader_endpoint: str = field(repr=False)
+    port: int
+    floor_acu: float
+    ceiling_acu: float
+    earliest_restorable_utc: datetime | None
+    latest_restorable_utc: datetime | None
+    instances: tuple[Instance, ...]
+    raw: dict[str, Any] = field(repr=False)
+
+    @property
+    def writer(self) -> Instance:
+        """The writer; `ClusterNotFoundError` when the cluster has no instance."""
+        for instance in self.instances:
+            if instance.is_writer:
+                return instance
+        raise ClusterNotFoundError(
+            f"cluster {self.identifier} has no instance, so nothing can connect to it. Add one (deploy-environment does)."
+        )
+
+
+def find(session: Session, identifier: str) -> Cluster:
+    """Describe one cluster and its instances."""
+    rds = session.client("rds")
+    try:
+        raw = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "DBClusterNotFoundFault":
+            raise
+        raise ClusterNotFoundError(
+            f"cluster {identifier!r} does not exist in {session.region} of target {session.target}, so there is nothing to read. "
+            "Run deploy-environment first, or check target and region."
+        ) from None
+    roles = {member["DBInstanceIdentifier"]: member for member in raw["DBClusterMembers"]}
+    described = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [identifier]}])["DBInstances"]
+    instances = tuple(
+        Instance(
+            identifier=one["DBInstanceIdentifier"],
+            resource_id=one["DbiResourceId"],
+            status=one["DBInstanceStatus"],
+            is_writer=roles.get(one["DBInstanceIdentifier"], {}).get("IsClusterWriter", False),
+            promotion_tier=one.get("PromotionTier", 1),
+            performance_insights_enabled=one.get("PerformanceInsightsEnabled", False),
+            endpoint=one.get("Endpoint", {}).get("Address", ""),
+        )
+        for one in sorted(described, key=lambda one: str(one["DBInstanceIdentifier"]))
+    )
+    scaling = raw.get("ServerlessV2ScalingConfiguration", {})
+    return Cluster(
+        identifier=identifier,
+        arn=raw["DBClusterArn"],
+        status=raw["Status"],
+        engine_version=raw["EngineVersion"],
+        database=raw.get("DatabaseName", "postgres"),
+        master_username=raw["MasterUsername"],
+        endpoint=raw["Endpoint"],
+        reader_endpoint=raw.get("ReaderEndpoint", raw["Endpoint"]),
+        port=raw["Port"],
+        floor_acu=float(scaling.get("MinCapacity", 0)),
+        ceiling_acu=float(scaling.get("MaxCapacity", 0)),
+        earliest_restorable_utc=raw.get("EarliestRestorableTime"),
+        latest_restorable_utc=raw.get("LatestRestorableTime"),
+        instances=instances,
+        raw=raw,
+    )
+
+
+def connect(
+    session: Session,
+    settings: Settings,
+    *,
+    read_only: bool = True,
+    cluster: Cluster | None = None,
+    password: str | None = None,
+) -> psycopg.Connection:
+    """Connect to the writer of an environment as its master user, whose password is read from Secrets Manager at use."""
+    cluster = cluster or find(session, settings.cluster_identifier)
+    password = password or session.secret(settings.secret_name)
+    return session.connect(
+        cluster.endpoint, cluster.port, cluster.database, cluster.master_username, password, read_only=read_only
+    )

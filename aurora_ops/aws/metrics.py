@@ -1,0 +1,90 @@
+"""Reads CloudWatch's metrics of an instance: one column each, indexed by the START of the minute in UTC.
+
+A minute without a datapoint is NaN: CloudWatch publishes DBLoad only while there is load, and nothing while nobody measures.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+from botocore.exceptions import ClientError
+
+from aurora_ops.aws.session import Session
+from aurora_ops.core.errors import AuroraOpsError, InputError
+
+NAMESPACE = "AWS/RDS"
+
+
+class MetricsError(AuroraOpsError):
+    """CloudWatch's answer cannot be used."""
+
+
+def read(
+    session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60, statistic: str = "Average",
+    dimension: str = "DBInstanceIdentifier",
+) -> pd.DataFrame:  # fmt: skip
+    """Metrics `names` of a DB instance, or by `dimension` of a DB cluster, columns in that order, rows every `period_seconds` from `start` to `end`.
+
+    Raises
+    ------
+    InputError
+        A naive datetime.
+    MetricsError
+        The answer is not CloudWatch's, is incomplete, or was refused.
+    """
+    if start.tzinfo is None or end.tzinfo is None:
+        raise InputError(
+            f"{start} to {end}: a time has no zone, and CloudWatch would take it for UTC. Make both aware."
+        )
+    period = timedelta(seconds=period_seconds)
+    # On the clock: buckets that begin elsewhere would mix two minutes.
+    first = datetime.fromtimestamp(start.timestamp() // period_seconds * period_seconds, UTC)
+    dimensions = [{"Name": dimension, "Value": instance}]
+    queries = [
+        {
+            "Id": f"m{number}",
+            "MetricStat": {
+                "Metric": {"Namespace": NAMESPACE, "MetricName": name, "Dimensions": dimensions},
+                "Period": period_seconds,
+                "Stat": statistic,
+            },
+        }
+        for number, name in enumerate(names)
+    ]
+    client = session.client("cloudwatch")
+    found: dict[str, dict[datetime, float]] = {name: {} for name in names}
+    token: dict[str, Any] = {}
+    while True:
+        try:
+            answer = client.get_metric_data(
+                MetricDataQueries=queries, StartTime=first, EndTime=end, ScanBy="TimestampAscending", **token
+            )
+        except ClientError as error:
+            raise MetricsError(
+                f"cloudwatch:GetMetricData was refused ({error.response['Error']['Code']}), so {', '.join(names)} of {instance} are unknown. "
+                "Check cloudwatch:GetMetricData in IAM."
+            ) from None
+        if "MetricDataResults" not in answer:
+            raise MetricsError(
+                "the answer to cloudwatch:GetMetricData has no MetricDataResults: it is not from AWS. Check the proxy."
+            )
+        for result in answer["MetricDataResults"]:
+            if result.get("StatusCode") in ("InternalError", "Forbidden"):
+                raise MetricsError(
+                    f"CloudWatch could not read {names[int(result['Id'][1:])]}: {result['StatusCode']}. Try again."
+                )
+            found[names[int(result["Id"][1:])]] |= dict(zip(result["Timestamps"], result["Values"], strict=True))
+        if not (more := answer.get("NextToken")):
+            break
+        token = {"NextToken": more}
+    index = pd.date_range(first, end, freq=period, inclusive="left", name="start_utc")
+    columns = {
+        name: pd.Series({_utc(at): value for at, value in points.items()}, dtype=float)
+        for name, points in found.items()
+    }
+    return pd.DataFrame({name: column.reindex(index) for name, column in columns.items()}, index=index)
+
+
+def _utc(moment: datetime) -> datetime:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

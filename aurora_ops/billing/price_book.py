@@ -1,0 +1,164 @@
+"""The price book: dated on-demand prices in USD before tax, each with the document that quotes it.
+
+A price is never guessed and never taken from another region. Where the book has none, an estimate says "unknown".
+Every price is as good as its `status`: `price_list` is a row of a dated copy of the AWS price list, `quoted` a dated
+public document that quotes the list, `unverified` one weak or undated source. The packaged book is `data/prices.json`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from aurora_ops.core.errors import InputError, did_you_mean
+
+STALE_AFTER_DAYS = 180
+
+
+class UnknownPriceError(InputError):
+    """The book has no such region or item. It never answers with another region's price instead."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """One price: USD per `unit`. `as_of` is what the source says: a day, a month, only a year, or nothing."""
+
+    usd: float
+    unit: str
+    sources: tuple[str, ...] = ()
+    as_of: str | None = None
+    status: str = "unverified"
+    note: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether a dated document shows or quotes the AWS price list. It does not mean that we asked AWS."""
+        return self.status != "unverified"
+
+    @property
+    def date(self) -> date | None:
+        """Earliest day that `as_of` can mean, so that an uncertain date counts as old.
+
+        >>> Price(0.4, "Secret", as_of="2026").date
+        datetime.date(2026, 1, 1)
+        """
+        if self.as_of is None:
+            return None
+        year, month, day = ([int(part) for part in self.as_of.split("-")] + [1, 1])[:3]
+        return date(year, month, day)
+
+    def is_stale(self, on: date) -> bool:
+        """Older than 180 days on the day `on`, or of unknown date."""
+        return self.date is None or (on - self.date).days > STALE_AFTER_DAYS
+
+    def mark(self, on: date) -> str:
+        """What to know about this price in two words.
+
+        >>> Price(0.15, "ACU-Hr", as_of="2026-08-23", status="quoted").mark(date(2026, 11, 23))
+        'quoted'
+        >>> Price(0.023, "GB-Mo").mark(date(2026, 11, 23))
+        'UNVERIFIED, STALE'
+        """
+        status = self.status.replace("_", " ") if self.verified else "UNVERIFIED"
+        return f"{status}, STALE" if self.is_stale(on) else status
+
+
+@dataclass(frozen=True)
+class PriceBook:
+    """The prices of one region."""
+
+    region: str
+    prices: Mapping[str, Price]
+    source_texts: Mapping[str, str]
+
+    def price(self, item: str) -> Price:
+        """The price of `item`.
+
+        Raises
+        ------
+        UnknownPriceError
+            The book has no price of that item in this region.
+        """
+        found = self.find(item)
+        if found is None:
+            raise UnknownPriceError(
+                f"{item!r} has no known price in {self.region}, and another region's would be wrong. "
+                f"Known here: {', '.join(sorted(self.prices))}."
+            )
+        return found
+
+    def find(self, item: str) -> Price | None:
+        """The price of `item`, or None where the item exists and its price here is not known."""
+        if item not in self.prices and item not in items():
+            raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
+        return self.prices.get(item)
+
+    def cite(self, names: Iterable[str], on: date) -> str:
+        """The prices of some items in one line, each with its standing on the day `on` and its date.
+
+        >>> book("ap-northeast-1").cite(["acu_hour_standard", "backup_gb_month"], date(2026, 11, 23))
+        'acu hour standard 0.15 (quoted, 2026-08-23), backup gb month 0.023 (UNVERIFIED, STALE, undated)'
+        """
+        found = ((name.replace("_", " "), self.find(name)) for name in names)
+        return ", ".join(
+            f"{name} {price.usd:g} ({price.mark(on)}, {price.as_of or 'undated'})" if price else f"{name} UNKNOWN"
+            for name, price in found
+        )
+
+
+def day(text: str) -> date:
+    """An ISO date from a parameter.
+
+    >>> day("2026-11-23")
+    datetime.date(2026, 11, 23)
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f'as_of={text!r} is no date, so the age of the prices cannot be told; use a form such as "2026-11-23".'
+        ) from None
+
+
+@cache
+def packaged() -> dict[str, Any]:
+    """The packaged book as it stands in its file."""
+    return json.loads((files("aurora_ops") / "data" / "prices.json").read_text())
+
+
+def regions() -> list[str]:
+    """Regions that the packaged book knows."""
+    return sorted(packaged()["regions"])
+
+
+@cache
+def items() -> list[str]:
+    """Items that the packaged book knows in at least one region."""
+    return sorted({item for region in packaged()["regions"].values() for item in region})
+
+
+def book(region: str) -> PriceBook:
+    """The packaged book of `region`.
+
+    >>> book("ap-northeast-1").price("acu_hour_standard").usd
+    0.15
+    >>> book("mars-1")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    aurora_ops.billing.price_book.UnknownPriceError: region='mars-1' has no prices here, and ...
+    """
+    if region not in regions():
+        raise UnknownPriceError(
+            f"region={region!r} has no prices here, and another region's would be wrong. Known: {', '.join(regions())}."
+        )
+    return PriceBook(
+        region,
+        {
+            item: Price(**{**values, "sources": tuple(values["sources"])})
+            for item, values in packaged()["regions"][region].items()
+        },
+        packaged()["sources"],
+    )

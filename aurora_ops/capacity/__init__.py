@@ -1,0 +1,1 @@
+"""ACU: ranges, the demand for them, how capacity follows it, and what was measured."""

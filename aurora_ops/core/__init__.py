@@ -1,0 +1,1 @@
+"""What every room stands on: errors, what is shown, plans with an id, environments, times, the journal, waiting."""

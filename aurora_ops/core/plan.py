@@ -1,0 +1,98 @@
+"""A plan is data with an id: what will be called, on what, from which state to which.
+
+The id hashes account, region, parameters and the observed state. A plan that was read at ten cannot be applied at
+twenty past if somebody changed the cluster in between.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aurora_ops.core.display import Table
+from aurora_ops.core.errors import InputError
+
+
+class PlanChangedError(InputError):
+    """`confirm` names a plan that is not the one now read."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One call: `action` (API operation or `terraform create`), its target, the state before and after, and how to undo it."""
+
+    action: str
+    target: str
+    before: str = ""
+    after: str = ""
+    undo: str = ""
+    interrupts: bool = False  # connections to a running database are cut
+    destroys: bool = False  # data or the resource itself is lost
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Changes to come. `observed` is the state they were derived from; `warnings` are advice, and no part of what is confirmed."""
+
+    name: str
+    account: str
+    region: str
+    parameters: Mapping[str, Any]
+    observed: Mapping[str, Any]
+    changes: Sequence[Change] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits that stand for exactly this plan."""
+        content = [
+            self.name,
+            self.account,
+            self.region,
+            dict(self.parameters),
+            dict(self.observed),
+            [vars(c) for c in self.changes],
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+    def __repr__(self) -> str:
+        interrupting = sum(change.interrupts for change in self.changes)
+        destructive = sum(change.destroys for change in self.changes)
+        changes = "1 change" if len(self.changes) == 1 else f"{len(self.changes)} changes"
+        advice = (
+            ""
+            if not self.warnings
+            else ", 1 warning"
+            if len(self.warnings) == 1
+            else f", {len(self.warnings)} warnings"
+        )
+        return f"PLAN {self.name} {self.id}: {changes}, {interrupting} interrupting connections, {destructive} destructive{advice}"
+
+    def _repr_markdown_(self) -> str:
+        rows = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]
+        note = "\n".join(f"- Warning: {one}" for one in self.warnings)
+        return Table(repr(self), ("call", "target", "before", "after", "undo"), rows, note)._repr_markdown_()
+
+
+def is_confirmed(plan: Plan, confirm: str, *, sandbox: bool) -> bool:
+    """Whether `plan` may be applied.
+
+    In the sandbox a plan is confirmed by itself. On a live target `confirm` must equal its id; empty means a dry run.
+
+    Raises
+    ------
+    PlanChangedError
+        `confirm` is neither empty nor this plan's id: it was read from another state.
+    """
+    if confirm and confirm != plan.id:
+        raise PlanChangedError(
+            f"confirm={confirm!r} names another plan: the parameters or the observed state changed since you read it. "
+            f"Read plan {plan.id} and confirm that one."
+        )
+    return sandbox or confirm == plan.id
+
+
+def dry_run_line(plan: Plan) -> str:
+    """The sentence with which a dry run ends."""
+    return f"DRY RUN: nothing was changed. To apply exactly this plan: -p confirm {plan.id}"

@@ -1,0 +1,1 @@
+"""What an environment costs: plans, forecasts, options, and their tables and charts."""

@@ -1,0 +1,113 @@
+"""p10, p50 and p90 of each environment's month: from its usage profile before it exists, from its history after.
+
+An environment's bill grows linearly with the mean capacity of its instances, so the two months that the plan has priced, at
+the floor and at the ceiling, price every drawn one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aurora_ops.capacity.demand import Floats
+from aurora_ops.core.display import Table
+from aurora_ops.cost import forecast, sources
+from aurora_ops.cost.forecast import DAYS_PER_MONTH, Backtest, Forecast, ForecastError
+from aurora_ops.cost.plan import CostPlan, EnvironmentCost
+
+HISTORY_DAYS = 28
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentBand:
+    """One environment's month with its band, in USD of the lines whose price is known. `budget_usd`: the spec's high end."""
+
+    cost: EnvironmentCost
+    month: Forecast
+    backtest: Backtest | None
+    source: str
+
+    @property
+    def budget_usd(self) -> float:
+        """What the spec's table allows at most."""
+        return self.cost.band_usd[1]
+
+    @property
+    def exceeding(self) -> float:
+        """Share of the drawn months over the budget."""
+        return self.month.exceeding(self.budget_usd)
+
+
+def bands(
+    plan: CostPlan, histories: Mapping[str, str] | None = None, target: str = "sandbox", *, timezone: str = "Asia/Tokyo"
+) -> tuple[EnvironmentBand, ...]:
+    """A band for each environment of the plan; `histories` maps its name to a CSV or Parquet file of its writer, or to "live":
+    the last four weeks in CloudWatch of `target`.
+
+    From a profile the band holds what weekdays and weekends do, not how wrong the profile is. From a history it is moved by
+    the errors of its back-test where that finds it too narrow.
+
+    Raises
+    ------
+    HistoryError, ForecastError, UnknownLoadError
+        A file that is no history, or too short a one.
+    """
+    paths = {name: path for name, path in (histories or {}).items() if path}
+    return tuple(_band(cost, paths.get(cost.name), target, timezone) for cost in plan.environments)
+
+
+def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
+    """Floor, p10, p50, p90 and ceiling beside the budget."""
+    rows = [
+        (
+            one.cost.name, one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd,
+            one.budget_usd, f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 - one.cost.idle_usd, one.source,
+        )
+        for one in found
+    ]  # fmt: skip
+    over = ", ".join(one.cost.name for one in found if one.exceeding > 0.1)
+    return Table(
+        f"More than one month in ten goes over the budget: {over}"
+        if over
+        else "No budget is exceeded in more than one month in ten",
+        ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at floor", "from"),
+        rows,
+        "USD a month. Budget: the high end of the spec's table. A band from a profile is as wrong as the profile: it knows weekdays and "
+        "weekends only, not where an idle instance rests, and becomes honest with a history. Where the profile never leaves the rest, "
+        "the band has no width.",
+    )
+
+
+def summary(found: tuple[EnvironmentBand, ...]) -> dict[str, float]:
+    """The bands for `result.json`, in USD a month."""
+    return {f"{one.cost.name}_{name}_usd": getattr(one.month, name) for one in found for name in ("p10", "p50", "p90")}
+
+
+def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -> EnvironmentBand:
+    if path is None:
+        daily = np.reshape(cost.profile.hourly_acu(cost.acu_range, cost.idle_acu), (7, 24)).sum(axis=1)
+        totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
+        return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
+    history = (
+        sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
+        if path == sources.LIVE
+        else sources.read_history(path)
+    )
+    daily = history.daily_acu_hours(timezone).to_numpy()
+    forecast.check_history(len(daily), history.instance)
+    if daily.size and daily.max() > cost.acu_range.ceiling * 25:
+        raise ForecastError(
+            f"{path} has days over {cost.name}'s ceiling of {cost.acu_range.ceiling:g} ACU: it is another cluster's history, or one "
+            "from before the range was changed. Give the right file."
+        )
+    test = forecast.backtest(daily)
+    month = _priced(cost, forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=max(1, min(7, len(daily) // 2))))
+    source = f"{len(daily)} days of {history.instance}, {test.coverage:.0%} of held-out days inside"
+    return EnvironmentBand(cost, month.missing_as(test.errors) if test.is_too_narrow else month, test, source)
+
+
+def _priced(cost: EnvironmentCost, acu_hours: Floats) -> Forecast:
+    floor, span = cost.acu_range.floor, cost.acu_range.ceiling - cost.acu_range.floor
+    per_acu = (cost.ceiling.known_usd - cost.floor.known_usd) / span if span else 0.0
+    totals = cost.floor.known_usd + (acu_hours / (DAYS_PER_MONTH * 24) - floor) * per_acu
+    return Forecast(np.sort(np.maximum(0.0, totals)), DAYS_PER_MONTH)

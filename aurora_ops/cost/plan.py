@@ -1,0 +1,284 @@
+"""What dev, stg and prod will cost, before they exist: the procedure behind the notebook `cost-per-environment`.
+
+Floor and ceiling are the bills of a month in which every instance stays at that end of its range; expected is the usage
+profile's mean, never under where an idle instance comes to rest: that need not be the floor, so it is a parameter
+(`idle_acu`), the same as in every simulation. Everything besides compute is the profile's in all three.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from aurora_ops.billing.bill import Estimate, estimate
+from aurora_ops.billing.price_book import Price, PriceBook, book, day
+from aurora_ops.billing.usage import instance_uses
+from aurora_ops.capacity.acu import AcuRange, AcuRangeError
+from aurora_ops.capacity.rules import IDLE_ACU
+from aurora_ops.capacity.shape import Shape
+from aurora_ops.core import environments
+from aurora_ops.core.display import Check, Report
+from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.cost import profiles
+from aurora_ops.cost.profiles import Profile
+
+SPEC_REGION = "ap-northeast-1"
+COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
+PACKAGED, LIVE = "packaged", "live"  # where prices come from
+# "コスト見積もり（参考）" in the spec, USD a month. It names no region and no reader.
+SPEC_BANDS_USD = {"dev": (50.0, 100.0), "stg": (100.0, 300.0), "prod": (200.0, 600.0)}
+# A plan may rest on weak prices for this share of its money; above it the verdict is FAIL.
+WEAK_PRICE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class EnvironmentCost:
+    """One environment in one region: three months that could come."""
+
+    name: str
+    region: str
+    acu_range: AcuRange
+    engine_version: str
+    reader_tiers: tuple[int, ...]
+    profile: Profile
+    idle_acu: float
+    floor: Estimate
+    expected: Estimate
+    ceiling: Estimate
+
+    @property
+    def instances(self) -> int:
+        """Writer and readers."""
+        return 1 + len(self.reader_tiers)
+
+    @property
+    def idle_usd(self) -> float:
+        """What the expected month costs more because an idle instance rests over its floor, in USD of the known lines."""
+        span = self.acu_range.ceiling - self.acu_range.floor
+        if not span:
+            return 0.0
+        more_acu = self.profile.mean_acu(self.acu_range, self.idle_acu) - self.profile.mean_acu(self.acu_range, 0.0)
+        return more_acu * (self.ceiling.known_usd - self.floor.known_usd) / span
+
+    @property
+    def band_usd(self) -> tuple[float, float]:
+        """What the spec's table says."""
+        return SPEC_BANDS_USD[self.name]
+
+    @property
+    def band_findings(self) -> tuple[str, ...]:
+        """Where the spec's band cannot hold, judged by compute alone, so that no other assumption is involved."""
+        low, high = self.band_usd
+        floor, ceiling = self.floor.compute_usd, self.ceiling.compute_usd
+        if floor is None or ceiling is None:
+            return ()
+        findings = []
+        if floor > low:
+            findings.append(f"floor {floor:,.2f} USD is over its low end {low:g}")
+        if ceiling > high:
+            findings.append(f"ceiling {ceiling:,.2f} USD is {ceiling / high:.1f} times its high end {high:g}")
+        return tuple(findings)
+
+    @property
+    def band_acu(self) -> tuple[float, float] | None:
+        """The mean ACU per instance that the spec's band stands for, by compute alone."""
+        if not self.ceiling.compute_usd:
+            return None
+        low, high = (usd * self.acu_range.ceiling / self.ceiling.compute_usd for usd in self.band_usd)
+        return low, high
+
+    def ceiling_within(self, limit_usd: float) -> float | None:
+        """The highest ceiling in ACU with which no month can cost more than `limit_usd`; None if even 1 ACU could.
+
+        Only the lines with a known price are counted.
+        """
+        if self.ceiling.known_usd <= limit_usd:
+            return self.acu_range.ceiling
+        span = self.acu_range.ceiling - self.acu_range.floor
+        if not span:
+            return None
+        # A bill grows linearly with the ceiling, so two known months give the third.
+        per_acu = (self.ceiling.known_usd - self.floor.known_usd) / span
+        within = math.floor((self.acu_range.floor + (limit_usd - self.floor.known_usd) / per_acu) * 2) / 2
+        return within if within >= max(1.0, self.acu_range.floor) else None
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether the engine version allows a floor of 0."""
+        return not _engine_problem(self, AcuRange(0, self.acu_range.ceiling))
+
+
+@dataclass(frozen=True)
+class CostChange:
+    """What a change of shape does to the bill. None: there is no environment on that side."""
+
+    before: EnvironmentCost | None
+    after: EnvironmentCost | None
+
+    def usd(self, level: str) -> tuple[float, float, float]:
+        """The known amounts of a month at `level` (floor, expected or ceiling): before, after, and the difference. In USD."""
+        before, after = (getattr(side, level).known_usd if side else 0.0 for side in (self.before, self.after))
+        return before, after, after - before
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Lines without a known price, missing from the amounts."""
+        return tuple(
+            dict.fromkeys(name for side in (self.before, self.after) if side for name in side.expected.unpriced)
+        )
+
+
+def cost_change(name: str, region: str, before: Shape | None, after: Shape | None) -> CostChange:
+    """Price an environment as it is and as it would be, with the usage profile that the cost plan takes for it."""
+    profile = profiles.profile(profiles.default(name))
+    there = book(region)
+    sides = (environment_cost(name, there, shape, profile) if shape else None for shape in (before, after))
+    return CostChange(*sides)
+
+
+@dataclass(frozen=True)
+class CostPlan:
+    """All environments in the region that is planned, and in those that are compared. `as_of` dates the prices' age."""
+
+    book: PriceBook
+    as_of: date
+    environments: tuple[EnvironmentCost, ...]
+    compared: tuple[EnvironmentCost, ...]
+
+    @property
+    def region(self) -> str:
+        """The region that is planned."""
+        return self.book.region
+
+
+def plan(
+    region: str = SPEC_REGION,
+    as_of: str = "2026-11-23",
+    prices: str = PACKAGED,
+    target: str = "sandbox",
+    *,
+    idle_acu: float = IDLE_ACU,
+    **profile_names: str,
+) -> CostPlan:
+    """Price dev, stg and prod as their `terraform.tfvars.json` describe them.
+
+    With `prices="packaged"` only files are read; with "live" the Price List API of `target` is asked for every region.
+    `idle_acu` is where an idle instance comes to rest over a lower floor. `profile_names` maps an environment to a usage
+    profile; the packaged defaults fill in.
+
+    Raises
+    ------
+    UnknownPriceError, UnknownProfileError, UnknownEnvironmentError, InputError
+        A name that is not known, or an `as_of` that is no date.
+    PriceListError
+        Live prices were asked for, and the API did not give one for each item.
+    """
+    books = _books(prices, target, dict.fromkeys((region, *COMPARED_REGIONS)))
+    for name in profile_names:
+        environments.directory(name)
+    chosen = {name: profile_names.get(name) or profiles.default(name) for name in environments.ENVIRONMENTS}
+    shapes = {name: Shape.of(environments.settings(name)) for name in chosen}
+    costs = {
+        there: tuple(
+            environment_cost(name, prices_there, shapes[name], profiles.profile(chosen[name]), idle_acu)
+            for name in chosen
+        )
+        for there, prices_there in books.items()
+    }
+    compared = tuple(cost for there in books if there != region for cost in costs[there])
+    return CostPlan(books[region], day(as_of), costs[region], compared)
+
+
+def _books(prices: str, target: str, regions: Iterable[str]) -> dict[str, PriceBook]:
+    if prices == PACKAGED:
+        return {there: book(there) for there in regions}
+    if prices == LIVE:
+        from aurora_ops.aws import session  # brings boto3, which a packaged plan does not need
+        from aurora_ops.cost.readers import price_api
+
+        asked = session.open_session(target, SPEC_REGION)
+        return {there: price_api.live(asked, there) for there in regions}
+    raise InputError(
+        f"prices={prices!r} is no source of prices, so nothing can be planned. {did_you_mean(prices, [PACKAGED, LIVE])}"
+    )
+
+
+def environment_cost(
+    name: str, prices: PriceBook, shape: Shape, profile: Profile, idle_acu: float = IDLE_ACU
+) -> EnvironmentCost:
+    """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change."""
+    acu_range, tiers, usage = shape.acu_range, shape.reader_tiers, profile.usage(shape.retention_days)
+
+    def month(mean_acu: float) -> Estimate:
+        # Readers that scale on their own are taken to be as busy as the writer.
+        uses = instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu)
+        return estimate(name, uses, usage, prices, io_optimized=shape.io_optimized)
+
+    return EnvironmentCost(
+        name,
+        prices.region,
+        acu_range,
+        shape.engine_version,
+        tiers,
+        profile,
+        idle_acu,
+        floor=month(acu_range.floor),
+        expected=month(profile.mean_acu(acu_range, idle_acu)),
+        ceiling=month(acu_range.ceiling),
+    )
+
+
+def report(plan: CostPlan) -> Report:
+    """Whether the plan can be relied on.
+
+    That the spec's table cannot hold is a finding about the spec and not about the plan: it is noted and fails nothing.
+    """
+    unpriced = sorted({name for cost in plan.environments for name in cost.expected.unpriced})
+    disordered = [
+        cost.name
+        for cost in plan.environments
+        if not cost.floor.known_usd <= cost.expected.known_usd <= cost.ceiling.known_usd
+    ]
+    refused = [problem for cost in plan.environments if (problem := _engine_problem(cost))]
+    share = weak_share(plan)
+    broken = [cost.name for cost in plan.environments if cost.band_findings]
+    checks = (
+        Check.of("every line has a price", not unpriced, ", ".join(unpriced)),
+        Check.of(
+            "weak prices are a small part",
+            share <= WEAK_PRICE_SHARE,
+            f"{share:.1%} of the expected money rests on unverified or stale prices, {WEAK_PRICE_SHARE:.0%} allowed",
+        ),
+        Check.of("expected lies between floor and ceiling", not disordered, ", ".join(disordered)),
+        Check.of("the engine version can have the range", not refused, "; ".join(refused)),
+    )
+    note = f"the spec's table cannot hold for {', '.join(broken)}" if broken else "the spec's table can hold"
+    return Report("cost per environment", checks, note)
+
+
+def weak_share(plan: CostPlan) -> float:
+    """Share of the expected money whose price is unverified or stale on the day `as_of`."""
+    lines = [line for cost in plan.environments for line in cost.expected.items]
+    weak = sum(line.usd or 0 for line in lines if line.price and _is_weak(line.price, plan.as_of))
+    return weak / sum(cost.expected.known_usd for cost in plan.environments)
+
+
+def summary(plan: CostPlan) -> dict[str, float | None]:
+    """The plan's amounts for `result.json`, in USD a month; None where a price is unknown."""
+    return {
+        f"{cost.name}_{level}_usd": getattr(cost, level).usd
+        for cost in plan.environments
+        for level in ("floor", "expected", "ceiling")
+    }
+
+
+def _engine_problem(cost: EnvironmentCost, acu_range: AcuRange | None = None) -> str:
+    try:
+        (acu_range or cost.acu_range).check_engine(cost.engine_version)
+    except AcuRangeError as error:
+        return f"{cost.name}: {error}"
+    return ""
+
+
+def _is_weak(price: Price, on: date) -> bool:
+    return not price.verified or price.is_stale(on)

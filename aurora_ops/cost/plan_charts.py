@@ -1,0 +1,110 @@
+"""A cost plan as pictures: how far each environment's month can move, and what the expected one is made of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from aurora_ops.billing.bill import Estimate
+from aurora_ops.core.display import Chart
+from aurora_ops.cost.plan import CostPlan
+from aurora_ops.cost.plan_tables import at_least, spec_band
+
+_INK, _GRID, _BAND = "#222222", "#dddddd", "#f2c14e"
+# Lines of a bill that are told apart in the chart; what is left is small and fixed.
+_GROUPS = {
+    "compute, writer": ("writer", "#1f4e79"),
+    "compute, readers": ("readers", "#6fa8dc"),
+    "storage": ("storage", "#2e7d5b"),
+    "I/O": ("I/O", "#8cc5a2"),
+    "log ingestion": ("logs", "#b0658a"),
+    "log storage": ("logs", "#b0658a"),
+}
+_REST = ("backup, alarms, key, secret", "#9e9e9e")
+
+
+def range_chart(plan: CostPlan) -> Chart:
+    """Floor to ceiling with the expected month, and the spec's band behind, on a logarithmic axis."""
+    figure = Figure(figsize=(8.6, 3.0))
+    axes = figure.add_subplot()
+    for row, cost in enumerate(plan.environments):
+        low, high = cost.band_usd
+        floor, expected, ceiling = cost.floor.known_usd, cost.expected.known_usd, cost.ceiling.known_usd
+        axes.barh(row, high - low, left=low, height=0.5, color=_BAND, label="what the spec says" if row == 0 else None)
+        axes.plot([floor, ceiling], [row, row], color=_INK, linewidth=2, solid_capstyle="butt")
+        axes.plot([floor, ceiling], [row, row], "|", color=_INK, markersize=14, markeredgewidth=2)
+        axes.plot(expected, row, "o", color=_INK, markersize=9)
+        for amount, offset, align, weight in (
+            (floor, (-7, 0), "right", "normal"),
+            (expected, (0, 15), "center", "bold"),
+            (ceiling, (7, 0), "left", "normal"),
+        ):
+            axes.annotate(
+                f"{amount:,.0f}", (amount, row), offset, textcoords="offset points", ha=align, va="center",
+                fontsize=11, fontweight=weight,
+            )  # fmt: skip
+    _clean(axes, [cost.name for cost in plan.environments])
+    axes.set_xscale("log")
+    axes.set_xticks(ticks := [30, 100, 300, 1000, 3000, 10000], [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(30, 10000)
+    axes.set_title(f"USD a month in {plan.region}: floor, ● expected, ceiling", loc="left", fontsize=12)
+    axes.legend(loc="upper right", frameon=False, fontsize=11)
+    numbers = "; ".join(
+        f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}, spec {spec_band(c)}"
+        for c in plan.environments
+    )
+    return Chart.of(f"USD a month, floor / expected / ceiling in {plan.region}: {numbers}", figure)
+
+
+def line_item_chart(plan: CostPlan) -> Chart:
+    """What the expected month is made of, stacked."""
+    figure = Figure(figsize=(8.6, 3.0))
+    axes = figure.add_subplot()
+    stacks = {cost.name: _grouped(cost.expected) for cost in plan.environments}
+    groups = dict.fromkeys([*_GROUPS.values(), _REST])
+    for row, cost in enumerate(plan.environments):
+        left = 0.0
+        for group, color in groups:
+            amount = _known(stacks[cost.name].get(group, []))
+            axes.barh(row, amount, left=left, height=0.62, color=color, label=group if row == 0 else None)
+            left += amount
+        axes.annotate(
+            f"{left:,.0f}", (left, row), (6, 0), textcoords="offset points", va="center", fontsize=10, fontweight="bold"
+        )
+    _clean(axes, list(stacks))
+    axes.set_xlim(0, max(cost.expected.known_usd for cost in plan.environments) * 1.1)
+    axes.set_title(f"What the expected month is made of, USD in {plan.region}", loc="left", fontsize=12)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=len(groups), frameon=False, fontsize=9, columnspacing=1.2
+    )
+    numbers = "; ".join(f"{name} {_stack_text(stack)}" for name, stack in stacks.items())
+    return Chart.of(f"expected USD a month in {plan.region}: {numbers}", figure)
+
+
+def _grouped(estimate: Estimate) -> dict[str, list[float | None]]:
+    groups: dict[str, list[float | None]] = {}
+    for line in estimate.items:
+        group, _ = _GROUPS.get(line.name, _REST)
+        groups.setdefault(group, []).append(line.usd)
+    return groups
+
+
+def _known(amounts: Sequence[float | None]) -> float:
+    return sum(amount for amount in amounts if amount is not None)
+
+
+def _stack_text(stack: dict[str, list[float | None]]) -> str:
+    return ", ".join(
+        f"{group} {'unknown' if None in amounts else f'{_known(amounts):,.2f}'}" for group, amounts in stack.items()
+    )
+
+
+def _clean(axes: Any, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=12)
+    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.45, -0.7)
+    axes.grid(axis="x", color=_GRID)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,252 @@
+"""A cost plan for the eye: sentences and tables (`cost_charts` draws it). Amounts are USD a month; money is rounded here.
+
+The dollar sign is avoided: in a notebook two of them on a line would be read as a formula.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aurora_ops.billing import price_book
+from aurora_ops.billing.bill import Estimate
+from aurora_ops.billing.price_book import Price
+from aurora_ops.billing.usage import HOURS_PER_MONTH
+from aurora_ops.core.display import Line, Table
+from aurora_ops.cost.plan import CostChange, CostPlan, EnvironmentCost
+
+
+def bottom_line(plan: CostPlan) -> Line:
+    """The plan in one sentence, and where the spec's table cannot hold in another."""
+    each = ", ".join(
+        f"{cost.name} {at_least([cost.expected])} ({cost.instances} × {cost.profile.mean_acu(cost.acu_range, cost.idle_acu):.1f} ACU)"
+        for cost in plan.environments
+    )
+    expected, floor, ceiling = (
+        at_least([getattr(cost, level) for cost in plan.environments]) for level in ("expected", "floor", "ceiling")
+    )
+    broken = "; ".join(f"{cost.name}: {cost.band_findings[0]}" for cost in plan.environments if cost.band_findings)
+    return Line(
+        f"In {plan.region} expect {each}, together {expected} USD a month: "
+        f"never under {floor}, and {ceiling} if everything stays at its ceiling."
+        + _why(plan)
+        + _idle(plan)
+        + (f" The spec's table cannot hold ({broken})." if broken else "")
+    )
+
+
+def _why(plan: CostPlan) -> str:
+    """What the dearest environment is paid for, as a product that anybody can work out again."""
+    cost = max(plan.environments, key=lambda one: one.expected.known_usd)
+    price, compute = cost.expected.items[0].price, cost.expected.compute_usd
+    if price is None or compute is None:
+        return ""
+    mean = cost.profile.mean_acu(cost.acu_range, cost.idle_acu)
+    return (
+        f" Why: {cost.name}'s {cost.instances} instances × {mean:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
+        f"{compute:,.0f} of its {cost.expected.known_usd:,.0f}."
+    )
+
+
+def _idle(plan: CostPlan) -> str:
+    """How much of the expected money rests on where an idle instance comes to rest."""
+    less = [f"{cost.name} {cost.idle_usd:,.0f}" for cost in plan.environments if cost.idle_usd >= 0.5]
+    at = plan.environments[0].idle_acu
+    return f" Of it {', '.join(less)} only because an idle instance is taken to rest at {at:g} ACU." if less else ""
+
+
+def not_included(unpriced: Sequence[str]) -> str:
+    """What a sum lacks, in a sentence; nothing where it is whole.
+
+    >>> not_included(["secret"]), not_included([])
+    (' Not included, because their price is not known here: secret.', '')
+    """
+    return f" Not included, because their price is not known here: {', '.join(unpriced)}." if unpriced else ""
+
+
+def per_environment(plan: CostPlan) -> Table:
+    """Floor, expected and ceiling beside the spec's table, in the planned region and in those compared."""
+    costs = (*plan.environments, *plan.compared)
+    rows = [
+        (
+            cost.name,
+            cost.region,
+            str(cost.acu_range),
+            cost.instances,
+            cost.floor.known_usd,
+            cost.expected.known_usd,
+            cost.ceiling.known_usd,
+            spec_band(cost),
+            ", ".join(cost.floor.unpriced),
+        )
+        for cost in costs
+    ]
+    return Table(
+        f"USD for a month of {HOURS_PER_MONTH:g} hours, before tax",
+        ("environment", "region", "range", "instances", "floor", "expected", "ceiling", "spec says", "not included"),
+        rows,
+        "Not included: lines whose price in that region is not known. They are missing from the sums, not free.",
+    )
+
+
+def cost_change(change: CostChange) -> Table:
+    """What a month costs before and after a change, at the floor, as expected, and at the ceiling."""
+    levels = {level: change.usd(level) for level in ("floor", "expected", "ceiling")}
+    side = change.after or change.before
+    before, after, difference = levels["expected"]
+    expected = f"{before:,.2f} → {after:,.2f} USD a month expected ({difference:+,.2f})"
+    region = f" in {side.region}" if side else ""
+    notes = (
+        [
+            f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it; "
+            f"idle at {side.idle_acu:g} ACU or at a higher floor."
+        ]
+        if side
+        else []
+    )
+    rows = [(level, *(round(amount, 2) for amount in amounts)) for level, amounts in levels.items()]
+    return Table(
+        f"COST{region}: {expected}",
+        ("USD a month", "before", "after", "difference"),
+        rows,
+        " ".join(notes) + not_included(change.unpriced),
+    )
+
+
+def against_spec(plan: CostPlan) -> Table:
+    """Where the spec's table cannot hold. Compute alone, so that only the range and one price are involved."""
+    costs = (*plan.environments, *plan.compared)
+    rows = [
+        (
+            cost.name,
+            cost.region,
+            cost.floor.compute_usd,
+            cost.ceiling.compute_usd,
+            spec_band(cost),
+            "unknown" if cost.band_acu is None else "{:.2f}–{:.2f}".format(*cost.band_acu),
+            "; ".join(cost.band_findings) or "can hold",
+        )
+        for cost in costs
+    ]
+    broken = sum(bool(cost.band_findings) for cost in costs)
+    return Table(
+        f"The spec's table cannot hold as a bound in {broken} of {len(costs)} cases",
+        ("environment", "region", "compute, floor", "compute, ceiling", "spec says", "mean ACU it implies", "finding"),
+        rows,
+        "Mean ACU per instance, if the band were compute alone. A value under the range's floor cannot happen.",
+    )
+
+
+def line_items(plan: CostPlan) -> Table:
+    """The expected month in the planned region: quantity and amount of each line."""
+    longest = max((cost.expected.items for cost in plan.environments), key=len)
+    rows: list[tuple[Any, ...]] = []
+    for name in (line.name for line in longest):
+        cells: list[Any] = []
+        for cost in plan.environments:
+            line = next((line for line in cost.expected.items if line.name == name), None)
+            if line is None:
+                cells += ["–", None]
+            else:
+                cells += [f"{round(line.quantity, 2):,.10g} {line.unit}", "unknown" if line.usd is None else line.usd]
+        rows.append((name, *cells))
+    rows.append(("together", *(cell for cost in plan.environments for cell in ("", cost.expected.known_usd))))
+    columns = [column for cost in plan.environments for column in (cost.name, f"{cost.name} USD")]
+    return Table(f"Expected month in {plan.region}, line by line", ("line", *columns), rows)
+
+
+def price_table(plan: CostPlan) -> Table:
+    """Every price that the plan uses, with its date, its standing on the day `as_of`, and who quotes it."""
+    book = plan.book
+    used = {item: book.find(item) for item in dict.fromkeys(
+        line.item for cost in plan.environments for line in cost.expected.items
+    )}  # fmt: skip
+    rows = [_price_row(item, price, plan) for item, price in used.items()]
+    weak = sum(row[4] not in ("quoted", "price list") for row in rows)
+    sources = sorted({source for price in used.values() if price for source in price.sources})
+    return Table(
+        f"{len(rows)} prices of {plan.region} on {plan.as_of}, {weak} of them unverified, stale or unknown",
+        ("item", "USD", "per", "as of", "standing", "sources"),
+        rows,
+        "quoted: a dated public document quotes the AWS price list; price list: a row of it. "
+        f"STALE: older than {price_book.STALE_AFTER_DAYS} days or without exact date. Sources: "
+        + " · ".join(f"{source}: {book.source_texts[source]}" for source in sources),
+    )
+
+
+def _price_row(item: str, price: Price | None, plan: CostPlan) -> tuple[str, ...]:
+    name = item.replace("_", " ")
+    if price is None:
+        return name, "unknown", "", "", "UNKNOWN", ""
+    amount = f"{price.usd:.2f}" if round(price.usd, 2) == price.usd else f"{price.usd:g}"
+    return name, amount, price.unit, price.as_of or "undated", price.mark(plan.as_of), ", ".join(price.sources)
+
+
+def profile_table(plan: CostPlan) -> Table:
+    """The assumptions that stand in for history."""
+    rows = [
+        (
+            cost.name,
+            cost.profile.name,
+            cost.profile.mean_acu(cost.acu_range, cost.idle_acu),
+            cost.profile.storage_gib,
+            cost.profile.io_millions,
+            cost.profile.logs_gib,
+            cost.profile.why,
+        )
+        for cost in plan.environments
+    ]
+    return Table(
+        "Usage is assumed, not measured",
+        ("environment", "profile", "mean ACU", "storage GiB", "I/O millions", "logs GiB", "why"),
+        rows,
+        "Mean ACU of one instance. The first reader has the writer's capacity, since it stands by for it. An idle instance is taken to rest "
+        f"at {plan.environments[0].idle_acu:g} ACU, or at its floor if that is higher: measured once (PostgreSQL 15.5, floor 1), so a parameter.",
+    )
+
+
+def what_to_do(plan: CostPlan) -> Table:
+    """The decisions that move the bill, with what each is worth."""
+    rows = []
+    for cost in plan.environments:
+        _, high = cost.band_usd
+        within = cost.ceiling_within(high)
+        if cost.ceiling.known_usd > high:
+            needed = "no ceiling is low enough"
+            if cost.ceiling.unpriced:
+                needed = "unknown: not every line has a price"
+            elif within is not None:
+                needed = f"ceiling {within:g} ACU, not {cost.acu_range.ceiling:g}"
+            rows.append((f"hold {cost.name} under the spec's {high:g} USD in every case", needed))
+        readers = next((line.usd for line in cost.expected.items if line.name == "compute, readers"), None)
+        if readers is not None:
+            rows.append((f"run {cost.name} without readers: no standby", f"saves {readers:,.2f} USD expected"))
+        if cost.profile.idle_share and cost.acu_range.floor and cost.can_pause and cost.floor.compute_usd is not None:
+            saved = (
+                cost.floor.compute_usd
+                * cost.profile.idle_share
+                * cost.acu_range.rest(cost.idle_acu)
+                / cost.acu_range.floor
+            )
+            rows.append(
+                (f"let {cost.name} pause: floor 0", f"saves up to {saved:,.2f} USD; an open connection prevents it")
+            )
+    resting = ", ".join(f"{cost.name} {cost.idle_usd:,.2f}" for cost in plan.environments if cost.idle_usd >= 0.005)
+    if resting:
+        rows.append(
+            (
+                f"measure where an idle instance rests: here at {plan.environments[0].idle_acu:g} ACU",
+                f"if at its floor, USD less: {resting}",
+            )
+        )
+    rows.append(("replace the assumed profiles by measured history", "a forecast in place of an assumption"))
+    return Table("What moves the bill", ("decision", "effect a month"), rows)
+
+
+def at_least(estimates: Sequence[Estimate]) -> str:
+    """Their sum in whole USD, and whether it lacks a line."""
+    total = f"{sum(estimate.known_usd for estimate in estimates):,.0f}"
+    return f"at least {total}" if any(estimate.unpriced for estimate in estimates) else total
+
+
+def spec_band(cost: EnvironmentCost) -> str:
+    """What the spec's table says, as "50–100"."""
+    return "{:g}–{:g}".format(*cost.band_usd)

@@ -1,0 +1,105 @@
+"""Loads to plan with, by name: a usage profile, which is assumed, or a measured history of your own from a file."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aurora_ops.capacity import demand, simulation
+from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.history import History, of_samples, zone
+from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
+from aurora_ops.core import environments
+from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.cost import profiles
+from aurora_ops.cost.readers import capacity_files
+
+LIVE = "live"
+WEEKS = 2
+SECONDS = 300.0
+
+
+class UnknownLoadError(InputError):
+    """`source` names no profile and no file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """A demand and what it is. `measured` says that it is a capacity in ACU, which no relation to processors changes."""
+
+    name: str
+    about: str
+    demand: Demand
+    measured: bool
+
+
+def load(source: str, vcpus: float, vcpu_per_acu: float) -> Load:
+    """The load called `source`: the name of a usage profile, or the path of a CSV or Parquet history.
+
+    A profile is a share of `vcpus` processors, and becomes ACU through `vcpu_per_acu`. Its two weeks differ from day to day and
+    from one five minutes to the next, at random. A history is in ACU already; its gaps are taken to be like what came before
+    them.
+
+    Raises
+    ------
+    UnknownLoadError, HistoryError, DemandError
+        No such load, a file that is no history, or a relation that is out of bounds.
+    """
+    if source in profiles.names():
+        demand.check_relation(vcpus, vcpu_per_acu)
+        words = f"{7 * WEEKS} ASSUMED days of the usage profile {source} on {vcpus:g} vCPU, with random peaks of five minutes; nothing was measured"
+        return Load(source, words, assumed(source, vcpus / vcpu_per_acu, WEEKS), measured=False)
+    found = read_history(source)
+    words = f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps"
+    return Load(Path(source).stem, words, found.demand("previous"), measured=True)
+
+
+def assumed(profile: str, most_acu: float, weeks: int) -> Demand:
+    """Weeks of a usage profile whose 1 is `most_acu`, from Monday 00:00, with days and five minutes that vary."""
+    return demand.varied(profiles.of_profile(profiles.profile(profile), most_acu, 7 * weeks, SECONDS), most_acu)
+
+
+def read_history(source: str) -> History:
+    """The history in a file whose name ends in .csv or .parquet.
+
+    Raises
+    ------
+    UnknownLoadError, HistoryError
+        No such kind of file, or a file that is no history.
+    """
+    if not source.endswith((".csv", ".parquet")):
+        raise UnknownLoadError(
+            f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, profiles.names())} "
+            "A path ends in .csv or .parquet."
+        )
+
+    return (capacity_files.read_parquet if source.endswith(".parquet") else capacity_files.read_csv)(source)
+
+
+def live_history(target: str, region: str, environment: str, days: int) -> History:
+    """What CloudWatch of `target` has of the environment's writer: the last `days`."""
+    from aurora_ops.aws.session import open_session
+    from aurora_ops.cost.readers import capacity_cloudwatch
+
+    writer, now = environments.settings(environment).instance_identifiers[0], datetime.now(UTC)
+    return capacity_cloudwatch.read(open_session(target, region), writer, now - timedelta(days=days), now, now=now)
+
+
+def simulated_history(
+    profile: str, acu_range: AcuRange, before: date, timezone: str, days: int = 28, idle_acu: float = IDLE_ACU
+) -> History:
+    """What an instance with this range would have had under a profile in the whole weeks before a day: assumed **and** simulated.
+
+    The profile's 1 is the range's ceiling, as in the cost plan. At least two weeks, from a Monday 00:00 of the time zone.
+    """
+    weeks = max(2, days // 7)
+    series = assumed(profile, acu_range.ceiling, weeks)
+    monday = before - timedelta(days=before.weekday() + 7 * weeks)
+    index = pd.date_range(
+        datetime.combine(monday, time(), zone(timezone)), periods=series.acu.size, freq=f"{series.seconds:g}s"
+    )
+    capacity = simulation.capacity(series, acu_range, rules=replace(MEASURED, idle_acu=idle_acu))
+    return of_samples("simulated-writer", pd.DataFrame({"capacity_acu": capacity, "connections": np.nan}, index=index))

@@ -1,0 +1,294 @@
+"""The procedure behind the notebook `acu-history`: what was used and billed, when, and what the next month will be."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aurora_ops.aws.session import open_session
+from aurora_ops.billing import price_book
+from aurora_ops.billing.bill import estimate
+from aurora_ops.billing.price_book import PriceBook
+from aurora_ops.billing.usage import InstanceUse
+from aurora_ops.capacity.history import History
+from aurora_ops.capacity.rules import IDLE_ACU
+from aurora_ops.capacity.shape import Shape
+from aurora_ops.core import environments
+from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.cost import forecast, plan_tables, profiles, sources
+from aurora_ops.cost import plan as planning
+from aurora_ops.cost.forecast import Backtest, Forecast
+from aurora_ops.cost.sources import LIVE
+
+SIMULATED = "simulated"
+MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
+_INK, _GRID, _BLUE, _BAND = "#222222", "#dddddd", "#1f4e79", "#f2c14e"
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryStudy:
+    """The writer's measured capacity, the cluster's bill for it, and the month that follows from its days."""
+
+    environment: str
+    shape: Shape
+    book: PriceBook
+    as_of: date
+    history: History
+    simulated: bool
+    timezone: str
+    daily_acu_hours: np.ndarray  # of the writer, whole local days
+    compute_usd: float
+    month: Forecast
+    backtest: Backtest
+    budget_usd: float
+
+    def __repr__(self) -> str:
+        found, kind = self.history, "SIMULATED capacity" if self.simulated else "measured capacity"
+        return (
+            f"{kind} of {found.instance} from {found.start_utc:%Y-%m-%d %H:%M} to {found.end_utc:%Y-%m-%d %H:%M} UTC: "
+            f"{found.measured_hours:,.1f} of {found.hours:,.1f} hours, {len(found.gaps)} gaps, {found.paused_hours:,.1f} hours asleep"
+        )
+
+    @property
+    def widened(self) -> Forecast:
+        """The month's band; where the back-test found it too narrow, moved by the errors that it made."""
+        return self.month.missing_as(self.backtest.errors) if self.backtest.is_too_narrow else self.month
+
+    @property
+    def at_floor(self) -> float:
+        """Share of the measured time at the floor, or asleep."""
+        return self._share(self.history.samples["capacity_acu"] <= self.shape.acu_range.floor)
+
+    @property
+    def at_ceiling(self) -> float:
+        """Share of the measured time at the ceiling: there the load may have wanted more."""
+        return self._share(self.history.samples["capacity_acu"] >= self.shape.acu_range.ceiling)
+
+    def _share(self, chosen: object) -> float:
+        return float(self.history.samples["seconds"][chosen].sum()) / 3600 / self.history.measured_hours
+
+    def bottom_line(self) -> Line:
+        """What was billed and what comes, in money."""
+        instances, band = 1 + len(self.shape.reader_tiers), self.widened
+        kind = " (SIMULATED from an assumed profile)" if self.simulated else ""
+        return Line(
+            f"{self.environment} used {self.history.acu_hours:,.0f} ACU-hours an instance in {self.history.measured_hours / 24:,.1f} days{kind}: "
+            f"{self.compute_usd:,.0f} USD for {instances} instances. Expect {band.p50:,.0f} USD for the next month, 80 % between "
+            f"{band.p10:,.0f} and {band.p90:,.0f}; {band.exceeding(self.budget_usd):.0%} of the futures go over {self.budget_usd:,.0f}."
+            + plan_tables.not_included(band.unpriced)
+        )
+
+    def used(self) -> Table:
+        """The span in figures."""
+        found = self.history
+        rows = [
+            ("ACU-hours of one instance", found.acu_hours),
+            ("mean capacity, ACU", found.acu_hours / found.measured_hours),
+            ("highest capacity, ACU", float(found.samples["capacity_acu"].max())),
+            (f"time at the floor of {self.shape.acu_range.floor:g} ACU, %", self.at_floor * 100),
+            (f"time at the ceiling of {self.shape.acu_range.ceiling:g} ACU, %", self.at_ceiling * 100),
+            ("asleep, hours", found.paused_hours),
+            ("not measured, hours", found.hours - found.measured_hours),
+            ("compute of the cluster, USD", self.compute_usd),
+        ]
+        note = (
+            "Readers are billed as the writer: followers of tier 0 or 1 have its capacity, others are taken to be as busy. "
+            f"USD of {self.book.region}: {self.book.cite(['acu_hour_standard'], self.as_of)}."
+        )
+        return Table("What was used and billed", ("", "value"), rows, note)
+
+    def heat_map(self) -> Chart:
+        """Mean capacity by weekday and hour."""
+        table = self.history.hour_of_week(self.timezone)
+        figure = Figure(figsize=(8.6, 2.9))
+        axes = figure.add_subplot()
+        shown = axes.imshow(table.to_numpy(), aspect="auto", cmap="YlGnBu", vmin=0)
+        axes.set_yticks(range(7), _DAYS)
+        axes.set_xticks(range(0, 24, 3), [f"{hour:02d}" for hour in range(0, 24, 3)])
+        axes.set_title(f"mean ACU by weekday and hour, {self.timezone}", loc="left", fontsize=12)
+        figure.colorbar(shown, ax=axes, pad=0.02)
+        day, hour = divmod(int(np.nanargmax(table.to_numpy())), 24)
+        low_day, low_hour = divmod(int(np.nanargmin(table.to_numpy())), 24)
+        values = table.to_numpy()
+        return Chart.of(
+            f"mean ACU by weekday and hour: most {_DAYS[day]} {hour:02d} with {values[day, hour]:.2f}, least {_DAYS[low_day]} "
+            f"{low_hour:02d} with {values[low_day, low_hour]:.2f}",
+            figure,
+        )
+
+    def days_chart(self) -> Chart:
+        """ACU-hours of each whole day."""
+        figure = Figure(figsize=(8.6, 2.6))
+        axes = figure.add_subplot()
+        axes.bar(range(1, len(self.daily_acu_hours) + 1), self.daily_acu_hours, color=_BLUE, width=0.75)
+        axes.set_xlim(0.4, len(self.daily_acu_hours) + 0.6)
+        axes.set_xlabel("day", fontsize=11)
+        axes.set_title("ACU-hours of one instance a day", loc="left", fontsize=12)
+        axes.grid(axis="y", color=_GRID)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        each = ", ".join(f"{value:.1f}" for value in self.daily_acu_hours[:14])
+        return Chart.of(
+            f"ACU-hours of one instance a day: {each}{', …' if len(self.daily_acu_hours) > 14 else ''}", figure
+        )
+
+    def next_month(self) -> Table:
+        """The month's band, before and after the back-test, and the budget."""
+        rows = [
+            (words, band.p10, band.p50, band.p90, f"{band.exceeding(self.budget_usd):.0%}")
+            for words, band in (
+                ("from the days alone", self.month),
+                ("moved by the back-test's errors too", self.month.missing_as(self.backtest.errors)),
+            )
+        ]
+        test, moved = self.backtest, self.backtest.moved_coverage
+        note = (
+            f"Back-test: {len(test.inside)} days held out, {test.coverage:.0%} of them inside the 80 % band of the days before (80 % ± "
+            f"{test.standard_error:.0%} if days were independent), {'unknown' if moved is None else f'{moved:.0%}'} when each band is moved by "
+            f"the errors before it. So the {'second' if test.is_too_narrow else 'first'} band counts."
+        )
+        return Table(
+            f"USD of the next month of 730 hours, budget {self.budget_usd:,.0f}",
+            ("band", "p10", "p50", "p90", "over budget"),
+            rows,
+            note,
+        )
+
+    def what_to_do(self) -> Table:
+        """What the history says to change."""
+        rows = []
+        if self.at_ceiling > 0.01:
+            rows.append(
+                (
+                    f"raise the ceiling of {self.shape.acu_range.ceiling:g} ACU, or look at the load there",
+                    f"{self.at_ceiling:.1%} of the time at it",
+                )
+            )
+        rest = float(np.quantile(self.history.samples["capacity_acu"].dropna(), 0.1))
+        if self.at_floor < 0.01 and rest > self.shape.acu_range.floor:
+            rows.append(
+                (
+                    f"leave the floor of {self.shape.acu_range.floor:g} ACU: it is hardly reached, so it saves little",
+                    f"nine tenths of the time over {rest:g} ACU",
+                )
+            )
+        highest = float(self.history.samples["capacity_acu"].max())
+        if highest < self.shape.acu_range.ceiling / 2:
+            rows.append(
+                (
+                    f"a ceiling of {max(1.0, np.ceil(highest * 1.5)):g} ACU would have been enough",
+                    f"never over {highest:g} of {self.shape.acu_range.ceiling:g} ACU",
+                )
+            )
+        if self.backtest.is_too_narrow:
+            rows.append(
+                (
+                    "do not rely on the narrow band: the level of this load shifts",
+                    f"{self.backtest.coverage:.0%} of held-out days inside, 80 % expected",
+                )
+            )
+        if over := self.widened.exceeding(self.budget_usd):
+            rows.append(
+                (
+                    f"plan {self.widened.p50:,.0f} USD and not {self.budget_usd:,.0f}, or choose another range (acu-range-what-if)",
+                    f"{over:.0%} of the futures go over the budget",
+                )
+            )
+        rows.append(
+            (f"set the budget alarm at {self.widened.p90:,.0f} USD", "p90: one month in ten is expected over it")
+        )
+        return Table("What to do", ("do", "because"), rows)
+
+    def report(self) -> Report:
+        """Whether the history can be used. A budget that will not hold is a finding in the bottom line and fails nothing."""
+        share = self.history.measured_hours / self.history.hours
+        stale = self.book.price("acu_hour_standard").is_stale(self.as_of)
+        checks = (
+            Check.of("the span was measured", share >= MEASURED_SHARE, f"{share:.1%}, {MEASURED_SHARE:.0%} asked"),
+            Check.of("capacity lies in the range", self._in_range(), f"{self.shape.acu_range}"),
+            Check.of("the price of an ACU is fresh", not stale, ""),
+            Check.of("the band contains its median", self.widened.p10 <= self.widened.p50 <= self.widened.p90, ""),
+        )
+        return Report("acu-history", checks, "capacity is simulated" if self.simulated else "")
+
+    def _in_range(self) -> bool:
+        measured = self.history.samples["capacity_acu"].dropna()
+        low = 0.0 if self.history.paused_hours else self.shape.acu_range.floor
+        return bool(measured.between(low, self.shape.acu_range.ceiling).all())
+
+    def numbers(self) -> dict[str, float]:
+        """For `result.json`."""
+        band = self.widened
+        return {
+            "acu_hours": round(self.history.acu_hours, 2),
+            "compute_usd": round(self.compute_usd, 2),
+            "p10_usd": round(band.p10, 2),
+            "p50_usd": round(band.p50, 2),
+            "p90_usd": round(band.p90, 2),
+            "over_budget_share": round(band.exceeding(self.budget_usd), 3),
+            "backtest_coverage": round(self.backtest.coverage, 3),
+        }
+
+
+def study(
+    environment: str,
+    source: str = SIMULATED,
+    target: str = "sandbox",
+    region: str = planning.SPEC_REGION,
+    as_of: str = "2026-11-23",
+    *,
+    days: int = 28,
+    timezone: str = "Asia/Tokyo",
+    budget_usd: float = 600.0,
+    idle_acu: float = IDLE_ACU,
+) -> HistoryStudy:
+    """The writer's history: "simulated" from the environment's assumed profile, "live" (CloudWatch of `target`), or a file.
+
+    `days` is how far back both of the first go; `idle_acu` matters to the simulation alone.
+
+    Raises
+    ------
+    HistoryError, ForecastError, UnknownLoadError
+        No history, less than a week of whole days, or a source that is none.
+    """
+    settings = environments.settings(environment)
+    shape, book = Shape.of(settings), price_book.book(region)
+    profile = profiles.profile(profiles.default(environment))
+    if source == SIMULATED:
+        found = sources.simulated_history(
+            profile.name, shape.acu_range, price_book.day(as_of), timezone, days, idle_acu
+        )
+    elif source == LIVE:
+        found = sources.live_history(target, region, environment, days)
+    else:
+        found = sources.read_history(source)
+    daily = found.daily_acu_hours(timezone).to_numpy()
+    forecast.check_history(len(daily), found.instance)
+    usage = profile.usage(shape.retention_days)
+    if source == LIVE:
+        from aurora_ops.cost.readers import usage_cloudwatch
+
+        span = (found.start_utc, found.end_utc)
+        usage = usage_cloudwatch.read(
+            open_session(target, region),
+            settings.cluster_identifier,
+            *span,
+            now=datetime.now(UTC),
+            logs_gib=profile.logs_gib,
+        )
+    instances = 1 + len(shape.reader_tiers)
+    uses = [InstanceUse("reader" if number else "writer", found.acu_hours) for number in range(instances)]
+    compute = estimate(environment, uses, usage, book, io_optimized=shape.io_optimized).compute_usd
+    return HistoryStudy(
+        environment, shape, book, price_book.day(as_of), found, source == SIMULATED, timezone, daily, compute or 0.0,
+        forecast.forecast(np.stack([daily] * instances, axis=1), usage, book, io_optimized=shape.io_optimized, block_days=_block(daily)),
+        forecast.backtest(daily),
+        budget_usd,
+    )  # fmt: skip
+
+
+def _block(daily: np.ndarray) -> int:
+    """A week where there are two of them, else as long as the bootstrap can take."""
+    return max(1, min(forecast.BLOCK_DAYS, len(daily) // 2))

@@ -1,0 +1,275 @@
+"""The procedure behind the notebook `pricing-options`: what else the same environment could cost."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aurora_ops.billing import price_book
+from aurora_ops.billing.bill import estimate
+from aurora_ops.billing.price_book import PriceBook
+from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
+from aurora_ops.capacity import simulation
+from aurora_ops.capacity.pausing import Gates
+from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
+from aurora_ops.capacity.shape import Shape
+from aurora_ops.core import environments
+from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.cost import options, plan_tables, profiles, sources
+from aurora_ops.cost import plan as planning
+from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
+from aurora_ops.cost.sources import Load
+
+_PRICES = (
+    "acu_hour_standard", "acu_hour_io_optimized", "storage_gb_month_standard", "storage_gb_month_io_optimized",
+    "io_per_million_standard", "backup_gb_month",
+)  # fmt: skip
+_INK, _GRID, _STANDARD, _OPTIMIZED, _UNUSED = "#222222", "#dddddd", "#1f4e79", "#d55e00", "#f2c14e"
+
+
+@dataclass(frozen=True, eq=False)
+class OptionStudy:
+    """One environment under one load, and every option as a whole bill beside it. USD a month."""
+
+    environment: str
+    shape: Shape
+    book: PriceBook
+    as_of: date
+    load: Load
+    vcpu_per_acu: float
+    uses: tuple[InstanceUse, ...]
+    usage: Usage
+    hourly_acu: np.ndarray  # writer and readers together, shape (hours,)
+    usd: float  # of the lines whose price is known
+    unpriced: tuple[str, ...]  # the others
+    breakeven: Breakeven
+    provisioned: tuple[Provisioned, ...]
+    plan: SavingsPlan
+    pausing: Pausing
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.environment} in {self.book.region}, {self.shape.acu_range}, {len(self.uses)} instances: {self.load.about}; "
+            "capacity is simulated"
+        )
+
+    @property
+    def savings(self) -> tuple[tuple[str, float | None, str], ...]:
+        """Each option, what it saves a month (None where unknown), and what to know about it."""
+        fitting = next((one for one in self.provisioned if one.carries and one.usd is not None), None)
+        over = "over" if self.breakeven.saves_usd > 0 else "under"
+        return (
+            (
+                "I/O-Optimized storage",
+                self.breakeven.saves_usd,
+                f"{self.usage.io_millions:,.0f} million I/O a month are {over} the break-even of {self.breakeven.io_millions:,.0f}",
+            ),
+            (
+                f"provisioned {fitting.instance_class}" if fitting else "provisioned",
+                None if fitting is None or fitting.usd is None else self.usd - fitting.usd,
+                f"the cheapest that carries the peak, if an ACU is {self.vcpu_per_acu:g} vCPU; it does not scale"
+                if fitting
+                else "no class with a known price carries the peak",
+            ),
+            (
+                "a Database Savings Plan",
+                self.plan.saves_usd,
+                f"one year, {self.plan.commitment_usd:.3f} USD an hour for {self.plan.covered_acu:.1f} ACU, charged also while nothing "
+                f"runs; at {SAVINGS_PLAN_DISCOUNT:.0%}, AWS's most, not verified for this region",
+            ),
+            (
+                "a floor of 0 that pauses",
+                self.pausing.saves_usd,
+                "; ".join(self.pausing.reasons)
+                or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times somebody waits 15 s",
+            ),
+        )
+
+    def bottom_line(self) -> Line:
+        """The option that saves most, and what does not pay."""
+        known = sorted(((saves, name) for name, saves, _ in self.savings if saves is not None), reverse=True)
+        best, name = known[0]
+        first = f"{name} saves most, {best:,.0f}" if best > 0.5 else "no option saves anything"
+        without = ", ".join(other for saves, other in known if saves <= 0.5 and other != name)
+        return Line(
+            f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
+            + (f" Nothing saves: {without}." if without else "")
+            + plan_tables.not_included(self.unpriced)
+        )
+
+    def table(self) -> Table:
+        """Every option, its saving and its condition."""
+        rows = [
+            (name, "unknown" if saves is None else saves, "unknown" if saves is None else self.usd - saves, why)
+            for name, saves, why in self.savings
+        ]
+        return Table(
+            f"Options beside {self.usd:,.2f} USD a month, each alone",
+            ("option", "saves USD", "USD then", "what to know"),
+            rows,
+            "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours. "
+            f"USD of {self.book.region}: {self.book.cite(_PRICES, self.as_of)}."
+            + plan_tables.not_included(self.unpriced),
+        )
+
+    def io_chart(self) -> Chart:
+        """Both storage modes over the number of I/O, and where they meet."""
+        most = max(self.breakeven.io_millions, self.usage.io_millions) * 1.6 + 1
+        millions = np.array([0.0, most])
+        standard = np.array([_modes(self, one).standard_usd for one in millions])
+        figure = Figure(figsize=(8.6, 3.2))
+        axes = figure.add_subplot()
+        axes.plot(millions, standard, color=_STANDARD, linewidth=2, label="Standard")
+        axes.plot(millions, [self.breakeven.io_optimized_usd] * 2, color=_OPTIMIZED, linewidth=2, label="I/O-Optimized")
+        meet = self.breakeven.io_millions
+        axes.plot(meet, self.breakeven.io_optimized_usd, "o", color=_INK, markersize=8)
+        axes.annotate(
+            f"{meet:,.0f} million", (meet, self.breakeven.io_optimized_usd), (0, 10), textcoords="offset points", ha="right",
+            fontsize=11, fontweight="bold",
+        )  # fmt: skip
+        axes.axvline(self.usage.io_millions, color=_INK, linestyle=":", linewidth=1)
+        axes.set_xlim(0, most)
+        axes.set_ylim(0, float(standard.max()) * 1.1)
+        axes.set_xlabel("million I/O a month (dotted: this environment)", fontsize=11)
+        axes.set_title(f"USD a month: I/O-Optimized pays from {meet:,.0f} million I/O on", loc="left", fontsize=12)
+        _clean(axes, legend="lower right")
+        return Chart.of(
+            f"I/O-Optimized pays from {meet:,.1f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
+            f"(rule of thumb: 25 %); here {self.usage.io_millions:,.1f}: Standard {self.breakeven.standard_usd:,.2f}, "
+            f"I/O-Optimized {self.breakeven.io_optimized_usd:,.2f} USD",
+            figure,
+        )
+
+    def duration_chart(self) -> Chart:
+        """Hours sorted by what they used, and what the plan covers of them."""
+        used = np.sort(self.hourly_acu)[::-1]
+        share = np.arange(1, used.size + 1) / used.size * 100
+        covered = self.plan.covered_acu
+        figure = Figure(figsize=(8.6, 3.2))
+        axes = figure.add_subplot()
+        axes.fill_between(
+            share, np.minimum(used, covered), color=_STANDARD, alpha=0.35, linewidth=0, label="covered, at a discount"
+        )
+        axes.fill_between(
+            share, used, covered, where=used < covered, color=_UNUSED, linewidth=0, label="paid and not used"
+        )
+        axes.fill_between(
+            share, used, covered, where=used > covered, color=_OPTIMIZED, alpha=0.35, linewidth=0, label="on demand"
+        )
+        axes.plot(share, used, color=_INK, linewidth=1.5)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, float(used.max()) * 1.05 + 0.5)
+        axes.set_xlabel("% of the hours", fontsize=11)
+        axes.set_title(
+            f"ACU of all instances, hours sorted: the best plan covers {covered:.1f}", loc="left", fontsize=12
+        )
+        _clean(axes)
+        return Chart.of(
+            f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
+            f"{self.plan.wasted_usd:,.2f} of it for hours that use less",
+            figure,
+        )
+
+    def instance_table(self) -> Table:
+        """Provisioned classes beside the serverless cluster."""
+        rows = [
+            (one.instance_class, "unknown" if one.usd is None else one.usd, "yes" if one.carries else "NO",
+             "unknown" if one.breakeven_acu is None else one.breakeven_acu)
+            for one in self.provisioned
+        ]  # fmt: skip
+        mean = self.uses[0].acu_hours / HOURS_PER_MONTH
+        return Table(
+            f"As many provisioned instances as there are now, beside {self.usd:,.2f} USD and {mean:.2f} ACU on average",
+            ("class", "USD a month", "carries the peak", "break-even, mean ACU"),
+            rows,
+            f"Peak: {min(float(self.load.demand.acu.max()), self.shape.acu_range.ceiling):.1f} ACU, which the present range gives, taken as {self.vcpu_per_acu:g} vCPU and 2 GiB each. Only classes whose "
+            "price in the region is known. Reserved instances and their discount are not compared.",
+        )
+
+    def report(self) -> Report:
+        """Whether the comparison can be used."""
+        weak = [
+            f"{item}: {price.mark(self.as_of)}"
+            for item, price in self.book.prices.items()
+            if item.startswith(("acu_hour", "storage", "io_")) and (not price.verified or price.is_stale(self.as_of))
+        ]
+        checks = (
+            Check.of("both storage modes have prices", self.breakeven.io_optimized_usd > 0, ""),
+            Check.of("their prices are quoted and fresh", not weak, ", ".join(weak)),
+            Check.of(
+                "a provisioned class is comparable",
+                bool(self.provisioned),
+                f"{len(self.provisioned)} classes have a known price here",
+            ),
+            Check.of("no plan is dearer than none", self.plan.saves_usd >= -1e-6, ""),
+        )
+        return Report("pricing-options", checks, "the discount of a savings plan is not verified for this region")
+
+    def numbers(self) -> dict[str, object]:
+        """For `result.json`."""
+        names = ("io_optimized", "provisioned", "savings_plan", "pausing")
+        saved = {f"saves_{name}_usd": saves for name, (_, saves, _) in zip(names, self.savings, strict=True)}
+        return {"usd": round(self.usd, 2), "breakeven_io_millions": round(self.breakeven.io_millions, 1)} | {
+            name: None if saves is None else round(saves, 2) for name, saves in saved.items()
+        }
+
+
+def study(
+    environment: str,
+    source: str = "",
+    region: str = planning.SPEC_REGION,
+    as_of: str = "2026-11-23",
+    *,
+    vcpus: float = 4.0,
+    vcpu_per_acu: float = 0.25,
+    idle_acu: float = IDLE_ACU,
+    rds_proxy: bool = False,
+) -> OptionStudy:
+    """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
+
+    Readers that follow the writer have its capacity; the others are taken to be as busy as it. `idle_acu` is where an
+    instance comes to rest over a lower floor.
+
+    Raises
+    ------
+    UnknownPriceError
+        The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
+    """
+    settings = environments.settings(environment)
+    shape, book = Shape.of(settings), price_book.book(region)
+    profile = profiles.profile(profiles.default(environment))
+    usage = profile.usage(shape.retention_days)
+    load = sources.load(source or profile.name, vcpus, vcpu_per_acu)
+    rules = replace(MEASURED, idle_acu=idle_acu)
+    found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=rules)
+    # A provisioned instance has to carry what the serverless one could give.
+    peak_acu = min(float(load.demand.acu.max()), shape.acu_range.ceiling)
+    instances = 1 + len(shape.reader_tiers)
+    month = float(found.acu_hours[0]) * HOURS_PER_MONTH / found.hours
+    uses = tuple(InstanceUse("reader" if number else "writer", month) for number in range(instances))
+    hourly = found.bucket_acu_hours[:, 0] * instances
+    plan = options.savings_plan(hourly, book.price("acu_hour_standard").usd)
+    per_month = HOURS_PER_MONTH / hourly.size
+    readers = [(tier, load.demand if tier > 1 else None) for tier in shape.reader_tiers]
+    now = estimate(environment, uses, usage, book)
+    return OptionStudy(
+        environment, shape, book, price_book.day(as_of), load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
+        options.io_breakeven(uses, usage, book),
+        options.provisioned(
+            uses, usage, book, peak_acu=peak_acu, vcpu_per_acu=vcpu_per_acu, mean_vcpus=float(load.demand.acu.mean()) * vcpu_per_acu
+        ),
+        replace(plan, on_demand_usd=plan.on_demand_usd * per_month, usd=plan.usd * per_month, wasted_usd=plan.wasted_usd * per_month),
+        options.auto_pause(load.demand, shape.acu_range, Gates(shape.engine_version, rds_proxy), usage, book, readers=readers, rules=rules),
+    )  # fmt: skip
+
+
+def _modes(found: OptionStudy, io_millions: float) -> Breakeven:
+    return options.io_breakeven(found.uses, replace(found.usage, io_millions=float(io_millions)), found.book)
+
+
+def _clean(axes: object, legend: str = "upper right") -> None:
+    axes.grid(color=_GRID)  # type: ignore[attr-defined]
+    axes.set_axisbelow(True)  # type: ignore[attr-defined]
+    axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
+    axes.legend(loc=legend, frameon=False, fontsize=10)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Queries and what is asked of a database."""

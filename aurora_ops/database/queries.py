@@ -1,0 +1,94 @@
+"""SQL files as questions: each states in its header what it asks, reads, locks, needs and costs.
+
+>>> query = parse("sessions", '''-- question: Who is connected?
+... -- reads: pg_stat_activity
+... -- lock: none
+... -- role: pg_monitor
+... -- cost: instant
+... SELECT 1 AS answer;''')
+>>> query.question, query.reads
+('Who is connected?', ('pg_stat_activity',))
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from aurora_ops.core.display import Table
+from aurora_ops.core.environments import PROJECT_ROOT
+from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
+
+SQL = PROJECT_ROOT / "sql"
+HEADERS = ("question", "reads", "lock", "role", "cost")
+_HEADER = re.compile(r"-- (\w+): (.+)")
+
+
+class QueryHeaderError(AuroraOpsError):
+    """A SQL file does not say what it asks, reads, locks, needs and costs."""
+
+
+class UnknownQueryError(InputError):
+    """No SQL file of that name."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question. Of the tables in `reads`, the first is the one whose rows are judged or listed."""
+
+    name: str
+    question: str
+    reads: tuple[str, ...]
+    lock: str
+    role: str
+    cost: str
+    sql: str = field(repr=False)
+
+
+def parse(name: str, text: str) -> Query:
+    """Read the five header lines of a SQL file, in their order."""
+    lines = text.splitlines()[: len(HEADERS)]
+    found = [match.groups() for match in map(_HEADER.fullmatch, lines) if match]
+    if [key for key, _ in found] != list(HEADERS):
+        raise QueryHeaderError(
+            f"{name}: the file does not begin with the header lines {', '.join(HEADERS)}, so nobody can tell whether it is "
+            "safe to run on a busy cluster. Write them in this order, as `-- question: …?`."
+        )
+    header = dict(found)
+    reads = tuple(table.strip() for table in header.pop("reads").split(","))
+    return Query(name=name, reads=reads, sql=text, **header)
+
+
+def load_all(folder: str, *, directory: Path = SQL) -> list[Query]:
+    """Every question of a folder ("checks" or "diagnostics"), by name."""
+    queries = [
+        parse(path.stem, path.read_text(encoding="utf-8")) for path in sorted((directory / folder).glob("*.sql"))
+    ]
+    if not queries:
+        raise UnknownQueryError(
+            f"{directory / folder} holds no SQL file, so there is nothing to ask. Check the folder's name."
+        )
+    return queries
+
+
+def load(folder: str, name: str) -> Query:
+    """One question by its file's name without the suffix."""
+    known = {query.name: query for query in load_all(folder)}
+    if name not in known:
+        raise UnknownQueryError(f"sql/{folder}/{name}.sql does not exist. {did_you_mean(name, list(known))}")
+    return known[name]
+
+
+def rows(connection: psycopg.Connection, query: Query) -> list[tuple[Any, ...]]:
+    """The answer as it comes from the database."""
+    return connection.execute(query.sql).fetchall()  # type: ignore[call-overload]
+
+
+def ask(connection: psycopg.Connection, folder: str, name: str) -> Table:
+    """The answer as a table headed by the question."""
+    query = load(folder, name)
+    cursor = connection.execute(query.sql)  # type: ignore[call-overload]
+    found = cursor.fetchall()
+    return Table(f"{query.question} {len(found)} rows", [column.name for column in cursor.description], found)

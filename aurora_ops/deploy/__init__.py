@@ -1,0 +1,1 @@
+"""Environments built, changed, compared and destroyed through Terraform."""

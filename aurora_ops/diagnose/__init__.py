@@ -1,0 +1,1 @@
+"""Why a database is slow."""

@@ -1,0 +1,202 @@
+"""The procedure behind the database-load notebook: fetch or open a bundle, judge whether it can be trusted, show it.
+
+High load is a finding in words, not a failed run: the run fails only on data that cannot be trusted, because what follows
+from such data is worse than nothing (docs/decisions/load-from-pi.md).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aurora_ops.aws import cluster, insights
+from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, Session, open_session
+from aurora_ops.core import environments
+from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.core.times import to_datetime
+from aurora_ops.load import bundle as bundles
+from aurora_ops.load import views as load_views
+from aurora_ops.load.bundle import Bundle
+from aurora_ops.load.model import Load, findings, verdict
+
+SOURCES = ("recording", "live")
+RECORDING = "2026-11-23_busy"
+_ROUNDING_AAS = 0.01  # values are kept to four digits; fifteen waits may add up to this
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A bundle and the loads read from it, the writer first."""
+
+    bundle: Bundle = field(repr=False)
+    loads: tuple[Load, ...] = field(repr=False)
+
+    @property
+    def busiest(self) -> Load:
+        """The instance with the most load; the first (the writer) where none has data."""
+        return max(self.loads, key=lambda load: load.average if load.has_data else -1.0)
+
+    def __repr__(self) -> str:
+        start, end = self.bundle.window
+        made_up = f"; simulated: {' and '.join(self.bundle.simulated)}" if self.bundle.simulated else ""
+        off = (
+            f"; without Performance Insights: {', '.join(self.bundle.without_insights)}"
+            if self.bundle.without_insights
+            else ""
+        )
+        return (
+            f"LOAD of {self.bundle.cluster} ({', '.join(load.role for load in self.loads)}) in {self.bundle.region}, "
+            f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC, a point every {self.bundle.period_seconds} s, "
+            f"from {self.bundle.source}, read {datetime.fromtimestamp(self.bundle.recorded_at, UTC):%Y-%m-%d}{made_up}{off}"
+        )
+
+    def bottom_line(self) -> Line:
+        """The verdict on every instance. "Idle" and "no data" are told apart."""
+        return Line(" ".join(verdict(load) for load in self.loads))
+
+    def over_time(self) -> Chart:
+        """Active sessions of the busiest instance by wait class."""
+        return load_views.over_time(self.busiest)
+
+    def by_statement(self) -> Chart:
+        """The heaviest statements of the busiest instance."""
+        return load_views.by_statement(self.busiest)
+
+    def statements(self) -> Table:
+        """The same as a table, with texts."""
+        return load_views.statements(self.busiest)
+
+    def clients(self) -> Table:
+        """Load of the busiest instance by application."""
+        return load_views.clients(self.busiest)
+
+    def what_to_do(self) -> Table:
+        """Findings on the busiest instance, each with its figures."""
+        return load_views.what_to_do(self.busiest)
+
+    def report(self) -> Report:
+        """Whether the data can be trusted. A check that had nothing to look at is a SKIP."""
+        checks = [check for load in self.loads for check in _checks(self.bundle, load)]
+        made_up = self.bundle.simulated
+        checks.append(
+            Check("capacity is measured", "SKIP", f"{' and '.join(made_up)} come from the sandbox's model; AAS is real")
+            if made_up
+            else Check("capacity is measured", "PASS", "reported by the service")
+            if any(load.capacity_acu.notna().any() for load in self.loads)
+            else Check("capacity is measured", "SKIP", "the service reported none")
+        )
+        loaded = self.busiest
+        note = (
+            "no data in the window" if not loaded.has_data
+            else "idle" if loaded.is_idle
+            else f"{loaded.average:.2f} AAS, {load_views.count(len(findings(loaded)), 'finding')}"
+        )  # fmt: skip
+        return Report("database-load", tuple(checks), note)
+
+    def numbers(self) -> dict[str, Any]:
+        """What `result.json` keeps, of the busiest instance. An unknown number is None."""
+        load, (start, end) = self.busiest, self.bundle.window
+        aas = (load.average, load.p99, load.peak) if load.has_data else (None, None, None)
+        return {
+            "instance": load.instance,
+            "window_start_utc": start,
+            "window_end_utc": end,
+            "coverage": round(load.coverage, 4),
+            **dict(zip(("average_aas", "p99_aas", "peak_aas"), aas, strict=True)),
+            "cpu_share": load.share("CPU") if load.has_data else None,
+            "saturation": load.saturation,
+            "biggest_wait": load.biggest_wait,
+            "findings": [finding.title for finding in findings(load)],
+            "simulated": self.bundle.simulated,
+        }
+
+
+def load(
+    source: str = "recording", target: str = SANDBOX, region: str = DEFAULT_REGION, environment: str = "dev", *, minutes: int = 15, as_of: str = "",
+    open_session: Callable[[str, str], Session] = open_session,
+) -> Diagnosis:  # fmt: skip
+    """Open the packaged recording, or ask the API about the `minutes` before `as_of` (a time with a zone; empty: now).
+
+    `open_session` is asked for a session only where the API is asked: a recording starts no sandbox.
+
+    Raises
+    ------
+    InputError
+        An unknown source, a window outside the seven days that are kept, or a recording where another database was asked for.
+    """
+    if source not in SOURCES:
+        raise InputError(f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))}")
+    settings = environments.settings(environment)
+    if source == "recording":
+        bundle = bundles.recording(RECORDING)
+        if target != SANDBOX or bundle.cluster != settings.cluster_identifier:
+            raise InputError(
+                f"the recording shows {bundle.cluster} of a sandbox, not {settings.cluster_identifier} of {target}, so it would mislead. "
+                "Use source='live' to ask the API."
+            )
+        return Diagnosis(bundle, bundle.loads())
+    if not 1 <= minutes <= 7 * 24 * 60:
+        raise InputError(f"minutes={minutes}: Performance Insights keeps 7 days; use 1 to {7 * 24 * 60}.")
+    now = datetime.now(UTC)
+    moment = to_datetime(as_of)
+    if moment and not now - timedelta(days=7) + timedelta(minutes=minutes) < moment <= now:
+        raise InputError(
+            f"as_of={as_of!r}: the {minutes} minutes before it are not within the last 7 days, so nobody keeps them. "
+            "Open a bundle that was recorded then, or choose a later end."
+        )
+    session = open_session(target, region)
+    # The point of the second that is just passing does not exist yet.
+    end = moment or datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=2)
+    bundle = insights.record(
+        session, cluster.find(session, settings.cluster_identifier), end - timedelta(minutes=minutes), end
+    )
+    return Diagnosis(bundle, bundle.loads())
+
+
+def _checks(bundle: Bundle, load: Load) -> list[Check]:
+    name, points, expected = load.instance, bundle.points(load.instance), bundle.expected_points
+    # The service cuts at about 350 points without a word; a few missing ones are the window's young end.
+    whole = Check.of(f"{name}: no answer was cut", points >= 0.95 * expected, f"{points} of {expected} points")
+    if not load.has_data:
+        reason = "no point has a value: nobody looked, which is not the same as idle"
+        return [Check(f"{name}: sampled", "SKIP", reason)] if whole.verdict == "PASS" else [whole]
+    checks = [whole]
+    gaps = int(load.total.isna().sum())
+    checks.append(
+        Check(
+            f"{name}: sampled",
+            "PASS",
+            f"{load.coverage:.1%} of the window, {gaps} points without a value, drawn as gaps",
+        )
+    )
+    excess = float((load.waits.sum(axis=1) - load.total).max())
+    detail = f"Other is {load.other.sum() / load.total.sum():.1%}" if load.total.sum() else "all 0.0"
+    checks.append(Check.of(f"{name}: waits add up to at most the total", excess <= _ROUNDING_AAS, detail))
+    checks.append(_statements_fit(load))
+    return [*checks, _against_cloudwatch(bundle, load)]
+
+
+def _statements_fit(load: Load) -> Check:
+    """Totals of statements are means over the samples taken, ours are means over periods: they are one only without gaps."""
+    name = f"{load.instance}: statements add up to at most the total"
+    if load.period_seconds > 1 and load.coverage < 1:
+        return Check(
+            name, "SKIP", "in a window with gaps, periods of more than a second hold unequal numbers of samples"
+        )
+    together = sum(statement.load_aas for statement in load.statements)
+    detail = f"{together:.2f} of {load.average:.2f} AAS in {len(load.statements)} statements"
+    return Check.of(name, together <= load.average * 1.05 + _ROUNDING_AAS, detail)
+
+
+def _against_cloudwatch(bundle: Bundle, load: Load) -> Check:
+    """DBLoad is published by another road; where both know a whole minute, they have to say the same."""
+    name = f"{load.instance}: CloudWatch tells the same"
+    by_minute = load.total.resample("60s", closed="right", label="left")
+    whole = by_minute.mean()[by_minute.count() * load.period_seconds >= 57]
+    ours, theirs = whole.align(bundle.cloudwatch(load.instance), join="inner")
+    if load.period_seconds > 60 or not len(ours):
+        return Check(name, "SKIP", "no whole minute that both have: DBLoad appears a minute late, and only under load")
+    difference = abs(float(ours.mean() - theirs.mean()))
+    detail = f"{ours.mean():.2f} here, {theirs.mean():.2f} there over {len(ours)} minutes"
+    return Check.of(name, difference <= max(0.05, 0.1 * float(theirs.mean())), detail)

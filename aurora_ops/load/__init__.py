@@ -1,0 +1,1 @@
+"""Database load as a model: bundles of answers, what they mean, how they look."""

@@ -1,0 +1,180 @@
+"""A window of database load as one JSON file: every raw answer of the Performance Insights API beside its request.
+
+A bundle outlives the seven days that the service keeps, and is read the same whether the API answered just now or last year.
+A point without `Value` means that there is no data: it becomes NaN, never 0.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.load.model import Load, Statement
+
+RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
+LOAD = "db.load.avg"
+VCPUS, CAPACITY = "os.general.numVCPUs.avg", "os.general.serverlessDatabaseCapacity.avg"
+CEILING = "os.general.maxConfiguredAcu.max"
+STATISTICS = ("calls_per_sec", "avg_latency_per_call", "rows_per_call")
+STATISTIC = "db.sql_tokenized.stats.{}.avg"
+
+
+class UnknownRecordingError(InputError):
+    """The package holds no recording of that name."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The exchanges about one instance. `cloudwatch` holds DBLoad by epoch second, for comparison."""
+
+    instance: str
+    resource_id: str
+    role: str
+    exchanges: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    cloudwatch: dict[str, float] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One window of one cluster. Times are epoch seconds; `simulated` names what a sandbox made up."""
+
+    cluster: str
+    region: str
+    start: int
+    end: int
+    period_seconds: int
+    recorded_at: int
+    source: str
+    simulated: list[str]
+    instances: list[Recorded] = field(repr=False)
+    without_insights: list[str] = field(default_factory=list)
+
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """Start and end, UTC."""
+        return datetime.fromtimestamp(self.start, UTC), datetime.fromtimestamp(self.end, UTC)
+
+    @property
+    def expected_points(self) -> int:
+        """Points that a complete series has."""
+        return (self.end - self.start) // self.period_seconds
+
+    def write(self, path: Path) -> Path:
+        """Write the bundle as JSON, one exchange a line."""
+        head = json.dumps(asdict(self) | {"instances": []})[:-1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parts = []
+        for one in self.instances:
+            about = {k: v for k, v in asdict(one).items() if k != "exchanges"}
+            lines = ",\n".join(json.dumps(e, separators=(",", ":"), ensure_ascii=False) for e in one.exchanges)
+            parts.append(f'{json.dumps(about)[:-1]}, "exchanges": [\n{lines}\n]}}')
+        joined = ",\n".join(parts)
+        path.write_text(head.replace('"instances": []', f'"instances": [\n{joined}\n]') + "}\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> "Bundle":
+        """Read what `write` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**content | {"instances": [Recorded(**one) for one in content["instances"]]})
+
+    def loads(self) -> tuple[Load, ...]:
+        """The load of each instance, the writer first."""
+        return tuple(_load(self, one) for one in sorted(self.instances, key=lambda one: one.role != "writer"))
+
+    def points(self, instance: str) -> int:
+        """Points that the total series of an instance has, with or without a value."""
+        return len(_series(self, self._of(instance), LOAD))
+
+    def cloudwatch(self, instance: str) -> pd.Series:
+        """CloudWatch's DBLoad by minute, indexed by the START of the minute in UTC; empty if there is none."""
+        found = self._of(instance).cloudwatch
+        return pd.Series(list(found.values()), index=_utc(map(int, found)), dtype=float)
+
+    def _of(self, instance: str) -> Recorded:
+        return next(one for one in self.instances if one.instance == instance)
+
+
+def recording(name: str) -> Bundle:
+    """A packaged recording, such as "2026-11-23_busy"."""
+    known = [path.stem for path in RECORDINGS.glob("*.json")]
+    if name not in known:
+        raise UnknownRecordingError(
+            f"no recording is called {name!r}, so nothing was read. {did_you_mean(name, known)}"
+        )
+    return Bundle.read(RECORDINGS / f"{name}.json")
+
+
+def _utc(seconds: Any) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(np.array(list(seconds), dtype="int64"), unit="s", utc=True))
+
+
+def _series(
+    bundle: Bundle, one: Recorded, metric: str, dimensions: Mapping[str, str] | None = None
+) -> dict[int, float]:
+    points: dict[int, float] = {}
+    for exchange in one.exchanges:
+        for found in exchange["answer"].get("MetricList", ()):
+            if found["Key"] == {"Metric": metric} | ({"Dimensions": dimensions} if dimensions else {}):
+                points |= {p["Timestamp"]: p.get("Value", np.nan) for p in found["DataPoints"]}
+    return {at: value for at, value in points.items() if bundle.start < at <= bundle.end or metric == CEILING}
+
+
+def _load(bundle: Bundle, one: Recorded) -> Load:
+    grid = _utc(range(bundle.start + bundle.period_seconds, bundle.end + 1, bundle.period_seconds))
+
+    def series(metric: str, dimensions: Mapping[str, str] | None = None) -> pd.Series:
+        points = _series(bundle, one, metric, dimensions)
+        return pd.Series(list(points.values()), index=_utc(points), dtype=float).reindex(grid)
+
+    lists = [m for e in one.exchanges for m in e["answer"].get("MetricList", ())]
+    named = {
+        m["Key"]["Dimensions"]["db.wait_event.name"]: m["Key"]["Dimensions"] for m in lists if "Dimensions" in m["Key"]
+    }
+    total = series(LOAD)
+    # A wait that is not among the heaviest of a chunk has no series there: it is in Other, so 0 of its own.
+    waits = pd.DataFrame(
+        {name: series(LOAD, d).fillna(0.0).where(total.notna()) for name, d in named.items()}, index=grid
+    )
+    ceiling = [v for v in _series(bundle, one, CEILING).values() if not np.isnan(v)]
+    return Load(
+        instance=one.instance,
+        role=one.role,
+        period_seconds=bundle.period_seconds,
+        total=total,
+        waits=waits[waits.sum().sort_values(ascending=False, kind="stable").index],
+        vcpu=series(VCPUS),
+        capacity_acu=series(CAPACITY),
+        ceiling_acu=max(ceiling, default=None),
+        capacity_simulated=bool(bundle.simulated),
+        statements=tuple(_statements(one)),
+        clients={
+            k["Dimensions"]["db.application.name"] or "(unnamed)": k["Total"] for k in _keys(one, "db.application")
+        },
+    )
+
+
+def _keys(one: Recorded, group: str) -> Iterator[dict[str, Any]]:
+    for exchange in one.exchanges:
+        if exchange["request"].get("GroupBy", {}).get("Group") == group:
+            parts = [k["Dimensions"]["db.wait_event.name"] for k in exchange["answer"].get("PartitionKeys", ())]
+            for key in exchange["answer"]["Keys"]:
+                yield key | {"Waits": dict(zip(parts, key.get("Partitions", ()), strict=False))}
+
+
+def _statements(one: Recorded) -> Iterator[Statement]:
+    for key in _keys(one, "db.sql_tokenized"):
+        dimensions, extra = key["Dimensions"], key.get("AdditionalMetrics", {})
+        yield Statement(
+            dimensions["db.sql_tokenized.id"],
+            dimensions.get("db.sql_tokenized.statement", ""),
+            key["Total"],
+            key["Waits"],
+            *(extra.get(STATISTIC.format(name)) for name in STATISTICS),
+        )

@@ -1,0 +1,271 @@
+"""Database load for the eye: who worked or waited over time, and on which statements.
+
+One class keeps one colour everywhere (Okabe and Ito's palette, told apart by the colour-blind too); Lock is hatched as well.
+"""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.dates import DateFormatter, MinuteLocator
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from aurora_ops.core.display import Chart, Table
+from aurora_ops.load.model import CLASSES, Load, Statement, findings
+
+COLOURS = {
+    "CPU": "#009e73",
+    "Commit": "#f0c929",
+    "IO": "#0072b2",
+    "Lock": "#d55e00",
+    "LWLock": "#cc79a7",
+    "IPC": "#7b5ea7",
+    "Client": "#56b4e9",
+    "Timeout": "#a6761d",
+    "Other": "#b0b0b0",
+}
+_HATCH = {"Lock": "////"}
+_INK, _GRID = "#222222", "#dddddd"
+_BUCKETS = (1, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400)
+_SHOWN = 120  # buckets over the width: finer is noise
+
+
+def over_time(load: Load) -> Chart:
+    """AAS by wait class over time, stacked, under the line of vCPUs. What nobody looked at stays empty and dotted grey."""
+    seconds = next(
+        s for s in _BUCKETS if s >= load.period_seconds and len(load.total) * load.period_seconds / s <= _SHOWN
+    )
+    frame = load.every(seconds)
+    present = [name for name in CLASSES if frame[name].sum() > 0]
+    # Points carry the end of what they stand for; a bar is drawn over it. UTC, and matplotlib is not asked about zones.
+    ends = frame.index.tz_localize(None).to_numpy()
+    starts = ends - np.timedelta64(seconds, "s")
+    width = np.timedelta64(seconds, "s")
+
+    figure = Figure(figsize=(10.4, 4.3), layout="constrained")
+    axes = figure.subplots()
+    bottom = np.zeros(len(frame))
+    for name in present:
+        height = frame[name].fillna(0.0).to_numpy()
+        axes.bar(
+            starts,
+            height,
+            width,
+            bottom,
+            align="edge",
+            color=COLOURS[name],
+            hatch=_HATCH.get(name),
+            edgecolor="#ffffff80",
+            linewidth=0,
+        )
+        bottom += height
+    axes.step(
+        np.append(starts[:1], ends),
+        np.append(frame["peak"].iloc[:1], frame["peak"]),
+        where="pre",
+        color="#888888",
+        linewidth=0.9,
+    )
+    handles = [
+        Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}  {_percent(load.share(n))}")
+        for n in reversed(present)
+    ]
+    handles += [
+        axes.plot(
+            [],
+            [],
+            color="#888888",
+            linewidth=0.9,
+            label="busiest second" if load.period_seconds == 1 else "busiest period",
+        )[0]
+    ]
+    handles += _capacity(axes, load, frame, starts, ends)
+    for left, right in _gaps(frame["total"].isna().to_numpy(), starts, ends):
+        axes.axvspan(left, right, facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", linewidth=0)
+    if frame["total"].isna().any():
+        handles.append(Patch(facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", label="no data"))
+
+    axes.set_title(
+        f"Active sessions of {load.instance} ({load.role}) by what they did or waited for",
+        loc="left",
+        fontsize=12,
+        color=_INK,
+    )
+    axes.set_ylabel(f"active sessions, average of {_span(seconds)}")
+    axes.set_xlabel(f"UTC, {starts[0].astype('datetime64[m]').item():%Y-%m-%d}")
+    _clock(axes, len(load.total) * load.period_seconds)
+    axes.set_xlim(starts[0], ends[-1])
+    axes.set_ylim(0, max(1.0, float(frame[["peak", "vcpu"]].max().max() if load.has_data else 1.0)) * 1.05)
+    axes.yaxis.grid(True, color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
+    shares = ", ".join(f"{name} {load.classes[name].mean():.2f}" for name in present)
+    return _chart(
+        f"{load.instance}: {load.average:.2f} AAS on average, peak {load.peak:.0f}; by class: {shares}; {_span(seconds)} a bar"
+        if load.has_data
+        else f"{load.instance}: no data",
+        figure,
+    )
+
+
+def _capacity(axes, load: Load, frame, starts, ends) -> list:  # type: ignore[no-untyped-def]
+    if not frame["vcpu"].notna().any():
+        return []
+    simulated = " (simulated)" * load.capacity_simulated
+    values = np.append(frame["vcpu"].iloc[:1], frame["vcpu"])
+    lines = axes.step(
+        np.append(starts[:1], ends),
+        values,
+        where="pre",
+        color="#000000",
+        linewidth=1.8,
+        label=f"vCPUs at the time{simulated}",
+    )
+    if load.ceiling_vcpu is not None and load.ceiling_acu is not None:
+        label = f"vCPUs at {load.ceiling_acu:g} ACU{simulated}"
+        lines.append(
+            axes.axhline(load.ceiling_vcpu, color="#000000", linewidth=1.2, linestyle=(0, (4, 3)), label=label)
+        )
+    return list(lines)
+
+
+def _gaps(missing, starts, ends):  # type: ignore[no-untyped-def]
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], missing.astype(int), [0]))))
+    return [(starts[a], ends[b - 1]) for a, b in list(pairwise(edges))[::2]]
+
+
+def _clock(axes, seconds: int) -> None:  # type: ignore[no-untyped-def]
+    step = next((m for m in (1, 2, 5, 10, 15, 30) if seconds <= m * 60 * 12), None)
+    if seconds >= 180 and step:
+        axes.xaxis.set_major_locator(MinuteLocator(byminute=range(0, 60, step)))
+    form = "%H:%M:%S" if seconds < 180 else "%H:%M" if seconds <= 86400 else "%m-%d %H:%M"
+    axes.xaxis.set_major_formatter(DateFormatter(form))
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+
+
+def by_statement(load: Load, most: int = 8) -> Chart:
+    """The heaviest statements as bars, each divided by what its sessions waited for."""
+    shown = load.statements[:most]
+    figure = Figure(figsize=(10.4, 0.9 + 0.5 * max(1, len(shown))), layout="constrained")
+    axes = figure.subplots()
+    frame = [statement.by_class for statement in shown]
+    left = np.zeros(len(shown))
+    present = [name for name in CLASSES if any(row[name] >= 0.01 * load.average for row in frame)]
+    for name in present:
+        values = np.array([row[name] for row in frame])
+        axes.barh(
+            range(len(shown)),
+            values,
+            left=left,
+            height=0.62,
+            color=COLOURS[name],
+            hatch=_HATCH.get(name),
+            edgecolor="#ffffff80",
+            linewidth=0,
+            label=name,
+        )
+        left += values
+    for row, statement in enumerate(shown):
+        axes.text(left[row], row, f"  {_figures(load, statement)}", va="center", fontsize=9, color=_INK)
+    axes.set_yticks(range(len(shown)), [f"{statement.title}  {statement.id[:4]}" for statement in shown])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(left.max(initial=0.0) * 1.6, 0.1))
+    axes.set_xlabel("average active sessions over the window")
+    axes.set_title("Which statements the sessions worked on", loc="left", fontsize=12, color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    if present:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
+    top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({_share(load, s):.0%})" for s in shown[:3])
+    return _chart(f"heaviest statements: {top}" if shown else "no statement was active", figure)
+
+
+def _chart(caption: str, figure: Figure) -> Chart:
+    """Flat colours need no more than a palette: a third of the bytes for the same sight."""
+    chart, small = Chart.of(caption, figure), io.BytesIO()
+    picture = Image.open(io.BytesIO(chart.png)).convert("RGB")
+    # By coverage: the usual median cut would give a rare colour to its commonest neighbour.
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return Chart(caption, small.getvalue())
+
+
+def _share(load: Load, statement: Statement) -> float:
+    return statement.load_aas / load.average if load.average else 0.0
+
+
+def _figures(load: Load, statement: Statement) -> str:
+    parts = [f"{statement.load_aas:.2f} AAS", _percent(_share(load, statement))]
+    if statement.calls_per_second is not None:
+        parts.append(f"{_short_number(statement.calls_per_second)}/s")
+    if statement.latency_ms is not None:
+        parts.append(f"{_short_number(statement.latency_ms)} ms")
+    return " · ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """The number with its noun: "1 finding", "2 findings"."""
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def _short_number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "<0.01"
+
+
+def statements(load: Load) -> Table:
+    """The same with their texts. No literals: the service was asked for normalised statements only."""
+    rows = [
+        (s.id[:8], s.load_aas, _percent(_share(load, s)), _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call, _short(s.text))
+        for s in load.statements
+    ]  # fmt: skip
+    covered = sum(s.load_aas for s in load.statements) / load.average if load.average else 0.0
+    return Table(
+        f"the {count(len(rows), 'heaviest statement')} held {covered:.0%} of the load"
+        if rows
+        else "no statement was active",
+        ("id", "AAS", "share", "waits for", "calls/s", "ms/call", "rows/call", "statement"),
+        rows,
+        "ms/call is the server's own time in the statement; a COMMIT waits after that clock has stopped, so its AAS says more.",
+    )
+
+
+def _waits(statement: Statement, most: int = 3) -> str:
+    waits = sorted(statement.waits.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(
+        f"{name} {value / statement.load_aas:.0%}" for name, value in waits[:most] if value >= 0.05 * statement.load_aas
+    )
+
+
+def _short(text: str, length: int = 110) -> str:
+    line = " ".join(text.split())
+    return (line if len(line) <= length else line[: length - 1] + "…").replace("*", "\\*")  # no Markdown emphasis
+
+
+def clients(load: Load) -> Table:
+    """Load by the name that each application gives itself."""
+    rows = [(name, value, _percent(value / load.average)) for name, value in load.clients.items() if load.average]
+    names = ", ".join(f"{name} {share}" for name, _, share in rows[:3])
+    return Table(
+        f"by application: {names}" if rows else "no application was active", ("application", "AAS", "share"), rows
+    )
+
+
+def what_to_do(load: Load) -> Table:
+    """Findings with their figures, heaviest first. No figure, no advice."""
+    found = findings(load)
+    rows = [(number, f.title, f.evidence, f.action) for number, f in enumerate(found, 1)]
+    if not load.has_data:
+        summary = "nothing to advise: there is no data"
+    elif not found:
+        summary = "nothing to do: no wait and no queue for a processor stands out"
+    else:
+        summary = f"{count(len(found), 'finding')}: " + "; ".join(f.title.lower() for f in found)
+    return Table(summary, ("", "finding", "evidence", "what to do"), rows)

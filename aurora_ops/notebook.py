@@ -1,0 +1,64 @@
+"""What the cells of a notebook import: one line, whatever room of the house a thing lives in.
+
+Each name is looked up when it is first asked for, so a notebook loads what it uses and nothing else.
+"""
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aurora_ops.aws.session import Session
+
+_MODULES = {
+    "cost_bands": "cost.bands",
+    "cost_charts": "cost.plan_charts",
+    "cost_exports": "cost.exports",
+    "cost_views": "cost.plan_tables",
+    "deploy": "deploy.deployment",
+    "destroy": "deploy.destruction",
+    "diagnose": "diagnose.database_load",
+    "drift": "deploy.drift",
+    "evidence": "runner.evidence",
+    "failover": "failover.procedure",
+    "history_study": "cost.studies.history_study",
+    "option_study": "cost.studies.option_study",
+    "parameters": "runner.parameters",
+    "planning": "cost.plan",
+    "range_study": "cost.studies.range_study",
+    "restore": "restore.drill",
+    "schema": "schema.procedure",
+    "workload": "workload.procedure",
+}
+_TYPES = ("Acu", "Environment", "Prices", "Seconds", "Usd", "UtcTime")
+
+__all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_session"])
+
+
+def open_session(target: str, region: str, *, world: str = "empty", environment: str = "dev") -> "Session":
+    """Open a read-only session; in the sandbox, what is missing of `world` is built first (see `rehearsal.worlds.open_world`).
+
+    A live target is taken as it is.
+    """
+    from aurora_ops.aws import session
+
+    if target == session.SANDBOX:
+        from aurora_ops.rehearsal import worlds
+
+        return worlds.open_world(world, environment, region)
+    return session.open_session(target, region)
+
+
+def in_world(world: str, environment: str) -> "Callable[[str, str], Session]":
+    """`open_session` for this world, for a page that may not need one."""
+    return partial(open_session, world=world, environment=environment)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"aurora_ops.{_MODULES[name]}")
+    if name in _TYPES:
+        return getattr(import_module("aurora_ops.runner.parameter_types"), name)
+    raise AttributeError(f"aurora_ops.notebook has no {name!r}. It has: {', '.join(__all__)}.")

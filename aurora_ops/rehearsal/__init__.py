@@ -1,0 +1,1 @@
+"""The worlds of the sandbox, and the whole way end to end."""

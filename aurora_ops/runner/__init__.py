@@ -1,0 +1,1 @@
+"""Notebooks as runs: parameters, the engine, the verdict, the evidence."""

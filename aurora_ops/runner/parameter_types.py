@@ -1,0 +1,220 @@
+"""What a notebook declares: parameters, typed by the annotations in its `parameters` cell, and strict.
+
+papermill guesses a type from how a value looks: an engine version 15.10 becomes the number 15.1, an account id loses
+its leading zero, and a misspelt name is a warning while the run goes on with the default. Here the annotation decides,
+and what does not fit is refused before a kernel starts. The types below are for use in such a cell.
+"""
+
+import ast
+import io
+import tokenize
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.core.times import to_datetime
+
+
+class ParameterError(InputError):
+    """A parameter is unknown or its value does not fit its annotation."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Metadata for `Annotated`: `check` returns the value to use, or raises ValueError with what is wrong.
+
+    pydantic calls it by its protocol: a kernel that only names a type in its parameters cell does not load pydantic.
+    """
+
+    check: Callable[[Any], Any]
+    expected: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+def _utc_time(text: str) -> str:
+    moment = to_datetime(text)
+    return "" if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def _acu(value: float) -> float:
+    if not 0 <= value <= 256 or value * 2 != int(value * 2):
+        raise ValueError("Serverless v2 scales from 0 to 256 ACU in steps of 0.5")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("it may not be negative")
+    return value
+
+
+Environment = Literal["dev", "stg", "prod"]
+Prices = Literal["packaged", "live"]
+UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
+Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
+Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
+Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
+
+# What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
+_NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds,
+    "Literal": Literal, "Annotated": Annotated, "None": None,
+}  # fmt: skip
+
+
+_BY_RUNNER = "Use `aurora-ops run`, or papermill's -r NAME VALUE, which keeps the value as the text you typed."
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of the cell. `annotation` is its text, `type` what it means."""
+
+    name: str
+    annotation: str
+    type: Any = field(repr=False)
+    default: Any
+    help: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, for a person."""
+        if get_origin(self.type) is Literal:
+            return "one of " + ", ".join(map(repr, get_args(self.type)))
+        for check in get_args(self.type):
+            if isinstance(check, Checked):
+                return check.expected
+        return {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}.get(
+            self.annotation, self.annotation
+        )
+
+    def accept(self, value: Any) -> Any:
+        """`value` as this parameter's type. Text is read, as a command line has nothing else; other values must fit."""
+        from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+        own_config = isinstance(self.type, type) or get_origin(self.type) is not None
+        adapter = TypeAdapter(self.type, config=ConfigDict(allow_inf_nan=False) if own_config else None)
+        try:
+            if not isinstance(value, str):
+                return adapter.validate_python(value, strict=True)
+            if get_origin(self.type) in (list, dict, tuple) or self.type in (list, dict, tuple):
+                return adapter.validate_json(value)
+            return adapter.validate_strings(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            options = list(get_args(self.type)) if get_origin(self.type) is Literal else []
+            hint = did_you_mean(str(value), options) if options else f"{reason[:1].upper()}{reason[1:]}."
+            raise ParameterError(
+                f"{self.name}={value!r} cannot be used, so nothing was changed: expected {self.expected}. {hint}"
+            ) from None
+
+    def accept_from_papermill(self, value: Any) -> Any:
+        """The same for a value that papermill's own rules have read before, with how to keep them from bending it."""
+        try:
+            return self.accept(value)
+        except ParameterError as error:
+            if isinstance(value, str):
+                raise
+            raise ParameterError(f"{error} {_BY_RUNNER}") from None
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters of a notebook, in the order of the cell."""
+
+    notebook: str
+    all: tuple[Parameter, ...]
+
+    def __iter__(self) -> Any:
+        return iter(self.all)
+
+    def __contains__(self, name: str) -> bool:
+        return any(name == p.name for p in self.all)
+
+    def __getitem__(self, name: str) -> Parameter:
+        for parameter in self.all:
+            if name == parameter.name:
+                return parameter
+        raise ParameterError(
+            f"{self.notebook} has no parameter {name!r}, so nothing was changed: "
+            f"a misspelt name would run with the default. {did_you_mean(name, [p.name for p in self.all])}"
+        )
+
+    def defaults(self) -> dict[str, Any]:
+        """Every parameter with its default."""
+        return {p.name: p.default for p in self.all}
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
+
+
+def _type_of(annotation: str) -> Any:
+    try:
+        return eval(annotation, {"__builtins__": {}}, _NAMES)  # noqa: S307 - only the names above resolve
+    except Exception:
+        raise ParameterError(
+            f"the annotation {annotation!r} of a parameter cannot be understood. "
+            f"It may use: {', '.join(sorted(_NAMES))}."
+        ) from None
+
+
+_ALLOWED = (
+    "Only imports and `name: type = default  # help` stand there, the default written out as a plain value, "
+    "or a parameter's type and value would be a guess."
+)
+
+
+def parse(source: str, notebook: str = "notebook") -> Parameters:
+    """Read the source of a parameters cell.
+
+    >>> parse("max_acu: float = 8.0  # new ceiling, ACU").all
+    (Parameter(name='max_acu', annotation='float', default=8.0, help='new ceiling, ACU'),)
+    """
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        raise ParameterError(
+            f"line {error.lineno} of the parameters cell of {notebook} is no Python ({error.msg}). {_ALLOWED}"
+        ) from None
+    comments, found = _comments(source), []
+    for statement in statements:
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.value is not None
+        ):
+            annotation = ast.unparse(statement.annotation)
+            try:
+                default = ast.literal_eval(statement.value)
+            except ValueError:
+                raise ParameterError(
+                    f"line {statement.lineno} of the parameters cell of {notebook} gives {statement.target.id} the "
+                    f"expression {ast.unparse(statement.value)}. {_ALLOWED}"
+                ) from None
+            name, comment = statement.target.id, comments.get(statement.end_lineno or 0, "")
+            found.append(Parameter(name, annotation, _type_of(annotation), default, comment))
+        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+            raise ParameterError(
+                f"line {statement.lineno} of the parameters cell of {notebook} is {ast.unparse(statement)!r}. {_ALLOWED}"
+            )
+    return Parameters(notebook, tuple(found))
+
+
+def tagged(notebook: Any, tag: str) -> list[Any]:
+    """The code cells of a notebook that carry `tag`."""
+    return [c for c in notebook["cells"] if c["cell_type"] == "code" and tag in c["metadata"].get("tags", [])]
+
+
+def coerce(parameters: Parameters, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, each value as the type of its parameter. Unknown names are refused.
+
+    >>> coerce(parse('engine_version: str = "15.10"'), {"engine_version": "15.10"})
+    {'engine_version': '15.10'}
+    """
+    return {name: parameters[name].accept(value) for name, value in given.items()}

@@ -1,0 +1,1 @@
+"""Real PostgreSQL behind clusters: servers, endpoints, backups and recovery."""

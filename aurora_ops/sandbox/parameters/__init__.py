@@ -1,0 +1,1 @@
+"""Parameter groups: families, names, formulas, and what is in force."""

@@ -1,0 +1,1 @@
+"""RDS itself: clusters, instances, snapshots, restores, upgrades, events."""

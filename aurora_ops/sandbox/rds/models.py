@@ -1,0 +1,243 @@
+"""DB clusters and instances with the fields that moto lacks, and endpoints that lead to real servers."""
+
+import copy
+import secrets
+import string
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import moto.rds.models as models
+
+from aurora_ops.sandbox import statuses
+from aurora_ops.sandbox.dataplane.plane import ClusterData, DataPlane
+from aurora_ops.sandbox.dataplane.server import Server
+from aurora_ops.sandbox.parameters.in_force import Groups
+from aurora_ops.sandbox.rds.rules import DEFAULT_VERSION, ENGINE
+
+_plane: DataPlane | None = None
+_on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`
+
+
+def use(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
+    """Put the data plane behind the clusters of this process. `on_change` is called when instances come, go or change roles."""
+    global _plane, _on_change
+    _plane, _on_change = data_plane, on_change
+
+
+def changed() -> None:
+    """Say that instances came, went or changed roles."""
+    _on_change()
+
+
+def plane() -> DataPlane:
+    """The data plane that `use` was given."""
+    if _plane is None:
+        raise RuntimeError("use() first")
+    return _plane
+
+
+def plain(params: Any) -> dict[str, Any]:
+    """moto's parsed parameters as a plain dict: snake case outside, the API's names inside structures."""
+    return {
+        key: value.original_dict() if hasattr(value, "original_dict") else value for key, value in dict(params).items()
+    }
+
+
+def _identifier(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+
+
+class _Shown:
+    """The status of a cluster or an instance: as it is, and as it lingers. moto: a cluster's "creating" ends with the first look at it."""
+
+    _status = ""
+
+    @property
+    def status(self) -> str:
+        """What DescribeDB… shows; `_status` is what the work has come to."""
+        return statuses.shown(self, self._status)
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
+
+class AuroraCluster(_Shown, models.DBCluster):
+    """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
+
+    def __init__(self, backend: Any, **kwargs: Any) -> None:
+        self.hosts = ("", "")
+        kwargs = dict(kwargs)
+        kwargs.setdefault("engine_version", DEFAULT_VERSION)
+        major = str(kwargs["engine_version"]).split(".")[0]
+        kwargs["db_cluster_parameter_group_name"] = (
+            kwargs.get("db_cluster_parameter_group_name") or f"default.{ENGINE}{major}"
+        )
+        kwargs["storage_type"] = kwargs.get("storage_type") or "aurora"  # moto: gp2
+        kwargs.setdefault("allocated_storage", 1)
+        super().__init__(backend, **kwargs)
+        self._status = "available"
+        self.pending_modified_values: dict[str, str] | None = None
+        self.pending_cluster_group: str | None = None  # for the pending version
+        self.pending_instance_group: str | None = None
+        self.db_cluster_resource_id = _identifier("cluster-")
+        self.serverless_v2_platform_version = "4"
+        self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
+        self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or "open-source-rds-extended-support"
+        self.performance_insights_enabled = bool(kwargs.get("enable_performance_insights", False))
+        self._set_insights(kwargs)
+        self.monitoring_interval = kwargs.get("monitoring_interval", 0)
+        if kwargs.get("enable_iam_database_authentication") is not None:
+            self.iam_auth = kwargs["enable_iam_database_authentication"]
+
+    def _set_insights(self, kwargs: dict[str, Any]) -> None:
+        self.performance_insights_retention_period = (
+            (kwargs.get("performance_insights_retention_period") or 7) if self.performance_insights_enabled else None
+        )
+        self.performance_insights_kms_key_id = (
+            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id)
+            if self.performance_insights_enabled
+            else None
+        )
+
+    def update_insights(self, kwargs: dict[str, Any]) -> None:
+        """Apply the Insights fields of a ModifyDBCluster, and hand them to the instances as Aurora does."""
+        if kwargs.get("enable_performance_insights") is not None:
+            self.performance_insights_enabled = bool(kwargs["enable_performance_insights"])
+        self._set_insights(
+            {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
+        )
+        for member in self._members:
+            member.inherit(self)
+
+    @property
+    def scaling_configuration_info(self) -> dict[str, Any] | None:  # type: ignore[override]
+        """Serverless v1's; moto: an empty structure, which Terraform takes for a difference."""
+        return None
+
+    @property
+    def endpoint(self) -> str:
+        """The writer endpoint."""
+        return self._hosts[0]
+
+    @property
+    def reader_endpoint(self) -> str:
+        """The reader endpoint."""
+        return self._hosts[1]
+
+    @property
+    def _hosts(self) -> tuple[str, str]:
+        """Both; of a deleted cluster, those that it had."""
+        if self.data:
+            self.hosts = self.data.hosts
+        return self.hosts
+
+    @property
+    def db_cluster_members(self) -> list[dict[str, Any]]:
+        """The members, with what the cluster's parameter group waits for; moto: always in sync."""
+        statuses = {one.db_instance_identifier: one.db_cluster_parameter_group_status for one in self._members}
+        return [
+            {**one, "DBClusterParameterGroupStatus": statuses[one["DBInstanceIdentifier"]]}
+            for one in super().db_cluster_members
+        ]
+
+    @property
+    def data(self) -> ClusterData | None:
+        """The cluster's data, once `create_db_cluster` has made it."""
+        return plane().clusters.get(self.db_cluster_resource_id)
+
+    @property
+    def earliest_restorable_time(self) -> datetime | None:
+        """As far as the base backups and the retention reach back; moto: the creation time, before there is a backup."""
+        return self.data.vault.earliest(self.data.horizon(plane().backup_day)) if self.data else None
+
+    @earliest_restorable_time.setter
+    def earliest_restorable_time(self, value: datetime) -> None:
+        """Ignore what moto sets."""
+
+    def save_automated_backup(self) -> None:
+        """Not yet: the first backup is taken when there is a first instance. moto: a record, of nothing."""
+
+    @property
+    def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]
+        """Up to where the WAL archive reaches; moto: always now."""
+        return self.data.latest if self.data else None
+
+
+class AuroraInstance(_Shown, models.DBInstanceClustered):
+    """A DB instance with an identity and an address of its own."""
+
+    def __init__(self, backend: Any, **kwargs: Any) -> None:
+        self.host = ""
+        super().__init__(backend=backend, **kwargs)
+        self.dbi_resource_id = _identifier("db-")  # moto: one constant for all
+        self.port = self.cluster.port
+        self.publicly_accessible = bool(kwargs.get("publicly_accessible", False))
+        self.ca_certificate_identifier = kwargs.get("ca_certificate_identifier") or "rds-ca-rsa2048-g1"
+        self.db_subnet_group_name = self.cluster.db_subnet_group_name
+        self.db_name = self.cluster.database_name
+        self.inherit(self.cluster, kwargs)
+
+    def inherit(self, cluster: AuroraCluster, kwargs: dict[str, Any] | None = None) -> None:
+        """Take what Aurora keeps on the cluster: Insights, IAM authentication, log exports."""
+        kwargs = kwargs or {}
+        wanted = kwargs.get("enable_performance_insights")
+        self.performance_insights_enabled = cluster.performance_insights_enabled if wanted is None else bool(wanted)
+        on = self.performance_insights_enabled
+        self.performance_insights_retention_period = (
+            (kwargs.get("performance_insights_retention_period") or cluster.performance_insights_retention_period or 7)
+            if on
+            else None
+        )
+        self.performance_insights_kms_key_id = (
+            (
+                kwargs.get("performance_insights_kms_key_id")
+                or cluster.performance_insights_kms_key_id
+                or cluster.kms_key_id
+            )
+            if on
+            else None
+        )
+        self.database_insights_mode = cluster.database_insights_mode
+        self.enable_iam_database_authentication = bool(cluster.iam_auth)
+        self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)
+
+    def save_automated_backup(self) -> None:
+        """Not of an instance: Aurora's backups are the cluster's. moto: a record, which a second attempt in the same minute meets."""
+
+    @property
+    def db_parameter_group_status_list(self) -> list[Any]:  # type: ignore[override]
+        """The parameter group and whether a reboot would change something; moto: always in sync."""
+        data = self.cluster.data
+        pending = data is not None and data.is_pending_reboot(self.db_instance_identifier)
+        if (running := self._in_force) is not None:
+            pending = pending or running.is_instance_pending(self.backend.groups_of(self))
+        groups = [copy.copy(group) for group in self.db_parameter_groups()]
+        for group in groups:
+            group.ParameterApplyStatus = "pending-reboot" if pending else "in-sync"
+        return groups
+
+    @property
+    def db_cluster_parameter_group_status(self) -> str:
+        """The same of the cluster's group, on this member."""
+        running = self._in_force
+        pending = running is not None and running.is_cluster_pending(self.backend.groups_of(self))
+        return "pending-reboot" if pending else "in-sync"
+
+    @property
+    def _in_force(self) -> Groups | None:
+        return self.server.groups if self.server else None
+
+    @property
+    def server(self) -> Server | None:
+        """The server behind it, None while it has none."""
+        data = self.cluster.data
+        return data.server_of(self.db_instance_identifier) if data else None
+
+    @property
+    def address(self) -> str:
+        """The instance endpoint; of a deleted instance, the one that it had."""
+        if data := self.cluster.data:
+            self.host = data.addresses.get(self.db_instance_identifier, self.host)
+        return self.host

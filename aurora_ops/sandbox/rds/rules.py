@@ -1,0 +1,132 @@
+"""What Aurora refuses and moto lets pass: versions, capacity ranges, restore times. Pure checks; the error is RDS's own."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
+
+from aurora_ops.capacity.acu import AcuRange, AcuRangeError
+
+ENGINE = "aurora-postgresql"
+# What can be created, as us-east-1 listed it on 2026-06-01 (aws/aws-cdk#38053). 15.4 was withdrawn in 2025.
+ENGINE_VERSIONS = (
+    "14.15", "14.17", "14.18",
+    "15.8", "15.10", "15.12", "15.13", "15.14", "15.15", "15.17",
+    "16.4", "16.6", "16.8", "16.9", "16.10", "17.4", "17.5", "17.7",
+)  # fmt: skip
+DEFAULT_VERSION = "15.10"
+
+
+_IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
+_RESERVED_USERS = re.compile(r"(rds|pg_|admin$|public$|none$)")
+_RESERVED_DATABASES = ("rdsadmin", "template0", "template1")
+
+
+def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", longest: int = 63) -> str:
+    """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most `longest`.
+
+    A snapshot's too: so nobody can take a name that begins with rds:, which automated snapshots have.
+    """
+    name = identifier.lower()
+    if not _IDENTIFIER.fullmatch(name) or len(name) > longest:  # moto: accepts
+        raise InvalidParameterValue(
+            f"The parameter {parameter} is not a valid identifier: {identifier}. Identifiers begin with a letter, "
+            f"hold only letters, digits and single hyphens, and have at most {longest} characters."
+        )
+    return name
+
+
+def check_names(master: str | None, database: str | None) -> None:
+    """Refuse names that PostgreSQL or RDS keep for themselves."""
+    if master and _RESERVED_USERS.match(master.lower()):  # moto: accepts
+        raise InvalidParameterValue(
+            f"MasterUsername {master} cannot be used as it is a reserved word used by the engine"
+        )
+    if database and database.lower() in _RESERVED_DATABASES:
+        raise InvalidParameterValue(f"DatabaseName {database} cannot be used: it is a reserved word for this engine")
+
+
+def check_version(version: str | None) -> str:
+    """The version to create: the default without one, the newest minor for a major alone."""
+    if version in (None, ""):
+        return DEFAULT_VERSION
+    if version in ENGINE_VERSIONS:
+        return str(version)
+    newest = [known for known in ENGINE_VERSIONS if known.split(".")[0] == version]
+    if newest:  # a major version alone means its newest minor
+        return newest[-1]
+    raise InvalidParameterCombination(f"Cannot find version {version} for {ENGINE}")  # moto: accepts
+
+
+def check_later_version(wanted: str | None, snapshot: str) -> str:
+    """The version to restore a snapshot with: its own without one, otherwise that minor or a later one of the same major."""
+    version = check_version(wanted) if wanted else snapshot
+    (major, minor), (own_major, own_minor) = (tuple(map(int, one.split("."))) for one in (version, snapshot))
+    if (major, minor) < (own_major, own_minor):  # moto: restores with whatever version
+        raise InvalidParameterCombination(
+            f"The engine version you requested for your restored DB cluster ({version}) is earlier than the engine version of "
+            f"the DB cluster snapshot ({snapshot})."
+        )
+    if major != own_major:
+        raise InvalidParameterCombination(f"Cannot find upgrade path from {snapshot} to {version}.")
+    return version
+
+
+def check_retention(days: Any) -> int:
+    """The backup retention period in days: 1 without one. Aurora's backups cannot be turned off."""
+    if not 1 <= int(days if days is not None else 1) <= 35:  # moto: anything
+        raise InvalidParameterValue(f"Invalid backup retention period: {days}. Must be between 1 and 35.")
+    return int(days if days is not None else 1)
+
+
+def check_scaling(scaling: dict[str, Any] | None, version: str) -> AcuRange | None:
+    """The range that a ServerlessV2ScalingConfiguration asks for; None without one."""
+    if not scaling:
+        return None
+    try:
+        acu_range = AcuRange(float(scaling["MinCapacity"]), float(scaling["MaxCapacity"]))
+        acu_range.check_engine(version)
+    except KeyError as missing:
+        raise InvalidParameterCombination(f"ServerlessV2ScalingConfiguration needs {missing.args[0]}") from None
+    except AcuRangeError as error:  # moto: accepts
+        raise InvalidParameterValue(f"Invalid ServerlessV2ScalingConfiguration: {error}") from None
+    return acu_range
+
+
+PAUSE_SECONDS = range(300, 86_401)
+
+
+def complete_scaling(scaling: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A ServerlessV2ScalingConfiguration with what was set before, and the seconds until it pauses if it can.
+
+    The interval goes with a floor over 0, as AWS documents. The error and its words were seen by users (anomalyco/sst#5276).
+    """
+    merged = (before or {}) | scaling
+    if merged.get("MinCapacity") != 0:
+        if scaling.get("SecondsUntilAutoPause") is not None:  # moto: accepts
+            raise InvalidParameterValue("SecondsUntilAutoPause can only be specified when minimum capacity is 0.")
+        return {name: value for name, value in merged.items() if name != "SecondsUntilAutoPause"}
+    seconds = merged.get("SecondsUntilAutoPause")
+    seconds = PAUSE_SECONDS[0] if seconds is None else int(seconds)
+    if seconds not in PAUSE_SECONDS:  # moto: accepts. Which words AWS uses is not documented
+        raise InvalidParameterValue(
+            f"Invalid SecondsUntilAutoPause: {seconds}. Must be between {PAUSE_SECONDS[0]} and {PAUSE_SECONDS[-1]}."
+        )
+    return merged | {"SecondsUntilAutoPause": seconds}
+
+
+def check_window(identifier: str, window: tuple[datetime | None, datetime | None], to: datetime | None) -> datetime:
+    """The restore time: `to` if it lies in the window from earliest to latest, the latest without one. Never rounded."""
+    earliest, latest = window
+    if earliest is None or latest is None:
+        raise RDSClientError("InvalidDBClusterStateFault", f"DB cluster {identifier} has no backup yet")
+    if to is None:
+        return latest
+    to = to if to.tzinfo else to.replace(tzinfo=UTC)
+    if not earliest <= to <= latest:  # moto: accepts the future and 1000 days ago
+        raise InvalidParameterValue(
+            f"The specified time {to.isoformat()} is outside the restorable window of {identifier}: "
+            f"{earliest.isoformat()} to {latest.isoformat()}"
+        )
+    return to

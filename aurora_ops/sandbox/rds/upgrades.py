@@ -1,0 +1,93 @@
+"""Another engine version for a cluster that runs: which, when, and what changes with it.
+
+Aurora's answers, in words as terraform-provider-aws#13389 and #35912 and terraform-aws-rds-aurora#308 quote them. The servers behind stay the
+PostgreSQL that the sandbox found, whatever version the cluster has: `SHOW server_version` says so. Without ApplyImmediately a version
+waits for the maintenance window, which never comes here; a later change with ApplyImmediately applies it too.
+"""
+
+from typing import Any
+
+from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
+
+from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds.models import AuroraCluster, plane
+from aurora_ops.sandbox.rds.operations import Operations
+from aurora_ops.sandbox.rds.parameter_groups import family_of
+from aurora_ops.sandbox.rds.rules import ENGINE, ENGINE_VERSIONS
+
+
+class Upgrades(Operations):
+    """The part of ModifyDBCluster that is about parameter groups and versions."""
+
+    def _check_upgrade(self, cluster: AuroraCluster, kwargs: dict[str, Any]) -> str | None:
+        """The version to change to, now or later; None if it stays. The groups of a new major come with it, so `kwargs` loses them."""
+        current, wanted = cluster.engine_version, kwargs.get("engine_version")
+        target = rds_rules.check_version(wanted) if wanted else current
+        if ENGINE_VERSIONS.index(target) < ENGINE_VERSIONS.index(current):  # moto: accepts
+            raise InvalidParameterCombination(f"Cannot upgrade {ENGINE} from {current} to {target}")
+        is_major = family_of(target) != family_of(current)
+        if is_major and not kwargs.get("allow_major_version_upgrade"):  # moto: accepts
+            raise InvalidParameterCombination(
+                "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
+            )
+        if kwargs.get("db_instance_parameter_group_name") and not kwargs.get("allow_major_version_upgrade"):
+            raise InvalidParameterCombination(
+                "DBInstanceParameterGroupName is valid only in combination with the AllowMajorVersionUpgrade parameter."
+            )
+        mine, members = kwargs.get("db_cluster_parameter_group_name"), cluster._members
+        theirs = kwargs.get("db_instance_parameter_group_name")
+        custom = [one.db_parameter_group_name for one in members if not _is_default(one.db_parameter_group_name)]
+        if is_major and not mine and not _is_default(cluster.parameter_group):
+            raise _must_specify("cluster", cluster.parameter_group)
+        if is_major and not theirs and custom:
+            raise _must_specify("instance", custom[0])
+        self._check_group("DBCluster", mine, family_of(target))
+        self._check_group("DB", theirs, family_of(target))
+        if is_major:
+            kwargs["pending_cluster_group"] = kwargs.pop("db_cluster_parameter_group_name", None)
+        return target if target != current else None
+
+    def _check_group(self, kind: str, name: str | None, family: str) -> None:
+        if not name:
+            return
+        group: Any = (self.db_cluster_parameter_groups if kind == "DBCluster" else self.db_parameter_groups).get(name)
+        if not _is_default(name) and group is None:  # moto: accepts
+            raise RDSClientError(f"{kind}ParameterGroupNotFound", f"{kind}ParameterGroup not found: {name}")
+        own = group and (group.db_parameter_group_family if kind == "DBCluster" else group.family)
+        found = name.removeprefix("default.") if _is_default(name) else own
+        if found != family:  # moto: any family
+            raise InvalidParameterCombination(
+                f"The Parameter Group {name} with DBParameterGroupFamily {found} cannot be used for this instance. "
+                f"Please use a Parameter Group with DBParameterGroupFamily {family}"
+            )
+
+    def _change_version(self, cluster: AuroraCluster, target: str | None, kwargs: dict[str, Any]) -> None:
+        """Note the target, or apply it and what waited: instances follow, every server restarts once."""
+        if target is not None:
+            cluster.pending_modified_values = {"EngineVersion": target}
+            cluster.pending_instance_group = kwargs.get("db_instance_parameter_group_name")
+        if not kwargs.get("apply_immediately") or not cluster.pending_modified_values:
+            return
+        version = cluster.pending_modified_values["EngineVersion"]
+        new, instance_group = f"default.{family_of(version)}", cluster.pending_instance_group
+        if cluster.pending_cluster_group or _is_default(cluster.parameter_group):
+            cluster.parameter_group = cluster.pending_cluster_group or new
+        cluster.engine_version, cluster.pending_modified_values = version, None
+        cluster.pending_cluster_group = cluster.pending_instance_group = None
+        for member in cluster._members:
+            if instance_group or _is_default(member.db_parameter_group_name):
+                member.db_parameter_group_name = instance_group or new
+        if cluster._members:
+            self._change_servers(plane().stop_cluster, cluster)
+            self._change_servers(plane().start_cluster, cluster)
+
+
+def _is_default(name: str | None) -> bool:
+    return not name or name.startswith("default.")
+
+
+def _must_specify(kind: str, name: str) -> InvalidParameterCombination:
+    return InvalidParameterCombination(
+        f"The current DB {kind} parameter group {name} is custom. You must explicitly specify a new DB {kind} parameter group, "
+        "either default or custom, for the engine version upgrade."
+    )

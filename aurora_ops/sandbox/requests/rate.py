@@ -1,0 +1,97 @@
+"""Throttling: a token bucket for each operation, off unless asked for.
+
+AWS limits calls by account, Region and operation with token buckets, and publishes neither size nor rate for RDS. So no number here is
+AWS's; what can be rehearsed is whether a program backs off. The answer is RDS's: `Throttling`, "Rate exceeded", HTTP 400.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aurora_ops.core.errors import InputError
+from aurora_ops.sandbox import wire
+from aurora_ops.sandbox.client.limits import EVERY
+from aurora_ops.sandbox.wire import StartResponse
+
+VARIABLE = "AURORA_OPS_SANDBOX_RATE"
+Limits = dict[str, dict[str, float]]
+
+
+@dataclass
+class Bucket:
+    """So many calls at once at most, and so many new ones a second."""
+
+    per_second: float
+    burst: float
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.tokens, self._at = self.burst, self.clock()
+
+    def take(self) -> bool:
+        """Whether a call may pass."""
+        now = self.clock()
+        self.tokens = min(self.burst, self.tokens + (now - self._at) * self.per_second)
+        self._at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+def check(limits: Limits) -> Limits:
+    """Limits by operation. Raises InputError for an operation that RDS does not have, which would never be throttled."""
+    import botocore.session
+
+    known = botocore.session.get_session().get_service_model("rds").operation_names
+    for operation, limit in limits.items():
+        if operation != EVERY and operation not in known:
+            raise InputError(f"operation={operation!r}: rds has no such operation, so it would never be throttled.")
+        if set(limit) != {"per_second", "burst"}:
+            raise InputError(f"{operation}: {limit!r} is not understood; name per_second and burst.")
+        if not (0 <= limit["per_second"] < math.inf and 1 <= limit["burst"] < math.inf):
+            raise InputError(f"{operation}: per_second must be 0 or more and burst 1 or more.")
+    return limits
+
+
+def parse(text: str) -> Limits:
+    """Limits from the variable's text: calls a second for every operation, and after a slash the burst."""
+    if not text:
+        return {}
+    rate, _, burst = text.partition("/")
+    try:
+        return check({EVERY: {"per_second": float(rate), "burst": float(burst) if burst else max(1.0, float(rate))}})
+    except ValueError:
+        raise InputError(
+            f"{VARIABLE}={text!r} is not understood: write calls a second, such as 10, or 10/20 with a burst of 20."
+        ) from None
+
+
+_buckets: dict[tuple[str, str], Bucket] = {}
+_lock = threading.Lock()
+
+
+def forget() -> None:
+    """Full buckets again, by the limits that hold now."""
+    with _lock:
+        _buckets.clear()
+
+
+def meet(
+    limits: Limits, environ: dict[str, Any], service: str, start_response: StartResponse
+) -> Iterable[bytes] | None:
+    """The refusal of a call to RDS that comes too soon, or None."""
+    if not limits or service != "rds":
+        return None
+    _, operation = wire.operation_of(environ)
+    limit = limits.get(operation) or limits.get(EVERY)
+    if limit is None:
+        return None
+    with _lock:
+        key = (wire.region_of(environ), operation)
+        bucket = _buckets.setdefault(key, Bucket(limit["per_second"], limit["burst"]))
+        passes = bucket.take()
+    return None if passes else wire.error(start_response, "query", 400, "Throttling", "Rate exceeded")

@@ -1,0 +1,1 @@
+"""Services beside RDS: S3, prices, notifications."""

@@ -1,0 +1,1 @@
+"""What moto lets pass and AWS does not."""

@@ -1,0 +1,252 @@
+"""The loader beneath `schema`: files, ledger, lock, one transaction per file. It needs a connection and nothing of AWS."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from aurora_ops.core.environments import PROJECT_ROOT
+from aurora_ops.core.errors import AuroraOpsError, InputError
+
+SCHEMA = PROJECT_ROOT / "sql" / "schema"
+_FILE_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
+_DESTROYS = re.compile(r"\b(DROP|TRUNCATE|DELETE\s+FROM)\b", re.IGNORECASE)
+_LOCK = 0x6F70732E736368  # "ops.sch": a number that no other program is likely to lock; per database
+
+# The ledger and the heartbeat live outside public, which stays exactly the application's.
+# The heartbeat is what a restore drill proves a boundary with: the last beat before the target is there, the next is not.
+_OPERATIONS = """
+CREATE SCHEMA IF NOT EXISTS ops;
+CREATE TABLE IF NOT EXISTS ops.schema_history (
+  version INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+  applied_by TEXT NOT NULL DEFAULT session_user,
+  ms INTEGER NOT NULL,
+  tool_version TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ops.heartbeat (
+  id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  beat_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+"""
+
+
+class SchemaError(AuroraOpsError):
+    """The schema could not be loaded."""
+
+
+class SchemaChangedError(InputError, SchemaError):
+    """The files contradict the ledger: one was edited, is missing, or comes too late. Nothing was run."""
+
+
+class SchemaBusyError(SchemaError):
+    """Another loader holds the lock."""
+
+
+class SchemaFileError(SchemaError):
+    """A statement of a file failed; the whole file was rolled back."""
+
+
+@dataclass(frozen=True)
+class SchemaFile:
+    """One file. Its hash is over LF line ends, so a checkout on Windows is not an edit."""
+
+    version: int
+    name: str
+    text: str = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the text with LF line ends."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def destroys(self) -> bool:
+        """Whether a word in it speaks of deleting. It errs on the safe side: the word may stand in a comment."""
+        return bool(_DESTROYS.search(self.text))
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def files(directory: Path = SCHEMA) -> list[SchemaFile]:
+    """All schema files by version. A folder without any is refused: nothing would be loaded, and that would look like success."""
+    found: dict[int, SchemaFile] = {}
+    for path in sorted(directory.glob("*.sql")):
+        match = _FILE_NAME.fullmatch(path.name)
+        if not match:
+            raise SchemaChangedError(
+                f"{path.name} does not tell its place in the order, so nothing was run. Name it like 002_what_it_does.sql."
+            )
+        number = int(match[1])
+        if number in found:
+            raise SchemaChangedError(
+                f"{found[number].name} and {path.name} have the same number, so their order is a guess. Renumber the newer one."
+            )
+        try:
+            text = path.read_bytes().replace(b"\r\n", b"\n").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise SchemaChangedError(
+                f"{path.name} is not UTF-8 ({error}), so its text is a guess. Save it as UTF-8."
+            ) from None
+        found[number] = SchemaFile(number, path.name, text)
+    if not found:
+        raise SchemaChangedError(f"{directory} holds no schema file, so there is nothing to load. Check the checkout.")
+    return [found[number] for number in sorted(found)]
+
+
+def history(connection: psycopg.Connection) -> dict[int, tuple[str, str]]:
+    """The ledger: name and sha256 by version. Empty when nothing was ever loaded."""
+    if connection.execute("SELECT to_regclass('ops.schema_history') IS NULL").fetchone() == (True,):
+        return {}
+    rows = connection.execute("SELECT version, name, sha256 FROM ops.schema_history ORDER BY version").fetchall()
+    return {number: (name, sha256) for number, name, sha256 in rows}
+
+
+def pending(known: list[SchemaFile], applied: dict[int, tuple[str, str]]) -> list[SchemaFile]:
+    """The files still to be applied.
+
+    Raises
+    ------
+    SchemaChangedError
+        An applied file was edited or is gone, or a new file stands before one that is applied.
+    """
+    by_version = {file.version: file for file in known}
+    for number, (name, sha256) in applied.items():
+        if number not in by_version:
+            raise SchemaChangedError(
+                f"{name} was applied to this database but is missing in sql/schema, so the checkout is older than the "
+                "database, or of another branch. Check out what was applied."
+            )
+        if by_version[number].sha256 != sha256:
+            raise SchemaChangedError(
+                f"{by_version[number].name} was edited after it was applied (sha256 {sha256[:12]} then, "
+                f"{by_version[number].sha256[:12]} now), so the file no longer says what the database is. "
+                "Restore the file and put the change into a new one."
+            )
+    todo = [file for file in known if file.version not in applied]
+    last = max(applied, default=0)
+    if todo and todo[0].version < last:
+        raise SchemaChangedError(
+            f"{todo[0].name} is new but stands before {applied[last][0]}, which is applied: databases that are built anew would "
+            f"get another order than this one. Give it a number above {last:03}."
+        )
+    return todo
+
+
+def load(
+    connection: psycopg.Connection,
+    directory: Path = SCHEMA,
+    *,
+    dry_run: bool = False,
+    wait_seconds: float = 30.0,
+    lock_timeout: str = "3s",
+    statement_timeout: str = "5min",
+) -> list[SchemaFile]:
+    """Apply the files that are not applied yet, each in a transaction of its own, and return them.
+
+    The connection must lead to the server itself: a pooler in transaction mode (RDS Proxy, PgBouncer) breaks the session lock.
+
+    Parameters
+    ----------
+    dry_run
+        Run all pending files in one transaction and roll it back. Nothing stays, not even the ledger.
+    wait_seconds
+        How long to wait for another loader.
+    lock_timeout, statement_timeout
+        How long a statement may wait for a table that the application holds, and how long it may run.
+    """
+    if not connection.autocommit:
+        raise SchemaError(
+            "the connection is not in autocommit mode, so a file could not be committed by itself. Pass one opened with autocommit=True."
+        )
+    known = files(directory)
+    pending(known, history(connection))  # refuse before waiting
+    with _only_loader(connection, wait_seconds):
+        todo = pending(known, history(connection))
+        with connection.transaction(force_rollback=True) if dry_run else nullcontext():
+            for file in todo:
+                _run(connection, file, lock_timeout, statement_timeout)
+    return todo
+
+
+def _run(connection: psycopg.Connection, file: SchemaFile, lock_timeout: str, statement_timeout: str) -> None:
+    started = time.monotonic()
+    # The server runs the text inside EXECUTE, where it refuses COMMIT and ROLLBACK: no file can break its own transaction.
+    block = sql.SQL("DO {}").format(
+        sql.Literal("BEGIN EXECUTE " + sql.Literal(file.text).as_string(connection) + "; END")
+    )
+    try:
+        with connection.transaction():
+            for name, value in (
+                ("lock_timeout", lock_timeout),
+                ("statement_timeout", statement_timeout),
+                ("client_connection_check_interval", "1s"),  # a killed loader's statement ends, and with it the lock
+                ("search_path", "public"),
+            ):
+                connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+            connection.execute(_OPERATIONS)
+            connection.execute(block)
+            connection.execute(
+                "INSERT INTO ops.schema_history (version, name, sha256, ms, tool_version) VALUES (%s, %s, %s, %s, %s)",
+                (
+                    file.version,
+                    file.name,
+                    file.sha256,
+                    round(1000 * (time.monotonic() - started)),
+                    installed_version("aurora-ops"),
+                ),
+            )
+    except psycopg.Error as error:
+        raise SchemaFileError(
+            f"{file.name}{_line(error)}: {error.diag.message_primary or error}. The whole file was rolled back; files before it stand. "
+            "Correct the file and run again; nothing has to be cleaned up."
+        ) from error
+
+
+def _line(error: psycopg.Error) -> str:
+    position, text = error.diag.internal_position, error.diag.internal_query
+    return f" line {text.count(chr(10), 0, int(position) - 1) + 1}" if position and text else ""
+
+
+@contextmanager
+def _only_loader(connection: psycopg.Connection, wait_seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + wait_seconds
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
+        if time.monotonic() >= deadline:
+            raise SchemaBusyError(
+                f"another loader (pid {', '.join(map(str, _holders(connection)))}) has held the lock for {wait_seconds:.0f} s, so nothing was run. "
+                "Wait for it; if it hangs, end that session and run again."
+            )
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        if not connection.closed:  # a lost session has lost its lock, too
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def _holders(connection: psycopg.Connection) -> list[int]:
+    rows = connection.execute(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid::bigint << 32 | objid::bigint = %s",
+        (_LOCK,),
+    ).fetchall()
+    return [pid for (pid,) in rows]
+
+
+def is_locked(connection: psycopg.Connection) -> bool:
+    """Whether a loader is at work on this database."""
+    return bool(_holders(connection))

@@ -1,0 +1,1 @@
+"""Terraform: the program, its plans, its state, and how they differ from what there is."""

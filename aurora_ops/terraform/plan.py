@@ -1,0 +1,260 @@
+"""Terraform's plan as data: what would be created, adopted, updated in place, replaced or destroyed; what that puts at risk; what is
+left standing afterwards, in the shape that the cost engine prices. Pure: it reads the JSON of `terraform show -json`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.shape import Shape
+from aurora_ops.core.errors import InputError
+from aurora_ops.core.plan import Change
+
+Action = Literal["create", "adopt", "update in place", "replace", "destroy", "forget"]
+
+MODULE = "module.aurora."  # every resource of an environment stands in it, so that saying it adds nothing
+READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
+CLUSTER, INSTANCE = "aws_rds_cluster", "aws_rds_cluster_instance"
+# What takes data or an availability that nobody can give back with it: refused unless its address is named.
+GUARDED = {
+    CLUSTER: "the database and its automated backups",
+    INSTANCE: "an instance, and whoever is connected to it",
+    "aws_kms_key": "the key without which no backup can be read",
+    "aws_db_cluster_snapshot": "a snapshot",
+    "aws_secretsmanager_secret": "the master password",
+}
+_FINAL_SNAPSHOT = ".final_snapshot"
+_ADVICE, _NOT_KNOWN_YET = "Check block assertion failed", "Check block assertion known after apply"
+_SHOWN = 4  # attributes of a change that stand in its row
+# What a reader of a creation wants to see, and what comes first where more has changed.
+_MATTERS = (
+    "engine_version", "serverlessv2_scaling_configuration.min_capacity", "serverlessv2_scaling_configuration.max_capacity",
+    "storage_type", "instance_class", "promotion_tier", "kms_key_id", "deletion_protection", "skip_final_snapshot",
+    "backup_retention_period", "metric_name", "threshold", "retention_in_days", "family", "from_port",
+)  # fmt: skip
+_OF_A_CREATION = {
+    CLUSTER: _MATTERS[:4], INSTANCE: ("instance_class", "promotion_tier"), "aws_cloudwatch_metric_alarm": ("metric_name", "threshold"),
+    "aws_cloudwatch_log_group": ("retention_in_days",), "aws_db_parameter_group": ("family",),
+    "aws_rds_cluster_parameter_group": ("family",), "aws_vpc_security_group_ingress_rule": ("from_port",),
+}  # fmt: skip
+_RESTARTS = {"engine_version", "instance_class", "db_parameter_group_name", "db_cluster_parameter_group_name"}
+
+
+class DestructionRefusedError(InputError):
+    """The plan takes away something that cannot be given back, and nobody named it."""
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """One resource that the plan touches. `attributes` are (name, before, after) of what differs, most important first."""
+
+    address: str
+    kind: str
+    action: Action
+    attributes: tuple[tuple[str, Any, Any], ...]
+    raw: Mapping[str, Any] = field(repr=False)
+    tainted: bool = False  # replaced for no other reason than that its creation was cut off
+
+    @property
+    def destroys(self) -> bool:
+        """Whether what is there now will be gone."""
+        return self.action in ("replace", "destroy")
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether connections to a running database are cut."""
+        if self.kind not in (CLUSTER, INSTANCE) or self.action in ("create", "forget"):
+            return False
+        return self.destroys or bool(_RESTARTS & {name for name, _, _ in self.attributes})
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The names under which this must be allowed: the address, or that of the final snapshot that would not be taken."""
+        if self.destroys and self.kind in GUARDED:
+            return (self.address,)
+        gives_up = ("skip_final_snapshot", False, True) in self.attributes and self.action == "update in place"
+        return (self.address + _FINAL_SNAPSHOT,) if gives_up else ()
+
+    def as_change(self) -> Change:
+        """As a row of a plan."""
+        shown = self.attributes[:_SHOWN]
+        more = f" and {left} more" if (left := len(self.attributes) - len(shown)) else ""
+        before = _listed((name, old) for name, old, _ in shown) if self.action != "create" else ""
+        after = _listed((name, new) for name, _, new in shown) if self.action != "destroy" else "gone"
+        undo = {
+            "create": "destroy-environment",
+            "adopt": "terraform state rm",
+            "update in place": "apply the values of before",
+            "replace": "none: what was in it is lost",
+            "destroy": "none: what was in it is lost",
+            "forget": "terraform import",
+        }[self.action]
+        if self.destroys and self.kind not in GUARDED:
+            undo = "apply the values of before"
+        return Change(
+            self.action, self.address, before, after + more, undo, interrupts=self.interrupts, destroys=self.destroys
+        )
+
+    def observed(self, *, exact: bool) -> str:
+        """A hash of the state that this was derived from; `exact`, of what it becomes too."""
+        seen = [self.raw["actions"], self.raw["before"]]
+        if exact and self.kind != "terraform_data":  # ours holds the moment of the plan, which differs with each
+            seen += [self.raw["after"], self.raw["after_unknown"], self.raw.get("replace_paths")]
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def read(shown: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
+    """What a plan changes, in Terraform's order; what it only reads is left out."""
+    found = []
+    for resource in shown.get("resource_changes", []):
+        change = resource["change"]
+        adopts = bool(change.get("importing"))
+        if resource["mode"] != "managed" or (change["actions"] in READ_ONLY and not adopts):
+            continue
+        found.append(
+            ResourceChange(
+                resource["address"].removeprefix(MODULE),
+                resource["type"],
+                _action(change["actions"], adopts),
+                _attributes(resource["type"], change),
+                change,
+                resource.get("action_reason") == "replace_because_tainted",
+            )
+        )
+    return tuple(found)
+
+
+def _action(actions: list[str], adopts: bool) -> Action:
+    if "delete" in actions:
+        return "replace" if "create" in actions else "destroy"
+    if adopts:
+        return "adopt"
+    return {"create": "create", "update": "update in place", "forget": "forget"}[actions[0]]  # type: ignore[return-value]
+
+
+def check_destruction(changes: Iterable[ResourceChange], allow_destroy: str = "") -> None:
+    """Refuse what takes away a cluster, an instance, a key or a final snapshot, unless `allow_destroy` names that very address.
+
+    `allow_destroy` is a list separated by commas. A name in it that this plan does not need is refused as well: it was
+    written for another plan.
+    """
+    needed = {name: change for change in changes for name in change.guarded}
+    allowed = {name.strip().removeprefix(MODULE) for name in allow_destroy.split(",") if name.strip()}
+    if missing := [name for name in needed if name not in allowed]:
+        said = "; ".join(_why(needed[name], name) for name in missing)
+        raise DestructionRefusedError(
+            f"this plan is refused, and nothing was changed: {said}. If that is meant, run again with "
+            f"-p allow_destroy '{','.join(sorted(needed))}'; if not, put the values of before back."
+        )
+    if unneeded := sorted(allowed - set(needed)):
+        raise DestructionRefusedError(
+            f"allow_destroy names {', '.join(unneeded)}, which this plan does not destroy: it was written for another plan, or is "
+            f"misspelt. {'It needs: ' + ', '.join(needed) if needed else 'It needs nothing there'}."
+        )
+
+
+def _why(change: ResourceChange, name: str) -> str:
+    if name.endswith(_FINAL_SNAPSHOT):
+        return f"{name} would not be taken any more (skip_final_snapshot becomes true)"
+    forced = sorted({".".join(map(str, path)) for path in change.raw.get("replace_paths") or []})
+    because = f" because {', '.join(forced)} changes" if forced else ""
+    role = " (the writer at this moment)" if (change.raw["before"] or {}).get("writer") is True else ""
+    return f"{change.action} {name}{role}{because}: {GUARDED[change.kind]}"
+
+
+def warnings(shown: Mapping[str, Any]) -> tuple[str, ...]:
+    """What Terraform advises against while it plans: the module's `check` blocks, and what the provider warns of."""
+    found = set()
+    for one in shown.get("diagnostics", []):
+        if one["severity"] != "warning" or one["summary"] == _NOT_KNOWN_YET:
+            continue
+        about = one.get("address", "").removeprefix(MODULE)
+        said = [] if one["summary"] == _ADVICE else [one["summary"]]
+        text = ": ".join(part for part in (about, *said, one.get("detail", "")) if part)
+        found.add(" ".join(text.split()))
+    return tuple(sorted(found))  # Terraform walks its graph in parallel
+
+
+def shapes(shown: Mapping[str, Any]) -> tuple[Shape | None, Shape | None]:
+    """What is billed before and after the plan, as the cost engine takes it; None where there is no cluster.
+
+    Taken from each resource's own before and after, so that what is adopted counts as there already.
+    """
+    return _shape(shown, "before"), _shape(shown, "after")
+
+
+def _shape(shown: Mapping[str, Any], side: str) -> Shape | None:
+    here = [one for one in shown.get("resource_changes", []) if one["change"].get(side)]
+    clusters = [one["change"][side] for one in here if one["type"] == CLUSTER]
+    if not clusters:
+        return None
+    (cluster,) = clusters
+    (scaling,) = cluster["serverlessv2_scaling_configuration"]
+    return Shape(
+        AcuRange(float(scaling["min_capacity"]), float(scaling["max_capacity"])),
+        cluster["engine_version"],
+        tuple(
+            one["change"][side]["promotion_tier"] for one in here if one["type"] == INSTANCE and one["name"] == "reader"
+        ),
+        cluster["backup_retention_period"],
+        cluster.get("storage_type") == "aurora-iopt1",
+    )
+
+
+def _attributes(kind: str, change: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
+    before, after = (dict(_leaves(change[side] or {})) for side in ("before", "after"))
+    for side, values in (("before_sensitive", before), ("after_sensitive", after)):
+        for name, secret in _leaves(change.get(side) or {}):
+            if secret is True and name in values:
+                values[name] = "(sensitive)"
+    if change["before"] is None:
+        return tuple((name, None, after[name]) for name in _OF_A_CREATION.get(kind, ()) if after.get(name) is not None)
+    if change["after"] is None:
+        return tuple((name, before[name], None) for name in _OF_A_CREATION.get(kind, ()) if before.get(name))
+    forced = {".".join(map(str, path)) for path in change.get("replace_paths") or []}
+    unknown = dict(_leaves(change.get("after_unknown") or {}))
+    found = []
+    for name in before | after:
+        if name.startswith("tags_all."):  # the same as tags, with the provider's own
+            continue
+        new = after.get(name)
+        if unknown.get(name) is True:
+            if name not in forced:  # a computed value that is only read again
+                continue
+            new = "(known after apply)"
+        # Arguments that AWS does not know, such as apply_immediately, have no value until Terraform has written the resource once.
+        if before.get(name) != new and not (change.get("importing") and before.get(name) is None):
+            found.append((name, before.get(name), new))
+    order = {name: number for number, name in enumerate(_MATTERS)}
+    return tuple(
+        sorted(found, key=lambda one: (one[0] not in forced, "tags." in one[0], order.get(one[0], len(order))))
+    )
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The scalars in nested values under dotted names; the index of a block that stands once is left out."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, name if len(value) == 1 else f"{name}.{number}")
+    elif isinstance(value, list):
+        yield name, ", ".join(map(str, value))
+    else:
+        yield name, value
+
+
+def _listed(pairs: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in pairs)
+
+
+def text(value: Any) -> str:
+    """A value as it stands in a row."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return shown if len(shown) <= 60 else shown[:57] + "…"

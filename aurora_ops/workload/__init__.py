@@ -1,0 +1,1 @@
+"""Load on a database: clients, and the content that they work on."""

@@ -1,0 +1,167 @@
+"""The drill's verdict: PASS for a copy that is right, FAIL for each way in which it can be wrong. A proof only seen green proves nothing."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aurora_ops.aws import changes, cluster
+from aurora_ops.aws.changes import ProtectedError
+from aurora_ops.core import waiting
+from aurora_ops.core.environments import settings
+from aurora_ops.core.journal import RUN_ID, Journal
+from aurora_ops.rehearsal.worlds import open_world
+from aurora_ops.restore import drill as restore
+from aurora_ops.restore.drill import DrillRefusedError
+
+DEV = settings("dev")
+REGION = "ap-northeast-1"
+
+
+@pytest.fixture(scope="module")
+def session(sandbox):
+    """A sandbox with dev deployed and loaded."""
+    return open_world(world="loaded")
+
+
+@pytest.fixture(scope="module")
+def drill(session, sandbox):
+    """A drill up to the restored copy, which the tests then damage; cleaned up at the end."""
+    found = restore.drill(session, "dev")
+    found.mark()
+    found.restore()
+    yield found
+    restore.clean_up("sandbox", REGION, "dev")
+
+
+def verdicts(report):
+    return {check.name: check.verdict for check in report.checks}
+
+
+def test_an_undamaged_copy_passes(drill):
+    """First of all: every check looked at something."""
+    report = drill.verify()
+
+    assert {"PASS"} == set(verdicts(report).values()) - ({"SKIP"} if "amcheck" in repr(report) else set())
+    assert "PASS" == drill.verify_schema().verdict
+
+
+def test_the_copy_is_tagged_and_unprotected_and_says_when_it_expires(drill):
+    """So that a sweeper can find it, and nothing can keep it from being deleted."""
+    raw = cluster.find(drill.session, drill.identifier).raw
+    tags = {tag["Key"]: tag["Value"] for tag in raw["TagList"]}
+
+    assert (False, drill.run_id) == (raw["DeletionProtection"], tags[restore.TAG])
+    assert datetime.fromisoformat(tags[restore.EXPIRES]) > datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("damage", "failing"),
+    [
+        ("UPDATE public.tenants SET name = name || '?' WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.tenants)", "tenants"),
+        ("DELETE FROM public.payment_events WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.payment_events)", "payment_events"),
+        ("DROP INDEX public.idx_payments_subscription_id", "catalog"),
+        ("DELETE FROM ops.drill_canary WHERE n = 1", "rows deleted at the source are back"),
+        ("UPDATE ops.drill_canary SET side = 'after' WHERE n = 2", "nothing after the restore point"),
+        ("UPDATE public.users SET updated_at = updated_at", "no row is later than the restore point"),
+        ("DELETE FROM public.payments", "rows of before the restore point are there"),
+    ],
+)  # fmt: skip
+# No "::" in an id: pytest-xdist would take what stands before it for a scope of its own, and run that test after the clean-up.
+def test_a_damaged_copy_fails(drill, damage, failing):
+    """Rows, a value, an index, the boundary: each fault alone turns the check that is about it to FAIL."""
+    with cluster.connect(
+        drill.session, DEV, cluster=cluster.find(drill.session, drill.identifier), read_only=False
+    ) as copy:
+        copy.execute(damage)
+
+    report = drill.verify()
+
+    assert ("FAIL", "FAIL") == (report.verdict, verdicts(report)[failing])
+
+
+def test_a_cost_limit_refuses_before_anything_is_written_or_created(session):
+    """The gate of scheduled drills. The refusal is an input error (exit 2), and the journal names nothing."""
+    cheap = restore.drill(session, "dev", max_cost_usd=0.01)
+    before = Journal.of_run(session.state_directory, "restore-drill").entries()
+
+    assert "FAIL" == verdicts(cheap.preflight())["cost is within the limit"]
+    with pytest.raises(DrillRefusedError, match="nothing was written or restored"):
+        cheap.mark()
+    assert before == Journal.of_run(session.state_directory, "restore-drill").entries()
+
+
+def test_a_time_outside_the_window_is_refused(session):
+    """Tomorrow cannot be restored; the message names the window."""
+    tomorrow = restore.drill(
+        session, "dev", restore_to=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    )
+
+    check = next(c for c in tomorrow.preflight().checks if c.name == "the time asked for can be restored")
+
+    assert ("FAIL", True) == (check.verdict, "is not in" in check.detail)
+
+
+@pytest.mark.parametrize("text", ["2025-12-12T12:00:00", "2025-12-12T12:00:00.5Z", "yesterday"])
+def test_a_time_without_a_zone_or_sense_is_refused(session, text):
+    """It would be restored to another hour than the operator meant."""
+    with pytest.raises(ValueError):
+        restore.drill(session, "dev", restore_to=text)
+
+
+def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(session, monkeypatch):
+    """Rows of the restore point's second are unknown then: SKIP, while the canary rows still prove the time."""
+    busy, read = restore.drill(session, "dev"), restore.fingerprint.read
+    busy.run_id = "busybusy"
+    with cluster.connect(session, DEV, read_only=False) as writer:
+
+        def read_while_somebody_writes(source):
+            writer.execute("UPDATE public.tenants SET updated_at = clock_timestamp()")
+            return read(source)
+
+        monkeypatch.setattr(restore.fingerprint, "read", read_while_somebody_writes)
+        busy.mark()
+        restore.proof.delete_canaries(writer, "busybusy")
+
+    assert ("tenants",) == busy.written
+
+
+def test_only_what_carries_the_runs_tag_is_deleted(session):
+    """The source, or anybody's cluster, is refused however the identifier came to be there."""
+    with pytest.raises(ProtectedError, match="left alone"):
+        changes.delete_cluster(session, DEV.cluster_identifier, tag=(restore.TAG, "anything"))
+
+    assert "available" == cluster.find(session, DEV.cluster_identifier).status
+
+
+def test_clean_up_proves_that_the_copy_is_gone_and_can_run_again(drill):
+    first = restore.clean_up("sandbox", REGION, "dev")
+    again = restore.clean_up("sandbox", REGION, "dev")
+
+    assert ("PASS", "PASS") == (first.verdict, again.verdict)
+    assert [DEV.cluster_identifier] == [
+        one["DBClusterIdentifier"] for one in drill.session.client("rds").describe_db_clusters()["DBClusters"]
+    ]
+
+
+def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, monkeypatch):
+    """`restore_to` adopts the operator's second; rows committed after it are not in the copy."""
+    monkeypatch.setenv(RUN_ID, "askedfor")
+    moment = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)
+    time.sleep((moment - datetime.now(UTC)).total_seconds() + 1)
+    with cluster.connect(session, DEV, read_only=False) as connection:
+        connection.execute("UPDATE public.payments SET updated_at = clock_timestamp()")
+    waiting.wait_until(
+        "archived", lambda: cluster.find(session, DEV.cluster_identifier).latest_restorable_utc > moment, 30
+    )
+    asked = restore.drill(session, "dev", restore_to=moment.isoformat())
+    try:
+        asked.mark()
+        asked.restore()
+        found = verdicts(asked.verify())
+        assert ("PASS", "PASS") == (
+            found["no row is later than the restore point"],
+            found["rows of before the restore point are there"],
+        )
+    finally:
+        assert "PASS" == restore.clean_up("sandbox", REGION, "dev").verdict

@@ -1,0 +1,117 @@
+"""On a machine without PostgreSQL 15 the wheel's programs serve, and say what they lack."""
+
+import os
+import shutil
+import socket
+import subprocess
+from datetime import datetime
+
+import pytest
+
+from aurora_ops.sandbox.client import state
+from aurora_ops.sandbox.dataplane import programs
+from aurora_ops.sandbox.dataplane import server as postgres
+from aurora_ops.sandbox.dataplane.server import RecoveryError, Server, ServerError
+from aurora_ops.sandbox.dataplane.template import template
+from aurora_ops.sandbox.dataplane.vault import Vault
+
+
+@pytest.fixture
+def wheel(monkeypatch):
+    """The programs that are found where none is installed."""
+    monkeypatch.delenv(programs.PROGRAMS_VARIABLE, raising=False)
+    monkeypatch.setattr(programs, "_installed", list)
+    return programs.find()
+
+
+def test_an_installed_version_15_comes_first():
+    found = programs.find()
+    if not any(programs._complete(folder) for folder in programs._installed()):
+        pytest.skip("no PostgreSQL is installed on this machine")
+
+    assert ("15", ()) == (found.version.split(".")[0], found.missing)
+
+
+def test_the_wheel_says_what_it_lacks(wheel):
+    """Whoever needs one of these says SKIP, with this as the reason."""
+    assert ("amcheck", "pg_stat_statements", "TLS", "IAM authentication", "major version 15") == wheel.missing
+    assert "not in it: amcheck" in wheel.describe()
+
+
+def test_as_root_the_programs_lie_where_the_unprivileged_user_reaches_them(wheel):
+    """PostgreSQL refuses to run as root, and a root's home is closed to everybody else."""
+    if os.geteuid() != 0:
+        pytest.skip("this is about root")
+    answer = subprocess.run(
+        [wheel.path("initdb"), "--version"], capture_output=True, text=True, check=True, **wheel.popen_identity()
+    )
+
+    assert wheel.version in answer.stdout
+
+
+def test_a_copy_for_the_unprivileged_user_runs(wheel, monkeypatch):
+    """The virtual environment may lie in root's home; the copy brings the libraries along."""
+    if os.geteuid() != 0:
+        pytest.skip("this is about root")
+    monkeypatch.setattr(programs, "_traversable", lambda _: False)
+    copied = programs.find()
+
+    assert copied.directory.is_relative_to(state.root_directory())
+    assert wheel.version in copied.run([copied.path("postgres"), "--version"]).stdout
+
+
+def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
+    """The same recovery as with version 15, to the same second, with the same refusal."""
+    data, password = template(wheel)
+    home = state.passable(state.root_directory() / "tests" / f"wheel-{os.getpid()}")
+    source, copy = Server(wheel, home / "source", password), Server(wheel, home / "copy", password)
+    wheel.own(source.directory)
+    wheel.run(["cp", "-Rp", str(data), str(source.data)])
+    try:
+        source.start_alone()
+        vault = Vault(source.directory)
+        vault.take(source, "wheel")
+        with source.connect() as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+            (moment,) = connection.execute("SELECT clock_timestamp()").fetchone()
+            connection.execute("DROP TABLE kept")
+            source.archive_now(connection)
+
+        vault.recover(copy, moment)
+        copy.start_alone()
+        with copy.connect() as connection:
+            assert (1,) == connection.execute("SELECT n FROM kept").fetchone()
+        with pytest.raises(RecoveryError, match="does not reach"):
+            vault.recover(Server(wheel, home / "beyond", password), datetime.fromisoformat("2100-01-01T00:00:00Z"))
+    finally:
+        source.stop(immediate=True)
+        copy.stop(immediate=True)
+        shutil.rmtree(home)
+
+
+def test_a_port_that_somebody_took_meanwhile_costs_a_second_try(monkeypatch):
+    """Between the look for a free port and PostgreSQL's own bind another program may be faster. Three in a row are an error."""
+    found = programs.find()
+    data, password = template(found)
+    home = state.passable(state.root_directory() / "tests" / f"port-{os.getpid()}")
+    server = Server(found, home / "server", password)
+    found.own(server.directory)
+    found.run(["cp", "-Rp", str(data), str(server.data)])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()[1]
+        ports = iter([taken, postgres.free_port("127.0.0.1"), taken, taken, taken])
+        monkeypatch.setattr(postgres, "free_port", lambda _: next(ports))
+        try:
+            server.start_alone(archiving=False)
+            assert taken != server.port
+            with server.connect() as connection:
+                assert (1,) == connection.execute("SELECT 1").fetchone()
+            server.stop()
+
+            with pytest.raises(ServerError, match="could not create any TCP/IP sockets"):
+                server.start_alone(archiving=False)
+            assert [] == list(ports)
+        finally:
+            server.stop(immediate=True)
+            shutil.rmtree(home)

@@ -1,0 +1,256 @@
+import dataclasses
+import inspect
+
+import pytest
+
+from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.capacity import rules as scaling
+from aurora_ops.capacity import simulation
+from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.demand import Demand
+from aurora_ops.core import environments
+from aurora_ops.core.errors import InputError
+from aurora_ops.cost import plan as planning
+from aurora_ops.cost import plan_charts, plan_tables, profiles
+from aurora_ops.cost.profiles import UnknownProfileError
+from aurora_ops.cost.studies import history_study, option_study, range_study
+
+
+@pytest.fixture(scope="module")
+def tokyo():
+    return planning.plan("ap-northeast-1", "2026-11-23")
+
+
+def by_name(costs):
+    return {(cost.name, cost.region): cost for cost in costs}
+
+
+@pytest.mark.parametrize(
+    ("name", "region", "floor", "ceiling"),
+    [
+        ("dev", "ap-northeast-1", 54.75, 219.0),
+        ("stg", "ap-northeast-1", 109.5, 1752.0),
+        ("prod", "ap-northeast-1", 109.5, 3504.0),
+        ("dev", "us-east-1", 43.8, 175.2),
+        ("stg", "us-east-1", 87.6, 1401.6),
+        ("prod", "us-east-1", 87.6, 2803.2),
+    ],
+)
+def test_compute_at_floor_and_ceiling(tokyo, name, region, floor, ceiling):
+    """
+    facts/cost.md 2.1: the spec's ranges and readers at 730 hours.
+    """
+    cost = by_name((*tokyo.environments, *tokyo.compared))[name, region]
+
+    assert (pytest.approx(floor), pytest.approx(ceiling)) == (cost.floor.compute_usd, cost.ceiling.compute_usd)
+
+
+@pytest.mark.parametrize(
+    ("name", "findings"),
+    [
+        ("dev", ("floor 54.75 USD is over its low end 50", "ceiling 219.00 USD is 2.2 times its high end 100")),
+        ("stg", ("floor 109.50 USD is over its low end 100", "ceiling 1,752.00 USD is 5.8 times its high end 300")),
+        ("prod", ("ceiling 3,504.00 USD is 5.8 times its high end 600",)),
+    ],
+)
+def test_the_plan_says_where_the_specs_table_cannot_hold(tokyo, name, findings):
+    """
+    In Tokyo stg's floor alone is over its band's low end, and prod's ceiling is 5.8 times its high end.
+    """
+    assert findings == by_name(tokyo.environments)[name, "ap-northeast-1"].band_findings
+    assert findings[0] in repr(plan_tables.bottom_line(tokyo))
+
+
+def test_a_broken_spec_table_is_noted_and_fails_nothing(tokyo):
+    """
+    The verdict is about the plan; the finding about the spec stands in its note.
+    """
+    report = planning.report(tokyo)
+
+    assert "PASS" == report.verdict
+    assert "the spec's table cannot hold for dev, stg, prod" == report.note
+
+
+@pytest.mark.parametrize(("idle_acu", "mean_acu"), [(0.0, 0.5), (0.5, 0.5), (1.5, 1.5), (3.0, 3.0), (99.0, 16.0)])
+def test_an_idle_month_costs_where_an_idle_instance_rests(idle_acu, mean_acu):
+    """
+    At the floor only if it comes down to it; and never over the ceiling. The floor itself does not move.
+    """
+    plan = planning.plan(dev="idle", stg="idle", prod="idle", idle_acu=idle_acu)
+    *_, prod = plan.environments
+
+    assert (pytest.approx(2 * mean_acu * 730 * 0.15), 109.5) == (prod.expected.compute_usd, prod.floor.compute_usd)
+    assert pytest.approx(prod.expected.known_usd - prod.floor.known_usd) == prod.idle_usd
+    assert "PASS" == planning.report(plan).verdict
+
+
+def test_the_dearest_environment_says_what_it_is_paid_for(tokyo):
+    """
+    As a product that a reader can work out again: 2 × 3.47 × 730 × 0.15 is 760.
+    """
+    assert "Why: prod's 2 instances × 3.47 ACU × 730 hours × 0.15 USD are 760 of its 795." in repr(
+        plan_tables.bottom_line(tokyo)
+    )
+    assert 760 == round(2 * 3.47 * 730 * 0.15)
+
+
+def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo):
+    """
+    In the first sentence, in the table of assumptions, and in what to do; none of it where nothing rests on it.
+    """
+    low = planning.plan(idle_acu=0.5)
+    shown = [
+        repr(plan_tables.bottom_line(tokyo)),
+        str(plan_tables.profile_table(tokyo).note),
+        str(plan_tables.what_to_do(tokyo).rows),
+    ]
+    words = [
+        "only because an idle instance is taken to rest at 1.5 ACU",
+        "is taken to rest at 1.5 ACU",
+        "measure where an idle instance rests",
+    ]
+
+    assert [True] * 3 == [one in text for one, text in zip(words, shown, strict=True)]
+    assert "only because" not in repr(plan_tables.bottom_line(low))
+    assert "dev 73 (1 × 0.6 ACU), stg 225 (2 × 1.0 ACU), prod 795 (2 × 3.5 ACU)" in repr(plan_tables.bottom_line(low))
+
+
+def test_plans_and_simulations_assume_the_same_rest():
+    """
+    One default, and under a profile without anybody at work the simulated month is the planned one, but for its first minutes.
+    """
+    acu_range, nobody = AcuRange(0.5, 16), profiles.profile("idle")
+    capacity = simulation.capacity(Demand([4.0] + [0.0] * 60 * 24, 60), acu_range)
+
+    assert {scaling.MEASURED.idle_acu} == {
+        inspect.signature(call).parameters["idle_acu"].default
+        for call in (
+            planning.plan,
+            planning.environment_cost,
+            range_study.study,
+            option_study.study,
+            history_study.study,
+            nobody.mean_acu,
+        )
+    }
+    assert nobody.mean_acu(acu_range) == capacity[-1]
+
+
+def test_a_region_without_all_prices_fails_and_shows_unknown():
+    """
+    us-west-2 has no storage price here: the verdict is FAIL, the sums are lower bounds, and no line is shown as 0.
+    """
+    plan = planning.plan("us-west-2")
+
+    assert "FAIL" == planning.report(plan).verdict
+    assert "at least" in repr(plan_tables.bottom_line(plan))
+    assert "storage unknown" in repr(plan_charts.line_item_chart(plan))
+    assert "| 10 GiB | unknown |" in plan_tables.line_items(plan)._repr_markdown_()
+    assert {None} == set(planning.summary(plan).values())
+
+
+def test_old_prices_fail_a_plan():
+    """
+    Two years later every price is stale, and the plan can no longer be relied on.
+    """
+    plan = planning.plan(as_of="2028-11-23")
+
+    assert 1.0 == pytest.approx(planning.weak_share(plan))
+    assert "FAIL" == planning.report(plan).verdict
+    assert "9 of them unverified, stale or unknown" in repr(plan_tables.price_table(plan))
+
+
+def test_a_ceiling_within_a_limit_keeps_every_month_under_it(tokyo):
+    """
+    2.5 ACU hold prod under 600 USD and 3 would not; no ceiling holds dev under 100.
+    """
+    costs = {cost.name: cost for cost in tokyo.environments}
+    per_acu = 2 * 730 * 0.15
+    besides = costs["prod"].ceiling.known_usd - costs["prod"].ceiling.compute_usd
+
+    assert 2.5 == costs["prod"].ceiling_within(600)
+    assert besides + 2.5 * per_acu <= 600 < besides + 3 * per_acu
+    assert costs["dev"].ceiling_within(100) is None
+
+
+def test_a_version_that_cannot_pause_fails_a_floor_of_zero(monkeypatch):
+    """
+    The spec's engine 15.4 with a floor of 0 is found before anything is deployed.
+    """
+    settings = environments.settings
+
+    def paused(name):
+        return dataclasses.replace(settings(name), min_capacity=0, engine_version="15.4")
+
+    monkeypatch.setattr(environments, "settings", paused)
+    report = planning.report(planning.plan())
+
+    assert "FAIL" == report.verdict
+    assert "version 15.4 cannot pause" in repr(report)
+
+
+@pytest.mark.parametrize("readers", [0, 1, 3])
+def test_every_reader_is_paid_for(monkeypatch, readers):
+    """
+    At the ceiling each instance costs the same, of whatever tier.
+    """
+    settings = environments.settings
+    monkeypatch.setattr(
+        environments, "settings", lambda name: dataclasses.replace(settings(name), reader_count=readers)
+    )
+    [*_, prod] = planning.plan().environments
+
+    assert pytest.approx((1 + readers) * 16 * 730 * 0.15) == prod.ceiling.compute_usd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "names"),
+    [
+        ({"region": "tokyo"}, UnknownPriceError, "ap-northeast-1"),
+        ({"dev": "office-hour"}, UnknownProfileError, "'office-hours'"),
+        ({"as_of": "23.11.2026"}, InputError, "2026-11-23"),
+        ({"idle_acu": -1.0}, InputError, "use 0 for its floor"),
+        ({"idle_acu": float("nan")}, InputError, "use 0 for its floor"),
+        ({"prices": "lives"}, InputError, "Did you mean 'live'"),
+        ({"test": "idle"}, environments.UnknownEnvironmentError, "dev, prod, stg"),
+    ],
+)
+def test_bad_input_is_refused_with_what_is_known(arguments, error, names):
+    """
+    Unknown region, profile, environment or date: the error names what to use.
+    """
+    with pytest.raises(error, match=names):
+        planning.plan(**arguments)
+
+
+def test_every_profile_is_a_whole_week_and_says_why():
+    """
+    168 shares between 0 and 1, and a reason; each environment has a default.
+    """
+    for name in profiles.names():
+        profile = profiles.profile(name)
+        assert profiles.HOURS_PER_WEEK == len(profile.hour_of_week)
+        assert all(0 <= share <= 1 for share in profile.hour_of_week)
+        assert len(profile.why) > 40
+    assert set(environments.ENVIRONMENTS) == {name for name in environments.ENVIRONMENTS if profiles.default(name)}
+
+
+def test_charts_are_small_and_carry_their_numbers(tokyo):
+    """
+    A PNG has at most 30 KB, and what it shows stands in its caption.
+    """
+    charts = [plan_charts.range_chart(tokyo), plan_charts.line_item_chart(tokyo)]
+
+    assert all(len(chart.png) < 30_000 for chart in charts)
+    assert "stg 124 / 369 / 1,767, spec 100–300" in repr(charts[0])
+    assert "prod writer 380.06, readers 380.06" in repr(charts[1])
+
+
+def test_no_output_can_be_read_as_a_formula(tokyo):
+    """
+    Two dollar signs on a line would be typeset as mathematics in JupyterLab.
+    """
+    views = ("bottom_line", "per_environment", "against_spec", "line_items", "profile_table", "what_to_do")
+
+    assert {0} == {getattr(plan_tables, view)(tokyo)._repr_markdown_().count("$") for view in views}
+    assert plan_tables.price_table(tokyo)._repr_markdown_().count("$") < 2

@@ -1,0 +1,322 @@
+"""Load is told apart by wait, gaps stay gaps, and no advice is given without a figure."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aurora_ops.aws import insights, metrics
+from aurora_ops.core.errors import InputError
+from aurora_ops.diagnose import database_load as diagnose
+from aurora_ops.load import bundle
+from aurora_ops.load import views as load_views
+from aurora_ops.load.bundle import Bundle, Recorded
+from aurora_ops.load.model import CLASSES, Load, Statement, findings, verdict, wait_class
+
+
+def make(waits, *, total=None, vcpu=2.0, acu=None, ceiling=16.0, statements=(), period=1):
+    """A load whose points begin at 03:00:01 UTC; `waits` are series by wait event."""
+    length = len(next(iter(waits.values()))) if waits else len(total)
+    index = pd.date_range("2026-11-23T03:00:01Z", periods=length, freq=f"{period}s")
+    frame = pd.DataFrame(waits, index=index, dtype=float)
+    total = frame.sum(axis=1, min_count=1) if total is None else pd.Series(total, index=index, dtype=float)
+    acu = pd.Series(8.0 if acu is None else acu, index=index, dtype=float)
+    return Load(
+        "w", "writer", period, total, frame, pd.Series(vcpu, index=index), acu, ceiling, True, tuple(statements)
+    )
+
+
+def test_a_wait_is_in_one_class_and_what_is_unknown_is_other():
+    """
+    Commit is what COMMIT waits for on Aurora and on a plain PostgreSQL alike; a type that we have no colour for is Other.
+    """
+    names = (
+        "CPU",
+        "IO:XactSync",
+        "IO:WALSync",
+        "LWLock:WALWrite",
+        "IO:DataFileRead",
+        "Lock:tuple",
+        "BufferPin:BufferPin",
+    )
+
+    assert ["CPU", "Commit", "Commit", "Commit", "IO", "Lock", "Other"] == [wait_class(name) for name in names]
+
+
+def test_other_is_what_the_listed_waits_leave_of_the_total():
+    """
+    The API lists a limited number of waits. The rest is shown as Other, and the classes add up to the total.
+    """
+    load = make({"CPU": [1, 1], "Lock:tuple": [0, 2]}, total=[1.5, 3])
+
+    assert [0.5, 0.0] == list(load.classes["Other"])
+    assert [1.5, 3.0] == list(load.classes.sum(axis=1))
+
+
+def test_no_data_is_not_idle():
+    """
+    A second that nobody looked at has no value and counts nowhere; an idle second counts as 0.0.
+    """
+    load = make({"CPU": [np.nan, 0, 1, 1]}, total=[np.nan, 0, 1, 1])
+
+    assert (0.75, 2 / 3) == (load.coverage, pytest.approx(load.average))
+    assert load.classes.iloc[0].isna().all()
+
+
+def test_the_verdict_tells_idle_from_no_data():
+    """
+    Both sentences name the instance; only one of them says that nothing happened.
+    """
+    idle, unseen = make({"CPU": [0.0] * 60}), make({"CPU": [np.nan] * 60}, total=[np.nan] * 60)
+
+    assert "w was idle over 1 minute: it was sampled, and nobody was active." == verdict(idle)
+    assert "w has no data in this window: nobody looked, which says nothing about its load." == verdict(unseen)
+    assert () == findings(idle) == findings(unseen)
+
+
+def test_the_verdict_says_how_much_of_the_window_was_sampled():
+    """
+    Half a window of data is not passed off as the whole.
+    """
+    assert "(50% of it sampled)" in verdict(make({"CPU": [np.nan, 1.0]}, total=[np.nan, 1.0]))
+
+
+def test_a_bucket_carries_its_end_and_a_gap_stays_a_gap():
+    """
+    Points stand at the end of their second, so 03:00:01 to 03:00:05 are the bucket that ends at 03:00:05.
+    """
+    values = [1.0] * 5 + [np.nan] * 5 + [0, 0, 0, 0, 5]
+    buckets = make({"CPU": values}, total=values).every(5)
+
+    assert ["03:00:05", "03:00:10", "03:00:15"] == [f"{at:%H:%M:%S}" for at in buckets.index]
+    assert [1.0, None, 1.0] == [None if np.isnan(v) else v for v in buckets["total"]]
+    assert [1.0, None, 5.0] == [None if np.isnan(v) else v for v in buckets["peak"]]
+
+
+def test_saturation_is_sessions_on_cpu_over_vcpus():
+    """
+    Waiting sessions need no processor. Seconds whose vCPUs are unknown count on neither side.
+    """
+    load = make({"CPU": [4.0, 4.0], "Lock:tuple": [9.0, 9.0]}, vcpu=[2.0, np.nan])
+
+    assert 2.0 == load.saturation
+
+
+def test_the_ceiling_in_vcpus_follows_what_is_reported():
+    """
+    Where vCPUs move with capacity, the ceiling is in proportion; where they are reported as fixed, that is the ceiling.
+    """
+    moving = make({"CPU": [1.0, 1.0]}, vcpu=[1.0, 2.0], acu=[4.0, 8.0])
+    fixed = make({"CPU": [1.0, 1.0]}, vcpu=4.0, acu=[4.0, 8.0])
+
+    assert (4.0, 4.0) == (moving.ceiling_vcpu, fixed.ceiling_vcpu)
+    assert make({"CPU": [1.0]}, ceiling=None).ceiling_vcpu is None
+
+
+def test_advice_needs_evidence():
+    """
+    A lock wait of one per cent brings no advice; one of half the load names the statement that waits.
+    """
+    update = Statement("A", "UPDATE tenants SET a = $1", 5.0, {"Lock:transactionid": 4.0})
+    quiet = make({"CPU": [0.99], "Lock:tuple": [0.01]}, vcpu=4.0, statements=[update])
+    storm = make({"CPU": [0.2], "Lock:transactionid": [4.0]}, vcpu=4.0, statements=[update])
+
+    assert [] == [f.title for f in findings(quiet)]
+    assert ["Sessions wait for each other"] == [f.title for f in findings(storm)]
+    assert "UPDATE tenants" in findings(storm)[0].action
+    assert "4.00 AAS, 95% of the load" in findings(storm)[0].evidence
+
+
+def test_queueing_at_the_ceiling_asks_for_another_ceiling_than_queueing_below_it():
+    """
+    Raising a ceiling that was never reached would change nothing.
+    """
+    at_ceiling = make({"CPU": [9.0] * 10}, acu=16.0)
+    below = make({"CPU": [9.0] * 10}, acu=2.0)
+
+    assert "raise the ceiling" in findings(at_ceiling)[0].action
+    assert "higher floor" in findings(below)[0].action
+
+
+def test_a_statement_is_divided_without_loss():
+    """
+    Partitions may add up to less than the statement's load: the rest is Other.
+    """
+    statement = Statement("A", "select 1", 1.0, {"CPU": 0.25, "IO:XactSync": 0.5})
+
+    assert {"CPU": 0.25, "Commit": 0.5, "Other": 0.25} == {k: v for k, v in statement.by_class.items() if v}
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("INSERT INTO payments (id) VALUES ($1)", "INSERT INTO payments"),
+        ("select * from public.users where id = $1", "SELECT from public.users"),
+        ("/* app:42 */ UPDATE t SET a = $1", "UPDATE t"),
+        ("autovacuum: ANALYZE public.payments", "AUTOVACUUM"),
+        ("commit;", "COMMIT"),
+        ("", "UNKNOWN STATEMENT"),
+    ],
+)
+def test_a_statement_has_a_short_title(text, title):
+    """
+    Verb and first table; comments before it do not count.
+    """
+    assert title.lower() == Statement("", text, 0, {}).title.lower()
+
+
+def exchange(points, dimensions=None):
+    key = {"Metric": "db.load.avg"} | ({"Dimensions": dimensions} if dimensions else {})
+    metric = {"Key": key, "DataPoints": points}
+    return {"operation": "GetResourceMetrics", "request": {}, "answer": {"MetricList": [metric]}}
+
+
+def test_a_point_without_value_is_no_data_and_a_missing_point_too(tmp_path):
+    """
+    Both become NaN, on the grid of the window; a bundle read back from its file is the same.
+    """
+    points = [{"Timestamp": 1, "Value": 1.0}, {"Timestamp": 2}, {"Timestamp": 4, "Value": 0.0}]
+    one = Bundle("c", "r", 0, 4, 1, 0, "test", [], [Recorded("w", "db-1", "writer", [exchange(points)])])
+    load = Bundle.read(one.write(tmp_path / "bundle.json")).loads()[0]
+
+    assert [1.0, None, None, 0.0] == [None if np.isnan(v) else v for v in load.total]
+    assert (3, 4) == (one.points("w"), one.expected_points)
+
+
+def test_a_cut_answer_fails_the_report():
+    """
+    The service may cut at about 350 points without a word: what is drawn from such an answer would be a lie.
+    """
+    points = [{"Timestamp": at, "Value": 1.0} for at in range(1, 351)]
+    one = Bundle("c", "r", 0, 600, 1, 0, "test", [], [Recorded("w", "db-1", "writer", [exchange(points)])])
+    report = diagnose.Diagnosis(one, one.loads()).report()
+
+    assert "FAIL" == report.verdict
+    assert "350 of 600 points" == report.checks[0].detail
+
+
+def test_the_writer_and_its_readers_are_apart():
+    """
+    Each instance has a load of its own; the writer is told first.
+    """
+    one = Bundle("c", "r", 0, 1, 1, 0, "test", [], [
+        Recorded("r1", "db-2", "reader", [exchange([{"Timestamp": 1, "Value": 5.0}])]),
+        Recorded("w", "db-1", "writer", [exchange([{"Timestamp": 1, "Value": 1.0}])]),
+    ])  # fmt: skip
+    found = diagnose.Diagnosis(one, one.loads())
+
+    assert [("w", 1.0), ("r1", 5.0)] == [(load.instance, load.average) for load in found.loads]
+    assert "r1" == found.busiest.instance
+
+
+def test_a_long_window_is_asked_in_chunks_that_are_never_cut():
+    """
+    No chunk asks for more than 300 points, and together they are the window.
+    """
+    found = list(insights.chunks(0, 3600, 1))
+
+    assert 12 == len(found)
+    assert {300} == {right - left for left, right in found}
+
+
+def test_a_naive_datetime_is_refused():
+    """
+    botocore takes it for UTC: in Tokyo that asks about nine hours ahead and finds an idle database.
+    """
+    naive = datetime(2026, 11, 23, 3)  # noqa: DTZ001
+    with pytest.raises(InputError, match="no zone"):
+        insights.record(None, None, naive, datetime.now(UTC))
+    with pytest.raises(InputError, match="no zone"):
+        metrics.read(None, "w", ("DBLoad",), naive, naive)
+
+
+class Proxy:
+    """Answers as botocore parses a proxy's HTML page with status 200."""
+
+    def get_resource_metrics(self, **_):
+        return {"ResponseMetadata": {}}
+
+    describe_dimension_keys = get_resource_metrics
+
+
+def test_a_proxy_page_is_not_an_empty_database():
+    """
+    An answer without the content that was asked for is refused.
+    """
+    with pytest.raises(insights.InterceptedAnswerError, match="proxy"):
+        insights._ask(Proxy(), "GetResourceMetrics", {}, "MetricList")
+
+
+def test_the_recording_shows_no_other_database_than_its_own():
+    """
+    With a live target, or another environment, the recording would pass for that one's load.
+    """
+    for given in ({"target": "my-profile"}, {"environment": "prod"}):
+        with pytest.raises(InputError, match="source='live'"):
+            diagnose.load("recording", **given)
+    with pytest.raises(InputError, match="Did you mean 'recording'"):
+        diagnose.load("recordng")
+
+
+@pytest.mark.parametrize("as_of", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+def test_a_window_that_nobody_keeps_is_refused_before_a_call(as_of):
+    """
+    Performance Insights keeps seven days, and none of the future.
+    """
+    with pytest.raises(InputError, match="last 7 days"):
+        diagnose.load("live", as_of=as_of)
+
+
+def test_a_window_without_data_is_skipped_and_a_cut_one_is_not():
+    """
+    All points there and none with a value: there was nothing to judge. Points missing: the answer cannot be trusted.
+    """
+    for length, verdict_expected in ((60, "SKIP"), (30, "FAIL")):
+        points = [{"Timestamp": at} for at in range(1, length + 1)]
+        one = Bundle("c", "r", 0, 60, 1, 0, "test", [], [Recorded("w", "db-1", "writer", [exchange(points)])])
+        assert verdict_expected == diagnose.Diagnosis(one, one.loads()).report().verdict
+
+
+def test_the_packaged_recording_can_be_trusted_and_holds_no_literals():
+    """
+    Only normalised statements were asked for: no quoted text, no address, nothing of `db.sql`.
+    """
+    found = diagnose.load("recording")
+    text = (bundle.RECORDINGS / f"{diagnose.RECORDING}.json").read_text()
+
+    assert "PASS" == found.report().verdict
+    assert found.bundle.simulated
+    assert '"db.sql"' not in text
+    assert "@" not in text
+    assert [] == [s.text for load in found.loads for s in load.statements if "'" in s.text]
+
+
+def test_pictures_are_small_and_carry_their_numbers():
+    """
+    At most 30 KB each; the caption is what a text comparison sees.
+    """
+    found = diagnose.load("recording")
+    for chart in (found.over_time(), found.by_statement()):
+        assert len(chart.png) <= 30_000
+    assert f"{found.busiest.average:.2f} AAS" in repr(found.over_time())
+
+
+def test_no_data_and_idle_can_be_drawn():
+    """
+    An empty figure with a sentence, no error.
+    """
+    for load in (make({"CPU": [0.0] * 60}), make({}, total=[np.nan] * 60)):
+        load_views.over_time(load)
+        load_views.by_statement(load)
+        load_views.what_to_do(load)
+        load_views.statements(load)
+        load_views.clients(load)
+
+
+def test_every_class_has_a_colour():
+    """
+    One class keeps one colour in every picture.
+    """
+    assert set(CLASSES) == set(load_views.COLOURS)
+    assert len(CLASSES) == len(set(load_views.COLOURS.values()))
