@@ -8,9 +8,9 @@ from typing import Any
 
 import moto.rds.models as models
 
+from aurora_ops.sandbox.engine import ENGINE
 from aurora_ops.sandbox.parameters import DYNAMIC, family
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, plane
-from aurora_ops.sandbox.rds_rules import ENGINE
 from aurora_ops.sandbox.settings import Groups
 
 TLS_REQUIRED_FROM_MAJOR = 17  # the default of rds.force_ssl is 1 from there on

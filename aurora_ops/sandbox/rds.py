@@ -22,9 +22,9 @@ from moto.rds.exceptions import (
 from aurora_ops.errors import AuroraOpsError
 from aurora_ops.sandbox import rds_backups, rds_models, rds_rules, rds_snapshots
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
+from aurora_ops.sandbox.engine import ENGINE
 from aurora_ops.sandbox.rds_models import AuroraCluster, AuroraInstance, changed, plain, plane
 from aurora_ops.sandbox.rds_restores import Restores
-from aurora_ops.sandbox.rds_rules import ENGINE
 from aurora_ops.sandbox.versions import Upgrades
 
 

@@ -11,8 +11,8 @@ import moto.rds.models as models
 
 from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.dataplane import ClusterData, DataPlane
+from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE
 from aurora_ops.sandbox.postgres import Server
-from aurora_ops.sandbox.rds_rules import DEFAULT_VERSION, ENGINE
 from aurora_ops.sandbox.settings import Groups
 
 _plane: DataPlane | None = None

@@ -14,8 +14,8 @@ from typing import Any
 from moto.rds.exceptions import DBSubnetGroupNotFoundError, InvalidParameterCombination, RDSClientError
 
 from aurora_ops.sandbox import rds_rules
+from aurora_ops.sandbox.engine import ENGINE
 from aurora_ops.sandbox.rds_models import AuroraCluster, changed, plain, plane
-from aurora_ops.sandbox.rds_rules import ENGINE
 from aurora_ops.sandbox.rds_snapshots import Snapshots
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterVal
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.sandbox import hooks
-from aurora_ops.sandbox.rds_rules import ENGINE
+from aurora_ops.sandbox.engine import ENGINE
 
 MOST_TAGS = 50
 INTERVALS = (0, 1, 5, 10, 15, 30, 60)

@@ -10,10 +10,10 @@ from typing import Any
 from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 
 from aurora_ops.sandbox import rds_rules
+from aurora_ops.sandbox.engine import ENGINE, ENGINE_VERSIONS
 from aurora_ops.sandbox.parameter_groups import family_of
 from aurora_ops.sandbox.rds_models import AuroraCluster, plane
 from aurora_ops.sandbox.rds_operations import Operations
-from aurora_ops.sandbox.rds_rules import ENGINE, ENGINE_VERSIONS
 
 
 class Upgrades(Operations):
