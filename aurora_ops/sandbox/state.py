@@ -14,7 +14,7 @@ HOME_VARIABLE = "AURORA_OPS_HOME"
 NAME_VARIABLE = "AURORA_OPS_SANDBOX"
 NEEDED_BYTES = 300 * 2**20  # a cluster, its backup and a restored copy
 JOURNAL = "account.journal"
-FORMAT = 5  # of that file, and of how a sandbox's folder is laid out
+FORMAT = 6  # of that file, and of how a sandbox's folder is laid out
 FRESH = "fresh"  # as a name: a private sandbox that ends with the process that asked for it
 
 
