@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,9 @@ from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import iam_tokens
 from aurora_ops.sandbox.network import admission as checkpoint
 from aurora_ops.sandbox.network import places as network
-from aurora_ops.sandbox.observe import alarms, logs, metric_math, pi
+from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math, pi
+from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
+from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Watched
 from aurora_ops.sandbox.observe.samples import Samples
 from aurora_ops.sandbox.rds import autopause, crash_recovery, data_faults, events
@@ -68,6 +70,7 @@ class Sandbox:
             ground.directory, ground.programs, ground.plane, ground.journal,
         )  # fmt: skip
         self.samples = Samples(self.directory / "samples.sqlite")
+        self.points = Datapoints(self.directory / FILE)
         self.sampler = Sampler(self.samples, _put_metrics)
         controls.begin()
         rds.install(self.plane, self._changed)
@@ -80,6 +83,7 @@ class Sandbox:
         quotas.install()
         transitions.install()
         pages.install()
+        cloudwatch.install(self.points)
         metric_math.install()
         alarms.install()
         s3.install()
@@ -104,6 +108,7 @@ class Sandbox:
         }
         self.tail = logs.Tail()
         self._remember(ground)
+        self.retention = Retention(self.points, self.samples)  # after a copy's past was moved: until then it looks old
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = self._listen(int(self.journal.identity.get("port", 0)))
         self._server.daemon_threads = True
@@ -124,7 +129,7 @@ class Sandbox:
             controls.resume()
             rds_resume.resume()
             if ground.is_copy:
-                _move_metrics(self.samples.move_up_to(int(time.time())))
+                self.points.move(self.samples.move_up_to(int(time.time())))
             self._watch()
         self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
@@ -167,7 +172,10 @@ class Sandbox:
             self.alarms.stop()
             self.tail.stop()
             self.sampler.stop()
+            self.retention.stop()
             self.journal.stop()
+            self.samples.close()
+            self.points.close()
             self.plane.stop(immediate=self.owner_pid is not None)
             if self.owner_pid:
                 shutil.rmtree(self.directory, ignore_errors=True)
@@ -263,13 +271,6 @@ def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> N
             }
             for name, series in values.items()
         ])  # fmt: skip
-
-
-def _move_metrics(seconds: int) -> None:
-    """The past of a copied world ends now, in CloudWatch as in Performance Insights."""
-    for backend in cloudwatch_backends[DEFAULT_ACCOUNT_ID].values():
-        for one in backend.metric_data:
-            one.timestamp += timedelta(seconds=seconds)
 
 
 def _alive(pid: int) -> bool:

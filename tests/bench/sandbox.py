@@ -7,6 +7,7 @@ add is the ratio.
 import contextlib
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aurora_ops.aws.session import Session
+    from aurora_ops.sandbox.client.state import State
 
 RUNS = 5
 WORLDS = 8
+CALLS = 101  # of a few milliseconds each: a median of five would be the machine's
+POINTS, POINTS_IN_A_CALL = 100_000, 1000
 
 
 def median(step: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
@@ -43,18 +47,18 @@ def home() -> Iterator[None]:
 
 def line(words: str, seconds: float, more: str = "") -> None:
     """One figure."""
-    print(f"{words:<62}{seconds:6.2f} s{more}", flush=True)  # noqa: T201
+    print(f"{words:<62}{seconds:7.3f} s{more}", flush=True)  # noqa: T201
 
 
-def main() -> None:
-    """Print one line for each figure."""
+def main(*wanted: str) -> None:
+    """Print one line for each figure; of these parts, or of all."""
+    parts = {"starts": starts, "restores": restores, "changes": changing_calls, "beside": beside_each_other}
     with home():
         from aurora_ops.sandbox.client import lifecycle
 
         try:
-            starts()
-            restores()
-            beside_each_other()
+            for name in wanted or parts:
+                parts[name]()
         finally:
             lifecycle.remove()
 
@@ -127,6 +131,57 @@ def restores() -> None:
     line("the same recovery by PostgreSQL alone", floor, f", ratio {whole / floor:.1f}")
 
 
+def changing_calls() -> None:
+    """A call that changes one tag, at the start and after days of metrics: the account is written before each answer."""
+    import boto3
+
+    from aurora_ops.aws import cluster
+    from aurora_ops.core.environments import settings
+    from aurora_ops.rehearsal import worlds
+    from aurora_ops.sandbox.client import lifecycle, state
+
+    lifecycle.remove()
+    session = worlds.open_session(world="deployed")
+    arn = cluster.find(session, settings("dev").cluster_identifier).arn
+    rds, cloudwatch = (boto3.client(name, **_access(lifecycle.start())) for name in ("rds", "cloudwatch"))
+    journal = state.sandbox_directory(lifecycle.name_in_use()) / state.JOURNAL
+
+    def change() -> float:
+        times = []
+        for number in range(CALLS):
+            started = time.monotonic()
+            rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "bench", "Value": str(number % 10)}])
+            times.append(time.monotonic() - started)
+        return statistics.median(times)
+
+    change()  # not counted
+    first, size = change(), journal.stat().st_size
+    line("a changing call (AddTagsToResource), new account", first, f", account {size / 2**20:.2f} MiB")
+    begun = datetime.now(UTC).replace(second=0, microsecond=0)
+    started = time.monotonic()
+    for call in range(0, POINTS, POINTS_IN_A_CALL):
+        cloudwatch.put_metric_data(Namespace="Bench", MetricData=[
+            {
+                "MetricName": f"m{number % 28}", "Value": float(number), "Timestamp": begun - timedelta(minutes=number // 28),
+                "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": "dev-aurora-writer"}],
+            }
+            for number in range(call, call + POINTS_IN_A_CALL)
+        ])  # fmt: skip
+    line(f"{POINTS:,} data points put, {POINTS_IN_A_CALL:,} a call", time.monotonic() - started)
+    then, grown = change(), journal.stat().st_size
+    line("the same changing call after them", then, f", account {grown / 2**20:.2f} MiB, ratio {then / first:.2f}")
+
+
+def _access(running: "State") -> dict[str, str]:
+    names = {
+        "endpoint_url": "AWS_ENDPOINT_URL",
+        "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+        "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+        "region_name": "AWS_REGION",
+    }
+    return {name: running.variables[variable] for name, variable in names.items()}
+
+
 def beside_each_other() -> None:
     """Worlds at once, each answering, and what memory they take together."""
     from aurora_ops.aws import cluster
@@ -191,4 +246,4 @@ def _floor(identifier: str) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -4,8 +4,9 @@ One file, replaced in one step, holds two pickles: the data plane's, from which 
 imported, and the account's. Everything of the account is one pickle, since its objects refer to each other across services. It holds
 passwords, as the account does, so only the owner reads it; it is read from nowhere but the sandbox's own folder.
 
-Not in it: what only a running process has (threads, sockets, processes: they come back as nothing and are made anew), and any service
-whose objects cannot be pickled; those are named in `left_out`.
+Not in it: what was measured, which grows while nobody works (`datapoints.py`, `samples.py`); what only a running process has (threads,
+sockets, processes: they come back as nothing and are made anew); and any service whose objects cannot be pickled; those are named in
+`left_out`.
 """
 
 import importlib.metadata
@@ -121,7 +122,7 @@ class Journal:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Write once, and from now on what nobody waits for: metrics, logs, alarms, and what `soon` was said for."""
+        """Write once, and from now on what nobody waits for: logs, alarms, and what `soon` was said for."""
         if not self.writes:
             return
         self.save()

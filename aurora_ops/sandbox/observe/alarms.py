@@ -34,6 +34,9 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
 _REGIONS = {"ap-northeast-1": "Asia Pacific (Tokyo)", "ap-northeast-3": "Asia Pacific (Osaka)", "us-east-1": "US East (N. Virginia)"}  # fmt: skip
+KEPT = timedelta(
+    days=30
+)  # "CloudWatch preserves alarm history for 30 days" (User Guide, "Using Amazon CloudWatch alarms")
 history: dict[str, list[dict[str, Any]]] = {}  # by region
 
 
@@ -148,7 +151,10 @@ def _reason(
 
 
 def _remember(region: str, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
-    history.setdefault(region, []).append({
+    known = history.setdefault(region, [])
+    while known and known[0]["Timestamp"] < utcnow() - KEPT:
+        known.pop(0)
+    known.append({
         "AlarmName": alarm.name,
         "AlarmType": "MetricAlarm" if alarm.rule is None else "CompositeAlarm",
         "Timestamp": utcnow(),

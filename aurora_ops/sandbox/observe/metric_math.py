@@ -9,12 +9,15 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.cloudwatch.exceptions import ValidationError
-from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum
+from moto.cloudwatch.models import CloudWatchBackend
+
+from aurora_ops.sandbox.observe import cloudwatch
+from aurora_ops.sandbox.observe.datapoints import Point
 
 Series = dict[datetime, float]
 _STATISTICS = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
@@ -38,44 +41,30 @@ def points(
     stat: dict[str, Any],
     start: datetime,
     end: datetime,
-    *,
-    data: Iterable[Any] | None = None,
 ) -> Series:
     """One MetricStat's values by the start of their period; periods are counted from `start`."""
     metric, period, name = stat["Metric"], int(stat["Period"]), stat["Stat"]
-    dimensions = sorted((one["Name"], one["Value"]) for one in metric.get("Dimensions") or [])
-    buckets: dict[datetime, list[Any]] = {}
-    for one in list(backend.get_all_metrics()) if data is None else data:
-        at = naive(one.timestamp)
-        if (
-            start <= at < end
-            and one.name == metric["MetricName"]
-            and one.namespace == metric["Namespace"]
-            and (not stat.get("Unit") or one.unit == stat["Unit"])
-            and sorted((d.name, d.value) for d in one.dimensions) == dimensions
-        ):
-            number = int((at - start).total_seconds()) // period
+    wanted = cloudwatch.metric(metric["Namespace"], metric["MetricName"], metric.get("Dimensions"))
+    buckets: dict[datetime, list[Point]] = {}
+    for one in cloudwatch.find(backend, wanted, (start, end), period):
+        if not stat.get("Unit") or one.unit == stat["Unit"]:
+            number = int(one.at - cloudwatch.epoch(start)) // period
             buckets.setdefault(start + timedelta(seconds=number * period), []).append(one)
     return {at: _statistic(name, found) for at, found in sorted(buckets.items())}
 
 
-def _statistic(name: str, found: list[Any]) -> float:
+def _statistic(name: str, found: list[Point]) -> float:
     if match := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?|100)", name):
-        if any(isinstance(one, MetricAggregatedDatum) for one in found):
+        if not all(one.is_single for one in found):
             raise ValidationError(
-                f"{name}: this sandbox keeps a minute's minimum, maximum, sum and count and no single values, so it has no percentiles"
+                f"{name}: of a statistic set, and of values older than 15 days, this sandbox keeps minimum, maximum, sum and count, "
+                "so it has no percentiles"
             )
-        values = sorted(one.value for one in found)
+        values = sorted(value for one in found for value in [one.low] * int(one.count))
         return float(values[max(0, math.ceil(float(match[1]) / 100 * len(values)) - 1)])
     if name not in _STATISTICS:
         raise ValidationError(f"The value {name} for parameter Stat is not supported.")
-    sets = [
-        (one.min, one.max, one.sum, one.sample_count)
-        if isinstance(one, MetricAggregatedDatum)
-        else (one.value, one.value, one.value, 1.0)
-        for one in found
-    ]
-    low, high, total, count = zip(*sets, strict=True)
+    low, high, total, count = zip(*((one.low, one.high, one.total, one.count) for one in found), strict=True)
     if name == "Average":
         return float(sum(total) / sum(count)) if sum(count) else 0.0
     return float({"Sum": sum(total), "Minimum": min(low), "Maximum": max(high), "SampleCount": sum(count)}[name])
@@ -88,7 +77,6 @@ class Evaluation:
         self, backend: CloudWatchBackend, queries: list[dict[str, Any]], start: datetime, end: datetime
     ) -> None:
         self._backend, self._start, self._end = backend, start, end
-        self._data = list(backend.get_all_metrics())
         self._queries = {query["Id"]: query for query in queries}
         if len(self._queries) < len(queries):
             raise ValidationError("The values for parameter id in MetricDataQueries are not unique.")
@@ -117,7 +105,7 @@ class Evaluation:
         query = self._queries[name]
         self._open.append(name)
         if "MetricStat" in query:
-            found: Any = points(self._backend, query["MetricStat"], self._start, self._end, data=self._data)
+            found: Any = points(self._backend, query["MetricStat"], self._start, self._end)
         else:
             found = self._compute(name, query["Expression"])
         self._open.pop()

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aurora_ops.sandbox.observe.samples import Samples
+from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, Samples
 
 PERIODS = (1, 60, 300, 3600, 86400)
-RETENTION_SECONDS = 7 * 86400
 LOAD = ("db.load.avg", "db.sampledload.avg")
 
 # Dimension group -> its dimensions -> column of `session` (or of a joined statement).
@@ -84,7 +83,7 @@ def _window(body: dict[str, Any]) -> tuple[int, int, int]:
     start, end = float(body.get("StartTime", 0)), float(body.get("EndTime", 0))
     if start >= end:
         raise InvalidArgumentError("StartTime must be before EndTime")
-    if start < time.time() - RETENTION_SECONDS - 86400:
+    if start < time.time() - KEPT_SECONDS:
         raise InvalidArgumentError("StartTime is before the retention period of 7 days")
     period = body.get("PeriodInSeconds") or next((p for p in PERIODS if (end - start) / p <= 200), PERIODS[-1])
     if period not in PERIODS:

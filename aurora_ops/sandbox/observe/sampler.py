@@ -175,13 +175,13 @@ class Sampler:
         if second >= one.statements_due:
             executed = self._executed(one, second)
             one.statements_due = second - second % STATEMENTS_EVERY_SECONDS + STATEMENTS_EVERY_SECONDS
-        self.samples.write({
+        rows = {
             "tick": [(one.resource, second)],
             "session": sessions,
-            "statement": statements,
             "counter": [(one.resource, second, name, value) for name, value in counters.items()],
             "executed": executed,
-        })  # fmt: skip
+        }
+        self.samples.write(second, rows, statements)
         minute = self._minutes.setdefault((one.resource, second - second % 60), {})
         metrics = {
             "ServerlessDatabaseCapacity": capacity,

@@ -5,23 +5,27 @@ A tick is stored even when nobody was at work. That is what tells an idle second
 """
 
 import hashlib
-import sqlite3
-import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aurora_ops.sandbox.observe.sqlite_file import SqliteFile
+
+KEPT_SECONDS = 8 * 86400  # Performance Insights' seven days, and the one by which `pi` lets a question begin earlier
+SEEN_EVERY_SECONDS = 3600  # how exactly a statement's last second is known: it decides only when the text goes
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session (
     resource TEXT, second INTEGER, pid INTEGER, db TEXT, "user" TEXT, application TEXT, host TEXT, session_type TEXT,
     wait_type TEXT, wait_event TEXT, sql_id TEXT, tokenized_id TEXT, db_id TEXT);
 CREATE INDEX IF NOT EXISTS session_time ON session (resource, second);
-CREATE TABLE IF NOT EXISTS statement (sql_id TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS statement (sql_id TEXT PRIMARY KEY, text TEXT, second INTEGER) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS statement_time ON statement (second);
 CREATE TABLE IF NOT EXISTS counter (resource TEXT, second INTEGER, name TEXT, value REAL, PRIMARY KEY (resource, second, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS executed (resource TEXT, second INTEGER, db_id TEXT, calls INTEGER, milliseconds REAL, rows INTEGER);
 CREATE INDEX IF NOT EXISTS executed_time ON executed (resource, second);
 """
+_TIMED = ("session", "counter", "executed", "tick")  # ticks last: by them an instance is known to have samples at all
+_SEEN = "INSERT INTO statement VALUES (?, ?, ?) ON CONFLICT (sql_id) DO UPDATE SET second = excluded.second WHERE second < excluded.second - ?"
 
 
 def digest(text: str) -> str:
@@ -29,28 +33,29 @@ def digest(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
 
 
-class Samples:
-    """The store. One connection under one lock: writes are a few rows a second, reads a few a minute."""
+class Samples(SqliteFile):
+    """The store: writes are a few rows a second, reads a few a minute."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
+        super().__init__(path, _SCHEMA)
 
-    def read(self, query: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a query."""
-        with self._lock:
-            return self._connection.execute(query, tuple(parameters)).fetchall()
-
-    def write(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
-        """Insert rows by table in one transaction; a key that is there already stays."""
-        with self._lock:
-            self._connection.execute("BEGIN")
+    def write(self, second: int, rows: dict[str, list[tuple[Any, ...]]], statements: list[tuple[str, str]]) -> None:
+        """Insert rows by table, and the statements (id, text) that were seen, in one transaction; a key that is there already stays."""
+        with self.transaction() as connection:
             for table, values in rows.items():
                 if values:
                     marks = ",".join("?" * len(values[0]))
-                    self._connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own table names
-            self._connection.execute("COMMIT")
+                    connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own table names
+            connection.executemany(_SEEN, [(*one, second, SEEN_EVERY_SECONDS) for one in statements])
+
+    def prune(self, before: int) -> None:
+        """Delete what was seen before that second. Table by table, so that the sampler waits for no long deletion."""
+        for resource in self.resources():
+            for table in _TIMED:
+                with self.transaction() as connection:
+                    connection.execute(f"DELETE FROM {table} WHERE resource = ? AND second < ?", (resource, before))  # noqa: S608
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM statement WHERE second < ?", (before - SEEN_EVERY_SECONDS,))
 
     def move_up_to(self, second: int) -> int:
         """Let the last look at the servers have been at `second`, all others as long before it; returns by how many seconds.
@@ -60,16 +65,18 @@ class Samples:
         last = self.read("SELECT max(second) FROM tick")[0][0]
         seconds = 0 if last is None else (second - last) // 60 * 60
         if seconds:
-            with self._lock:
-                for table in ("tick", "session", "counter", "executed"):
-                    # By way of another table: in place, a row would meet another on its way.
-                    self._connection.execute(f"CREATE TEMP TABLE moving AS SELECT * FROM {table}")  # noqa: S608
-                    self._connection.execute("UPDATE moving SET second = second + ?", (seconds,))
-                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
-                    self._connection.execute(f"INSERT INTO {table} SELECT * FROM moving")  # noqa: S608
-                    self._connection.execute("DROP TABLE moving")
+            with self.transaction() as connection:
+                for table in (*_TIMED, "statement"):
+                    # By way of negative seconds, which nothing has: else a row would meet another on its way.
+                    connection.execute(f"UPDATE {table} SET second = -(second + ?)", (seconds,))  # noqa: S608
+                    connection.execute(f"UPDATE {table} SET second = -second")  # noqa: S608
         return seconds
 
     def resources(self) -> set[str]:
-        """Every instance that was ever sampled."""
-        return {row[0] for row in self.read("SELECT DISTINCT resource FROM tick")}
+        """Every instance that there are samples of. One look into the index for each; DISTINCT would read it whole."""
+        found = self.read("""
+            WITH RECURSIVE known (resource) AS (
+                SELECT min(resource) FROM tick
+                UNION ALL SELECT (SELECT min(resource) FROM tick WHERE resource > known.resource) FROM known WHERE resource IS NOT NULL)
+            SELECT resource FROM known WHERE resource IS NOT NULL""")
+        return {row[0] for row in found}

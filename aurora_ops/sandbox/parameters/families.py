@@ -8,17 +8,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue
-
+from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.errors import InputError
+from aurora_ops.sandbox.engine import ENGINE_VERSIONS
 from aurora_ops.sandbox.parameters import formulas
 from aurora_ops.sandbox.parameters import postgres_parameters as more
-from aurora_ops.sandbox.rds.rules import ENGINE, ENGINE_VERSIONS
 
 FAMILIES = tuple(dict.fromkeys(f"{ENGINE}{version.split('.')[0]}" for version in ENGINE_VERSIONS))
 BOOLEAN, INTEGER, FLOAT, STRING, LIST = "boolean", "integer", "float", "string", "list"
 STATIC, DYNAMIC = "static", "dynamic"
 _MOST = 2147483647
 _LEVELS = "debug5,debug4,debug3,debug2,debug1,info,notice,warning,error,log,fatal,panic"
+
+
+class ParameterError(InputError):
+    """Aurora refuses it. `code` is RDS's; moto's exceptions would bring moto into what stands without it."""
+
+    code = "InvalidParameterValue"
+
+
+class ParameterCombinationError(ParameterError):
+    """Aurora refuses it together with something else."""
+
+    code = "InvalidParameterCombination"
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ class Parameter:
         try:
             return str(formulas.compute(value, formulas.variables(1)))
         except formulas.FormulaError as error:
-            raise InvalidParameterValue(f"Invalid parameter value: {value} for: {self.name}: {error}") from None
+            raise ParameterError(f"Invalid parameter value: {value} for: {self.name}: {error}") from None
 
     def check_value(self, value: str) -> None:
         """Refuse a value outside the allowed ones. A formula's is that at 1 ACU."""
@@ -71,7 +83,7 @@ class Parameter:
             words = value.split(",") if self.data_type == LIST else [value]
             fits = all(word.strip() in self.allowed.split(",") for word in words)
         if not fits:
-            raise InvalidParameterValue(
+            raise ParameterError(
                 f"Invalid parameter value: {value} for: {self.name} allowed values are: {self.allowed}"
             )
 
@@ -160,7 +172,7 @@ def _more() -> Iterator[Parameter]:
 def family(name: str, *, of_cluster: bool) -> dict[str, Parameter]:
     """A family's parameters by name; instance groups lack those that hold for a whole cluster."""
     if name not in FAMILIES:
-        raise InvalidParameterValue(f"ParameterGroupFamily {name} is not a valid parameter group family")
+        raise ParameterError(f"ParameterGroupFamily {name} is not a valid parameter group family")
     known = _family(int(name.removeprefix(ENGINE)))
     return {key: one for key, one in known.items() if of_cluster or not one.cluster_only}
 
@@ -168,7 +180,7 @@ def family(name: str, *, of_cluster: bool) -> dict[str, Parameter]:
 def merge(known: dict[str, Parameter], set_by_user: dict[str, dict[str, Any]], source: str | None) -> list[Any]:
     """What DescribeDB…Parameters answers: the family with the group's own values in it, by Source where one is asked for."""
     if source not in (None, "user", "system", "engine-default"):
-        raise InvalidParameterValue(f"Invalid source: {source}. Must be user, system or engine-default.")
+        raise ParameterError(f"Invalid source: {source}. Must be user, system or engine-default.")
     found = [
         one.describe() | ({**set_by_user[name], "Source": "user"} if name in set_by_user else {})
         for name, one in known.items()
@@ -181,13 +193,13 @@ def check(known: dict[str, Parameter], wanted: list[dict[str, Any]]) -> None:
     for one in wanted:
         name = one.get("ParameterName", "")
         if name not in known:
-            raise InvalidParameterValue(
+            raise ParameterError(
                 f"Could not find parameter with name: {name} (this sandbox knows {len(known)} of this kind of group)"
             )
         parameter = known[name]
         if not parameter.modifiable:
-            raise InvalidParameterValue(f"The parameter {name} cannot be modified.")
+            raise ParameterError(f"The parameter {name} cannot be modified.")
         if parameter.apply_type == STATIC and one.get("ApplyMethod") == "immediate":
-            raise InvalidParameterCombination("cannot use immediate apply method for static parameter")
+            raise ParameterCombinationError("cannot use immediate apply method for static parameter")
         if one.get("ParameterValue") is not None:
             parameter.check_value(str(one["ParameterValue"]))

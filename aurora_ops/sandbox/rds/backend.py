@@ -19,6 +19,7 @@ from moto.rds.exceptions import (
     RDSClientError,
 )
 
+from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.dataplane.plane import ClusterData, DataPlane
 from aurora_ops.sandbox.rds import backups as rds_backups
@@ -27,7 +28,6 @@ from aurora_ops.sandbox.rds import rules as rds_rules
 from aurora_ops.sandbox.rds import snapshots as rds_snapshots
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, changed, plain, plane
 from aurora_ops.sandbox.rds.restores import Restores
-from aurora_ops.sandbox.rds.rules import ENGINE
 from aurora_ops.sandbox.rds.upgrades import Upgrades
 
 

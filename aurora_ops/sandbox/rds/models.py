@@ -9,11 +9,12 @@ from typing import Any
 
 import moto.rds.models as models
 
+from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.dataplane.plane import ClusterData, DataPlane
 from aurora_ops.sandbox.dataplane.server import Server
+from aurora_ops.sandbox.engine import DEFAULT_VERSION
 from aurora_ops.sandbox.parameters.in_force import Groups
-from aurora_ops.sandbox.rds.rules import DEFAULT_VERSION, ENGINE
 
 _plane: DataPlane | None = None
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`

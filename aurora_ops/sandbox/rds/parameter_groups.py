@@ -8,10 +8,10 @@ from typing import Any
 
 import moto.rds.models as models
 
+from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.parameters.families import DYNAMIC, family
 from aurora_ops.sandbox.parameters.in_force import Groups
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, plane
-from aurora_ops.sandbox.rds.rules import ENGINE
 
 TLS_REQUIRED_FROM_MAJOR = 17  # the default of rds.force_ssl is 1 from there on
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from moto.rds.exceptions import DBSubnetGroupNotFoundError, InvalidParameterCombination, RDSClientError
 
+from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.rds import rules as rds_rules
 from aurora_ops.sandbox.rds.models import AuroraCluster, changed, plain, plane
-from aurora_ops.sandbox.rds.rules import ENGINE
 from aurora_ops.sandbox.rds.snapshots import Snapshots
 
 log = logging.getLogger(__name__)

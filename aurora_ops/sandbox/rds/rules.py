@@ -7,16 +7,8 @@ from typing import Any
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
 
 from aurora_ops.capacity.acu import AcuRange, AcuRangeError
-
-ENGINE = "aurora-postgresql"
-# What can be created, as us-east-1 listed it on 2026-06-01 (aws/aws-cdk#38053). 15.4 was withdrawn in 2025.
-ENGINE_VERSIONS = (
-    "14.15", "14.17", "14.18",
-    "15.8", "15.10", "15.12", "15.13", "15.14", "15.15", "15.17",
-    "16.4", "16.6", "16.8", "16.9", "16.10", "17.4", "17.5", "17.7",
-)  # fmt: skip
-DEFAULT_VERSION = "15.10"
-
+from aurora_ops.core.engine import ENGINE
+from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
 
 _IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
 _RESERVED_USERS = re.compile(r"(rds|pg_|admin$|public$|none$)")

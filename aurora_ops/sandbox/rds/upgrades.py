@@ -9,11 +9,12 @@ from typing import Any
 
 from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 
+from aurora_ops.core.engine import ENGINE
+from aurora_ops.sandbox.engine import ENGINE_VERSIONS
 from aurora_ops.sandbox.rds import rules as rds_rules
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.operations import Operations
 from aurora_ops.sandbox.rds.parameter_groups import family_of
-from aurora_ops.sandbox.rds.rules import ENGINE, ENGINE_VERSIONS
 
 
 class Upgrades(Operations):

@@ -3,6 +3,8 @@
 Each function is one operation of the API on moto's response class. A comment says what moto alone answers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from moto.core.responses import ActionResult, PaginatedResult
@@ -17,8 +19,9 @@ from moto.rds.models import DBClusterParameterGroup, DBParameterGroup
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.capacity.acu import version_limits
+from aurora_ops.core.engine import ENGINE
+from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
 from aurora_ops.sandbox.parameters import families as parameters
-from aurora_ops.sandbox.rds.rules import DEFAULT_VERSION, ENGINE, ENGINE_VERSIONS
 
 INSTANCE_CLASS = "db.serverless"
 
@@ -146,6 +149,16 @@ def _group(self: RDSResponse, name: str, *, of_cluster: bool) -> tuple[str, dict
     return (group.db_parameter_group_family if of_cluster else group.family), group.parameters
 
 
+@contextmanager
+def _as_rds_says() -> Iterator[None]:
+    """What the parameters' own module refuses, as an error of RDS."""
+    try:
+        yield
+    except parameters.ParameterError as error:
+        raise RDSClientError(error.code, str(error)) from None
+
+
+@_as_rds_says()
 def _describe_parameters(self: RDSResponse, name: str, *, of_cluster: bool) -> ActionResult:
     family, mine = _group(self, name, of_cluster=of_cluster)
     known = parameters.family(family, of_cluster=of_cluster)
@@ -163,6 +176,7 @@ def describe_db_parameters(self: RDSResponse) -> ActionResult:
     return _describe_parameters(self, self.params["DBParameterGroupName"], of_cluster=False)
 
 
+@_as_rds_says()
 def describe_engine_default_cluster_parameters(self: RDSResponse) -> ActionResult:
     """A family without any group. moto: HTTP 500."""
     family = self.params["DBParameterGroupFamily"]
@@ -187,7 +201,8 @@ def _checked(stock: Any, parameter: str, *, of_cluster: bool) -> Any:
         _refuse_default(name)
         family, _ = _group(self, name, of_cluster=of_cluster)
         wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
-        parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
+        with _as_rds_says():
+            parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
         return stock(self)  # type: ignore[no-any-return]
 
     return modify
@@ -195,7 +210,8 @@ def _checked(stock: Any, parameter: str, *, of_cluster: bool) -> Any:
 
 def _created(stock: Any, *, of_cluster: bool) -> Any:
     def create(self: RDSResponse) -> ActionResult:
-        parameters.family(self.params.get("DBParameterGroupFamily", ""), of_cluster=of_cluster)  # moto: any family
+        with _as_rds_says():  # moto: any family
+            parameters.family(self.params.get("DBParameterGroupFamily", ""), of_cluster=of_cluster)
         return stock(self)  # type: ignore[no-any-return]
 
     return create

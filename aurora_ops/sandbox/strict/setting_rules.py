@@ -11,7 +11,7 @@ from typing import Any
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.rds.rules import ENGINE
+from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.requests import hooks
 
 MOST_TAGS = 50

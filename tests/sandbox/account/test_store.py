@@ -9,10 +9,11 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from common import HANG, client_of
+from common import HANG, client_of, soon
 
 from aurora_ops.sandbox.client import lifecycle, state
 
@@ -92,6 +93,75 @@ def archives(running):
             return True
         time.sleep(0.1)
     return False
+
+
+MINUTE = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
+
+
+def measure(running, *values, begin=MINUTE):
+    """One data point a minute."""
+    client_of(running, "cloudwatch").put_metric_data(
+        Namespace="Test",
+        MetricData=[
+            {"MetricName": "Used", "Timestamp": begin + timedelta(minutes=number), "Value": value}
+            for number, value in enumerate(values)
+        ],
+    )
+
+
+def measured(running, begin=MINUTE, period=60):
+    """What GetMetricData, GetMetricStatistics and ListMetrics tell of them, in an hour and a half from `begin` on."""
+    cloudwatch = client_of(running, "cloudwatch")
+    window = {"StartTime": begin, "EndTime": begin + timedelta(minutes=90)}
+    metric = {"Namespace": "Test", "MetricName": "Used"}
+    stat = {"Metric": metric, "Period": period, "Stat": "Sum"}
+    data = cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "m1", "MetricStat": stat}], ScanBy="TimestampAscending", **window
+    )
+    statistics = cloudwatch.get_metric_statistics(Period=period, Statistics=["Sum"], **metric, **window)
+    return (
+        data["MetricDataResults"][0]["Values"],
+        [one["Sum"] for one in sorted(statistics["Datapoints"], key=lambda one: one["Timestamp"])],
+        [one["MetricName"] for one in cloudwatch.list_metrics(Namespace="Test")["Metrics"]],
+    )
+
+
+@pytest.mark.parametrize("end", [kill, lambda running: lifecycle.stop(running.name)], ids=["kill -9", "stop"])
+def test_data_points_come_back(name, end):
+    """A put that was answered is there afterwards, with no round of writing in between."""
+    running = lifecycle.start(name)
+    measure(running, 1.0, 2.0)
+    measure(running, 4.0, begin=MINUTE + timedelta(minutes=2))
+    end(running)
+
+    assert ([1.0, 2.0, 4.0], [1.0, 2.0, 4.0], ["Used"]) == measured(lifecycle.start(name))
+
+
+def test_the_accounts_file_does_not_grow_with_data_points(name):
+    """So a changing call, before whose answer it is written, costs the same after a day of metrics as at the start."""
+    running = lifecycle.start(name)
+    measure(running, 1.0)
+    journal = state.sandbox_directory(name) / state.JOURNAL
+    before = journal.stat().st_size
+    for _ in range(5):
+        measure(running, *[2.0] * 1000)
+
+    assert before == journal.stat().st_size
+    assert [1.0 + 5 * 2.0] == measured(running)[0][:1]
+
+
+def test_old_data_points_go(name):
+    """A start aggregates what has passed 15 days to five minutes, and deletes what has passed 455 days."""
+    running = lifecycle.start(name)
+    weeks_ago = (MINUTE - timedelta(days=21)).replace(minute=0)
+    measure(running, 1.0, 2.0, begin=weeks_ago)
+    measure(running, 8.0, begin=weeks_ago - timedelta(days=460))
+    lifecycle.stop(name)
+    running = lifecycle.start(name)
+
+    assert ([3.0], [3.0]) == soon(([3.0], [3.0]), lambda: measured(running, weeks_ago, period=300)[:2])
+    assert ([], []) == measured(running, weeks_ago)[:2]
+    assert [] == measured(running, weeks_ago - timedelta(days=460), period=3600)[0]
 
 
 @pytest.mark.parametrize("end", [kill, lambda running: lifecycle.stop(running.name)], ids=["kill -9", "stop"])
@@ -262,6 +332,7 @@ def test_a_copy_runs_beside_its_origin(name):
     build(first)
     with connect(first) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    measure(first, 1.0)
     lifecycle.stop(name)
     (archive,) = state.sandbox_directory(name).glob("servers/*/backup/archive")
     (archive / "cut-off.part").touch()
@@ -272,10 +343,12 @@ def test_a_copy_runs_beside_its_origin(name):
         assert [] == list(state.sandbox_directory(copy).glob("servers/*/backup/archive/*.part"))
         with connect(second) as connection:
             connection.execute("UPDATE kept SET answer = 43")
+        measure(second, 2.0, begin=MINUTE + timedelta(minutes=30))
 
         with connect(first) as one, connect(second) as other:
             answers = [c.execute("SELECT answer FROM kept").fetchone() for c in (one, other)]
         assert [(42,), (43,)] == answers
+        assert [[1.0], [1.0, 2.0]] == [measured(one)[0] for one in (first, second)]
         endpoints = {
             client_of(one, "rds").describe_db_clusters()["DBClusters"][0]["Endpoint"] for one in (first, second)
         }

@@ -3,10 +3,13 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from common import HANG, create
+from moto.core.utils import utcnow
 
+from aurora_ops.sandbox.observe import alarms
 from aurora_ops.sandbox.observe.alarms import verdict
 
 DIMENSIONS = [{"Name": "DBInstanceIdentifier", "Value": "alarmed-1"}]
@@ -42,6 +45,15 @@ def test_missing_data_is_treated_as_cloudwatchs_tables_say(points, needed, expec
     breaches = [_POINTS[one] for one in points]
 
     assert expected.split() == [verdict(breaches, 3, needed, treat, "retain")[0] for treat in TREATMENTS]
+
+
+def test_history_is_kept_for_thirty_days(monkeypatch):
+    """What is older goes with the next that happens. moto alone has none."""
+    old, recent = ({"Timestamp": utcnow() - timedelta(days=days)} for days in (31, 29))
+    monkeypatch.setitem(alarms.history, "here", [old, recent])
+    alarms._remember("here", SimpleNamespace(name="one", rule=None), "StateUpdate", "summary", {})
+
+    assert [recent, "one"] == [one.get("AlarmName", one) for one in alarms.history["here"]]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,137 @@
+"""moto's CloudWatch over data points that are kept apart: put, listed and read from their file (`datapoints.py`).
+
+moto alone keeps every point for ever, in one list that each question reads from its first to its last, and that would be written with
+the account before each answer.
+"""
+
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
+from moto.core.utils import utcnow
+
+from aurora_ops.sandbox.observe.datapoints import MINUTE, Datapoints, Metric, Place, Point
+
+_OF_MOTO = "AWS/S3"  # moto computes the sizes of buckets when it is asked
+_points: Datapoints
+_stock_statistics = CloudWatchBackend.get_metric_statistics
+_stock_filtered = CloudWatchBackend.get_filtered_metrics
+
+
+def epoch(moment: datetime) -> float:
+    """Epoch seconds; a time without a zone is UTC, as moto keeps them."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def moment(at: float) -> datetime:
+    """UTC without a zone."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
+
+
+def _place(backend: CloudWatchBackend) -> Place:
+    return Place(backend.account_id, backend.region_name)
+
+
+def metric(namespace: str, name: str, dimensions: list[dict[str, Any]] | None) -> Metric:
+    """A metric by what the API calls it."""
+    return Metric(namespace, name, tuple(sorted((one["Name"], one["Value"]) for one in dimensions or [])))
+
+
+def find(backend: CloudWatchBackend, wanted: Metric, window: tuple[datetime, datetime], period: int) -> list[Point]:
+    """The points of exactly this metric from the begin to before the end of the window, oldest first."""
+    begin, end = map(epoch, window)
+    found = _points.find(_place(backend), wanted.namespace, wanted.name, (begin, end), period, wanted)
+    if wanted.namespace == _OF_MOTO:
+        computed = [_point(one) for one in backend.aws_metric_data]
+        found += [one for one in computed if one.metric == wanted and begin <= one.at < end]
+    return found
+
+
+def _point(datum: Any) -> Point:
+    dimensions = [{"Name": one.name, "Value": one.value} for one in datum.dimensions]
+    value = float(datum.value)
+    known = metric(datum.namespace, datum.name, dimensions)
+    return Point(known, epoch(datum.timestamp), value, value, value, 1.0, datum.unit)
+
+
+def _given(namespace: str, one: dict[str, Any]) -> Iterator[Point]:
+    """The points of a member of PutMetricData: a value, values with counts, or a statistic set."""
+    known = metric(namespace, one["MetricName"], one.get("Dimensions"))
+    at, unit = epoch(one.get("Timestamp") or utcnow()), one.get("Unit")
+    seconds = 1 if int(one.get("StorageResolution") or MINUTE) < MINUTE else MINUTE
+    if values := one.get("Values"):
+        for value, count in zip(map(float, values), one.get("Counts") or [1] * len(values), strict=True):
+            if (times := int(float(count))) > 0:
+                yield Point(known, at, value, value, value * times, float(times), unit, seconds=seconds)
+    elif stats := one.get("StatisticValues"):
+        low, high, total, number = (float(stats[name]) for name in ("Minimum", "Maximum", "Sum", "SampleCount"))
+        yield Point(known, at, low, high, total, number, unit, is_single=False, seconds=seconds)
+    else:
+        value = float(one.get("Value", 0))
+        yield Point(known, at, value, value, value, 1.0, unit, seconds=seconds)
+
+
+def put_metric_data(self: CloudWatchBackend, namespace: str, metric_data: list[dict[str, Any]]) -> None:
+    """All of a call's points are kept when it returns, or none. moto: in a list."""
+    for number, one in enumerate(metric_data, 1):
+        self._validate_parameters_put_metric_data(one, number)
+    _points.put(_place(self), [point for one in metric_data for point in _given(namespace, one)])
+
+
+def _view(backend: CloudWatchBackend, data: list[MetricDatumBase]) -> CloudWatchBackend:
+    """The backend as moto would see it if it had these points and no others."""
+    view = copy.copy(backend)
+    view.metric_data = data
+    return view
+
+
+def _datum(point: Point) -> list[MetricDatumBase]:
+    """As moto has it. Not by its constructor, which remembers every object that it ever made."""
+    known = point.metric
+    common = {
+        "namespace": known.namespace, "name": known.name, "timestamp": moment(point.at), "unit": point.unit,
+        "dimensions": [{"Name": name, "Value": value} for name, value in known.dimensions],
+    }  # fmt: skip
+    if point.is_single:
+        single: MetricDatum = object.__new__(MetricDatum)
+        single.__init__(value=point.low, **common)  # type: ignore[misc]
+        return [single] * int(point.count)
+    several: MetricAggregatedDatum = object.__new__(MetricAggregatedDatum)
+    several.__init__(  # type: ignore[misc]
+        min_stat=point.low, max_stat=point.high, sample_count=point.count, sum_stat=point.total, **common
+    )
+    return [several]
+
+
+def get_metric_statistics(
+    self: CloudWatchBackend,
+    namespace: str,
+    metric_name: str,
+    start_time: datetime,
+    end_time: datetime,
+    period: int,
+    *args: Any,
+    **kwargs: Any,
+) -> list[Any]:
+    """moto's, on the points of the window."""
+    window = (epoch(start_time.replace(microsecond=0)), epoch(end_time.replace(microsecond=0)))
+    found = _points.find(_place(self), namespace, metric_name, window, int(period))
+    view = _view(self, [datum for one in found for datum in _datum(one)])
+    return _stock_statistics(view, namespace, metric_name, start_time, end_time, period, *args, **kwargs)
+
+
+def get_filtered_metrics(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> list[MetricDatumBase]:
+    """For ListMetrics: moto's, on one point of each metric."""
+    known = [Point(one, 0.0, 0.0, 0.0, 0.0, 1.0) for one in _points.metrics(_place(self))]
+    return _stock_filtered(_view(self, [datum for one in known for datum in _datum(one)]), *args, **kwargs)
+
+
+def install(points: Datapoints) -> None:
+    """Put it into moto's CloudWatch, in this process, on these points."""
+    global _points
+    _points = points
+    CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]
+    CloudWatchBackend.get_metric_statistics = get_metric_statistics  # type: ignore[method-assign]
+    CloudWatchBackend.get_filtered_metrics = get_filtered_metrics  # type: ignore[method-assign]

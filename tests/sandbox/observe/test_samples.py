@@ -1,0 +1,115 @@
+"""The sampler's store: what Performance Insights serves no more goes, and a move happens as a whole, also under kill -9."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from common import soon
+
+from aurora_ops.sandbox.observe.datapoints import Datapoints
+from aurora_ops.sandbox.observe.retention import Retention
+from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, SEEN_EVERY_SECONDS, Samples
+
+TIMED = ("tick", "session", "counter", "executed")
+KILLED_IN_THE_MIDDLE = """
+import os, signal, sys
+from pathlib import Path
+from aurora_ops.sandbox.samples import Samples
+samples = Samples(Path(sys.argv[1]))
+samples._connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
+samples._connection.execute("CREATE TEMP TRIGGER cut BEFORE UPDATE ON executed BEGIN SELECT die(); END")
+samples.move_up_to(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def samples(tmp_path):
+    opened = Samples(tmp_path / "samples.sqlite")
+    yield opened
+    opened.close()
+
+
+def write(samples, second, resource="db-A", text="SELECT 1"):
+    """One tick with a session, a counter and a statement's statistics."""
+    session = (resource, second, 7, "app", "u", "api", "h", "client backend", "CPU", "CPU", f"id {text}", "t", "q")
+    rows = {
+        "tick": [(resource, second)],
+        "session": [session],
+        "counter": [(resource, second, "c", 1.0)],
+        "executed": [(resource, second, "q", 1, 1.0, 1)],
+    }
+    samples.write(second, rows, [(f"id {text}", text)])
+
+
+def seconds(samples):
+    """(resource, second) of every row, by table."""
+    return {table: samples.read(f"SELECT resource, second FROM {table} ORDER BY 1, 2") for table in TIMED}  # noqa: S608 - our own table names
+
+
+def texts(samples):
+    return [row[0] for row in samples.read("SELECT text FROM statement ORDER BY 1")]
+
+
+def test_what_is_older_goes_with_its_instance_and_its_statements(samples):
+    """An instance that is long gone is unknown afterwards; a statement goes an hour after its last session, which is how exactly it is known."""
+    now = 1_764_000_000
+    before = now - KEPT_SECONDS
+    write(samples, before - SEEN_EVERY_SECONDS - 1, "db-GONE", "SELECT old")
+    write(samples, before - SEEN_EVERY_SECONDS - 1, text="SELECT always")
+    write(samples, before - 1)
+    write(samples, before, text="SELECT always")
+    write(samples, now)
+    samples.prune(before)
+
+    assert {table: [("db-A", before), ("db-A", now)] for table in TIMED} == seconds(samples)
+    assert {"db-A"} == samples.resources()
+    assert ["SELECT 1", "SELECT always"] == texts(samples)
+
+
+def test_all_instances_are_found(samples):
+    assert set() == samples.resources()
+    for resource in ("db-B", "db-A", "db-C", "db-B"):
+        write(samples, 1_764_000_000, resource)
+
+    assert {"db-A", "db-B", "db-C"} == samples.resources()
+
+
+def test_a_move_is_by_whole_minutes_and_no_row_is_lost_to_another(samples):
+    """Seconds that follow one another take each other's places."""
+    for second in range(1000, 1130):
+        write(samples, second)
+
+    assert 120 == samples.move_up_to(1129 + 179)
+    assert {table: [("db-A", second) for second in range(1120, 1250)] for table in TIMED} == seconds(samples)
+
+
+def test_a_move_that_kill_9_cuts_off_has_not_happened(tmp_path, samples):
+    """Killed between one table and the next: no row is gone, and none has moved."""
+    for second in range(1000, 1010):
+        write(samples, second)
+    before = seconds(samples)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(tmp_path / "samples.sqlite"), "2000"], check=False
+    )
+
+    assert -signal.SIGKILL == done.returncode
+    assert before == seconds(samples)
+    assert 960 == samples.move_up_to(1009 + 999)
+
+
+def test_what_is_too_old_goes_while_the_sandbox_runs(tmp_path, samples):
+    """At the start, and at each round after it."""
+    now = int(time.time())
+    write(samples, now - KEPT_SECONDS - 60)
+    write(samples, now)
+    points = Datapoints(tmp_path / "metrics.sqlite")
+    retention = Retention(points, samples, seconds=0.05)
+    try:
+        assert [("db-A", now)] == soon([("db-A", now)], lambda: seconds(samples)["tick"])
+        write(samples, now - KEPT_SECONDS - 30)
+        assert [("db-A", now)] == soon([("db-A", now)], lambda: seconds(samples)["tick"])
+    finally:
+        retention.stop()
+        points.close()
