@@ -234,7 +234,7 @@ def study(
     source: str = SIMULATED,
     target: str = "sandbox",
     region: str = planning.SPEC_REGION,
-    as_of: str = "2026-11-23",
+    as_of: str = "",
     *,
     days: int = 28,
     timezone: str = "Asia/Tokyo",

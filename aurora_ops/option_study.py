@@ -215,7 +215,7 @@ def study(
     environment: str,
     source: str = "",
     region: str = planning.SPEC_REGION,
-    as_of: str = "2026-11-23",
+    as_of: str = "",
     *,
     vcpus: float = 4.0,
     vcpu_per_acu: float = 0.25,

@@ -7,16 +7,20 @@ and what does not fit is refused before a kernel starts. The types below are for
 
 import ast
 import io
+import os
 import re
 import sys
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from aurora_ops.errors import InputError, did_you_mean
+
+# Stored outputs are made, and compared, as of one day. Who asks without a day gets today, so nobody else sets it.
+AS_OF = "AURORA_OPS_AS_OF"
 
 
 class ParameterError(InputError):
@@ -57,6 +61,26 @@ def to_datetime(text: str) -> datetime | None:
             "the time has no zone, so it names 24 different moments; add Z for UTC, or an offset such as +09:00"
         )
     return moment.astimezone(UTC)
+
+
+def today() -> date:
+    """The day, in UTC, on which the age of anything is judged where no day is named: the only place that decides it.
+
+    The environment variable AURORA_OPS_AS_OF holds the clock still, for outputs that are to come out the same again.
+
+    Raises
+    ------
+    ParameterError
+        The variable holds no date.
+    """
+    fixed = os.environ.get(AS_OF, "")
+    try:
+        return date.fromisoformat(fixed) if fixed else datetime.now(UTC).date()
+    except ValueError:
+        raise ParameterError(
+            f"the environment variable {AS_OF}={fixed!r} is no date, so the age of the prices cannot be told; "
+            'unset it, or use a form such as "2026-11-23".'
+        ) from None
 
 
 def _utc_time(text: str) -> str:

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from aurora_ops.errors import InputError, did_you_mean
+from aurora_ops.parameters import today
 
 STALE_AFTER_DAYS = 180
 
@@ -110,16 +111,18 @@ class PriceBook:
 
 
 def day(text: str) -> date:
-    """An ISO date from a parameter.
+    """The day that a parameter `as_of` names: an ISO date; empty means today, so that a schedule never judges by an old day.
 
     >>> day("2026-11-23")
     datetime.date(2026, 11, 23)
     """
+    if not text:
+        return today()
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f'as_of={text!r} is no date, so the age of the prices cannot be told; use a form such as "2026-11-23".'
+            f'as_of={text!r} is no date, so the age of the prices cannot be told; leave it empty for today, or use a form such as "2026-11-23".'
         ) from None
 
 

@@ -223,7 +223,7 @@ def study(
     environment: str,
     source: str = "",
     region: str = planning.SPEC_REGION,
-    as_of: str = "2026-11-23",
+    as_of: str = "",
     *,
     vcpus: float = 4.0,
     throttled_minutes: float = 60.0,
