@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops import cluster as clusters
+from aurora_ops.acu import AcuRange
 from aurora_ops.cluster import Cluster
 from aurora_ops.environments import Settings
 from aurora_ops.errors import AuroraOpsError
@@ -58,6 +59,11 @@ def _code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
 
 
+def copy_range(source: Cluster, ceiling_acu: float) -> AcuRange:
+    """The range of a copy of `source` that needs no more than `ceiling_acu`: as narrow as its source's where that is narrower."""
+    return AcuRange(min(source.floor_acu, ceiling_acu), max(1.0, min(source.ceiling_acu, ceiling_acu)))
+
+
 def restore_to_time(
     session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]
 ) -> None:
@@ -66,7 +72,7 @@ def restore_to_time(
     What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
     drill's cluster is never protected from deletion.
     """
-    raw = source.raw
+    raw, scaling = source.raw, copy_range(source, ceiling_acu)
     session.to_writable().client("rds").restore_db_cluster_to_point_in_time(
         DBClusterIdentifier=identifier,
         SourceDBClusterIdentifier=source.identifier,
@@ -77,8 +83,8 @@ def restore_to_time(
         DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
         EnableIAMDatabaseAuthentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
         ServerlessV2ScalingConfiguration={
-            "MinCapacity": min(source.floor_acu, ceiling_acu),
-            "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu)),
+            "MinCapacity": scaling.floor,
+            "MaxCapacity": scaling.ceiling,
         },
         DeletionProtection=False,
         Tags=_aws_tags(tags),

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from aurora_ops.environments import Settings
 from aurora_ops.errors import AuroraOpsError
+from aurora_ops.prices import IO_OPTIMIZED
 from aurora_ops.session import Session
 
 
@@ -48,6 +49,16 @@ class Cluster:
     latest_restorable_utc: datetime | None
     instances: tuple[Instance, ...]
     raw: dict[str, Any] = field(repr=False)
+
+    @property
+    def io_optimized(self) -> bool:
+        """Whether its storage is I/O-Optimized, which changes the price of an ACU. AWS names no storage type for Standard."""
+        return self.raw.get("StorageType") == IO_OPTIMIZED
+
+    @property
+    def readers(self) -> tuple[Instance, ...]:
+        """Every instance but the writer."""
+        return tuple(instance for instance in self.instances if not instance.is_writer)
 
     @property
     def writer(self) -> Instance:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from aurora_ops import environments, profiles
 from aurora_ops.acu import AcuRange, AcuRangeError
@@ -16,10 +17,13 @@ from aurora_ops.cost import Estimate, estimate
 from aurora_ops.display import Check, Report
 from aurora_ops.environments import Settings
 from aurora_ops.errors import InputError, did_you_mean
-from aurora_ops.prices import Price, PriceBook, book, day
+from aurora_ops.prices import IO_OPTIMIZED, Price, PriceBook, book, day
 from aurora_ops.profiles import Profile
 from aurora_ops.scaling import IDLE_ACU
 from aurora_ops.usage import instance_uses
+
+if TYPE_CHECKING:  # brings boto3, which a packaged plan does not need
+    from aurora_ops.cluster import Cluster
 
 SPEC_REGION = "ap-northeast-1"
 COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
@@ -48,7 +52,18 @@ class Shape:
             settings.engine_version,
             settings.reader_tiers,
             settings.backup_retention_period,
-            settings.storage_type == "aurora-iopt1",
+            settings.storage_type == IO_OPTIMIZED,
+        )
+
+    @classmethod
+    def of_cluster(cls, found: "Cluster") -> "Shape":
+        """As the cluster is in AWS: what it is billed by, whatever a file of values says."""
+        return cls(
+            AcuRange(found.floor_acu, found.ceiling_acu),
+            found.engine_version,
+            tuple(reader.promotion_tier for reader in found.readers),
+            found.raw["BackupRetentionPeriod"],
+            found.io_optimized,
         )
 
 

@@ -17,6 +17,7 @@ from aurora_ops.errors import InputError, did_you_mean
 from aurora_ops.parameters import today
 
 STALE_AFTER_DAYS = 180
+IO_OPTIMIZED = "aurora-iopt1"  # the storage type under which ACU, storage and instance classes have prices of their own
 
 
 class UnknownPriceError(InputError):
@@ -97,6 +98,19 @@ class PriceBook:
             raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
         return self.prices.get(item)
 
+    def acu_hour(self, io_optimized: bool) -> Price:
+        """The price of an ACU-hour of an environment, which its storage type decides.
+
+        >>> book("ap-northeast-1").acu_hour(io_optimized=False).usd, book("ap-northeast-1").acu_hour(io_optimized=True).usd
+        (0.15, 0.2)
+
+        Raises
+        ------
+        UnknownPriceError
+            The book has none in this region.
+        """
+        return self.price(acu_hour_item(io_optimized))
+
     def cite(self, names: Iterable[str], on: date) -> str:
         """The prices of some items in one line, each with its standing on the day `on` and its date.
 
@@ -108,6 +122,39 @@ class PriceBook:
             f"{name} {price.usd:g} ({price.mark(on)}, {price.as_of or 'undated'})" if price else f"{name} UNKNOWN"
             for name, price in found
         )
+
+
+def acu_hour_item(io_optimized: bool) -> str:
+    """The item that an ACU-hour is billed as."""
+    return f"acu_hour_{_variant(io_optimized)}"
+
+
+def storage_item(io_optimized: bool) -> str:
+    """The item that a month of a GiB is billed as."""
+    return f"storage_gb_month_{_variant(io_optimized)}"
+
+
+def instance_item(instance_class: str, io_optimized: bool) -> str:
+    """The item that an hour of a provisioned instance is billed as."""
+    return f"{instance_class}_io_optimized" if io_optimized else instance_class
+
+
+def io_items(io_optimized: bool) -> tuple[str, ...]:
+    """The items that I/O is billed as: none under I/O-Optimized storage."""
+    return () if io_optimized else ("io_per_million_standard",)
+
+
+def storage_mode_items(io_optimized: bool) -> tuple[str, ...]:
+    """The items that a serverless cluster has because of its storage type: ACU, storage, and I/O where it is charged.
+
+    >>> storage_mode_items(io_optimized=True)
+    ('acu_hour_io_optimized', 'storage_gb_month_io_optimized')
+    """
+    return (acu_hour_item(io_optimized), storage_item(io_optimized), *io_items(io_optimized))
+
+
+def _variant(io_optimized: bool) -> str:
+    return "io_optimized" if io_optimized else "standard"
 
 
 def day(text: str) -> date:

@@ -12,6 +12,7 @@ from aurora_ops.acu import AcuRange
 from aurora_ops.errors import InputError
 from aurora_ops.plan import Change
 from aurora_ops.planning import Shape
+from aurora_ops.prices import IO_OPTIMIZED
 
 Action = Literal["create", "adopt", "update in place", "replace", "destroy", "forget"]
 
@@ -200,7 +201,7 @@ def _shape(shown: Mapping[str, Any], side: str) -> Shape | None:
             one["change"][side]["promotion_tier"] for one in here if one["type"] == INSTANCE and one["name"] == "reader"
         ),
         cluster["backup_retention_period"],
-        cluster.get("storage_type") == "aurora-iopt1",
+        cluster.get("storage_type") == IO_OPTIMIZED,
     )
 
 
