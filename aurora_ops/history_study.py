@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aurora_ops import cost_views, environments, forecast, load_sources, planning, prices, profiles
+from aurora_ops.acu import AcuRange
 from aurora_ops.capacity_history import History
+from aurora_ops.cluster import Cluster
 from aurora_ops.cost import estimate
 from aurora_ops.display import Chart, Check, Line, Report, Table
 from aurora_ops.forecast import Backtest, Forecast
@@ -303,7 +305,7 @@ def study(
         )  # fmt: skip
     elif source == LIVE:
         live = load_sources.live_history(target, region, environment, days)
-        histories, shape = live.histories, Shape.of_cluster(live.cluster)
+        histories, shape = live.histories, _shape(live.cluster)
     else:
         histories = (load_sources.read_history(source),)
     found = histories[0]
@@ -333,6 +335,17 @@ def study(
         forecast.backtest(daily.sum(axis=1)),
         budget_usd,
     )  # fmt: skip
+
+
+def _shape(found: Cluster) -> Shape:
+    """Of a cluster as it is in AWS: what it is billed by, whatever a file of values says."""
+    return Shape(
+        AcuRange(found.floor_acu, found.ceiling_acu),
+        found.engine_version,
+        tuple(reader.promotion_tier for reader in found.readers),
+        found.raw["BackupRetentionPeriod"],
+        found.io_optimized,
+    )
 
 
 def _block(daily: np.ndarray) -> int:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from aurora_ops import environments, profiles
 from aurora_ops.acu import AcuRange, AcuRangeError
@@ -21,9 +20,6 @@ from aurora_ops.prices import IO_OPTIMIZED, Price, PriceBook, book, day
 from aurora_ops.profiles import Profile
 from aurora_ops.scaling import IDLE_ACU
 from aurora_ops.usage import instance_uses
-
-if TYPE_CHECKING:  # brings boto3, which a packaged plan does not need
-    from aurora_ops.cluster import Cluster
 
 SPEC_REGION = "ap-northeast-1"
 COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
@@ -53,17 +49,6 @@ class Shape:
             settings.reader_tiers,
             settings.backup_retention_period,
             settings.storage_type == IO_OPTIMIZED,
-        )
-
-    @classmethod
-    def of_cluster(cls, found: "Cluster") -> "Shape":
-        """As the cluster is in AWS: what it is billed by, whatever a file of values says."""
-        return cls(
-            AcuRange(found.floor_acu, found.ceiling_acu),
-            found.engine_version,
-            tuple(reader.promotion_tier for reader in found.readers),
-            found.raw["BackupRetentionPeriod"],
-            found.io_optimized,
         )
 
 
