@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aurora_ops.core.times import AS_OF
+from aurora_ops.runner.collection import STORED_AS_OF
+
 # --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
 MARKERS = ("slow: longer than a few seconds; `make test` leaves it out, `make test-all` does not",)
 
@@ -22,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "nbval_current_env"):
         config.option.nbval_current_env = True
         _reach_kernels_without_ports(config)
+    # Stored outputs, and every test that judges a price, are as of one day: they would fail by themselves once a price is old.
+    os.environ[AS_OF] = STORED_AS_OF
     if HOME not in os.environ:  # xdist's workers inherit it
         os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
         Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else

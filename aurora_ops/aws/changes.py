@@ -16,6 +16,7 @@ from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.aws.tags import aws_tags
+from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.errors import AuroraOpsError
@@ -37,6 +38,11 @@ class ProtectedError(ChangeError):
     """Something would be deleted that is not ours to delete."""
 
 
+def copy_range(source: Cluster, ceiling_acu: float) -> AcuRange:
+    """The range of a copy of `source` that needs no more than `ceiling_acu`: as narrow as its source's where that is narrower."""
+    return AcuRange(min(source.floor_acu, ceiling_acu), max(1.0, min(source.ceiling_acu, ceiling_acu)))
+
+
 def restore_to_time(
     session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]
 ) -> None:
@@ -45,7 +51,7 @@ def restore_to_time(
     What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
     drill's cluster is never protected from deletion.
     """
-    raw = source.raw
+    raw, scaling = source.raw, copy_range(source, ceiling_acu)
     session.to_writable().client("rds").restore_db_cluster_to_point_in_time(
         DBClusterIdentifier=identifier,
         SourceDBClusterIdentifier=source.identifier,
@@ -56,8 +62,8 @@ def restore_to_time(
         DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
         EnableIAMDatabaseAuthentication=raw.get("IAMDatabaseAuthenticationEnabled", False),
         ServerlessV2ScalingConfiguration={
-            "MinCapacity": min(source.floor_acu, ceiling_acu),
-            "MaxCapacity": max(1.0, min(source.ceiling_acu, ceiling_acu)),
+            "MinCapacity": scaling.floor,
+            "MaxCapacity": scaling.ceiling,
         },
         DeletionProtection=False,
         Tags=aws_tags(tags),

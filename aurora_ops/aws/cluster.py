@@ -8,6 +8,7 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws.session import Session
+from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import AuroraOpsError
 
@@ -48,6 +49,16 @@ class Cluster:
     latest_restorable_utc: datetime | None
     instances: tuple[Instance, ...]
     raw: dict[str, Any] = field(repr=False)
+
+    @property
+    def io_optimized(self) -> bool:
+        """Whether its storage is I/O-Optimized, which changes the price of an ACU. AWS names no storage type for Standard."""
+        return self.raw.get("StorageType") == IO_OPTIMIZED
+
+    @property
+    def readers(self) -> tuple[Instance, ...]:
+        """Every instance but the writer."""
+        return tuple(instance for instance in self.instances if not instance.is_writer)
 
     @property
     def writer(self) -> Instance:

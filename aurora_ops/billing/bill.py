@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aurora_ops.billing.price_book import Price, PriceBook
+from aurora_ops.billing.price_book import Price, PriceBook, acu_hour_item, instance_item, io_items, storage_item
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, billed_backup_gib
 
 # What the Terraform module creates: processor, capacity, connections and local storage of each instance; besides, the
@@ -85,14 +85,13 @@ def bill(
     all (readers, exports, transfer, drills) has no line, so that its unknown price does not make the month unknown. Log
     storage counts one month's logs, uncompressed, which is more than AWS bills.
     """
-    variant = "io_optimized" if io_optimized else "standard"
     backup_gib = billed_backup_gib(usage.backup_gib, usage.storage_gib, usage.snapshots_gib)
     drills = usage.drills
     drill_acu_hours, drill_gib = drills.number * drills.hours * drills.mean_acu, drills.number * drills.storage_gib
     lines = [
         *_compute(instances, io_optimized),
-        ("storage", f"storage_gb_month_{variant}", usage.storage_gib, "GiB"),
-        *([] if io_optimized else [("I/O", "io_per_million_standard", usage.io_millions, "million")]),
+        ("storage", storage_item(io_optimized), usage.storage_gib, "GiB"),
+        *(("I/O", item, usage.io_millions, "million") for item in io_items(io_optimized)),
         ("backup beyond the free allowance", "backup_gb_month", backup_gib, "GiB"),
         ("alarms", "cloudwatch_alarm_month", alarms_per_instance * len(instances), "alarms"),
         ("log ingestion", "cloudwatch_logs_ingest_gb", usage.logs_gib, "GiB"),
@@ -101,12 +100,12 @@ def bill(
         ("secret", "secret_month", secrets, "secret"),
         *_if_used("snapshot export", "snapshot_export_gb", usage.exports_gib, "GiB"),
         *_if_used("transfer out", "data_transfer_out_gb_first_10tb", usage.transfer_out_gib, "GiB"),
-        *_if_used("drills, compute", f"acu_hour_{variant}", drill_acu_hours, "ACU-hours"),
-        *_if_used("drills, storage", f"storage_gb_month_{variant}", drill_gib * drills.hours / HOURS_PER_MONTH, "GiB"),
+        *_if_used("drills, compute", acu_hour_item(io_optimized), drill_acu_hours, "ACU-hours"),
+        *_if_used("drills, storage", storage_item(io_optimized), drill_gib * drills.hours / HOURS_PER_MONTH, "GiB"),
         *(
-            []
-            if io_optimized
-            else _if_used("drills, I/O", "io_per_million_standard", drills.number * drills.io_millions, "million")
+            line
+            for item in io_items(io_optimized)
+            for line in _if_used("drills, I/O", item, drills.number * drills.io_millions, "million")
         ),
     ]
     return tuple(LineItem(name, item, quantity, unit, prices.find(item)) for name, item, quantity, unit in lines)
@@ -118,16 +117,14 @@ def _compute(
     """ACU-hours of writer and readers, then hours and credits by class of what is provisioned."""
     serverless = [use for use in instances if isinstance(use, InstanceUse)]
     provisioned = [use for use in instances if isinstance(use, ProvisionedUse)]
-    acu_hour = "acu_hour_io_optimized" if io_optimized else "acu_hour_standard"
     lines = []
     for role, name in (("writer", "compute, writer"), ("reader", "compute, readers")):
         hours = [use.acu_hours for use in serverless if use.role == role]
         if hours or (role == "writer" and not provisioned):
-            lines.append((name, acu_hour, math.fsum(hours), "ACU-hours"))
+            lines.append((name, acu_hour_item(io_optimized), math.fsum(hours), "ACU-hours"))
         for kind in dict.fromkeys(use.instance_class for use in provisioned if use.role == role):
             uses = [use for use in provisioned if use.role == role and use.instance_class == kind]
-            item = f"{kind}_io_optimized" if io_optimized else kind
-            lines.append((name, item, math.fsum(use.hours for use in uses), "hours"))
+            lines.append((name, instance_item(kind, io_optimized), math.fsum(use.hours for use in uses), "hours"))
             surplus = math.fsum(use.credit_vcpu_hours for use in uses)
             lines += _if_used(f"{name}, CPU credits", "cpu_credit_vcpu_hour_t4g", surplus, "vCPU-hours")
     return lines

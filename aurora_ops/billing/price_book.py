@@ -14,8 +14,10 @@ from importlib.resources import files
 from typing import Any
 
 from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.core.times import today
 
 STALE_AFTER_DAYS = 180
+IO_OPTIMIZED = "aurora-iopt1"  # the storage type under which ACU, storage and instance classes have prices of their own
 
 
 class UnknownPriceError(InputError):
@@ -96,6 +98,19 @@ class PriceBook:
             raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
         return self.prices.get(item)
 
+    def acu_hour(self, io_optimized: bool) -> Price:
+        """The price of an ACU-hour of an environment, which its storage type decides.
+
+        >>> book("ap-northeast-1").acu_hour(io_optimized=False).usd, book("ap-northeast-1").acu_hour(io_optimized=True).usd
+        (0.15, 0.2)
+
+        Raises
+        ------
+        UnknownPriceError
+            The book has none in this region.
+        """
+        return self.price(acu_hour_item(io_optimized))
+
     def cite(self, names: Iterable[str], on: date) -> str:
         """The prices of some items in one line, each with its standing on the day `on` and its date.
 
@@ -109,17 +124,52 @@ class PriceBook:
         )
 
 
+def acu_hour_item(io_optimized: bool) -> str:
+    """The item that an ACU-hour is billed as."""
+    return f"acu_hour_{_variant(io_optimized)}"
+
+
+def storage_item(io_optimized: bool) -> str:
+    """The item that a month of a GiB is billed as."""
+    return f"storage_gb_month_{_variant(io_optimized)}"
+
+
+def instance_item(instance_class: str, io_optimized: bool) -> str:
+    """The item that an hour of a provisioned instance is billed as."""
+    return f"{instance_class}_io_optimized" if io_optimized else instance_class
+
+
+def io_items(io_optimized: bool) -> tuple[str, ...]:
+    """The items that I/O is billed as: none under I/O-Optimized storage."""
+    return () if io_optimized else ("io_per_million_standard",)
+
+
+def storage_mode_items(io_optimized: bool) -> tuple[str, ...]:
+    """The items that a serverless cluster has because of its storage type: ACU, storage, and I/O where it is charged.
+
+    >>> storage_mode_items(io_optimized=True)
+    ('acu_hour_io_optimized', 'storage_gb_month_io_optimized')
+    """
+    return (acu_hour_item(io_optimized), storage_item(io_optimized), *io_items(io_optimized))
+
+
+def _variant(io_optimized: bool) -> str:
+    return "io_optimized" if io_optimized else "standard"
+
+
 def day(text: str) -> date:
-    """An ISO date from a parameter.
+    """The day that a parameter `as_of` names: an ISO date; empty means today, so that a schedule never judges by an old day.
 
     >>> day("2026-11-23")
     datetime.date(2026, 11, 23)
     """
+    if not text:
+        return today()
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f'as_of={text!r} is no date, so the age of the prices cannot be told; use a form such as "2026-11-23".'
+            f'as_of={text!r} is no date, so the age of the prices cannot be told; leave it empty for today, or use a form such as "2026-11-23".'
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core.environments import Settings
 
@@ -24,5 +25,5 @@ class Shape:
             settings.engine_version,
             settings.reader_tiers,
             settings.backup_retention_period,
-            settings.storage_type == "aurora-iopt1",
+            settings.storage_type == IO_OPTIMIZED,
         )

@@ -1,6 +1,12 @@
-"""Moments given as text: always with a zone, always UTC inside."""
+"""Moments given as text, always with a zone and UTC inside; and the day that counts as today."""
 
-from datetime import UTC, datetime
+import os
+from datetime import UTC, date, datetime
+
+from aurora_ops.core.errors import InputError
+
+# Stored outputs are made, and compared, as of one day. Who asks without a day gets today, so nobody else sets it.
+AS_OF = "AURORA_OPS_AS_OF"
 
 
 def to_datetime(text: str) -> datetime | None:
@@ -21,3 +27,23 @@ def to_datetime(text: str) -> datetime | None:
             "the time has no zone, so it names 24 different moments; add Z for UTC, or an offset such as +09:00"
         )
     return moment.astimezone(UTC)
+
+
+def today() -> date:
+    """The day, in UTC, on which the age of anything is judged where no day is named: the only place that decides it.
+
+    The environment variable AURORA_OPS_AS_OF holds the clock still, for outputs that are to come out the same again.
+
+    Raises
+    ------
+    InputError
+        The variable holds no date.
+    """
+    fixed = os.environ.get(AS_OF, "")
+    try:
+        return date.fromisoformat(fixed) if fixed else datetime.now(UTC).date()
+    except ValueError:
+        raise InputError(
+            f"the environment variable {AS_OF}={fixed!r} is no date, so the age of the prices cannot be told; "
+            'unset it, or use a form such as "2026-11-23".'
+        ) from None

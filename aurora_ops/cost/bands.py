@@ -42,15 +42,15 @@ def bands(
     plan: CostPlan, histories: Mapping[str, str] | None = None, target: str = "sandbox", *, timezone: str = "Asia/Tokyo"
 ) -> tuple[EnvironmentBand, ...]:
     """A band for each environment of the plan; `histories` maps its name to a CSV or Parquet file of its writer, or to "live":
-    the last four weeks in CloudWatch of `target`.
+    the last four weeks in CloudWatch of `target`, of every instance that its cluster has now.
 
     From a profile the band holds what weekdays and weekends do, not how wrong the profile is. From a history it is moved by
     the errors of its back-test where that finds it too narrow.
 
     Raises
     ------
-    HistoryError, ForecastError, UnknownLoadError
-        A file that is no history, or too short a one.
+    HistoryError, ForecastError, UnknownLoadError, ClusterNotFoundError
+        A file that is no history, too short a one, or no cluster to be measured.
     """
     paths = {name: path for name, path in (histories or {}).items() if path}
     return tuple(_band(cost, paths.get(cost.name), target, timezone) for cost in plan.environments)
@@ -88,21 +88,24 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
         daily = np.reshape(cost.profile.hourly_acu(cost.acu_range, cost.idle_acu), (7, 24)).sum(axis=1)
         totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
         return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
-    history = (
-        sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
-        if path == sources.LIVE
-        else sources.read_history(path)
-    )
-    daily = history.daily_acu_hours(timezone).to_numpy()
-    forecast.check_history(len(daily), history.instance)
-    if daily.size and daily.max() > cost.acu_range.ceiling * 25:
+    if path == sources.LIVE:
+        live = sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
+        name, each = live.cluster.identifier, live.daily_acu_hours(timezone).to_numpy()
+        # The plan's bill is of as many instances as it knows, each as busy as the others; this mean has the cluster's ACU-hours.
+        daily = each.sum(axis=1) / cost.instances
+    else:
+        history = sources.read_history(path)
+        name, daily = history.instance, history.daily_acu_hours(timezone).to_numpy()
+        each = daily
+    forecast.check_history(len(daily), name)
+    if each.max() > cost.acu_range.ceiling * 25:
         raise ForecastError(
             f"{path} has days over {cost.name}'s ceiling of {cost.acu_range.ceiling:g} ACU: it is another cluster's history, or one "
             "from before the range was changed. Give the right file."
         )
     test = forecast.backtest(daily)
     month = _priced(cost, forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=max(1, min(7, len(daily) // 2))))
-    source = f"{len(daily)} days of {history.instance}, {test.coverage:.0%} of held-out days inside"
+    source = f"{len(daily)} days of {name}, {test.coverage:.0%} of held-out days inside"
     return EnvironmentBand(cost, month.missing_as(test.errors) if test.is_too_narrow else month, test, source)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aurora_ops.billing.bill import estimate
-from aurora_ops.billing.price_book import PriceBook
+from aurora_ops.billing.price_book import PriceBook, acu_hour_item, instance_item, io_items
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, UsageError
 from aurora_ops.capacity.acu import GIB_PER_ACU, AcuRange
 from aurora_ops.capacity.demand import Demand
@@ -72,7 +72,7 @@ def io_breakeven(instances: Sequence[InstanceUse | ProvisionedUse], usage: Usage
         return math.fsum(line.quantity * prices.price(line.item).usd for line in differ)
 
     without, optimized = usd(0.0, False), usd(0.0, True)
-    per_million = prices.price("io_per_million_standard").usd
+    per_million = math.fsum(prices.price(item).usd for item in io_items(io_optimized=False))
     millions = max(0.0, (optimized - without) / per_million)
     at_breakeven = without + millions * per_million
     share = millions * per_million / at_breakeven if at_breakeven else 0.0
@@ -110,11 +110,10 @@ def provisioned(
     are busy on average: on a burstable instance what lies over its baseline is charged as credits.
     """
     serverless = estimate("serverless", instances, usage, prices, io_optimized=io_optimized)
-    acu_hour = prices.find("acu_hour_io_optimized" if io_optimized else "acu_hour_standard")
+    acu_hour = prices.find(acu_hour_item(io_optimized))
     found = []
     for name, (vcpus, gib, baseline) in INSTANCE_CLASSES.items():
-        item = f"{name}_io_optimized" if io_optimized else name
-        price = prices.prices.get(item)
+        price = prices.prices.get(instance_item(name, io_optimized))
         if price is None:
             continue
         surplus = 0.0 if baseline is None else max(0.0, mean_vcpus - baseline * vcpus) * HOURS_PER_MONTH
@@ -210,13 +209,15 @@ def auto_pause(
     prices: PriceBook,
     *,
     readers: Sequence[tuple[int, Demand | None]] = (),
+    io_optimized: bool = False,
     after_seconds: float = SHORTEST_SECONDS,
     rules: Rules = MEASURED,
 ) -> Pausing:
     """What a floor of 0 would save, how often somebody would wait for it, and why it may not work at all."""
     to_zero = AcuRange(0, acu_range.ceiling)
     found = what_if.sweep(
-        demand, [acu_range, to_zero], usage, prices, readers=readers, pause_after_seconds=after_seconds, rules=rules
-    )
+        demand, [acu_range, to_zero], usage, prices, readers=readers, io_optimized=io_optimized,
+        pause_after_seconds=after_seconds, rules=rules,
+    )  # fmt: skip
     awake, paused = (float(one) for one in found.usd)
     return Pausing(awake, paused, float(found.paused_hours[1]), float(found.resumes[1]), gates.reasons(to_zero))

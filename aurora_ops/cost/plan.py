@@ -153,7 +153,7 @@ class CostPlan:
 
 def plan(
     region: str = SPEC_REGION,
-    as_of: str = "2026-11-23",
+    as_of: str = "",
     prices: str = PACKAGED,
     target: str = "sandbox",
     *,

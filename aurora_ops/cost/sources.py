@@ -1,8 +1,10 @@
 """Loads to plan with, by name: a usage profile, which is assumed, or a measured history of your own from a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,9 @@ from aurora_ops.core import environments
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.cost import profiles
 from aurora_ops.cost.readers import capacity_files
+
+if TYPE_CHECKING:  # brings boto3, which only what is live needs
+    from aurora_ops.aws.cluster import Cluster
 
 LIVE = "live"
 WEEKS = 2
@@ -79,13 +84,45 @@ def read_history(source: str) -> History:
     return (capacity_files.read_parquet if source.endswith(".parquet") else capacity_files.read_csv)(source)
 
 
-def live_history(target: str, region: str, environment: str, days: int) -> History:
-    """What CloudWatch of `target` has of the environment's writer: the last `days`."""
+@dataclass(frozen=True, eq=False)
+class LiveHistory:
+    """A cluster as it is now, and what CloudWatch has of each of its instances: `histories`, the writer's first."""
+
+    cluster: "Cluster"
+    histories: tuple[History, ...]
+
+    def daily_acu_hours(self, timezone: str) -> pd.DataFrame:
+        """ACU-hours by date and instance, the writer first: days of which every instance was measured whole."""
+        return together([one.daily_acu_hours(timezone) for one in self.histories])
+
+
+def live_history(target: str, region: str, environment: str, days: int) -> LiveHistory:
+    """What CloudWatch of `target` has of the instances that the environment's cluster has now: the last `days`.
+
+    The cluster says which instance is the writer: after a fail-over it is not the one that was made as such. What the instance was
+    before that is in its series all the same: an ACU-hour costs the same in both roles.
+
+    Raises
+    ------
+    ClusterNotFoundError, HistoryError, MetricsError
+        There is no such cluster, it has no instance, or one of which nothing is known, or CloudWatch refused.
+    """
+    from aurora_ops.aws import cluster
     from aurora_ops.aws.session import open_session
     from aurora_ops.cost.readers import capacity_cloudwatch
 
-    writer, now = environments.settings(environment).instance_identifiers[0], datetime.now(UTC)
-    return capacity_cloudwatch.read(open_session(target, region), writer, now - timedelta(days=days), now, now=now)
+    session, now = open_session(target, region), datetime.now(UTC)
+    found = cluster.find(session, environments.settings(environment).cluster_identifier)
+    members = [one.identifier for one in (found.writer, *found.readers)]
+    start = now - timedelta(days=days)
+    return LiveHistory(
+        found, tuple(capacity_cloudwatch.read(session, member, start, now, now=now) for member in members)
+    )
+
+
+def together(series: Sequence[pd.Series]) -> pd.DataFrame:
+    """Daily series side by side, numbered: only the days that all of them have."""
+    return pd.concat(series, axis=1, join="inner", keys=range(len(series)))
 
 
 def simulated_history(

@@ -18,6 +18,8 @@ from aurora_ops.aws import changes, cluster
 from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
 from aurora_ops.aws.session import Session, open_session
 from aurora_ops.billing import price_book
+from aurora_ops.billing.bill import Estimate, bill
+from aurora_ops.billing.usage import Drills, Usage
 from aurora_ops.core import waiting
 from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.environments import Settings, settings
@@ -33,8 +35,12 @@ from aurora_ops.schema.fingerprint import Fingerprint
 TAG = "drill-run-id"
 EXPIRES = "drill-expires-at"
 LIFETIME = timedelta(hours=4)
-DRILL_HOURS = 1.0  # what the cost limit assumes that a drill takes
 CEILING_ACU = 2.0  # the copy answers a few queries; it does not need the source's ceiling
+# How often the cost limit takes the data to be read, on source and copy together: fingerprints and commit times five times, the rules
+# twice, and the index check a table for each of its indexes, four times here; one more to spare. What is cached is not billed again.
+READINGS = 12
+MAX_COST_USD = 50.0  # holds for the 100 GiB that prod is planned with, even if no page of it was ever cached
+_PAGE_BYTES = 8192  # PostgreSQL's; Aurora bills the reading of one as one I/O
 
 
 class DrillError(AuroraOpsError):
@@ -63,6 +69,7 @@ class Drill:
     offered_rpo_seconds: float = math.nan
     seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration
     checked: Report | None = None  # the preflight
+    volume_gib: float = math.nan  # that the source's databases fill, as the preflight found it, rounded up
 
     @property
     def identifier(self) -> str:
@@ -70,20 +77,64 @@ class Drill:
         return f"{self.settings.cluster_identifier}-drill-{self.run_id}"
 
     @property
+    def ceiling_acu(self) -> float:
+        """Of the copy: two ACU, or the source's ceiling if that is lower."""
+        return changes.copy_range(self._source(), CEILING_ACU).ceiling
+
+    @property
+    def cost(self) -> Estimate:
+        """What the drill costs at most: the copy at its ceiling, with the source's storage, until the hour at which it expires.
+
+        The copy has the storage type of its source, and so its prices. Known after the preflight. It holds if the copy is gone by
+        then, which `clean_up` does, or whoever deletes what has expired.
+
+        Raises
+        ------
+        UnknownPriceError
+            The price of an ACU-hour is not known in the region, so there is no limit that could be kept.
+        """
+        book, io_optimized = price_book.book(self.session.region), self._source().io_optimized
+        book.acu_hour(io_optimized)
+        io_millions = READINGS * self.volume_gib * 2**30 / _PAGE_BYTES / 1e6
+        drills = Drills(1, LIFETIME / timedelta(hours=1), self.ceiling_acu, self.volume_gib, io_millions)
+        lines = bill((), Usage(drills=drills), book, io_optimized=io_optimized)
+        return Estimate("restore drill", book.region, tuple(line for line in lines if line.name.startswith("drills")))
+
+    @property
     def cost_usd(self) -> float:
-        """What the drill costs at most by its own assumption: one hour of one instance at the drill's ceiling."""
-        price = price_book.book(self.session.region).price("acu_hour_standard")
-        return DRILL_HOURS * CEILING_ACU * price.usd
+        """The known lines of `cost`."""
+        return self.cost.known_usd
+
+    def _cost_check(self) -> Check:
+        """The gate of drills that run on a schedule, with what it assumes."""
+        cost = self.cost
+        acu_hour = cost.items[0].price
+        reading = "" if self._source().io_optimized else f" and read {READINGS} times"
+        unknown = (
+            f"; not included, because their price is not known here: {', '.join(cost.unpriced)}"
+            if cost.unpriced
+            else ""
+        )
+        return Check.of(
+            "cost is within the limit",
+            cost.known_usd <= self.max_cost_usd,
+            f"at most ${cost.known_usd:.2f} of ${self.max_cost_usd:.2f}: {LIFETIME / timedelta(hours=1):g} h at {self.ceiling_acu:g} ACU × "
+            f"${acu_hour.usd if acu_hour else math.nan:g}, {self.volume_gib:,.0f} GiB stored as long{reading}{unknown}",
+        )
 
     def preflight(self) -> Report:
         """Read only. A FAIL makes `restore` refuse."""
         self.source = source = cluster.find(self.session, self.settings.cluster_identifier)
         latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
+        with cluster.connect(self.session, self.settings, cluster=source) as connection:
+            filled = proof.filled_tables(connection)
+            timed = proof.has_commit_times(connection)
+            self.volume_gib = math.ceil(proof.stored_gib(connection))
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
             Check.of("backups are kept", source.raw["BackupRetentionPeriod"] >= 1, f"{source.raw['BackupRetentionPeriod']} days"),
             Check.of("a restore point exists", latest is not None, "" if latest else "LatestRestorableTime is empty"),
-            Check.of("cost is within the limit", self.cost_usd <= self.max_cost_usd, f"at most ${self.cost_usd:.2f} of ${self.max_cost_usd:.2f}: {DRILL_HOURS:.0f} h at {CEILING_ACU:g} ACU"),
+            self._cost_check(),
         ]  # fmt: skip
         if latest:
             self.offered_rpo_seconds = (datetime.now(UTC) - latest).total_seconds()
@@ -96,9 +147,6 @@ class Drill:
                     f"{self.wanted:%F %T}Z" + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
                 )
             )
-        with cluster.connect(self.session, self.settings, cluster=source) as connection:
-            filled = proof.filled_tables(connection)
-            timed = proof.has_commit_times(connection)
         found = (
             f"{len(filled)} tables with rows"
             if filled
@@ -140,7 +188,11 @@ class Drill:
                 "DeleteDBCluster",
             ),
             Change(
-                "CreateDBInstance", f"{copy}-1", "", f"db.serverless, at most {CEILING_ACU:g} ACU", "DeleteDBInstance"
+                "CreateDBInstance",
+                f"{copy}-1",
+                "",
+                f"db.serverless, at most {self.ceiling_acu:g} ACU",
+                "DeleteDBInstance",
             ),
             Change(
                 "DeleteDBInstance, DeleteDBCluster", copy, "tagged with this run", "gone, with its automated backups"
@@ -310,7 +362,7 @@ def drill(
     environment: str,
     *,
     restore_to: str = "",
-    max_cost_usd: float = 5.0,
+    max_cost_usd: float = MAX_COST_USD,
     rto_minutes: float = 60,
     rpo_minutes: float = 15,
 ) -> Drill:

@@ -64,6 +64,13 @@ def filled_tables(connection: psycopg.Connection) -> list[str]:
     ]
 
 
+def stored_gib(connection: psycopg.Connection) -> float:
+    """GiB of every database that may be looked into, indexes included: what a copy of the cluster stores at least."""
+    sizes = "SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')"
+    row = connection.execute(sizes).fetchone()
+    return float(row[0]) / 2**30 if row and row[0] else 0.0
+
+
 def has_commit_times(connection: psycopg.Connection) -> bool:
     """Whether commits carry their time (`track_commit_timestamp`). Without it nobody can tell which second came back."""
     return connection.execute("SHOW track_commit_timestamp").fetchone() == ("on",)

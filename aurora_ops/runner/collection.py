@@ -16,10 +16,12 @@ import nbformat
 
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
+from aurora_ops.core.times import AS_OF
 from aurora_ops.runner import parameters
 
 FOLDERS = ("notebooks", "runbooks")
 IGNORED_OUTPUT = "nbval-ignore-output"
+STORED_AS_OF = "2026-11-23"  # the day on which stored outputs judge the age of a price; a user without a day gets today
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -151,7 +153,7 @@ def refresh(path: Path) -> bool:
     import papermill
 
     before = path.read_text(encoding="utf-8")
-    with kernels_get_fresh_sandboxes():
+    with kernels_get_fresh_sandboxes(), _in_environment(AS_OF, STORED_AS_OF):
         try:
             executed = papermill.execute_notebook(
                 str(path).replace("{", "{{").replace("}", "}}"),
@@ -175,15 +177,21 @@ def refresh(path: Path) -> bool:
 @contextmanager
 def kernels_get_fresh_sandboxes() -> Iterator[None]:
     """Kernels started meanwhile each get a private sandbox that ends with them."""
-    previous = os.environ.get("AURORA_OPS_SANDBOX")
-    os.environ["AURORA_OPS_SANDBOX"] = "fresh"
+    with _in_environment("AURORA_OPS_SANDBOX", "fresh"):
+        yield
+
+
+@contextmanager
+def _in_environment(variable: str, value: str) -> Iterator[None]:
+    previous = os.environ.get(variable)
+    os.environ[variable] = value
     try:
         yield
     finally:
         if previous is None:
-            del os.environ["AURORA_OPS_SANDBOX"]
+            del os.environ[variable]
         else:
-            os.environ["AURORA_OPS_SANDBOX"] = previous
+            os.environ[variable] = previous
 
 
 def describe(entry: Entry) -> str:

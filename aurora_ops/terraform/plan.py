@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core.errors import InputError
@@ -200,7 +201,7 @@ def _shape(shown: Mapping[str, Any], side: str) -> Shape | None:
             one["change"][side]["promotion_tier"] for one in here if one["type"] == INSTANCE and one["name"] == "reader"
         ),
         cluster["backup_retention_period"],
-        cluster.get("storage_type") == "aurora-iopt1",
+        cluster.get("storage_type") == IO_OPTIMIZED,
     )
 
 

@@ -3,18 +3,22 @@
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
-from aurora_ops.aws import metrics
+from aurora_ops.aws import build_environment, changes, cluster, metrics
+from aurora_ops.aws.cluster import ClusterNotFoundError
 from aurora_ops.aws.session import sandbox_session
 from aurora_ops.capacity.history import HistoryError
 from aurora_ops.core import environments
 from aurora_ops.cost import bands, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.readers import capacity_cloudwatch
+from aurora_ops.cost.studies import history_study  # fmt: skip
 from aurora_ops.sandbox.client import lifecycle
 
 DAY = timedelta(days=1)
+MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) - DAY
 
 
@@ -38,7 +42,8 @@ def measured(aws):
             for minute, value in enumerate(values)
             if value is not None
         ]  # fmt: skip
-        aws("cloudwatch").put_metric_data(Namespace="Test/RDS", MetricData=rows)
+        for first in range(0, len(rows), 1000):  # as many as one request takes
+            aws("cloudwatch").put_metric_data(Namespace="Test/RDS", MetricData=rows[first : first + 1000])
 
     return put
 
@@ -135,23 +140,90 @@ def test_what_cannot_be_read_is_an_error(session, start, end, words):
         capacity_cloudwatch.read(session, "nobody", start, end, now=NOW)
 
 
-def test_a_live_history_is_that_of_the_environments_writer(session, measured):
+@pytest.fixture
+def stg(session, measured):
+    """stg after a fail-over: nine days of 3 ACU of the instance that is the writer now, and of 1 ACU of the other."""
+    wanted = environments.settings("stg")
+    first, second = wanted.instance_identifiers
+    build_environment.build_environment(session, wanted)  # nothing, the second time
+    if cluster.find(session, wanted.cluster_identifier).writer.identifier == first:
+        changes.fail_over(session, wanted.cluster_identifier, second)
+        changes.wait_for_writer(session, wanted.cluster_identifier, second)
+        for instance, acu in ((second, 3.0), (first, 1.0)):
+            for day in range(9):
+                measured(instance, MIDNIGHT - (9 - day) * DAY, [acu] * 1440)
+    return wanted
+
+
+def test_a_live_history_is_that_of_the_writer_after_a_fail_over(stg):
     """
-    The last day in CloudWatch, under the name that the module gives the writer.
+    Not of the instance that was made as the writer; the readers' series are their own.
     """
-    writer = environments.settings("stg").instance_identifiers[0]
-    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
-    measured(writer, start, [3.0] * 60)
-    found = sources.live_history("sandbox", "ap-northeast-1", "stg", days=1)
+    first, second = stg.instance_identifiers
+    found = sources.live_history("sandbox", "ap-northeast-1", "stg", days=10)
 
-    assert (writer, pytest.approx(3.0), pytest.approx(1.0)) == (found.instance, found.acu_hours, found.measured_hours)
+    assert [second, first] == [one.instance for one in found.histories]
+    assert {(3.0,), (1.0,)} == {tuple(one.samples["capacity_acu"].dropna().unique()) for one in found.histories}
+    assert pytest.approx(np.array([[72.0, 24.0]] * 9)) == found.daily_acu_hours("UTC").to_numpy()
 
 
-def test_a_band_from_a_cluster_that_was_never_measured_is_refused(session):
+def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clusters(stg, aws, measured):
+    """
+    Nine days of 3 and of 1 ACU are 864 ACU-hours: 0.15 USD each, and 0.20 once the cluster is I/O-Optimized, whatever the file of values says.
+    """
+    name = stg.cluster_identifier
+    volume = [{"Name": "DBClusterIdentifier", "Value": name}]
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    aws("cloudwatch").put_metric_data(
+        Namespace="Test/RDS",
+        MetricData=[
+            {"MetricName": metric, "Dimensions": volume, "Value": value, "Timestamp": now - timedelta(hours=2)}
+            for metric, value in (("VolumeBytesUsed", 2.0**30), ("VolumeReadIOPs", 1000.0), ("VolumeWriteIOPs", 0.0))
+        ],
+    )
+    standard = history_study.study("stg", "live", days=10, timezone="UTC")
+    aws("rds").modify_db_cluster(DBClusterIdentifier=name, StorageType="aurora-iopt1", ApplyImmediately=True)
+    optimized = history_study.study("stg", "live", days=10, timezone="UTC")
+    aws("rds").modify_db_cluster(DBClusterIdentifier=name, StorageType="aurora", ApplyImmediately=True)
+
+    assert [("writer", pytest.approx(648)), ("reader", pytest.approx(216))] == [
+        (use.role, use.acu_hours) for use in standard.uses
+    ]
+    assert (pytest.approx(864 * 0.15), pytest.approx(864 * 0.2)) == (standard.compute_usd, optimized.compute_usd)
+    assert f"measured capacity of {stg.instance_identifiers[1]}" in repr(standard)
+    assert f"reader {stg.instance_identifiers[0]}: 216.0 hours" in repr(standard)
+    assert "acu hour io optimized 0.2" in optimized.used().note
+
+
+def test_an_instance_that_no_file_of_values_knows_is_billed_too(stg, session, measured):
+    """
+    The cluster's own instances count: one more reader of 2 ACU for eight days, so eight days are common to all.
+    """
+    third = f"{stg.name}-by-hand"
+    changes.add_instance(session, stg.cluster_identifier, third, tags={}, promotion_tier=5)
+    changes.wait_for_instance(session, third)
+    try:
+        with pytest.raises(HistoryError, match=f"{third} has no measured sample"):
+            sources.live_history("sandbox", "ap-northeast-1", "stg", days=10)
+        for day in range(8):
+            measured(third, MIDNIGHT - (8 - day) * DAY, [2.0] * 1440)
+        found = history_study.study("stg", "live", days=10, timezone="UTC")
+        [_, band, _] = bands.bands(planning.plan(), {"stg": "live"}, timezone="UTC")
+    finally:
+        aws_rds = session.to_writable().client("rds")
+        aws_rds.delete_db_instance(DBInstanceIdentifier=third, SkipFinalSnapshot=True)
+
+    month = {line.name: line for line in band.cost.expected.items}
+    besides = band.cost.expected.known_usd - sum(line.usd for name, line in month.items() if name.startswith("compute"))
+    assert pytest.approx([648, 384, 216]) == sorted((use.acu_hours for use in found.uses), reverse=True)
+    assert pytest.approx((648 + 384 + 216) * 0.15) == found.compute_usd
+    assert (8, 3) == found.daily_acu_hours.shape
+    assert pytest.approx((3 + 2 + 1) * 730 * 0.15 + besides) == band.month.p50
+
+
+def test_a_band_from_a_cluster_that_is_not_there_is_refused(session):
     """
     And not drawn from the profile instead.
     """
-    with pytest.raises(
-        HistoryError, match=f"{environments.settings('prod').instance_identifiers[0]} has no measured sample"
-    ):
+    with pytest.raises(ClusterNotFoundError, match=environments.settings("prod").cluster_identifier):
         bands.bands(planning.plan(), {"prod": "live"})

@@ -91,6 +91,21 @@ def test_a_cost_limit_refuses_before_anything_is_written_or_created(session):
     assert before == Journal.of_run(session.state_directory, "restore-drill").entries()
 
 
+def test_the_cost_limit_counts_what_the_source_stores_and_its_storage_type(session, aws):
+    """Read from the cluster and its databases, less than a GiB here: rounded up. 4 h at 2 ACU, 1 GiB, and 12 readings where I/O costs."""
+    wanted, rds = restore.drill(session, "dev"), aws("rds")
+    details = []
+    for storage_type in ("aurora", "aurora-iopt1", "aurora"):
+        rds.modify_db_cluster(
+            DBClusterIdentifier=DEV.cluster_identifier, StorageType=storage_type, ApplyImmediately=True
+        )
+        details.append(next(c.detail for c in wanted.preflight().checks if c.name == "cost is within the limit"))
+    standard, optimized, _ = details
+
+    assert "at most $1.58 of $50.00: 4 h at 2 ACU × $0.15, 1 GiB stored as long and read 12 times" == standard
+    assert "at most $1.60 of $50.00: 4 h at 2 ACU × $0.2, 1 GiB stored as long" == optimized
+
+
 def test_a_time_outside_the_window_is_refused(session):
     """Tomorrow cannot be restored; the message names the window."""
     tomorrow = restore.drill(

@@ -1,4 +1,5 @@
-from datetime import date, timedelta
+import inspect
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -6,6 +7,11 @@ from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import Price, UnknownPriceError
 from aurora_ops.billing.price_list import products
 from aurora_ops.core.errors import InputError
+from aurora_ops.core.times import AS_OF
+from aurora_ops.cost import plan as planning
+from aurora_ops.cost.studies import history_study, option_study, range_study
+from aurora_ops.runner import collection as notebooks
+from aurora_ops.runner import parameters
 
 
 def listed(**fields):
@@ -94,6 +100,64 @@ def test_a_date_that_is_none_is_refused():
     """
     with pytest.raises(InputError, match=r"as_of='soon'.*2026-11-23"):
         price_book.day("soon")
+
+
+def test_a_day_that_is_not_named_is_today(monkeypatch):
+    """
+    So that a schedule which never names one judges by the day on which it runs; a named one is used as it is.
+    """
+    monkeypatch.delenv(AS_OF)
+
+    assert (datetime.now(UTC).date(), date(2026, 11, 23)) == (price_book.day(""), price_book.day("2026-11-23"))
+
+
+def test_a_clock_that_is_held_still_decides_what_today_is(monkeypatch):
+    """
+    For stored outputs; a named day goes before it.
+    """
+    monkeypatch.setenv(AS_OF, "2027-06-01")
+
+    assert (date(2027, 6, 1), date(2026, 11, 23)) == (price_book.day(""), price_book.day("2026-11-23"))
+
+
+def test_a_clock_that_is_held_at_no_date_is_refused(monkeypatch):
+    """
+    And not taken for today.
+    """
+    monkeypatch.setenv(AS_OF, "soon")
+    with pytest.raises(InputError, match=r"AURORA_OPS_AS_OF='soon' is no date.*unset it"):
+        price_book.day("")
+
+
+def test_no_procedure_and_no_page_has_a_day_of_its_own():
+    """
+    A day as default would be judged as now for ever.
+    """
+    procedures = [planning.plan, range_study.study, option_study.study, history_study.study]
+    pages = [parameters.read(entry.path) for entry in notebooks.collection()]
+    days = [one.default for page in pages for one in page if one.name == "as_of"]
+
+    assert [""] * 4 == [inspect.signature(one).parameters["as_of"].default for one in procedures]
+    assert [""] * 5 == days
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        lambda **day: planning.report(planning.plan(**day)),
+        lambda **day: range_study.study("dev", **day).report(),
+        lambda **day: option_study.study("dev", **day).report(),
+        lambda **day: history_study.study("dev", **day).report(),
+    ],
+    ids=["01", "02", "03", "04"],
+)
+def test_a_schedule_finds_prices_stale_by_itself(monkeypatch, judged):
+    """
+    Half a year later the same call without a day is a FAIL, and with the old day still the old verdict.
+    """
+    monkeypatch.setenv(AS_OF, "2027-06-01")
+
+    assert ("FAIL", "PASS") == (judged().verdict, judged(as_of="2026-11-23").verdict)
 
 
 def test_the_price_list_answers_in_the_shape_of_the_api():

@@ -1,9 +1,13 @@
 """The procedures behind the notebooks on ranges, options and history."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.core import environments
 from aurora_ops.cost import bands, profiles, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.forecast import ForecastError
@@ -81,6 +85,60 @@ def test_every_option_is_beside_the_same_bill(options):
     assert 4 == len(rows)
     assert {round(options.usd, 6)} == {round(saves + then, 6) for _, saves, then, _ in rows}
     assert "PASS" == options.report().verdict
+
+
+def test_no_verdict_holds_a_check_that_cannot_fail(options, history):
+    """
+    A band has its median inside, and the best plan is never dearer than none: neither says anything about the figures.
+    """
+    assert [
+        ["prices of both storage modes are quoted and fresh", "a provisioned class is comparable"],
+        ["the span was measured", "capacity lies in the range", "the price of an ACU is fresh"],
+    ] == [[check.name for check in one.report().checks] for one in (options, history)]
+
+
+@pytest.mark.parametrize(("storage_type", "verdicts"), [("aurora", "PASS"), ("aurora-iopt1", "FAIL")])
+def test_the_price_that_has_to_be_fresh_is_the_one_that_is_billed(monkeypatch, storage_type, verdicts):
+    """
+    On 15 January 2027 the price under I/O-Optimized (2026-07-03) is older than 180 days, the one under Standard (2026-08-23) is not.
+    """
+    settings = environments.settings
+    monkeypatch.setattr(environments, "settings", lambda name: replace(settings(name), storage_type=storage_type))
+    found = [one.study("dev", as_of="2027-01-15").report() for one in (range_study, history_study)]
+
+    assert [verdicts] * 2 == [
+        next(check.verdict for check in one.checks if check.name == "the price of an ACU is fresh") for one in found
+    ]
+
+
+def test_what_was_used_has_no_bill_without_the_price_of_an_acu(monkeypatch):
+    """
+    It is refused, and was 0 USD.
+    """
+    book = price_book.book
+
+    def without(region):
+        found = book(region)
+        return replace(found, prices={k: v for k, v in found.prices.items() if k != "acu_hour_standard"})
+
+    monkeypatch.setattr(price_book, "book", without)
+
+    with pytest.raises(UnknownPriceError, match="'acu_hour_standard' has no known price in ap-northeast-1"):
+        history_study.study("dev")
+
+
+def test_the_bill_of_a_history_can_be_worked_out_from_its_table(history):
+    """
+    ACU-hours of each instance add up to those in the note, and times the price in it they are the bill.
+    """
+    rows = dict(history.used().rows)
+    writer, reader = rows["ACU-hours of the writer"], rows["ACU-hours of reader 1, taken to be as busy"]
+
+    assert pytest.approx((writer + reader) * 0.15) == rows["compute of the cluster, USD"]
+    assert (
+        f"Compute is {writer + reader:,.0f} ACU-hours × 0.15 USD of ap-northeast-1: acu hour standard 0.15 (quoted"
+        in history.used().note
+    )
 
 
 def test_an_office_that_sleeps_at_night_should_pause():

@@ -1,6 +1,9 @@
+import os
+
 import nbformat
 import pytest
 
+from aurora_ops.core.times import AS_OF
 from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner.collection import canonical, first_sentence
 
@@ -62,3 +65,17 @@ def test_a_file_in_another_form_is_rewritten_once(tmp_path):
 )
 def test_the_purpose_is_the_first_sentence_under_the_title(text, sentence):
     assert sentence == first_sentence(text)
+
+
+def test_outputs_are_stored_as_of_one_day(tmp_path, monkeypatch):
+    """A refreshed notebook is the same a year later, while its user, who names no day, gets the day on which it runs."""
+    monkeypatch.delenv(AS_OF)
+    path = tmp_path / "n.ipynb"
+    cell = nbformat.v4.new_code_cell("from aurora_ops.billing import price_book\nprice_book.day('').isoformat()", id="day")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": notebooks.KERNELSPEC}), path)
+    notebooks.refresh(path)
+
+    assert [repr(notebooks.STORED_AS_OF)] == [
+        output.data["text/plain"] for output in nbformat.read(path, as_version=4).cells[0].outputs
+    ]
+    assert AS_OF not in os.environ

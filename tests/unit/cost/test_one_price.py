@@ -1,0 +1,180 @@
+"""One environment has one price of an ACU-hour, on every page and at the drill's gate; it depends on the storage type alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.session import Session
+from aurora_ops.billing import price_book
+from aurora_ops.billing.usage import HOURS_PER_MONTH
+from aurora_ops.core import environments
+from aurora_ops.cost import plan as planning
+from aurora_ops.cost import plan_tables, profiles
+from aurora_ops.cost.studies import history_study, option_study, range_study
+from aurora_ops.restore import drill as restore
+from aurora_ops.restore.drill import Drill
+
+STANDARD, IO_OPTIMIZED = ("aurora", 0.15, "acu hour standard 0.15"), ("aurora-iopt1", 0.2, "acu hour io optimized 0.2")
+
+
+class Pages:
+    """What pages 01 to 04 and the drill say of prod."""
+
+    def __init__(self, storage_type):
+        self.plan = planning.plan()
+        self.ranges, self.options, self.history = (
+            one.study("prod") for one in (range_study, option_study, history_study)
+        )
+        self.drill = drill("prod", storage_type, gib=100)
+
+
+def drill(environment, storage_type, gib):
+    """A drill whose preflight has found that much in a cluster like the environment's; AWS names no type for Standard storage."""
+    wanted = environments.settings(environment)
+    raw = {} if storage_type == "aurora" else {"StorageType": storage_type}
+    source = Cluster(
+        wanted.cluster_identifier, "", "available", wanted.engine_version, "", "", "", "", 5432,
+        wanted.min_capacity, wanted.max_capacity, None, None, (), raw,
+    )  # fmt: skip
+    session = Session("sandbox", "ap-northeast-1", variables={}, state_directory=None)
+    return Drill(session, wanted, None, restore.MAX_COST_USD, 60, 15, source=source, volume_gib=gib)
+
+
+@pytest.fixture(scope="module", params=[STANDARD, IO_OPTIMIZED], ids=["standard", "io-optimized"])
+def asked(request):
+    """The pages of prod with that storage type in its file of values, the price, and how a note names it."""
+    storage_type, usd, name = request.param
+    settings = environments.settings
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(environments, "settings", lambda one: replace(settings(one), storage_type=storage_type))
+        yield Pages(storage_type), usd, name
+
+
+def test_every_page_and_the_drill_bill_an_acu_hour_at_one_price(asked):
+    """
+    Worked out of what each of them shows: money by ACU-hours.
+    """
+    pages, usd, _ = asked
+    prod, options, history = pages.plan.environments[-1], pages.options, pages.history
+    compute = pages.drill.cost.items[0]
+    provisioned = options.provisioned[0]
+
+    assert [pytest.approx(usd)] * 6 == [
+        prod.expected.compute_usd / (prod.instances * prod.profile.mean_acu(prod.acu_range, prod.idle_acu) * HOURS_PER_MONTH),
+        options.plan.on_demand_usd / sum(use.acu_hours for use in options.uses),
+        options.book.price(price_book.instance_item(provisioned.instance_class, options.shape.io_optimized)).usd / provisioned.breakeven_acu,
+        history.compute_usd / history.acu_hours,
+        compute.usd / compute.quantity,
+        options.book.acu_hour(options.shape.io_optimized).usd,
+    ]  # fmt: skip
+
+
+def test_ranges_options_and_pauses_stand_beside_the_same_bill(asked):
+    """
+    The same load under the same range costs the same on page 02, on page 03, and awake beside a floor of 0.
+    """
+    pages = asked[0]
+    first = pages.ranges.cases[0]
+
+    assert [pytest.approx(pages.options.usd)] * 2 == [
+        float(first.sweep.usd[first.present]),
+        pages.options.pausing.awake_usd,
+    ]
+
+
+def test_the_notes_name_the_price_that_is_billed_and_not_the_other(asked):
+    """
+    Page 03 compares both storage modes, so that its note names both.
+    """
+    pages, _, name = asked
+    other = next(words for *_, words in (STANDARD, IO_OPTIMIZED) if words != name)
+    notes = [pages.ranges.relations().note, pages.history.used().note]
+    table = plan_tables.price_table(pages.plan)._repr_markdown_()
+
+    assert [(True, False)] * 2 == [(name in note, other in note) for note in notes]
+    assert (True, True) == (name in pages.options.table().note, other in pages.options.table().note)
+    assert (True, False) == tuple(words.rpartition(" ")[0] in table for words in (name, other))
+
+
+def test_the_storage_mode_that_an_environment_has_is_no_option(asked):
+    """
+    The other one is, and what it saves is what the present bill is over it.
+    """
+    pages, _, name = asked
+    optimized = name == IO_OPTIMIZED[2]
+    (option, saves, *_), breakeven = pages.options.savings[0], pages.options.breakeven
+    present, then = breakeven.standard_usd, breakeven.io_optimized_usd
+
+    assert ("Standard storage" if optimized else "I/O-Optimized storage") == option
+    assert pytest.approx((then - present) if optimized else (present - then)) == saves
+    assert ("standard_storage" if optimized else "io_optimized") == list(pages.options.numbers())[2].removeprefix(
+        "saves_"
+    ).removesuffix("_usd")
+
+
+def test_the_cost_of_a_drill_is_bounded_by_the_life_of_its_copy(asked):
+    """
+    4 hours at 2 ACU, 100 GiB as long, and under Standard 12 readings of 8 KiB pages at 0.24 a million.
+    """
+    pages, usd, _ = asked
+    gib_month = 0.12 if usd == 0.15 else 0.27
+    reading = 12 * 100 * 2**30 / 8192 / 1e6 * 0.24 if usd == 0.15 else 0.0
+
+    assert pytest.approx(4 * 2 * usd + 100 * gib_month * 4 / 730 + reading) == pages.drill.cost_usd
+
+
+@pytest.mark.parametrize("environment", environments.ENVIRONMENTS)
+@pytest.mark.parametrize("storage_type", ["aurora", "aurora-iopt1"])
+def test_the_default_limit_lets_each_environment_be_drilled(environment, storage_type):
+    """
+    With as much stored as its usage profile plans.
+    """
+    gib = profiles.profile(profiles.default(environment)).storage_gib
+    check = drill(environment, storage_type, gib)._cost_check()
+
+    assert "PASS" == check.verdict
+    assert (
+        f"4 h at 2 ACU × ${0.2 if storage_type == 'aurora-iopt1' else 0.15}, {gib:,} GiB stored as long" in check.detail
+    )
+
+
+def test_a_source_with_a_low_ceiling_has_a_cheaper_copy():
+    """
+    The copy's range is never wider than the source's, and the limit counts what the copy gets.
+    """
+    found = drill("dev", "aurora", gib=1)
+    found.source = replace(found.source, floor_acu=0.5, ceiling_acu=1.0)
+
+    assert (1.0, pytest.approx(4 * 1 * 0.15)) == (found.ceiling_acu, found.cost.items[0].usd)
+
+
+def test_a_drill_without_a_known_price_of_an_acu_has_no_limit():
+    """
+    And is refused; a price of storage that is not known (us-west-2) is named in the check.
+    """
+    found = drill("dev", "aurora", gib=1)
+    found.session = Session("sandbox", "us-west-2", variables={}, state_directory=None)
+    west = found._cost_check()
+    found.session = Session("sandbox", "eu-north-1", variables={}, state_directory=None)
+
+    assert ("PASS", True) == (
+        west.verdict,
+        "not included, because their price is not known here: drills, storage, drills, I/O" in west.detail,
+    )
+    with pytest.raises(price_book.UnknownPriceError, match="eu-north-1"):
+        found.cost_usd  # noqa: B018 - the price is asked for by reading it
+
+
+def test_only_the_price_book_names_the_items_of_an_acu_hour():
+    """
+    Everywhere else an environment's price is asked for, so that no page can take the other one.
+    """
+    package = environments.PROJECT_ROOT / "aurora_ops"
+    naming = {
+        path.name
+        for path in package.rglob("*.py")
+        if any(item in path.read_text(encoding="utf-8") for item in ("acu_hour_standard", "acu_hour_io_optimized"))
+    }
+
+    assert {"price_book.py", "price_list.py"} == naming
