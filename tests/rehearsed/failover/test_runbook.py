@@ -12,8 +12,8 @@ import pytest
 from common import HANG, failed, soon
 
 from aurora_ops.aws import changes, cluster
-from aurora_ops.core import journal
 from aurora_ops.core.environments import settings
+from aurora_ops.core.journal import RUN_ID, Journal, run_id
 from aurora_ops.core.plan import PlanChangedError, is_confirmed
 from aurora_ops.database.probe import Probe
 from aurora_ops.failover import client as failover_client
@@ -38,7 +38,7 @@ def brief(monkeypatch):
     """The grain of a measurement does not matter here; a run of its own does, by its id."""
     monkeypatch.setattr(failover_client, "WARM_UP_SECONDS", 0.6)
     monkeypatch.setattr(failover_client, "AFTERMATH_SECONDS", 0.3)
-    monkeypatch.setenv(journal.RUN_ID, secrets.token_hex(4))
+    monkeypatch.setenv(RUN_ID, secrets.token_hex(4))
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def refused(failing, match):
     with pytest.raises(FailOverRefusedError, match=match):
         failing.apply()
     assert before == writer(failing.session)
-    assert [] == journal.journal(failing.session, failover.NAME).entries()
+    assert [] == Journal.of_run(failing.session.state_directory, failover.NAME).entries()
     return True
 
 
@@ -381,7 +381,7 @@ def test_an_interrupt_ends_the_client_and_the_clean_up_finds_its_rows_by_the_run
 
 def test_a_clean_up_that_finds_no_writer_says_what_is_left(session, make, monkeypatch):
     """Not PASS, and with the statement to give by hand."""
-    journal.journal(session, failover.NAME).write("schema", name="x")
+    Journal.of_run(session.state_directory, failover.NAME).write("schema", name="x")
     monkeypatch.setattr(failover, "CLEAN_UP_SECONDS", 0.3)
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(
@@ -389,7 +389,7 @@ def test_a_clean_up_that_finds_no_writer_says_what_is_left(session, make, monkey
         )
         report = failover.clean_up("sandbox", REGION, "stg")
 
-    assert ("FAIL", True) == (report.verdict, f"DROP SCHEMA failover_{journal.run_id()} CASCADE. gone" in repr(report))
+    assert ("FAIL", True) == (report.verdict, f"DROP SCHEMA failover_{run_id()} CASCADE. gone" in repr(report))
 
 
 # --- confirmation

@@ -71,7 +71,9 @@ def test_outputs_are_stored_as_of_one_day(tmp_path, monkeypatch):
     """A refreshed notebook is the same a year later, while its user, who names no day, gets the day on which it runs."""
     monkeypatch.delenv(AS_OF)
     path = tmp_path / "n.ipynb"
-    cell = nbformat.v4.new_code_cell("from aurora_ops.billing import price_book\nprice_book.day('').isoformat()", id="day")
+    cell = nbformat.v4.new_code_cell(
+        "from aurora_ops.billing import price_book\nprice_book.day('').isoformat()", id="day"
+    )
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": notebooks.KERNELSPEC}), path)
     notebooks.refresh(path)
 
