@@ -141,8 +141,8 @@ def test_what_cannot_be_read_is_an_error(session, start, end, words):
 
 
 @pytest.fixture
-def stg(session, measured):
-    """stg after a fail-over: nine days of 3 ACU of the instance that is the writer now, and of 1 ACU of the other."""
+def stg(session, aws, measured):
+    """stg after a fail-over: nine days of 3 ACU of the instance that is the writer now, and of 1 ACU of the other; 1 GiB."""
     wanted = environments.settings("stg")
     first, second = wanted.instance_identifiers
     build_environment.build_environment(session, wanted)  # nothing, the second time
@@ -152,6 +152,19 @@ def stg(session, measured):
         for instance, acu in ((second, 3.0), (first, 1.0)):
             for day in range(9):
                 measured(instance, MIDNIGHT - (9 - day) * DAY, [acu] * 1440)
+        volume = [{"Name": "DBClusterIdentifier", "Value": wanted.cluster_identifier}]
+        earlier = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
+        aws("cloudwatch").put_metric_data(
+            Namespace="Test/RDS",
+            MetricData=[
+                {"MetricName": metric, "Dimensions": volume, "Value": value, "Timestamp": earlier}
+                for metric, value in (
+                    ("VolumeBytesUsed", 2.0**30),
+                    ("VolumeReadIOPs", 1000.0),
+                    ("VolumeWriteIOPs", 0.0),
+                )
+            ],
+        )
     return wanted
 
 
@@ -167,20 +180,11 @@ def test_a_live_history_is_that_of_the_writer_after_a_fail_over(stg):
     assert pytest.approx(np.array([[72.0, 24.0]] * 9)) == found.daily_acu_hours("UTC").to_numpy()
 
 
-def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clusters(stg, aws, measured):
+def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clusters(stg, aws):
     """
     Nine days of 3 and of 1 ACU are 864 ACU-hours: 0.15 USD each, and 0.20 once the cluster is I/O-Optimized, whatever the file of values says.
     """
     name = stg.cluster_identifier
-    volume = [{"Name": "DBClusterIdentifier", "Value": name}]
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    aws("cloudwatch").put_metric_data(
-        Namespace="Test/RDS",
-        MetricData=[
-            {"MetricName": metric, "Dimensions": volume, "Value": value, "Timestamp": now - timedelta(hours=2)}
-            for metric, value in (("VolumeBytesUsed", 2.0**30), ("VolumeReadIOPs", 1000.0), ("VolumeWriteIOPs", 0.0))
-        ],
-    )
     standard = history_study.study("stg", "live", days=10, timezone="UTC")
     aws("rds").modify_db_cluster(DBClusterIdentifier=name, StorageType="aurora-iopt1", ApplyImmediately=True)
     optimized = history_study.study("stg", "live", days=10, timezone="UTC")
