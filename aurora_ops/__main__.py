@@ -101,6 +101,23 @@ def rehearse(output_dir: Path | None) -> None:
     sys.exit(rehearsal.rehearse(output_dir))
 
 
+@cli.command()
+@click.option(
+    "--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."
+)
+@click.option("--region", default="ap-northeast-1", show_default=True, help="Where to look.")
+@click.option("--all-regions", is_flag=True, help="Look in every region with RDS that the account has enabled.")
+@_told
+def clusters(target: str, region: str, all_regions: bool) -> None:
+    """What clusters there are, one line each, and which pages can serve them."""
+    from aurora_ops.aws.listing import lines
+    from aurora_ops.runner import collection, parameters
+
+    pages = [entry.name for entry in collection.collection() if "cluster" in parameters.read(entry.path)]
+    for line in lines(target, region, pages, all_regions=all_regions):
+        click.echo(line)
+
+
 @cli.group()
 def sandbox() -> None:
     """The local Aurora. AURORA_OPS_SANDBOX names the one to use, by default "default"."""

@@ -51,9 +51,9 @@ def open_session(target: str, region: str, *, world: str = "empty", environment:
     return session.open_session(target, region)
 
 
-def in_world(world: str, environment: str) -> "Callable[[str, str], Session]":
-    """`open_session` for this world, for a page that may not need one."""
-    return partial(open_session, world=world, environment=environment)
+def in_world(world: str, environment: str, cluster: str = "") -> "Callable[[str, str], Session]":
+    """`open_session` for this world, for a page that may not need one. A cluster that is named is there already: no world."""
+    return partial(open_session, world="empty" if cluster else world, environment=environment)
 
 
 def __getattr__(name: str) -> Any:

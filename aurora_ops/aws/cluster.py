@@ -27,6 +27,7 @@ class Instance:
     is_writer: bool
     promotion_tier: int
     performance_insights_enabled: bool
+    insights_days: int = 0  # how long Performance Insights keeps what it saw; 0: it is off
     endpoint: str = field(default="", repr=False)  # empty while it is being created
 
 
@@ -93,6 +94,9 @@ def find(session: Session, identifier: str) -> Cluster:
             is_writer=roles.get(one["DBInstanceIdentifier"], {}).get("IsClusterWriter", False),
             promotion_tier=one.get("PromotionTier", 1),
             performance_insights_enabled=one.get("PerformanceInsightsEnabled", False),
+            insights_days=int(one.get("PerformanceInsightsRetentionPeriod") or 7)
+            if one.get("PerformanceInsightsEnabled")
+            else 0,
             endpoint=one.get("Endpoint", {}).get("Address", ""),
         )
         for one in sorted(described, key=lambda one: str(one["DBInstanceIdentifier"]))

@@ -189,10 +189,9 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
     UnknownTargetError
         No such profile, or its credentials are refused.
     """
-    regions = boto3.Session().get_available_regions("rds")
-    if region not in regions:
+    if region not in regions():
         raise InputError(
-            f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions)}"
+            f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions())}"
         )
     if target == SANDBOX:
         return sandbox_session(lifecycle.start(), region)
@@ -206,6 +205,11 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
             f"target={target!r} cannot be used ({error}), so nothing was read or changed. {did_you_mean(target, known)}"
         ) from None
     return session
+
+
+def regions() -> list[str]:
+    """The regions of AWS's standard partition that have RDS, as botocore knows them."""
+    return sorted(boto3.Session().get_available_regions("rds"))
 
 
 def sandbox_session(running: State, region: str) -> Session:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aurora_ops.aws import cluster, insights
+from aurora_ops.aws import insights, which_cluster
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, Session, open_session
 from aurora_ops.core import environments
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
@@ -22,6 +22,7 @@ from aurora_ops.load.model import Load, findings, verdict
 
 SOURCES = ("recording", "live")
 RECORDING = "2026-11-23_busy"
+_LONGEST_DAYS = 731  # of Performance Insights, by botocore's model; Database Insights advanced has 465
 _ROUNDING_AAS = 0.01  # values are kept to four digits; fifteen waits may add up to this
 
 
@@ -114,44 +115,56 @@ class Diagnosis:
 
 def load(
     source: str = "recording", target: str = SANDBOX, region: str = DEFAULT_REGION, environment: str = "dev", *, minutes: int = 15, as_of: str = "",
-    open_session: Callable[[str, str], Session] = open_session,
+    cluster: str = "", opener: Callable[[str, str], Session] = open_session,
 ) -> Diagnosis:  # fmt: skip
     """Open the packaged recording, or ask the API about the `minutes` before `as_of` (a time with a zone; empty: now).
 
-    `open_session` is asked for a session only where the API is asked: a recording starts no sandbox.
+    `cluster` names any cluster of target and region (see `aws.which_cluster`); empty: the environment's.
+    `opener` is asked for a session only where the API is asked: a recording starts no sandbox.
 
     Raises
     ------
     InputError
-        An unknown source, a window outside the seven days that are kept, or a recording where another database was asked for.
+        An unknown source or cluster, a window outside what Performance Insights of every instance keeps, or a recording
+        where another database was asked for.
     """
     if source not in SOURCES:
         raise InputError(f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))}")
-    settings = environments.settings(environment)
     if source == "recording":
+        settings = environments.settings(environment)
         bundle = bundles.recording(RECORDING)
-        if target != SANDBOX or bundle.cluster != settings.cluster_identifier:
+        if target != SANDBOX or bundle.cluster != (cluster or settings.cluster_identifier):
             raise InputError(
-                f"the recording shows {bundle.cluster} of a sandbox, not {settings.cluster_identifier} of {target}, so it would mislead. "
+                f"the recording shows {bundle.cluster} of a sandbox, not {cluster or settings.cluster_identifier} of {target}, so it would mislead. "
                 "Use source='live' to ask the API."
             )
         return Diagnosis(bundle, bundle.loads())
-    if not 1 <= minutes <= 7 * 24 * 60:
-        raise InputError(f"minutes={minutes}: Performance Insights keeps 7 days; use 1 to {7 * 24 * 60}.")
-    now = datetime.now(UTC)
-    moment = to_datetime(as_of)
-    if moment and not now - timedelta(days=7) + timedelta(minutes=minutes) < moment <= now:
+    if minutes < 1:
+        raise InputError(f"minutes={minutes}: a window has at least one minute. Nothing was read.")
+    now, moment = datetime.now(UTC), to_datetime(as_of)
+    if moment and moment > now:
         raise InputError(
-            f"as_of={as_of!r}: the {minutes} minutes before it are not within the last 7 days, so nobody keeps them. "
-            "Open a bundle that was recorded then, or choose a later end."
+            f"as_of={as_of!r} lies in the future, so there is no load yet. Choose an earlier end, or none for now."
         )
-    session = open_session(target, region)
+    length = timedelta(minutes=minutes)
+    _check_kept((moment or now) - length, now, _LONGEST_DAYS, f"any instance ({_LONGEST_DAYS} days at most)")
+    session = opener(target, region)  # in the sandbox this may take a minute, and the window ends after it
+    found = which_cluster.find(session, cluster, environment)
     # The point of the second that is just passing does not exist yet.
     end = moment or datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=2)
-    bundle = insights.record(
-        session, cluster.find(session, settings.cluster_identifier), end - timedelta(minutes=minutes), end
-    )
+    enabled = [one for one in found.instances if one.performance_insights_enabled]
+    kept = min((one.insights_days for one in enabled), default=_LONGEST_DAYS)
+    _check_kept(end - length, now, kept, f"{found.identifier}, {kept} days")
+    bundle = insights.record(session, found, end - length, end)
     return Diagnosis(bundle, bundle.loads())
+
+
+def _check_kept(start: datetime, now: datetime, days: int, whose: str) -> None:
+    if start < now - timedelta(days=days):
+        raise InputError(
+            f"the window from {start:%Y-%m-%d %H:%M} UTC on begins before what Performance Insights keeps of {whose}, so part of it "
+            "is gone. Choose a later end or fewer minutes; a longer retention keeps what is still to come."
+        )
 
 
 def _checks(bundle: Bundle, load: Load) -> list[Check]:

@@ -259,13 +259,21 @@ def test_the_recording_shows_no_other_database_than_its_own():
         diagnose.load("recordng")
 
 
-@pytest.mark.parametrize("as_of", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
-def test_a_window_that_nobody_keeps_is_refused_before_a_call(as_of):
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"as_of": "2020-01-01T00:00:00Z"}, "731 days at most"),
+        ({"minutes": 732 * 24 * 60}, "731 days at most"),
+        ({"as_of": "2099-01-01T00:00:00Z"}, "lies in the future"),
+        ({"minutes": 0}, "at least one minute"),
+    ],
+)
+def test_a_window_that_no_service_keeps_is_refused_before_a_call(asked, said):
     """
-    Performance Insights keeps seven days, and none of the future.
+    What the instances of a cluster keep, 7 to 731 days, is known only after a call; what none can keep, before.
     """
-    with pytest.raises(InputError, match="last 7 days"):
-        diagnose.load("live", as_of=as_of)
+    with pytest.raises(InputError, match=said):
+        diagnose.load("live", **asked, opener=lambda *_: pytest.fail("AWS was asked"))
 
 
 def test_a_window_without_data_is_skipped_and_a_cut_one_is_not():

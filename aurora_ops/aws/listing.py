@@ -1,0 +1,78 @@
+"""The lines of `aurora-ops clusters`: what there is, and which pages can serve it."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aurora_ops.aws import inventory, session
+from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.inventory import Listed
+from aurora_ops.aws.which_cluster import why_not
+
+_HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
+_AT_ONCE = 8  # regions that are asked at the same time
+
+
+def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool = False) -> Iterator[str]:
+    """One aligned line for each cluster, region by region; a region that refuses is named with its reason.
+
+    `pages` are those that take a `cluster`.
+    """
+    opened = session.open_session(target, region)
+    regions = session.regions() if all_regions else [region]
+    clients = [
+        opened.client("rds", region=one) for one in regions
+    ]  # made one by one: boto3's sessions are not thread-safe
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = list(pool.map(_ask, clients))
+    found = 0
+    for name, answer in zip(regions, answers, strict=True):
+        if isinstance(answer, str):
+            yield f"{name}: not looked at ({answer})"
+        elif answer:
+            found += len(answer)
+            yield f"{name}:"
+            yield from _aligned([_HEADINGS, *(_row(one, pages) for one in answer)])
+    looked = sum(not isinstance(answer, str) for answer in answers)
+    yield f"{found} clusters in {looked} of {len(regions)} regions of {target}"
+
+
+def _ask(rds: Any) -> list[Listed] | str:
+    try:
+        return inventory.of_client(rds)
+    except ClientError as error:
+        return code_of(error)
+    except BotoCoreError as error:
+        return str(error)
+
+
+def _row(one: Listed, pages: Sequence[str]) -> tuple[str, ...]:
+    readers = max(len(one.instances) - 1, 0)
+    days = sorted(set(one.insights_days))
+    return (
+        one.identifier + ("" if one.status == "available" else f" ({one.status})"),
+        f"{one.engine} {one.engine_version}",
+        one.kind
+        if one.floor_acu is None or one.ceiling_acu is None
+        else f"{one.floor_acu:g} to {one.ceiling_acu:g} ACU, {one.kind}",
+        "none" if not one.instances else f"writer and {readers} reader{'s' if readers != 1 else ''}",
+        f"{len(one.insights_days)} of {len(one.instances)}" + (f", {'/'.join(map(str, days))} days" if days else ""),
+        f"{one.backup_days} days, {one.backup_window_utc} UTC",
+        ", ".join(f"{key}={value}" for key, value in sorted(one.tags.items()) if not key.startswith("aws:")) or "-",
+        _served(one, pages),
+    )
+
+
+def _served(one: Listed, pages: Sequence[str]) -> str:
+    if (reason := why_not(one)) is not None:
+        return f"none: {reason}"
+    served = [page for page in pages if page != "database-load" or one.insights_days]
+    return ", ".join(served) or "none: Performance Insights is off"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(f"{text:<{wide}}" for text, wide in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,98 @@
+"""Which cluster a page is to work on: the one that `cluster` names, or that of the environment.
+
+`cluster` is what people have at hand: an identifier, an ARN, an endpoint's host name, or an instance of the cluster.
+"""
+
+import re
+
+from aurora_ops.aws import cluster as clusters
+from aurora_ops.aws import inventory
+from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.inventory import Listed
+from aurora_ops.aws.session import Session
+from aurora_ops.core import environments
+from aurora_ops.core.errors import InputError, did_you_mean
+
+_ARN = re.compile(r"arn:[\w-]+:rds:(?P<region>[\w-]+):(?P<account>\d{12}):(?P<kind>cluster|db):(?P<name>[\w-]+)")
+_WHY_NOT = {
+    inventory.SERVERLESS_V1: "it is Serverless v1, which AWS ended on 2025-03-31 and which has neither instances nor their metrics",
+    inventory.EMPTY: "it has no instance, so there is no load and nothing accepts a connection; add one",
+}
+
+
+class UnknownClusterError(InputError):
+    """No cluster of that name is in this account and region."""
+
+
+class UnsuitableClusterError(InputError):
+    """The cluster exists, and the page cannot serve one of its kind."""
+
+
+def find(session: Session, cluster: str = "", environment: str = "dev") -> Cluster:
+    """The cluster that `cluster` names; where it is empty, that of the environment.
+
+    Parameters
+    ----------
+    cluster
+        An identifier, an ARN, the host name of an endpoint (the cluster's, a reader's, a custom one, an instance's), or the
+        identifier of one of its instances. Letters of either case; a port behind a host name is ignored.
+
+    Raises
+    ------
+    UnknownClusterError
+        There is none; the message has the nearest name, or all of the region's.
+    UnsuitableClusterError
+        Its engine or kind is not Aurora PostgreSQL with instances.
+    """
+    if not cluster.strip():
+        return clusters.find(session, environments.settings(environment).cluster_identifier)
+    found = _named(cluster.strip(), session)
+    if (reason := why_not(found)) is not None:
+        raise UnsuitableClusterError(
+            f"cluster={cluster!r} is {found.identifier}, and this page cannot serve it: {reason}. Nothing was read."
+        )
+    return clusters.find(session, found.identifier)
+
+
+def why_not(found: Listed) -> str | None:
+    """Why no page of the collection can serve this cluster; None if one can."""
+    if found.kind == inventory.OTHER:
+        return f"it runs {found.engine} {found.engine_version}, and the collection reads Aurora PostgreSQL only"
+    return _WHY_NOT.get(found.kind)
+
+
+def _named(text: str, session: Session) -> Listed:
+    name = text.lower()
+    if name.startswith("arn:"):
+        name = _of_arn(text, session)
+    there = inventory.clusters(session)
+    host = name.rstrip(".").rpartition(":")[0] if re.search(r":\d+$", name) else name.rstrip(".")
+    for one in there:
+        if name == one.identifier or host in one.endpoints or name in one.instances:
+            return one
+    names = [one.identifier for one in there]
+    hint = (
+        did_you_mean(name.partition(".")[0], names)
+        if names
+        else "There is no cluster at all. Look with `aurora-ops clusters --all-regions`."
+    )
+    raise UnknownClusterError(
+        f"cluster={text!r} names no cluster in {session.region} of target {session.target}, so nothing was read. {hint}"
+    )
+
+
+def _of_arn(text: str, session: Session) -> str:
+    parts = _ARN.fullmatch(text)
+    if parts is None:
+        raise UnknownClusterError(
+            f"cluster={text!r} is no ARN of a cluster or an instance of RDS, so nothing was read. One looks like arn:aws:rds:REGION:ACCOUNT:cluster:NAME."
+        )
+    if parts["region"] != session.region:
+        raise UnknownClusterError(
+            f"cluster={text!r} lies in {parts['region']}, and this run asks {session.region}, so nothing was read. Use -p region {parts['region']}."
+        )
+    if parts["account"] != session.account:
+        raise UnknownClusterError(
+            f"cluster={text!r} is of another account than target {session.target}, so nothing was read. Use a profile of that account."
+        )
+    return parts["name"].lower()

@@ -1,0 +1,193 @@
+"""A cluster that another team made, by plain boto3, under a name of its own: found by whatever people have at hand."""
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from common import INSTANCE, soon
+from moto.server import ThreadedMotoServer
+
+from aurora_ops.__main__ import cli
+from aurora_ops.aws import inventory, which_cluster
+from aurora_ops.aws.inventory import Listed
+from aurora_ops.aws.session import open_session
+from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
+from aurora_ops.core.errors import InputError
+from aurora_ops.diagnose import database_load
+
+REGION, NAME = "eu-west-1", "orders-live"
+CLUSTER = {
+    "Engine": "aurora-postgresql",
+    "EngineVersion": "16.8",
+    "MasterUsername": "boss",
+    "ManageMasterUserPassword": True,
+    "DatabaseName": "orders",
+    "Port": 6432,
+    "BackupRetentionPeriod": 9,
+    "PreferredBackupWindow": "01:00-02:00",
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 1, "MaxCapacity": 8},
+    "Tags": [{"Key": "team", "Value": "受注"}],
+}
+INSIGHTS = {"EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": 31}
+
+
+@pytest.fixture(scope="module")
+def rds(sandbox):
+    variables = sandbox.variables
+    return boto3.client(
+        "rds", region_name=REGION, endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"], aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def orders(rds):
+    """The cluster as DescribeDBClusters tells it, with a writer and a reader that are not called after it; and one without any."""
+    rds.create_db_cluster(DBClusterIdentifier=NAME, **CLUSTER)
+    for instance in ("primary-a", "reports-b"):
+        rds.create_db_instance(DBInstanceIdentifier=instance, DBClusterIdentifier=NAME, **INSTANCE, **INSIGHTS)
+    rds.create_db_cluster(DBClusterIdentifier="orders-empty", **CLUSTER)
+    return rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+
+
+@pytest.fixture
+def session(orders):
+    return open_session("sandbox", REGION)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda orders: NAME,
+        lambda orders: f"  {NAME.upper()} ",
+        lambda orders: orders["DBClusterArn"],
+        lambda orders: orders["Endpoint"],
+        lambda orders: f"{orders['ReaderEndpoint']}:{orders['Port']}",
+        lambda orders: "reports-b",
+    ],
+    ids=["identifier", "capitals and blanks", "ARN", "writer endpoint", "reader endpoint with port", "an instance"],
+)
+def test_a_cluster_is_found_by_what_people_have_at_hand(session, orders, named):
+    found = which_cluster.find(session, named(orders))
+
+    assert (NAME, 6432, "orders", 1.0, 8.0) == (
+        found.identifier,
+        found.port,
+        found.database,
+        found.floor_acu,
+        found.ceiling_acu,
+    )
+    assert [("primary-a", True, 31), ("reports-b", False, 31)] == [
+        (one.identifier, one.is_writer, one.insights_days) for one in found.instances
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("order-live", "Did you mean 'orders-live'?"),
+        ("zzz", "Known: orders-empty, orders-live."),
+        ("arn:aws:rds:us-east-1:123456789012:cluster:orders-live", "Use -p region us-east-1."),
+        ("arn:aws:rds:eu-west-1:999999999999:cluster:orders-live", "another account"),
+        ("arn:aws:s3:::orders-live", "is no ARN of a cluster"),
+        ("orders-live.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com", "names no cluster in eu-west-1"),
+    ],
+)
+def test_a_cluster_that_is_not_here_is_refused_with_where_to_look(session, named, said):
+    with pytest.raises(UnknownClusterError, match=r"[Nn]othing was read") as refused:
+        which_cluster.find(session, named)
+
+    assert said in str(refused.value)
+
+
+def test_a_region_without_clusters_says_how_to_look_in_all(sandbox):
+    with pytest.raises(UnknownClusterError, match="--all-regions"):
+        which_cluster.find(open_session("sandbox", "sa-east-1"), NAME)
+
+
+def test_a_cluster_without_an_instance_is_told_that_nothing_can_be_read(session):
+    with pytest.raises(UnsuitableClusterError, match="no instance"):
+        which_cluster.find(session, "orders-empty")
+
+
+def test_its_load_is_read_where_nothing_of_ours_was_deployed(session, orders, sandbox):
+    """
+    The page's procedure on a foreign name, port, region and version; both instances are in it, and no environment is built.
+    """
+    secret = boto3.client(
+        "secretsmanager", region_name=REGION, endpoint_url=sandbox.variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=sandbox.variables["AWS_ACCESS_KEY_ID"], aws_secret_access_key=sandbox.variables["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip
+    assert orders["MasterUserSecret"]["SecretArn"] in {one["ARN"] for one in secret.list_secrets()["SecretList"]}
+
+    def look():
+        return database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1)
+
+    assert [True, True] == soon([True, True], lambda: [one.has_data for one in look().loads])
+    found = look()
+
+    assert (NAME, REGION, [("primary-a", "writer"), ("reports-b", "reader")]) == (
+        found.bundle.cluster, found.bundle.region, [(one.instance, one.role) for one in found.loads],
+    )  # fmt: skip
+    assert [] == session.client("rds", region="ap-northeast-1").describe_db_clusters()["DBClusters"]
+
+
+def test_a_window_may_go_back_as_far_as_its_instances_keep_it(session):
+    """31 days here, which the page had refused beyond 7; what lies before them is refused with the reason."""
+    with pytest.raises(InputError, match=r"begins before what Performance Insights keeps of orders-live, 31 days"):
+        database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=32 * 24 * 60)
+
+
+def test_the_list_has_a_line_for_each_with_what_can_be_done_with_it(orders):
+    ended = CliRunner().invoke(cli, ["clusters", "--region", REGION])
+    everywhere = CliRunner().invoke(cli, ["clusters", "--all-regions"])
+
+    assert 0 == ended.exit_code, ended.output
+    line = next(line for line in ended.stdout.splitlines() if f"  {NAME} " in line)
+    for said in ("aurora-postgresql 16.8", "1 to 8 ACU, Serverless v2", "writer and 1 reader", "2 of 2, 31 days",
+                 "9 days, 01:00-02:00 UTC", "team=受注", "database-load"):  # fmt: skip
+        assert said in line
+    assert "none: it has no instance" in next(line for line in ended.stdout.splitlines() if "  orders-empty " in line)
+    assert f"{REGION}:" in everywhere.stdout.splitlines()
+    assert everywhere.stdout.splitlines()[-1].startswith("2 clusters in ")
+
+
+@pytest.fixture(scope="module")
+def other_kinds():
+    """What the sandbox does not make: a provisioned cluster, one of both classes, MySQL, Serverless v1; on a plain moto server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    rds = boto3.client(
+        "rds",
+        region_name=REGION,
+        endpoint_url=f"http://{host}:{port}",
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+    )
+    master = {"MasterUsername": "boss", "MasterUserPassword": "throw-away-1"}
+    for name, classes in (("fixed", ["db.r6g.large"]), ("mixed", ["db.r6g.large", "db.serverless"])):
+        rds.create_db_cluster(DBClusterIdentifier=name, Engine="aurora-postgresql", **master)
+        for number, size in enumerate(classes):
+            rds.create_db_instance(
+                DBInstanceIdentifier=f"{name}-{number}",
+                DBClusterIdentifier=name,
+                Engine="aurora-postgresql",
+                DBInstanceClass=size,
+            )
+    rds.create_db_cluster(DBClusterIdentifier="sakila", Engine="aurora-mysql", **master)
+    rds.create_db_cluster(DBClusterIdentifier="old", Engine="aurora-postgresql", EngineMode="serverless", **master)
+    yield {one.identifier: one for one in inventory.of_client(rds)}
+    server.stop()
+
+
+def test_each_kind_is_told_from_the_others(other_kinds: dict[str, Listed]):
+    assert {
+        "fixed": (inventory.PROVISIONED, None, None),
+        "mixed": (inventory.MIXED, None, None),
+        "sakila": (inventory.OTHER, None, "it runs aurora-mysql"),
+        "old": (inventory.SERVERLESS_V1, None, "it is Serverless v1"),
+    } == {
+        name: (one.kind, one.floor_acu, reason and " ".join(reason.split()[: 3 if "runs" in reason else 4]).rstrip(","))
+        for name, one in other_kinds.items()
+        for reason in [which_cluster.why_not(one)]
+    }
