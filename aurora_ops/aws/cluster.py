@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from botocore.exceptions import ClientError
 
+from aurora_ops.aws import login
+from aurora_ops.aws.login import Login
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.core.environments import Settings
@@ -127,11 +129,12 @@ def connect(
     *,
     read_only: bool = True,
     cluster: Cluster | None = None,
-    password: str | None = None,
+    way: Login | None = None,
 ) -> psycopg.Connection:
-    """Connect to the writer of an environment as its master user, whose password is read from Secrets Manager at use."""
+    """Connect to the writer of an environment, or of another `cluster`, by `way`; without one, by the first that is accepted."""
     cluster = cluster or find(session, settings.cluster_identifier)
-    password = password or session.secret(settings.secret_name)
+    if way is None:
+        return login.connect(session, cluster, secret=settings.secret_name, read_only=read_only)
     return session.connect(
-        cluster.endpoint, cluster.port, cluster.database, cluster.master_username, password, read_only=read_only
+        cluster.endpoint, cluster.port, cluster.database, way.user, way.password, read_only=read_only
     )

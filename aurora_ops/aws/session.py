@@ -121,8 +121,8 @@ class Session:
         host: str,
         port: int,
         database: str,
-        user: str,
-        password: str,
+        user: str | None,
+        password: str | None,
         *,
         read_only: bool = True,
         timeout_seconds: int = 10,
@@ -155,7 +155,7 @@ class Session:
             reason = str(error).strip().splitlines()[-1]
             trust = "" if self.is_sandbox or bundle else " Its certificate is verified by libpq's own authorities unless AURORA_OPS_CA_BUNDLE names AWS's (global-bundle.pem)."  # fmt: skip
             raise DatabaseUnreachableError(
-                f"database {database} did not accept the connection of {user} ({mask(reason)}). "
+                f"database {database} did not accept the connection of {user or 'the user that libpq chose'} ({mask(reason)}). "
                 "A cluster without an instance refuses connections; so do a paused network path and a rotated password."
                 + trust
             ) from None

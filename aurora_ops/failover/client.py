@@ -12,8 +12,9 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from aurora_ops.aws import changes
+from aurora_ops.aws import changes, login
 from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.login import Login
 from aurora_ops.aws.session import Session
 from aurora_ops.core import waiting
 from aurora_ops.core.environments import Settings
@@ -126,16 +127,19 @@ class Client:
         host: str,
         *,
         read_only: bool = True,
-        password: str | None = None,
+        way: Login | None = None,
         timeout_seconds: int = PATIENT_SECONDS,
     ) -> psycopg.Connection:
         """A connection of the master user to one of the cluster's endpoints. Its statements give up soon."""
-        password = password or self.session.secret(self.settings.secret_name)
+        way = way or self._login(found)
         connection = self.session.connect(
-            host, found.port, found.database, found.master_username, password, read_only=read_only, timeout_seconds=timeout_seconds
+            host, found.port, found.database, way.user, way.password, read_only=read_only, timeout_seconds=timeout_seconds
         )  # fmt: skip
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
         return connection
+
+    def _login(self, found: Cluster) -> Login:
+        return login.find(self.session, found, secret=self.settings.secret_name)
 
     def create(self, found: Cluster) -> None:
         """Make the schema and its table.
@@ -176,8 +180,7 @@ class Client:
         MeasureError
             It met an error before the call already. Nothing was failed over.
         """
-        password = self.session.secret(self.settings.secret_name)
-        connect = partial(self.connect, found, password=password, timeout_seconds=CONNECT_SECONDS)
+        connect = partial(self.connect, found, way=self._login(found), timeout_seconds=CONNECT_SECONDS)
 
         def write(connection: psycopg.Connection, n: int) -> None:
             self._execute(connection, _WRITE, (number, n))

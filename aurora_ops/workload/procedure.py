@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from tqdm import tqdm
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws import cluster, login
 from aurora_ops.aws.session import Session
 from aurora_ops.core import environments
 from aurora_ops.core.display import Check, Report, Table
@@ -267,10 +267,10 @@ def apply(session: Session, plan: Plan, confirm: str) -> Load:
         )
     settings = environments.settings(wanted["environment"])
     found = cluster.find(session, settings.cluster_identifier)
-    password = session.secret(settings.secret_name)
+    way = login.find(session, found, secret=settings.secret_name)
 
     def connect() -> psycopg.Connection:
-        return cluster.connect(session, settings, read_only=False, cluster=found, password=password)
+        return cluster.connect(session, settings, read_only=False, cluster=found, way=way)
 
     written = 0
     if not plan.observed["seeded"]:

@@ -26,7 +26,7 @@ from aurora_ops.sandbox.rds import backups as rds_backups
 from aurora_ops.sandbox.rds import models as rds_models
 from aurora_ops.sandbox.rds import rules as rds_rules
 from aurora_ops.sandbox.rds import snapshots as rds_snapshots
-from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, changed, plain, plane
+from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, ManagedSecret, changed, plain, plane
 from aurora_ops.sandbox.rds.restores import Restores
 from aurora_ops.sandbox.rds.upgrades import Upgrades
 
@@ -120,7 +120,7 @@ class StrictRDSBackend(Upgrades, Restores):
         cluster.update_insights(kwargs)
         if kwargs.get("master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, kwargs["master_user_password"])
-        if kwargs.get("manage_master_user_password"):  # moto: a secret that opens nothing
+        if kwargs.get("manage_master_user_password") or kwargs.get("rotate_master_user_password"):
             plane().set_password(cluster.db_cluster_resource_id, self._password(cluster))
         return copy.copy(cluster)
 
@@ -191,6 +191,7 @@ def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     rds_models.use(data_plane, on_change)
     models.DBCluster = AuroraCluster  # type: ignore[misc]
     models.DBInstanceClustered = AuroraInstance  # type: ignore[misc]
+    models.MasterUserSecret = ManagedSecret  # type: ignore[misc]
     models.rds_backends.backend = StrictRDSBackend
     models.StrictRDSBackend = StrictRDSBackend  # type: ignore[attr-defined]  # where the journal looks for it
     # moto: the description of a rule is lost when its source is a security group.

@@ -1,11 +1,13 @@
 """DB clusters and instances with the fields that moto lacks, and endpoints that lead to real servers."""
 
 import copy
+import json
 import secrets
 import string
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import moto.rds.models as models
 
@@ -242,3 +244,17 @@ class AuroraInstance(_Shown, models.DBInstanceClustered):
         if data := self.cluster.data:
             self.host = data.addresses.get(self.db_instance_identifier, self.host)
         return self.host
+
+
+class ManagedSecret(models.MasterUserSecret):
+    """The secret that RDS keeps for a master user. moto gives each the same user and password, and a rotation changes neither."""
+
+    def _generate_secret_string(self) -> str:
+        return json.dumps({"username": self.resource.master_username, "password": secrets.token_urlsafe(21)})
+
+    def rotate_secret(self) -> None:
+        """A new password; the one before stays readable as AWSPREVIOUS."""
+        self._status = "rotating"
+        self.secretsmanager.put_secret_value(
+            self.secret.arn, self._generate_secret_string(), None, str(uuid4()), ["AWSCURRENT"]
+        )

@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws import cluster, login
 from aurora_ops.aws.session import Session
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
@@ -174,7 +174,7 @@ def live(database, monkeypatch) -> Session:
     """A session that counts as live, whose database is the test's."""
     monkeypatch.setattr(cluster, "connect", lambda *_, **__: database.connect())
     monkeypatch.setattr(cluster, "find", lambda *_: None)
-    monkeypatch.setattr(Session, "secret", lambda *_: "")
+    monkeypatch.setattr(login, "find", lambda *_, **__: None)
     session = Session("some-profile", "ap-northeast-1")
     monkeypatch.setitem(vars(session), "account", "123456789012")
     return session
