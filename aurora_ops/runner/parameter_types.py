@@ -7,6 +7,7 @@ and what does not fit is refused before a kernel starts. The types below are for
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,16 +54,23 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def _duration(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*\s?(ms|s|min|h)", text):
+        raise ValueError("write a number and ms, s, min or h")
+    return text
+
+
 Environment = Literal["dev", "stg", "prod"]
 Prices = Literal["packaged", "live"]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
+Duration = Annotated[str, Checked(_duration, "a duration such as 500ms, 30s or 5min")]
 Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
-    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds,
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Duration": Duration,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 

@@ -1,11 +1,8 @@
 """The loader beneath `schema`: files, ledger, lock, one transaction per file. It needs a connection and nothing of AWS."""
 
-import hashlib
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -13,11 +10,11 @@ import psycopg
 from psycopg import sql
 
 from aurora_ops.core.environments import PROJECT_ROOT
-from aurora_ops.core.errors import AuroraOpsError, InputError
+from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.schema import blockers
+from aurora_ops.schema.files import SchemaFile, SchemaFilesError, made_concurrently, read
 
 SCHEMA = PROJECT_ROOT / "sql" / "schema"
-_FILE_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
-_DESTROYS = re.compile(r"\b(DROP|TRUNCATE|DELETE\s+FROM)\b", re.IGNORECASE)
 _LOCK = 0x6F70732E736368  # "ops.sch": a number that no other program is likely to lock; per database
 
 # The ledger and the heartbeat live outside public, which stays exactly the application's.
@@ -44,7 +41,7 @@ class SchemaError(AuroraOpsError):
     """The schema could not be loaded."""
 
 
-class SchemaChangedError(InputError, SchemaError):
+class SchemaChangedError(SchemaFilesError, SchemaError):
     """The files contradict the ledger: one was edited, is missing, or comes too late. Nothing was run."""
 
 
@@ -56,54 +53,17 @@ class SchemaFileError(SchemaError):
     """A statement of a file failed; the whole file was rolled back."""
 
 
-@dataclass(frozen=True)
-class SchemaFile:
-    """One file. Its hash is over LF line ends, so a checkout on Windows is not an edit."""
+class SchemaBlockedError(SchemaFileError):
+    """A file waited for a lock that another session holds, and gave up. The file is as it should be."""
 
-    version: int
-    name: str
-    text: str = field(repr=False)
 
-    @property
-    def sha256(self) -> str:
-        """Hash of the text with LF line ends."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def destroys(self) -> bool:
-        """Whether a word in it speaks of deleting. It errs on the safe side: the word may stand in a comment."""
-        return bool(_DESTROYS.search(self.text))
+class SchemaTimeoutError(SchemaFileError):
+    """A statement was still running when its time was over."""
 
 
 def counted(number: int, noun: str) -> str:
     """The number with its noun: "1 file", "2 files"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def files(directory: Path = SCHEMA) -> list[SchemaFile]:
-    """All schema files by version. A folder without any is refused: nothing would be loaded, and that would look like success."""
-    found: dict[int, SchemaFile] = {}
-    for path in sorted(directory.glob("*.sql")):
-        match = _FILE_NAME.fullmatch(path.name)
-        if not match:
-            raise SchemaChangedError(
-                f"{path.name} does not tell its place in the order, so nothing was run. Name it like 002_what_it_does.sql."
-            )
-        number = int(match[1])
-        if number in found:
-            raise SchemaChangedError(
-                f"{found[number].name} and {path.name} have the same number, so their order is a guess. Renumber the newer one."
-            )
-        try:
-            text = path.read_bytes().replace(b"\r\n", b"\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise SchemaChangedError(
-                f"{path.name} is not UTF-8 ({error}), so its text is a guess. Save it as UTF-8."
-            ) from None
-        found[number] = SchemaFile(number, path.name, text)
-    if not found:
-        raise SchemaChangedError(f"{directory} holds no schema file, so there is nothing to load. Check the checkout.")
-    return [found[number] for number in sorted(found)]
 
 
 def history(connection: psycopg.Connection) -> dict[int, tuple[str, str]]:
@@ -171,10 +131,13 @@ def load(
         raise SchemaError(
             "the connection is not in autocommit mode, so a file could not be committed by itself. Pass one opened with autocommit=True."
         )
-    known = files(directory)
+    known = read(directory)
     pending(known, history(connection))  # refuse before waiting
     with _only_loader(connection, wait_seconds):
         todo = pending(known, history(connection))
+        if dry_run:
+            outside = next((n for n, file in enumerate(todo) if not file.in_transaction), len(todo))
+            todo = todo[:outside]  # what runs outside a transaction cannot be tried, nor what may stand on it
         with connection.transaction(force_rollback=True) if dry_run else nullcontext():
             for file in todo:
                 _run(connection, file, lock_timeout, statement_timeout)
@@ -183,36 +146,91 @@ def load(
 
 def _run(connection: psycopg.Connection, file: SchemaFile, lock_timeout: str, statement_timeout: str) -> None:
     started = time.monotonic()
-    # The server runs the text inside EXECUTE, where it refuses COMMIT and ROLLBACK: no file can break its own transaction.
-    block = sql.SQL("DO {}").format(
-        sql.Literal("BEGIN EXECUTE " + sql.Literal(file.text).as_string(connection) + "; END")
+    settings = (
+        ("lock_timeout", lock_timeout),
+        ("statement_timeout", statement_timeout),
+        ("client_connection_check_interval", "1s"),  # a killed loader's statement ends, and with it the lock
+        ("search_path", "public"),
     )
+    with blockers.watched(connection) as blocking:
+        try:
+            if file.in_transaction:
+                # The server runs the text inside EXECUTE, where it refuses COMMIT and ROLLBACK.
+                text = sql.Literal(file.text).as_string(connection)
+                block = sql.SQL("DO {}").format(sql.Literal(f"BEGIN EXECUTE {text}; END"))
+                with connection.transaction():
+                    _set(connection, settings, local=True)
+                    connection.execute(_OPERATIONS)
+                    connection.execute(block)
+                    _note(connection, file, started)
+            else:
+                connection.execute(_OPERATIONS)
+                _run_alone(connection, file, settings)
+                _note(connection, file, started)
+        except psycopg.Error as error:
+            raise _explained(file, error, blocking, lock_timeout, statement_timeout) from error
+
+
+def _run_alone(connection: psycopg.Connection, file: SchemaFile, settings: Iterable[tuple[str, str]]) -> None:
+    """Outside a transaction. What an attempt before left of its index is invalid, costs every write, and goes first."""
+    for index in made_concurrently(file.text):
+        for statement in connection.execute(_INVALID, (index,)).fetchall():
+            connection.execute(sql.SQL(statement[0]))
+    _set(connection, settings, local=False)
     try:
-        with connection.transaction():
-            for name, value in (
-                ("lock_timeout", lock_timeout),
-                ("statement_timeout", statement_timeout),
-                ("client_connection_check_interval", "1s"),  # a killed loader's statement ends, and with it the lock
-                ("search_path", "public"),
-            ):
-                connection.execute("SELECT set_config(%s, %s, true)", (name, value))
-            connection.execute(_OPERATIONS)
-            connection.execute(block)
-            connection.execute(
-                "INSERT INTO ops.schema_history (version, name, sha256, ms, tool_version) VALUES (%s, %s, %s, %s, %s)",
-                (
-                    file.version,
-                    file.name,
-                    file.sha256,
-                    round(1000 * (time.monotonic() - started)),
-                    installed_version("aurora-ops"),
-                ),
-            )
-    except psycopg.Error as error:
-        raise SchemaFileError(
-            f"{file.name}{_line(error)}: {error.diag.message_primary or error}. The whole file was rolled back; files before it stand. "
-            "Correct the file and run again; nothing has to be cleaned up."
-        ) from error
+        connection.execute(sql.SQL(file.text))  # as it is: a percent sign is no placeholder
+    finally:
+        if not connection.closed:
+            for name, _ in settings:
+                connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
+
+
+# An index that is there and invalid is what a CREATE INDEX CONCURRENTLY that failed has left.
+_INVALID = """
+SELECT format('DROP INDEX CONCURRENTLY %%s', indexrelid::regclass)
+  FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass(%s)
+"""
+
+
+def _set(connection: psycopg.Connection, settings: Iterable[tuple[str, str]], *, local: bool) -> None:
+    for name, value in settings:
+        connection.execute("SELECT set_config(%s, %s, %s)", (name, value, local))
+
+
+def _note(connection: psycopg.Connection, file: SchemaFile, started: float) -> None:
+    connection.execute(
+        "INSERT INTO ops.schema_history (version, name, sha256, ms, tool_version) VALUES (%s, %s, %s, %s, %s)",
+        (
+            file.version,
+            file.name,
+            file.sha256,
+            round(1000 * (time.monotonic() - started)),
+            installed_version("aurora-ops"),
+        ),
+    )
+
+
+def _explained(
+    file: SchemaFile, error: psycopg.Error, blocking: list[str], lock_timeout: str, statement_timeout: str
+) -> SchemaFileError:
+    what = f"{file.name}{_line(error)}: {error.diag.message_primary or error}."
+    stands = "The whole file was rolled back; files before it stand."
+    if not file.in_transaction:
+        stands = "It ran outside a transaction, so an index that it began may be left invalid; the next run removes that first. Files before it stand."
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        who = "; ".join(blocking) or "a session that had gone when it was asked for"
+        return SchemaBlockedError(
+            f"{what} It waited {lock_timeout} for a lock held by {who}. {stands} The file is not wrong: let that session finish, or end it, and run again."
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return SchemaTimeoutError(
+            f"{what} It was still running after {statement_timeout}. {stands} If it is meant to take longer, allow it a longer statement_timeout and run again."
+        )
+    if isinstance(error, psycopg.errors.ActiveSqlTransaction):
+        return SchemaFileError(
+            f"{what} PostgreSQL runs this statement outside a transaction only. {stands} Give it a file of its own whose first line is `-- no-transaction`."
+        )
+    return SchemaFileError(f"{what} {stands} Correct the file and run again; nothing has to be cleaned up.")
 
 
 def _line(error: psycopg.Error) -> str:

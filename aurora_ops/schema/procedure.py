@@ -18,12 +18,11 @@ from aurora_ops.core.environments import Settings
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
+from aurora_ops.schema.files import SchemaFile, SchemaFilesError, not_taken, read
 from aurora_ops.schema.loader import (
     SCHEMA,
     SchemaChangedError,
-    SchemaFile,
     counted,
-    files,
     history,
     is_locked,
     load,
@@ -73,10 +72,11 @@ def preflight_checks(connection: psycopg.Connection, directory: Path = SCHEMA) -
     applied = history(connection)
     unknown = _tables_of_unknown_origin(connection)
     try:
-        known = files(directory)
+        known = read(directory)
         pending(known, applied)
-        order = Check("files agree with the ledger", "PASS", counted(len(known), "file"))
-    except SchemaChangedError as error:
+        left_out = f"; not taken, for they lie deeper: {', '.join(found)}" if (found := not_taken(directory)) else ""
+        order = Check("files agree with the ledger", "PASS", counted(len(known), "file") + left_out)
+    except SchemaFilesError as error:
         order = Check("files agree with the ledger", "FAIL", str(error))
     return (
         Check.of("connected to the writer", not in_recovery, "" if not in_recovery else "this is a reader"),
@@ -114,7 +114,7 @@ def plan(session: Session, environment: str) -> Plan:
         region=session.region,
         parameters={"environment": environment},
         observed={f"{version:03}": sha256 for version, (_, sha256) in applied.items()},
-        changes=[_change(settings, file) for file in pending(files(), applied)],
+        changes=[_change(settings, file) for file in pending(read(SCHEMA), applied)],
     )
 
 
@@ -129,16 +129,23 @@ def _change(settings: Settings, file: SchemaFile) -> Change:
     )
 
 
-def apply(session: Session, plan: Plan, confirm: str) -> Outcome:
-    """Run the plan's files. Unconfirmed, they are run and rolled back: a dry run that finds what a parser cannot."""
+def apply(
+    session: Session, plan: Plan, confirm: str, *, lock_timeout: str = "3s", statement_timeout: str = "5min"
+) -> Outcome:
+    """Run the plan's files. Unconfirmed, they are run and rolled back: a dry run that finds what a parser cannot.
+
+    A statement waits for a table that the application holds for `lock_timeout`, and runs for `statement_timeout`.
+    """
     confirmed = is_confirmed(plan, confirm, sandbox=session.is_sandbox)
     if not plan.changes:
         return Outcome(f"0 changes: {counted(len(plan.observed), 'file')} already applied")
     environment = plan.parameters["environment"]
     with cluster.connect(session, environments.settings(environment), read_only=False) as connection:
-        ran = load(connection, dry_run=not confirmed)
+        ran = load(connection, dry_run=not confirmed, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     if not confirmed:
-        print(f"{counted(len(ran), 'file')} ran without error, then rolled back.")  # noqa: T201 - a notebook's output
+        rest = len(plan.changes) - len(ran)
+        untried = f" {counted(rest, 'file')} not tried: the first of them runs outside a transaction." if rest else ""
+        print(f"{counted(len(ran), 'file')} ran without error, then rolled back.{untried}")  # noqa: T201 - a notebook's output
         return Outcome(dry_run_line(plan))
     names = tuple(file.name for file in ran)
     return Outcome(
@@ -153,7 +160,7 @@ def apply(session: Session, plan: Plan, confirm: str) -> Outcome:
 def verify(session: Session, environment: str) -> Report:
     """Whether the database is what the files say. SKIP when files are still pending, as after a dry run."""
     with cluster.connect(session, environments.settings(environment)) as connection:
-        todo = pending(files(), history(connection))
+        todo = pending(read(SCHEMA), history(connection))
         if todo:
             return Report(
                 "schema",

@@ -18,13 +18,14 @@ from aurora_ops.core.plan import PlanChangedError
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
 from aurora_ops.schema import procedure as schema
+from aurora_ops.schema.files import SchemaFilesError, read
 from aurora_ops.schema.loader import (
     SCHEMA,
+    SchemaBlockedError,
     SchemaBusyError,
     SchemaChangedError,
     SchemaError,
     SchemaFileError,
-    files,
     history,
     load,
 )
@@ -56,7 +57,7 @@ def test_the_spec_amounts_to_9_tables_66_columns_26_indexes_6_foreign_keys(conne
     applied = load(connection)
 
     report = schema.verify_catalog(connection)
-    assert [file.name for file in files()] == [file.name for file in applied]
+    assert [file.name for file in read(SCHEMA)] == [file.name for file in applied]
     assert "PASS" == report.verdict, report._repr_markdown_()
     assert (9, 66, 26, 6) == tuple(
         map(fingerprint.catalog(connection).count, ("table", "column", "index", "foreign key"))
@@ -70,7 +71,7 @@ def test_the_schema_is_the_spec_verbatim():
     """
     expected = "3181eb6f3b863e1ee7b1d05630814804375ee6d18ac322a24a0fb80fa81c084e"
 
-    assert expected == files()[0].sha256
+    assert expected == read(SCHEMA)[0].sha256
 
 
 def test_a_second_load_does_nothing(connection):
@@ -94,7 +95,7 @@ def test_the_ledger_tells_who_applied_what_and_when(connection):
         "SELECT version, name, sha256, applied_by, applied_at > now() - interval '1 minute', ms >= 0, tool_version FROM ops.schema_history"
     ).fetchone()
 
-    first = files()[0]
+    first = read(SCHEMA)[0]
     assert (1, first.name, first.sha256, "postgres", True, True, "0.1.0") == row
 
 
@@ -174,16 +175,16 @@ def test_a_file_that_leaves_room_for_guesses_is_refused(directory, name, content
     """
     (directory / name).write_bytes(content)
 
-    with pytest.raises(SchemaChangedError, match=message):
-        files(directory)
+    with pytest.raises(SchemaFilesError, match=message):
+        read(directory)
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     """
     Loading nothing is not a success.
     """
-    with pytest.raises(SchemaChangedError, match="holds no schema file"):
-        files(tmp_path)
+    with pytest.raises(SchemaFilesError, match="holds no schema file"):
+        read(tmp_path)
 
 
 def test_line_ends_are_no_edit(connection, directory):
@@ -225,19 +226,6 @@ def test_a_failing_statement_rolls_back_its_whole_file(connection, directory):
     assert 9 == tables(connection)
     (directory / "002_bad.sql").write_text(LATER)
     assert ["002_bad.sql"] == [file.name for file in load(connection, directory)]
-
-
-@pytest.mark.parametrize("statement", ["COMMIT;", "ROLLBACK;", "BEGIN;"])
-def test_a_file_cannot_end_its_own_transaction(connection, directory, statement):
-    """
-    Transaction control inside a file would keep half of it after an error, so the server refuses it.
-    """
-    (directory / "002_bad.sql").write_text(LATER + statement + "\nSELECT 1/0;")
-
-    with pytest.raises(SchemaFileError, match="002_bad"):
-        load(connection, directory)
-
-    assert 9 == tables(connection)
 
 
 def test_a_connection_that_cannot_commit_a_file_is_refused(database):
@@ -354,7 +342,7 @@ def test_a_table_held_by_the_application_is_not_waited_for_long(database, connec
     (directory / "002_alter.sql").write_text("ALTER TABLE tenants ADD COLUMN note TEXT;")
     with database.connect(autocommit=False) as application:
         application.execute("SELECT 1 FROM tenants")
-        with pytest.raises(SchemaFileError, match="lock timeout"):
+        with pytest.raises(SchemaBlockedError, match="lock timeout"):
             load(connection, directory, lock_timeout="200ms")
 
 

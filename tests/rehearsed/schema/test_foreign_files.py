@@ -1,0 +1,179 @@
+"""Files that other tools, editors and pg_dump write: each kind is run as meant, or refused by line before anything runs.
+
+The situations are public reports: ts-safeql/safeql#394, golang-migrate/migrate#1136, amacneil/dbmate#735, rubenv/sql-migrate#8,
+mattes/migrate#246, margince/margince#1844, strelov1/freehire#1284, artifact-keeper/artifact-keeper#1304.
+"""
+
+import pytest
+
+from aurora_ops.schema.files import SchemaFilesError, not_taken, read
+from aurora_ops.schema.loader import SchemaBlockedError, SchemaFileError, SchemaTimeoutError, history, load
+
+TABLE = "CREATE TABLE sales (id integer PRIMARY KEY, day date);\n"
+TWICE = "INSERT INTO sales VALUES (1, '2026-01-01'), (2, '2026-01-01');\n"
+INDEX = "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY sales_by_day ON sales (day);\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(*texts, names=()):
+        for number, text in enumerate(texts, 1):
+            name = names[number - 1] if names else f"{number:03}_file.sql"
+            (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path
+
+    return write
+
+
+def exists(connection, name):
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    "marker",
+    ["-- migrate:down", "-- +goose Down", "-- +migrate Down", "--rollback DROP TABLE sales", "-- //@UNDO"],
+    ids=["dbmate", "goose", "sql-migrate", "Liquibase", "MyBatis"],
+)
+def test_a_file_with_a_way_down_is_refused_by_its_marker(connection, folder, marker):
+    """Run as a whole it creates the table and drops it again, and says OK."""
+    directory = folder(f"-- migrate:up\n{TABLE}\n{marker}\nDROP TABLE sales;\n")
+
+    with pytest.raises(SchemaFilesError, match=r"001_file\.sql line 4 .*a way down.*Nothing was run"):
+        load(connection, directory)
+    assert not exists(connection, "ops.schema_history")
+
+
+def test_a_file_in_capitals_is_not_left_out_without_a_word(folder):
+    with pytest.raises(SchemaFilesError, match=r"002_b\.SQL does not tell its place"):
+        read(folder(TABLE, "SELECT 1;", names=("001_a.sql", "002_b.SQL")))
+
+
+def test_files_that_lie_deeper_are_named(folder):
+    directory = folder(TABLE)
+    (directory / "later").mkdir()
+    (directory / "later" / "002_more.sql").write_text("SELECT 1;")
+
+    assert (["001_file.sql"], ["later/002_more.sql"]) == ([one.name for one in read(directory)], not_taken(directory))
+
+
+def test_a_byte_order_mark_is_read_over_and_is_no_edit(connection, folder):
+    load(connection, folder(b"\xef\xbb\xbf" + TABLE.encode()))
+
+    assert exists(connection, "public.sales")
+    assert [] == load(connection, folder(TABLE))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp932"])
+def test_another_encoding_is_named(folder, encoding):
+    with pytest.raises(SchemaFilesError, match="not UTF-8"):
+        read(folder("-- 売上\n".encode(encoding)))
+
+
+def test_what_pg_dump_writes_around_its_text_is_skipped(connection, folder):
+    r"""\restrict and \unrestrict are psql's, since August 2025 in every dump. Lines keep their numbers."""
+    directory = folder(f"\\restrict abc\n{TABLE}\\unrestrict abc\nSELECT no_such_column;\n")
+
+    with pytest.raises(SchemaFileError, match="line 4: column"):
+        load(connection, directory)
+    load(connection, folder(f"\\restrict abc\n{TABLE}\\unrestrict abc\n"))
+    assert exists(connection, "public.sales")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("\\c other", r"line 2 is \\c, a command of the program psql"),
+        ("  \\i more.sql", r"line 2 is \\i, a command"),
+        ("COPY sales FROM stdin;\n1\t2026-01-01\n\\.", "line 2 is COPY … FROM STDIN|a command of the program psql"),
+        ("copy sales (id)\nfrom STDIN;", "line 3 is COPY … FROM STDIN"),
+        ("BEGIN;", "line 2 is BEGIN: each file is a transaction of its own"),
+        ("SELECT 1; COMMIT;", "line 2 is COMMIT"),
+        ("START\nTRANSACTION;", "line 3 is START TRANSACTION"),
+        ("/* a /* nested */ one */ ROLLBACK;", "line 2 is ROLLBACK"),
+        ("END;", "line 2 is END"),
+    ],
+)
+def test_what_is_no_sql_of_a_file_is_refused_by_line(connection, folder, line, said):
+    with pytest.raises(SchemaFilesError, match=said):
+        load(connection, folder(f"{TABLE}{line}\n"))
+    assert not exists(connection, "public.sales")
+
+
+def test_the_same_words_inside_texts_and_functions_are_run_as_they_are(connection, folder):
+    text = r"""
+    COMMENT ON SCHEMA public IS 'BEGIN; COMMIT; -- migrate:down
+\c nowhere';
+    CREATE FUNCTION one() RETURNS integer LANGUAGE plpgsql AS $body$ BEGIN RETURN 1; END $body$;
+    CREATE FUNCTION two() RETURNS integer BEGIN ATOMIC SELECT 1; SELECT 2; END;
+    CREATE TABLE "COPY x FROM STDIN" ("BEGIN" text DEFAULT E'it\'s; COMMIT;');
+    -- COMMIT; and \q in a comment
+    """
+    load(connection, folder(text))
+
+    assert (2,) == connection.execute("SELECT two()").fetchone()
+    assert exists(connection, '"COPY x FROM STDIN"')
+
+
+def test_an_index_can_be_created_concurrently_in_a_file_that_says_so(connection, folder):
+    load(connection, folder(TABLE, INDEX))
+
+    assert [1, 2] == list(history(connection))
+    assert (True,) == connection.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'sales_by_day'::regclass"
+    ).fetchone()
+    assert ("0",) == connection.execute("SELECT current_setting('lock_timeout')").fetchone()
+
+
+def test_without_the_mark_the_advice_is_the_mark(connection, folder):
+    with pytest.raises(SchemaFileError, match="first line is `-- no-transaction`"):
+        load(connection, folder(TABLE, INDEX.partition("\n")[2]))
+    assert [1] == list(history(connection))
+
+
+def test_an_invalid_index_of_a_failed_attempt_is_named_and_removed_by_the_next(connection, folder):
+    """A duplicate makes the unique index fail: PostgreSQL leaves it invalid, and its name taken."""
+    directory = folder(TABLE + TWICE, INDEX)
+    with pytest.raises(SchemaFileError, match="may be left invalid; the next run removes that first"):
+        load(connection, directory)
+    assert (False,) == connection.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'sales_by_day'::regclass"
+    ).fetchone()
+    connection.execute("DELETE FROM sales WHERE id = 2")
+
+    load(connection, directory)
+
+    assert (True,) == connection.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'sales_by_day'::regclass"
+    ).fetchone()
+
+
+def test_such_a_file_holds_one_statement(folder):
+    with pytest.raises(SchemaFilesError, match="holds 2 statements"):
+        read(folder(INDEX + "ANALYZE sales;"))
+
+
+def test_a_dry_run_ends_before_the_first_file_that_it_cannot_roll_back(connection, folder):
+    tried = load(connection, folder(TABLE, INDEX, "SELECT 1;"), dry_run=True)
+
+    assert ["001_file.sql"] == [file.name for file in tried]
+    assert not exists(connection, "public.sales")
+
+
+def test_who_holds_the_lock_is_named_with_how_to_end_it(database, connection, folder):
+    """An idle transaction of another program: the advice was to correct the file."""
+    load(connection, folder(TABLE))
+    with database.connect(autocommit=False, application_name="month-end") as other:
+        other.execute("SELECT * FROM sales")
+        with pytest.raises(SchemaBlockedError) as refused:
+            load(connection, folder(TABLE, "ALTER TABLE sales ADD COLUMN note text;"), lock_timeout="1500ms")
+        pid = other.info.backend_pid
+
+    text = str(refused.value)
+    for said in (f"pid {pid} (user postgres, application month-end, idle in transaction since ", "'SELECT * FROM sales'",
+                 f"SELECT pg_terminate_backend({pid})", "The file is not wrong", "waited 1500ms"):  # fmt: skip
+        assert said in text
+
+
+def test_a_statement_that_needs_longer_is_told_apart_from_a_wrong_one(connection, folder):
+    with pytest.raises(SchemaTimeoutError, match=r"still running after 100ms.*a longer statement_timeout"):
+        load(connection, folder("SELECT pg_sleep(30);"), statement_timeout="100ms")
