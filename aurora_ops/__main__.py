@@ -119,6 +119,32 @@ def clusters(target: str, region: str, all_regions: bool) -> None:
 
 
 @cli.group()
+def schema() -> None:
+    """The schema files of a database."""
+
+
+@schema.command()
+@click.option(
+    "--directory", default="", metavar="FOLDER", help="The folder of the files; by default the application's."
+)
+@click.option("--environment", default="dev", show_default=True, help="In whose database they are loaded.")
+@click.option(
+    "--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."
+)
+@click.option("--region", default="ap-northeast-1", show_default=True, help="Region of the cluster.")
+@_told
+def catalog(directory: str, environment: str, target: str, region: str) -> None:
+    """Write catalog.txt: what the loaded database is made of is what the files must amount to from now on."""
+    from aurora_ops.aws import cluster, session
+    from aurora_ops.core import environments
+    from aurora_ops.schema import procedure
+
+    opened = session.open_session(target, region)
+    with cluster.connect(opened, environments.settings(environment)) as connection:
+        click.echo(f"written: {procedure.write_catalog(connection, procedure.folder(directory))}")
+
+
+@cli.group()
 def sandbox() -> None:
     """The local Aurora. AURORA_OPS_SANDBOX names the one to use, by default "default"."""
 

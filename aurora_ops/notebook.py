@@ -32,7 +32,7 @@ _MODULES = {
     "schema": "schema.procedure",
     "workload": "workload.procedure",
 }
-_TYPES = ("Acu", "Duration", "Environment", "Prices", "Seconds", "Usd", "UtcTime")
+_TYPES = ("Acu", "Duration", "Environment", "Folder", "Prices", "Seconds", "Usd", "UtcTime")
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_session"])
 

@@ -11,6 +11,7 @@ import re
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from aurora_ops.core.errors import InputError, did_you_mean
@@ -60,17 +61,28 @@ def _duration(text: str) -> str:
     return text
 
 
+def _folder(text: str) -> str:
+    if not text:
+        return text
+    path = Path(text).expanduser().absolute()
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}")
+    return str(path)
+
+
 Environment = Literal["dev", "stg", "prod"]
 Prices = Literal["packaged", "live"]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
+# Relative to where the person stands: a kernel works in the folder of its notebook.
+Folder = Annotated[str, Checked(_folder, "a folder, or nothing")]
 Duration = Annotated[str, Checked(_duration, "a duration such as 500ms, 30s or 5min")]
 Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
-    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Duration": Duration,
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Duration": Duration, "Folder": Folder,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 

@@ -29,9 +29,10 @@ from aurora_ops.schema.loader import (
     pending,
 )
 
-CATALOG = SCHEMA / "catalog.txt"  # what the files amount to, one object per line; `write_catalog` makes it
-# What the spec's nine tables are. A later file that changes them changes these numbers too.
-EXPECTED = {"table": 9, "column": 66, "index": 26, "foreign key": 6}
+CATALOG = (
+    "catalog.txt"  # beside the files: what they amount to, one object per line; `aurora-ops schema catalog` writes it
+)
+_COUNTED = ("table", "column", "index", "foreign key")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Outcome:
         return Table(self.line, ("file", "sha256"), self.rows)._repr_markdown_() if self.rows else f"**{self.line}**"
 
 
-def preflight(session: Session, environment: str) -> Report:
+def preflight(session: Session, environment: str, directory: str = "") -> Report:
     """Whether the files could be applied. Changes nothing."""
     settings = environments.settings(environment)
     found = cluster.find(session, settings.cluster_identifier)
@@ -58,9 +59,14 @@ def preflight(session: Session, environment: str) -> Report:
             "preflight",
             (
                 Check.of("cluster is available", found.status == "available", found.status),
-                *preflight_checks(connection),
+                *preflight_checks(connection, folder(directory)),
             ),
         )
+
+
+def folder(directory: str) -> Path:
+    """The folder of schema files that `directory` names; empty: the application's own."""
+    return Path(directory).expanduser() if directory else SCHEMA
 
 
 def preflight_checks(connection: psycopg.Connection, directory: Path = SCHEMA) -> tuple[Check, ...]:
@@ -98,7 +104,7 @@ def _tables_of_unknown_origin(connection: psycopg.Connection) -> str:
     return f"holds {counted(number, 'table')} but no ledger: somebody else created them" if number else ""
 
 
-def plan(session: Session, environment: str) -> Plan:
+def plan(session: Session, environment: str, directory: str = "") -> Plan:
     """The files that are not applied yet. Reads only; refuses what the ledger contradicts."""
     settings = environments.settings(environment)
     with cluster.connect(session, settings) as connection:
@@ -112,15 +118,17 @@ def plan(session: Session, environment: str) -> Plan:
         name="load-schema",
         account=session.account,
         region=session.region,
-        parameters={"environment": environment},
+        parameters={"environment": environment} | ({"directory": directory} if directory else {}),
         observed={f"{version:03}": sha256 for version, (_, sha256) in applied.items()},
-        changes=[_change(settings, file) for file in pending(read(SCHEMA), applied)],
+        changes=[
+            _change(settings, directory or "sql/schema", file) for file in pending(read(folder(directory)), applied)
+        ],
     )
 
 
-def _change(settings: Settings, file: SchemaFile) -> Change:
+def _change(settings: Settings, directory: str, file: SchemaFile) -> Change:
     return Change(
-        action=f"run sql/schema/{file.name}",
+        action=f"run {directory}/{file.name}",
         target=f"{settings.cluster_identifier}/{settings.database_name}",
         before="not applied",
         after=f"sha256 {file.sha256[:12]}",
@@ -141,7 +149,13 @@ def apply(
         return Outcome(f"0 changes: {counted(len(plan.observed), 'file')} already applied")
     environment = plan.parameters["environment"]
     with cluster.connect(session, environments.settings(environment), read_only=False) as connection:
-        ran = load(connection, dry_run=not confirmed, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+        ran = load(
+            connection,
+            folder(plan.parameters.get("directory", "")),
+            dry_run=not confirmed,
+            lock_timeout=lock_timeout,
+            statement_timeout=statement_timeout,
+        )
     if not confirmed:
         rest = len(plan.changes) - len(ran)
         untried = f" {counted(rest, 'file')} not tried: the first of them runs outside a transaction." if rest else ""
@@ -157,16 +171,16 @@ def apply(
     )
 
 
-def verify(session: Session, environment: str) -> Report:
+def verify(session: Session, environment: str, directory: str = "") -> Report:
     """Whether the database is what the files say. SKIP when files are still pending, as after a dry run."""
     with cluster.connect(session, environments.settings(environment)) as connection:
-        todo = pending(read(SCHEMA), history(connection))
+        todo = pending(read(folder(directory)), history(connection))
         if todo:
             return Report(
                 "schema",
                 (Check("files applied", "SKIP", f"nothing was applied; {counted(len(todo), 'file')} pending"),),
             )
-        return verify_catalog(connection)
+        return verify_catalog(connection, folder(directory))
 
 
 def clean_up(session: Session, environment: str) -> Report:
@@ -175,14 +189,21 @@ def clean_up(session: Session, environment: str) -> Report:
         return Report("clean up", (Check.of("the loader's lock is free", not is_locked(connection)),))
 
 
-def verify_catalog(connection: psycopg.Connection) -> Report:
-    """Compare tables, columns, indexes and constraints with what they must be, exactly. For a restored database too."""
-    actual = fingerprint.catalog(connection)
-    expected = tuple(CATALOG.read_text(encoding="utf-8").splitlines())
-    checks = [
-        Check.of(f"number of {_plural(kind)}", actual.count(kind) == number, _counted(number, actual.count(kind)))
-        for kind, number in EXPECTED.items()
-    ]
+def verify_catalog(connection: psycopg.Connection, directory: Path = SCHEMA) -> Report:
+    """Compare tables, columns, indexes and constraints with what they must be, exactly. For a restored database too.
+
+    What they must be stands in the folder's `catalog.txt`; without one there is nothing to compare with: SKIP, with what is there.
+    """
+    actual, checks = fingerprint.catalog(connection), []
+    expected = _expected(directory)
+    if expected is not None:
+        for kind in _COUNTED:
+            number = sum(line.startswith(f"{kind} ") for line in expected)
+            checks.append(
+                Check.of(
+                    f"number of {_plural(kind)}", actual.count(kind) == number, _counted(number, actual.count(kind))
+                )
+            )
     for name, kinds in (
         ("all indexes are valid", ("index",)),
         ("all constraints are validated and enforced", ("foreign key", "constraint")),
@@ -190,11 +211,27 @@ def verify_catalog(connection: psycopg.Connection) -> Report:
         looked_at = [entry for entry in actual.entries if entry.kind in kinds]
         unsound = ", ".join(entry.name for entry in looked_at if not entry.sound)
         checks.append(Check.of(name, bool(looked_at) and not unsound, unsound or f"{len(looked_at)} looked at"))
-    difference = fingerprint.differences(expected, actual.lines)
-    checks.append(
-        Check.of("definitions", not difference, difference or f"all {len(expected)} as in sql/schema/catalog.txt")
-    )
+    if expected is None:
+        there = ", ".join(
+            counted(actual.count(kind), kind) if kind != "index" else f"{actual.count(kind)} indexes"
+            for kind in _COUNTED
+        )
+        reason = f"no {CATALOG} beside the files says what they must be; there are {there}. `aurora-ops schema catalog` writes it"
+        checks.append(Check("definitions", "SKIP", reason))
+    else:
+        difference = fingerprint.differences(expected, actual.lines)
+        said = f"all {len(expected)} as in {_shown(directory)}/{CATALOG}"
+        checks.append(Check.of("definitions", not difference, difference or said))
     return Report("schema", tuple(checks))
+
+
+def _expected(directory: Path) -> tuple[str, ...] | None:
+    path = directory / CATALOG
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else None
+
+
+def _shown(directory: Path) -> str:
+    return "sql/schema" if directory == SCHEMA else directory.name
 
 
 def _plural(kind: str) -> str:
@@ -205,9 +242,21 @@ def _counted(expected: int, actual: int) -> str:
     return str(actual) if expected == actual else f"{actual}, expected {expected}"
 
 
-def write_catalog(connection: psycopg.Connection) -> None:
-    """Record what this database is made of as what is expected. After adding a file to sql/schema, from an empty database."""
-    CATALOG.write_text("\n".join(fingerprint.catalog(connection).lines) + "\n", encoding="utf-8")
+def write_catalog(connection: psycopg.Connection, directory: Path = SCHEMA) -> Path:
+    """Record what this database is made of as what the folder's files must amount to. Review its difference before you commit it.
+
+    Raises
+    ------
+    SchemaChangedError
+        A file is not applied, or was edited since: the database is not what the files say.
+    """
+    if todo := pending(read(directory), history(connection)):
+        raise SchemaChangedError(
+            f"{todo[0].name} is not applied to this database, so it is not what the files amount to. Nothing was written. Load it first."
+        )
+    path = directory / CATALOG
+    path.write_text("\n".join(fingerprint.catalog(connection).lines) + "\n", encoding="utf-8")
+    return path
 
 
 def checks(connection: psycopg.Connection) -> Report:

@@ -5,9 +5,18 @@ mattes/migrate#246, margince/margince#1844, strelov1/freehire#1284, artifact-kee
 """
 
 import pytest
+from common import failed
 
+from aurora_ops.schema import procedure as schema
 from aurora_ops.schema.files import SchemaFilesError, not_taken, read
-from aurora_ops.schema.loader import SchemaBlockedError, SchemaFileError, SchemaTimeoutError, history, load
+from aurora_ops.schema.loader import (
+    SchemaBlockedError,
+    SchemaChangedError,
+    SchemaFileError,
+    SchemaTimeoutError,
+    history,
+    load,
+)
 
 TABLE = "CREATE TABLE sales (id integer PRIMARY KEY, day date);\n"
 TWICE = "INSERT INTO sales VALUES (1, '2026-01-01'), (2, '2026-01-01');\n"
@@ -177,3 +186,46 @@ def test_who_holds_the_lock_is_named_with_how_to_end_it(database, connection, fo
 def test_a_statement_that_needs_longer_is_told_apart_from_a_wrong_one(connection, folder):
     with pytest.raises(SchemaTimeoutError, match=r"still running after 100ms.*a longer statement_timeout"):
         load(connection, folder("SELECT pg_sleep(30);"), statement_timeout="100ms")
+
+
+def test_a_folder_of_ones_own_is_skipped_until_it_says_what_it_must_be(connection, folder):
+    """What a result must be stands beside the files; without it the check says what is there, and no PASS."""
+    directory = folder(TABLE, "CREATE TABLE more (id integer PRIMARY KEY REFERENCES sales);")
+    load(connection, directory)
+    before = schema.verify_catalog(connection, directory)
+    path = schema.write_catalog(connection, directory)
+    after = schema.verify_catalog(connection, directory)
+    connection.execute("ALTER TABLE more ADD COLUMN note text")
+    changed = schema.verify_catalog(connection, directory)
+
+    assert (directory / "catalog.txt") == path
+    assert ("SKIP", "there are 2 tables, 3 columns, 2 indexes, 1 foreign key") == (
+        before.checks[-1].verdict, before.checks[-1].detail.partition("; ")[2].partition(". ")[0],
+    )  # fmt: skip
+    assert {"PASS"} == {check.verdict for check in after.checks}
+    assert {"number of columns", "definitions"} == set(failed(changed))
+
+
+def test_a_catalog_is_not_written_from_a_database_that_lacks_a_file(connection, folder):
+    load(connection, folder(TABLE))
+    directory = folder(TABLE, "CREATE TABLE more (id integer);")
+
+    with pytest.raises(SchemaChangedError, match=r"002_file\.sql is not applied"):
+        schema.write_catalog(connection, directory)
+    assert not (directory / "catalog.txt").exists()
+
+
+def test_a_run_on_a_folder_of_ones_own_plans_loads_and_verifies_it(live, folder, capsys):
+    """By the runbook's steps, on a live target: the plan names the files, and only its id applies it."""
+    directory = str(folder(TABLE, INDEX))
+    plan = schema.plan(live, "dev", directory)
+    unconfirmed = schema.apply(live, plan, "")
+    outcome = schema.apply(live, schema.plan(live, "dev", directory), plan.id)
+
+    assert "DRY RUN" in repr(unconfirmed)
+    assert "1 file ran without error, then rolled back. 1 file not tried" in capsys.readouterr().out
+    assert [f"run {directory}/001_file.sql", f"run {directory}/002_file.sql"] == [
+        change.action for change in plan.changes
+    ]
+    assert ("001_file.sql", "002_file.sql") == outcome.files
+    assert "SKIP" == schema.verify(live, "dev", directory).checks[-1].verdict

@@ -12,8 +12,6 @@ import psycopg
 import pytest
 from common import HANG, failed
 
-from aurora_ops.aws import cluster
-from aurora_ops.aws.session import Session
 from aurora_ops.core.plan import PlanChangedError
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
@@ -419,15 +417,6 @@ def test_the_preflight_passes_before_and_after_loading(connection):
 
 
 # --- the runbook's spine on a target that is not the sandbox
-
-
-@pytest.fixture
-def live(database, monkeypatch) -> Session:
-    """A session that counts as live, whose database is the test's."""
-    monkeypatch.setattr(cluster, "connect", lambda *_, **__: database.connect())
-    session = Session("some-profile", "ap-northeast-1")
-    monkeypatch.setitem(vars(session), "account", "123456789012")
-    return session
 
 
 def test_without_confirmation_a_live_target_stays_as_it_is(live, connection, capsys):
