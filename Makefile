@@ -21,6 +21,8 @@ check: $(TOOLS)  ## lint, format, architecture, spelling, types, workflow: secon
 	@$(BIN)/ruff format --check
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/pre-commit validate-config
 #	@$(BIN)/mypy
 
 test: check  ## check, then every test and every notebook (nbval) but the slow ones
