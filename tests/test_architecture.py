@@ -5,6 +5,7 @@ a line that is needed no more. Each check is also shown a small package that bre
 """
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,25 @@ def crowded(package: Path) -> set[str]:
         for folder in folders
         if sum(path.name != "__init__.py" for path in folder.glob("*.py")) > MOST_MODULES
     }
+
+
+def functions(path: Path) -> set[str]:
+    """The names of a module's functions and methods."""
+    return {one.name for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef)}
+
+
+def unknown_places(page: str) -> list[str]:
+    """What a page names and is not there: a module by its path, or a function in a table's row beside its module."""
+    where = [
+        place
+        for place in dict.fromkeys(re.findall(r"`((?:\w+/)+\w+\.(?:py|ipynb))`", page))
+        if not any((root / place).exists() for root in (ROOT, PACKAGE))
+    ]
+    rows = re.findall(r"^\|[^|]*\| `(aurora_ops/[\w/]+\.py)` \|([^|]*)\|$", page, re.M)
+    named = [(module, name) for module, names in rows for name in re.findall(r"`(\w+)`", names)]
+    return where + [
+        f"{module}: {name}" for module, name in named if module not in where and name not in functions(ROOT / module)
+    ]
 
 
 def broken_contracts(folder: Path) -> str:
@@ -225,3 +245,17 @@ def test_a_module_that_says_nothing_is_found(planted):
     """A comment is no docstring."""
     planted("aws/changes.py", '"""Changes."""')
     assert {"cost/plan.py"} == without_docstring(planted("cost/plan.py", "# Costs.\nimport json"))
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("*.md")), ids=lambda path: path.name
+)
+def test_a_page_names_modules_and_functions_that_are_there(page):
+    """By its path from the project or from aurora_ops."""
+    assert [] == unknown_places(page.read_text())
+
+
+def test_a_page_that_names_what_is_gone_is_found():
+    """A module that moved, and a function that has another name; a file of one word may be anywhere."""
+    page = "`env.py` `core/plan.py` `core/plans.py`\n| a plan | `aurora_ops/core/plan.py` | `id`, `sign` |\n"
+    assert ["core/plans.py", "aurora_ops/core/plan.py: sign"] == unknown_places(page)
