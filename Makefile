@@ -28,8 +28,11 @@ check: $(TOOLS)  ## lint, format, architecture, spelling, types, workflow: secon
 test: check  ## check, then every test and every notebook (nbval) but the slow ones
 	@$(PYTEST) -m "not slow" tests notebooks runbooks
 
-test-all: check  ## the same with the slow ones
-	@$(PYTEST) tests notebooks runbooks
+test-all: check  ## the same with the slow ones, and how much of the code they ran
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run $(wordlist 2,99,$(PYTEST)) tests notebooks runbooks
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright, and a browser where there is none)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright

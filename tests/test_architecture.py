@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "aurora_ops"
@@ -122,6 +123,20 @@ def unknown_places(page: str) -> list[str]:
     return where + [
         f"{module}: {name}" for module, name in named if module not in where and name not in functions(ROOT / module)
     ]
+
+
+def checked_by_make(makefile: str) -> set[str]:
+    """The programs of `make check`."""
+    recipe = re.search(r"^check:.*\n((?:[\t#].*\n)*)", makefile, re.M)
+    return set(re.findall(r"^\t@\$\(BIN\)/([\w-]+)", recipe[1] if recipe else "", re.M))
+
+
+def checked_before_a_commit(hooks: str) -> set[str]:
+    """The programs that pre-commit runs by itself."""
+    found = (hook for repository in yaml.safe_load(hooks)["repos"] for hook in repository["hooks"])
+    return {
+        hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in found if "manual" not in hook.get("stages", ())
+    }
 
 
 def broken_contracts(folder: Path) -> str:
@@ -259,3 +274,19 @@ def test_a_page_that_names_what_is_gone_is_found():
     """A module that moved, and a function that has another name; a file of one word may be anywhere."""
     page = "`env.py` `core/plan.py` `core/plans.py`\n| a plan | `aurora_ops/core/plan.py` | `id`, `sign` |\n"
     assert ["core/plans.py", "aurora_ops/core/plan.py: sign"] == unknown_places(page)
+
+
+def test_a_commit_is_checked_by_the_tools_of_make_check():
+    """No more and no fewer, and out of the same .venv; pre-commit itself is only asked whether its configuration is valid."""
+    by_make = checked_by_make((ROOT / "Makefile").read_text())
+    assert {"ruff", "lint-imports", "codespell"} <= by_make
+    assert by_make - {"pre-commit"} == checked_before_a_commit((ROOT / ".pre-commit-config.yaml").read_text())
+
+
+def test_a_tool_that_is_commented_out_or_runs_by_hand_does_not_count():
+    """The two readers, shown a line of each kind."""
+    assert {"ruff"} == checked_by_make(
+        "check: x  ## y\n\t@$(BIN)/ruff check\n#\t@$(BIN)/mypy\n\ntest: check\n\t@$(BIN)/pytest\n"
+    )
+    hooks = "repos:\n- hooks:\n  - {entry: .venv/bin/ruff check}\n  - {entry: .venv/bin/mypy, stages: [manual]}\n"
+    assert {"ruff"} == checked_before_a_commit(hooks)
