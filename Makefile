@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-LOCK := .lock.json
+TOOLS := $(VENV)/.installed-dev
 # Four workers on two processors: most of their time is waiting, for Terraform's fixed pauses and for PostgreSQL.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-all test-browser notebooks rules terraform-docs bench lab requirements
+.PHONY: help rehearse check test test-all test-browser notebooks rules terraform-docs bench lab requirements
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,15 +16,23 @@ help:  ## list these targets
 rehearse: $(READY)  ## deploy, load, plan costs, inspect load and drill a restore on a local Aurora; ends with a report
 	@$(BIN)/aurora-ops rehearse
 
-test: $(READY)  ## lint, then every test and every notebook (nbval) but the slow ones
+check: $(TOOLS)  ## lint, format, architecture, spelling, types, workflow: seconds
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/pre-commit validate-config
+#	@$(BIN)/mypy
+
+test: check  ## check, then every test and every notebook (nbval) but the slow ones
 	@$(PYTEST) -m "not slow" tests notebooks runbooks
 
-test-all: $(READY)  ## the same with the slow ones
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(PYTEST) tests notebooks runbooks
+test-all: check  ## the same with the slow ones, and how much of the code they ran
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run $(wordlist 2,99,$(PYTEST)) tests notebooks runbooks
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright, and a browser where there is none)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
@@ -47,14 +55,8 @@ bench: $(READY)  ## measure cost planning and the sandbox: medians of five and r
 lab: $(READY)  ## open JupyterLab
 	@$(BIN)/jupyter lab
 
-requirements:  ## renew requirements.txt, the lock, from pyproject.toml, for every Python 3.11 and later
-	@$(PYTHON) -m pip install --dry-run --ignore-installed -qq --disable-pip-version-check --report $(LOCK) \
-		--python-version 3.11.0 --only-binary :all: --target ignored .
-	@$(PYTHON) -c 'import json; \
-		found = [i["metadata"] for i in json.load(open("$(LOCK)"))["install"]]; \
-		print("# The lock: all that pyproject.toml needs, one version each. Made by `make requirements`."); \
-		print(*sorted(m["name"].lower() + "==" + m["version"] for m in found if m["name"] != "aurora-ops"), sep="\n")' > requirements.txt
-	@rm -f $(LOCK)
+requirements:  ## renew the lock's two parts, requirements.txt and requirements-dev.txt, from pyproject.toml
+	@$(PYTHON) tests/support/lock.py
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,4 +65,9 @@ $(READY): requirements.txt pyproject.toml
 	@echo "installing into $(VENV) (once) ..." >&2
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(TOOLS): $(READY) requirements-dev.txt
+	@echo "installing the tools of \`make test\` (once) ..." >&2
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@

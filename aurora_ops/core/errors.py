@@ -32,7 +32,7 @@ class FindingError(AuroraOpsError):
 def did_you_mean(name: str, known: list[str]) -> str:
     """Return " Did you mean 'x'?" for the closest known name, or the list of all.
 
-    >>> did_you_mean("enviroment", ["environment", "target"])
+    >>> did_you_mean("enviroment", ["environment", "target"])  # codespell:ignore
     "Did you mean 'environment'?"
     >>> did_you_mean("zzz", ["b", "a"])
     'Known: a, b.'

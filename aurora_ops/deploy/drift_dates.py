@@ -134,7 +134,7 @@ def _trail(session: Session, found: Iterable[Difference], after: datetime) -> di
 
 def code_changed(environment: str) -> str:
     """When the code was last committed, and whether it differs from that now."""
-    paths = [f"terraform/environments/{environment}", "terraform/modules/aurora"]
+    paths = [f"terraform/environments/{environment}", "terraform/environments/shared", "terraform/modules/aurora"]
     git = ["git", "-C", str(PROJECT_ROOT)]
     try:
         at = subprocess.run([*git, "log", "-1", "--format=%cI", "--", *paths], capture_output=True, text=True, check=True, timeout=10)  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_signal_ends_a_run_with_evidence_and_128_plus_its_number(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("-p", "enviroment", "dev"), "Did you mean 'environment'?"),
+        (("-p", "enviroment", "dev"), "Did you mean 'environment'?"),  # codespell:ignore
         (("-p", "environment", "Dev"), "Did you mean 'dev'?"),
         (("--target", "a", "-p", "target", "b"), "target is given twice"),
     ],

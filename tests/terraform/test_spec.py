@@ -170,13 +170,17 @@ def test_the_examples_are_the_specification_word_for_word(terraform_spec, exampl
     assert blocks[number].encode() == (TERRAFORM / "examples" / example / "main.tf").read_bytes()
 
 
-def test_the_environments_share_their_code():
+def test_the_code_of_the_environments_stands_once():
     """
-    dev, stg and prod have the same files with the same content, except terraform.tfvars.json.
+    dev, stg and prod hold a relative link to each file of environments/shared, and terraform.tfvars.json of their own.
     """
-    dev, *others = [{path.name: path.read_text() for path in folder.glob("*.tf")} for folder in ENVIRONMENTS]
+    shared = {path.name: f"../shared/{path.name}" for path in (TERRAFORM / "environments" / "shared").iterdir()}
+    found = {
+        folder.name: {path.name: path.is_symlink() and str(path.readlink()) for path in folder.glob("*.tf*")}
+        for folder in ENVIRONMENTS
+    }
 
-    assert [dev, dev] == others
+    assert dict.fromkeys(("dev", "stg", "prod"), shared | {"terraform.tfvars.json": False}) == found
 
 
 @pytest.mark.parametrize("folder", ENVIRONMENTS, ids=lambda folder: folder.name)

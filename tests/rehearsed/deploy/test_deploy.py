@@ -73,7 +73,7 @@ def test_a_read_only_session_refuses_to_change_anything(session):
         session.client("rds").delete_db_cluster(DBClusterIdentifier=STG.cluster_identifier, SkipFinalSnapshot=True)
 
 
-@pytest.mark.parametrize("world", ["deplyed", "busy "])
+@pytest.mark.parametrize("world", ["deplyed", "busy "])  # codespell:ignore
 def test_an_unknown_world_is_refused(sandbox, world):
     with pytest.raises(InputError, match="unknown"):
         open_world(world=world)

@@ -199,7 +199,7 @@ def test_a_cluster_whose_key_is_lost_takes_no_change_until_it_is_released(rds, s
 
 def test_a_status_that_there_is_not_is_refused(faults, controls, shop):
     with pytest.raises(InputError, match="Did you mean modifying"):
-        faults.hang("shop", "modifing")
+        faults.hang("shop", "modifing")  # codespell:ignore
     with pytest.raises(InputError, match="never has the status"):
         faults.become("shop", "storage-full")
     with pytest.raises(InputError, match="no DB cluster and no DB instance"):
@@ -216,7 +216,10 @@ def test_the_variable_names_seconds_by_status_or_one_number_for_all(text, expect
     assert expected == statuses.parse(text)
 
 
-@pytest.mark.parametrize("text", ["creating", "creating=soon", "creatin=5", "creating=-1", "creating=inf", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    ["creating", "creating=soon", "creatin=5", "creating=-1", "creating=inf", "nan"],  # codespell:ignore
+)
 def test_a_variable_that_is_not_understood_is_refused(text):
     with pytest.raises(InputError):
         statuses.parse(text)

@@ -77,7 +77,7 @@ def test_text_from_a_command_line_becomes_a_value_of_the_annotated_type(declared
         ("max_acu", "0.7"),
         ("max_acu", "-1"),
         ("max_acu", "257"),
-        ("dry_run", "ture"),
+        ("dry_run", "ture"),  # codespell:ignore
         ("dry_run", 1),
         ("readers", "a"),
         ("as_of", "2025-12-12T12:00:00"),
