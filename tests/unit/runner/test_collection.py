@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import nbformat
 import pytest
 
@@ -62,3 +65,13 @@ def test_a_file_in_another_form_is_rewritten_once(tmp_path):
 )
 def test_the_purpose_is_the_first_sentence_under_the_title(text, sentence):
     assert sentence == first_sentence(text)
+
+
+def test_a_command_reads_notebooks_without_the_grammar_that_their_schema_does_not_need():
+    """It takes longer to build than all else that `aurora-ops list` does."""
+    code = "import sys; from aurora_ops.__main__ import cli; cli(['list'], standalone_mode=False); sys.exit('lark' in sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert "deploy-environment\n" in ended.stdout
