@@ -17,6 +17,8 @@ import pytest
 from aurora_ops.runner import engine
 from aurora_ops.runner.collection import KERNELSPEC
 
+pytestmark = pytest.mark.minutes(2.5)
+
 HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 BOOT = """
 import os

@@ -9,6 +9,8 @@ import pytest
 from common import INSTANCE, SHOP, describe, refused, soon
 from common import connect as open_connection
 
+pytestmark = pytest.mark.minutes(1.5)
+
 
 @pytest.fixture
 def make(rds):
