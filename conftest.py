@@ -27,12 +27,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "nbval_current_env"):
         config.option.nbval_current_env = True
         _reach_kernels_without_ports(config)
+    _spare_processes_the_grammar()
     # Terraform reads its provider's schema at every call, which is mostly garbage collection: a sixth of the processor time less.
     os.environ.setdefault("GOGC", "400")
     if HOME not in os.environ:  # xdist's workers inherit it
         os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
         Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
+
+
+def _spare_processes_the_grammar() -> None:
+    """Each process that imports nbformat, plain papermill too, would build a grammar of IRIs for a second, which no notebook needs
+    (python-jsonschema/jsonschema#1428). A hundred processes of tests do without, as where jsonschema is installed without its extras.
+    """
+    folder = str(Path(__file__).parent / "tests" / "support" / "site")
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder not in inherited:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, *inherited]))
 
 
 def _reach_kernels_without_ports(config: pytest.Config) -> None:
