@@ -41,6 +41,9 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(package_name="aurora-ops", prog_name="aurora-ops")
 def cli() -> None:
     """Operate Aurora PostgreSQL Serverless v2, and rehearse it on a local Aurora."""
+    # nbformat imports jsonschema, and that a grammar of IRIs that takes a second to build (python-jsonschema/jsonschema#1428). No
+    # notebook's schema asks for an IRI: in a process of ours jsonschema does without, as where the module is not installed.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 @cli.command("list")

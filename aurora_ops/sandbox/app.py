@@ -33,7 +33,7 @@ from aurora_ops.sandbox.client.controls import PATH as CONTROLS
 from aurora_ops.sandbox.client.faults import PATH as FAULTS
 from aurora_ops.sandbox.client.network import PATH as NETWORK
 from aurora_ops.sandbox.dataplane.server import can_bind
-from aurora_ops.sandbox.login import iam_tokens
+from aurora_ops.sandbox.login import access_keys, iam_tokens
 from aurora_ops.sandbox.network import admission as checkpoint
 from aurora_ops.sandbox.network import places as network
 from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math, pi
@@ -73,6 +73,7 @@ class Sandbox:
         self.points = Datapoints(self.directory / FILE)
         self.sampler = Sampler(self.samples, _put_metrics)
         controls.begin()
+        access_keys.install()
         rds.install(self.plane, self._changed)
         catalogue.install()
         groups.install()

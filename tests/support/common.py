@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -75,6 +76,13 @@ def soon(expected: Any, call: Callable[[], Any], seconds: float = HANG) -> Any:
     while (found := call()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
+
+
+def whole_second() -> datetime:
+    """The next whole second, once it is over: what was committed before this call is before it, and what comes now is after it."""
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    time.sleep((moment - datetime.now(UTC)).total_seconds() + 0.01)
+    return moment
 
 
 def failed(report: Any) -> list[str]:

@@ -76,7 +76,6 @@ def terraform(tmp_path_factory) -> Terraform:
         "CHECKPOINT_DISABLE": "1",
         "TF_IN_AUTOMATION": "1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "GOGC": "400",  # reading the provider's schema is mostly garbage collection: a fifth of the processor time less
     }
 
     configured = os.environ.get("TF_CLI_CONFIG_FILE", "")

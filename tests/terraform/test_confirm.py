@@ -10,7 +10,10 @@ from aurora_ops.rehearsal import worlds
 from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import state as terraform_state
 
-pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
+pytestmark = [
+    pytest.mark.minutes(1.5),
+    pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed"),
+]
 DEV = settings("dev")
 
 

@@ -17,6 +17,7 @@ from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
 
 pytestmark = [
+    pytest.mark.minutes(10),
     pytest.mark.slow,
     pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed"),
 ]

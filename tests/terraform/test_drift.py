@@ -12,7 +12,10 @@ from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import state as terraform_state
 
-pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
+pytestmark = [
+    pytest.mark.minutes(3),
+    pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed"),
+]
 DEV = settings("dev")
 STRANGER = f"{DEV.name}-reader-9"
 

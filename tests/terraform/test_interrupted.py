@@ -25,7 +25,10 @@ from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import state as terraform_state
 
-pytestmark = pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed")
+pytestmark = [
+    pytest.mark.minutes(7),
+    pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed"),
+]
 
 HANG = 300  # seconds after which a run hangs: a bound, not an expectation, for two busy cores are slow
 DEV = settings("dev")

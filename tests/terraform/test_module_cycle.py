@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 pytestmark = [
+    pytest.mark.minutes(10),
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed"),
 ]

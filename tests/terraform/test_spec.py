@@ -12,6 +12,8 @@ from module_source import MODULE, REQUIRED, ROOT, TERRAFORM, Input, inputs, outp
 from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
 from aurora_ops.runner import collection as notebooks
 
+pytestmark = pytest.mark.minutes(3)
+
 ENVIRONMENTS = [TERRAFORM / "environments" / name for name in ("dev", "stg", "prod")]
 DEPARTURES = ROOT / "docs" / "decisions" / "spec-departures.md"
 TRAPS = ROOT / "docs" / "decisions" / "terraform-traps.md"

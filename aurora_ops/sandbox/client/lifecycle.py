@@ -65,12 +65,8 @@ def start(name: str | None = None, *, origin: Path | None = None) -> State:
         The folder of a stopped sandbox, which one without an account of its own begins as a copy of.
     """
     name = name or name_in_use()
-    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
-        raise InputError(
-            f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only, at most 60."
-        )
     directory = state.sandbox_directory(name)
-    with _locked():
+    with _locked(name):
         running = _running(name)
         if running:
             return running
@@ -116,7 +112,7 @@ def status(name: str | None = None) -> State | None:
 def stop(name: str | None = None) -> bool:
     """End a sandbox with its servers. Its account and its data stay for the next start. False if it did not run."""
     name = name or name_in_use()
-    with _locked():
+    with _locked(name):
         return _stop(name)
 
 
@@ -124,7 +120,7 @@ def remove(name: str | None = None) -> bool:
     """End a sandbox and delete its account and its data. False if there was none."""
     name = name or name_in_use()
     directory = state.sandbox_directory(name)
-    with _locked():
+    with _locked(name):
         there = directory.exists()
         _stop(name)
         shutil.rmtree(directory, ignore_errors=True)
@@ -205,9 +201,30 @@ def _end(name: str) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
-    """One start or stop at a time. One lock for all names: a file per name would stay behind for ever."""
-    folder = state.passable(state.root_directory() / "sandboxes")
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _locked(name: str) -> Iterator[None]:
+    """One start or stop of a sandbox at a time; others are started and ended beside it.
+
+    The file of the lock is there while the lock is held: its holder deletes it, and who waited for a deleted file begins again.
+    """
+    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 60:
+        raise InputError(
+            f"sandbox name {name!r}: it becomes a folder, so use letters, digits, - and _ only, at most 60."
+        )
+    path = state.passable(state.root_directory() / "sandboxes") / f".{name}.lock"
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_same_file(lock.fileno(), path):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_same_file(number: int, path: Path) -> bool:
+    """Whether an open file is still the one that `path` names."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(number), path.stat())
+    return False

@@ -1,9 +1,9 @@
 """The drill's verdict: PASS for a copy that is right, FAIL for each way in which it can be wrong. A proof only seen green proves nothing."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from common import whole_second
 
 from aurora_ops.aws import changes, cluster
 from aurora_ops.aws.changes import ProtectedError
@@ -162,8 +162,7 @@ def test_clean_up_proves_that_the_copy_is_gone_and_can_run_again(drill):
 def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, monkeypatch):
     """`restore_to` adopts the operator's second; rows committed after it are not in the copy."""
     monkeypatch.setenv(RUN_ID, "askedfor")
-    moment = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)
-    time.sleep((moment - datetime.now(UTC)).total_seconds() + 1)
+    moment = whole_second()
     with cluster.connect(session, DEV, read_only=False) as connection:
         connection.execute("UPDATE public.payments SET updated_at = clock_timestamp()")
     waiting.wait_until(

@@ -7,6 +7,7 @@ import time
 
 import psycopg
 import pytest
+from common import soon
 
 from aurora_ops.aws import cluster, login
 from aurora_ops.aws.session import Session
@@ -111,15 +112,18 @@ def test_a_client_whose_session_is_ended_comes_back(database, loaded):
     results = []
     thread = threading.Thread(target=lambda: results.append(workload.run(database.connect, seconds=4, clients=2)))
     thread.start()
-    time.sleep(1)
     with database.superuser() as admin:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(%s)", (list(MIXES),)
+
+        def clients():
+            statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)"
+            return admin.execute(statement, (list(MIXES),)).fetchone()
+
+        assert (2,) == soon((2,), clients)
+        admin.execute(  # and wait until they are gone
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = ANY(%s)",
+            (list(MIXES),),
         )
-        time.sleep(1.5)
-        back = admin.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)", (list(MIXES),)
-        ).fetchone()
+        back = soon((2,), clients)
     thread.join()
 
     assert (2,) == back

@@ -17,6 +17,8 @@ from common import HANG, client_of, soon
 
 from aurora_ops.sandbox.client import lifecycle, state
 
+pytestmark = pytest.mark.minutes(3)
+
 PASSWORD = "throw-away-1"
 CLUSTER = {
     "DBClusterIdentifier": "one", "Engine": "aurora-postgresql", "MasterUsername": "postgres", "MasterUserPassword": PASSWORD,

@@ -68,6 +68,35 @@ def test_two_simultaneous_starts_yield_one_sandbox(name):
     assert pids[0] == pids[1]
 
 
+def test_one_sandbox_is_started_and_ended_while_another_one_is(name):
+    """Only those of the same name wait for each other, and no lock is left behind."""
+    other = f"{name}-other"
+    with lifecycle._locked(name), ThreadPoolExecutor() as pool:
+        started = pool.submit(lifecycle.start, other)
+        try:
+            assert other == started.result(HANG).name
+        finally:
+            assert pool.submit(lifecycle.remove, other).result(HANG)
+
+    assert [] == [*state.sandbox_directory(name).parent.glob(f".{name}*")]
+
+
+def test_of_many_that_start_or_stop_a_sandbox_one_is_at_work(name):
+    """Also those that waited for a lock that its holder has taken away meanwhile."""
+    inside = []
+
+    def at_work():
+        with lifecycle._locked(name):
+            inside.append(name)
+            alone = 1 == len(inside)
+            time.sleep(0.001)
+            inside.pop()
+            return alone
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [True] * 200 == list(pool.map(lambda _: at_work(), range(200)))
+
+
 def test_stop_leaves_no_process_and_remove_no_folder(name):
     running = lifecycle.start(name)
     client_of(running).create_db_cluster(**CLUSTER)

@@ -13,6 +13,8 @@ from common import INSTANCE, connect, create, describe, refused, soon
 
 from aurora_ops.sandbox.rds.autopause import RESUME_VARIABLE, SCALE_VARIABLE
 
+pytestmark = pytest.mark.minutes(1.5)
+
 RANGE = {"MinCapacity": 0, "MaxCapacity": 1}
 PAUSED = ["Initiated pause for the DB instance.", "Successfully paused the DB instance."]
 RESUMED = ["Initiated resume for the DB instance.", "Successfully resumed the DB instance."]

@@ -22,6 +22,8 @@ from aurora_ops.sandbox.dataplane.backup_store import Store
 from aurora_ops.sandbox.dataplane.server import RecoveryError
 from aurora_ops.sandbox.dataplane.vault import Vault
 
+pytestmark = pytest.mark.minutes(2.5)
+
 DAY = timedelta(seconds=12)
 ROWS = "SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM orders"
 TABLE = "SELECT to_regclass('orders')::text"

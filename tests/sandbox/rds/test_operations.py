@@ -1,13 +1,14 @@
 """Failover, reboot, stop and start of a cluster, as plain boto3 and psycopg see it: the servers change, not only a record."""
 
 import secrets
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 import pytest
-from common import INSTANCE, SHOP, describe, refused, soon
+from common import INSTANCE, SHOP, describe, refused, soon, whole_second
 from common import connect as open_connection
+
+pytestmark = pytest.mark.minutes(1.5)
 
 
 @pytest.fixture
@@ -116,16 +117,12 @@ def test_a_restore_goes_to_a_second_before_the_failover_and_to_one_after(rds, ma
     name = make(2)
     with connect(rds, name) as connection:
         connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
-        time.sleep(1.1)
-        before = datetime.now(UTC).replace(microsecond=0)
-        time.sleep(1.1)
+        before = whole_second()
         connection.execute("INSERT INTO orders VALUES (2)")
     rds.failover_db_cluster(DBClusterIdentifier=name)
     with connect(rds, name) as connection:
         connection.execute("INSERT INTO orders VALUES (3)")
-        time.sleep(1.1)
-        after = datetime.now(UTC).replace(microsecond=0)
-        time.sleep(1.1)
+        after = whole_second()
         connection.execute("DELETE FROM orders")
 
     rows = "SELECT string_agg(id::text, ',' ORDER BY id) FROM orders"
@@ -245,9 +242,7 @@ def test_a_stopped_cluster_can_be_restored_from(rds, make):
     name = make()
     with connect(rds, name) as connection:
         connection.execute("CREATE TABLE orders AS SELECT 1 AS id")
-    time.sleep(1.1)
-    moment = datetime.now(UTC).replace(microsecond=0)
-    time.sleep(1.1)
+    moment = whole_second()
     ask(rds, name, "WITH gone AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM gone")
     rds.stop_db_cluster(DBClusterIdentifier=name)
 

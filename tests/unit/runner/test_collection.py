@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -81,3 +83,13 @@ def test_outputs_are_stored_as_of_one_day(tmp_path, monkeypatch):
         output.data["text/plain"] for output in nbformat.read(path, as_version=4).cells[0].outputs
     ]
     assert AS_OF not in os.environ
+
+
+def test_a_command_reads_notebooks_without_the_grammar_that_their_schema_does_not_need():
+    """It takes longer to build than all else that `aurora-ops list` does."""
+    code = "import sys; from aurora_ops.__main__ import cli; cli(['list'], standalone_mode=False); sys.exit('lark' in sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert "deploy-environment\n" in ended.stdout
