@@ -16,7 +16,7 @@ help:  ## list these targets
 rehearse: $(READY)  ## deploy, load, plan costs, inspect load and drill a restore on a local Aurora; ends with a report
 	@$(BIN)/aurora-ops rehearse
 
-check: $(TOOLS)  ## lint, format, architecture, spelling, types, workflow: seconds
+check: $(TOOLS)  ## lint, format, direction of imports, spelling, workflow: seconds
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/lint-imports --no-logo
