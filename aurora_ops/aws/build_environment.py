@@ -1,6 +1,7 @@
 """An environment built through the API, for the sandbox: what Terraform builds elsewhere, without Terraform."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -89,11 +90,8 @@ def build_environment(session: Session, settings: Settings) -> None:
         )
     )
     for member, tier in zip(settings.instance_identifiers, (0, *settings.reader_tiers), strict=True):
-        _once(
-            lambda name=member, tier=tier: changes.add_instance(
-                session, settings.cluster_identifier, name, tags=settings.tags, promotion_tier=tier
-            )
-        )
+        add = partial(changes.add_instance, session, settings.cluster_identifier, member)
+        _once(partial(add, tags=settings.tags, promotion_tier=tier))
         changes.wait_for_instance(session, member)
 
 

@@ -7,6 +7,7 @@ a minute of noise on every measured recovery time (facts A3).
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -44,9 +45,15 @@ def copy_range(source: Cluster, ceiling_acu: float) -> AcuRange:
 
 
 def restore_to_time(
-    session: Session, source: Cluster, identifier: str, to: datetime, *, ceiling_acu: float, tags: Mapping[str, str]
+    session: Session,
+    source: Cluster,
+    identifier: str,
+    restore_point: datetime,
+    *,
+    ceiling_acu: float,
+    tags: Mapping[str, str],
 ) -> None:
-    """Start a full-copy restore of `source` to `to` (UTC, whole seconds) into a new cluster, beside it in the network.
+    """Start a full-copy restore of `source` to `restore_point` (UTC, whole seconds) into a new cluster, beside it in the network.
 
     What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
     drill's cluster is never protected from deletion.
@@ -56,7 +63,7 @@ def restore_to_time(
         DBClusterIdentifier=identifier,
         SourceDBClusterIdentifier=source.identifier,
         RestoreType="full-copy",
-        RestoreToTime=to,
+        RestoreToTime=restore_point,
         DBSubnetGroupName=raw["DBSubnetGroup"],
         VpcSecurityGroupIds=[group["VpcSecurityGroupId"] for group in raw.get("VpcSecurityGroups", [])],
         DBClusterParameterGroupName=raw["DBClusterParameterGroup"],
@@ -160,11 +167,8 @@ def delete_cluster(session: Session, identifier: str, *, tag: tuple[str, str], t
                 f"cluster {identifier} does not carry the tag {tag[0]}={tag[1]}, so it was not made by this run and is left alone."
             )
         for member in raw["DBClusterMembers"]:
-            _try(
-                lambda name=member["DBInstanceIdentifier"]: rds.delete_db_instance(
-                    DBInstanceIdentifier=name, SkipFinalSnapshot=True
-                )
-            )
+            name = member["DBInstanceIdentifier"]
+            _try(partial(rds.delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True))
         _try(
             lambda: rds.delete_db_cluster(
                 DBClusterIdentifier=identifier, SkipFinalSnapshot=True, DeleteAutomatedBackups=True

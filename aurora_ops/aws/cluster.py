@@ -8,6 +8,7 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import login
+from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.login import Login
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
@@ -80,7 +81,7 @@ def find(session: Session, identifier: str) -> Cluster:
     try:
         raw = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "DBClusterNotFoundFault":
+        if code_of(error) != "DBClusterNotFoundFault":
             raise
         raise ClusterNotFoundError(
             f"cluster {identifier!r} does not exist in {session.region} of target {session.target}, so there is nothing to read. "

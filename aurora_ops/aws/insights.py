@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from aurora_ops.aws import metrics
 from aurora_ops.aws.cluster import Cluster, Instance
+from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.load.bundle import CAPACITY, CEILING, LOAD, STATISTIC, STATISTICS, VCPUS, Bundle, Recorded
@@ -146,7 +147,7 @@ def _ask(client: Any, operation: str, request: dict[str, Any], wanted: str) -> d
     try:
         answer = call(**request)
     except ClientError as error:
-        code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        code, text = code_of(error), error.response["Error"].get("Message", "")
         raise InsightsError(
             f"pi:{operation} was refused ({code}: {text}), so the load of {request['Identifier']} is unknown. "
             "It needs an instance with Performance Insights on, a window within its retention, and pi:* in IAM."

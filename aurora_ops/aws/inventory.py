@@ -1,9 +1,10 @@
 """What clusters there are in a region, of whatever kind, with what decides how they can be served."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aurora_ops.aws import paging
 from aurora_ops.aws.session import Session
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
 
@@ -39,18 +40,13 @@ def clusters(session: Session) -> list[Listed]:
 def of_client(rds: Any) -> list[Listed]:
     """The same by a boto3 client of some region."""
     instances: dict[str, list[dict[str, Any]]] = {}
-    for one in _all(rds, "describe_db_instances", "DBInstances"):
+    for one in paging.items(rds, "describe_db_instances", "DBInstances"):
         instances.setdefault(one.get("DBClusterIdentifier", ""), []).append(one)
     found = [
         _listed(raw, instances.get(raw["DBClusterIdentifier"], []))
-        for raw in _all(rds, "describe_db_clusters", "DBClusters")
+        for raw in paging.items(rds, "describe_db_clusters", "DBClusters")
     ]
     return sorted(found, key=lambda one: one.identifier)
-
-
-def _all(client: Any, operation: str, key: str) -> Iterator[dict[str, Any]]:
-    for page in client.get_paginator(operation).paginate():
-        yield from page[key]
 
 
 def _listed(raw: dict[str, Any], instances: Iterable[dict[str, Any]]) -> Listed:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from botocore.exceptions import ClientError
 
+from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 
@@ -54,36 +55,35 @@ def read(
     ]
     client = session.client("cloudwatch")
     found: dict[str, dict[datetime, float]] = {name: {} for name in names}
-    token: dict[str, Any] = {}
-    while True:
-        try:
-            answer = client.get_metric_data(
-                MetricDataQueries=queries, StartTime=first, EndTime=end, ScanBy="TimestampAscending", **token
-            )
-        except ClientError as error:
-            raise MetricsError(
-                f"cloudwatch:GetMetricData was refused ({error.response['Error']['Code']}), so {', '.join(names)} of {instance} are unknown. "
-                "Check cloudwatch:GetMetricData in IAM."
-            ) from None
-        if "MetricDataResults" not in answer:
-            raise MetricsError(
-                "the answer to cloudwatch:GetMetricData has no MetricDataResults: it is not from AWS. Check the proxy."
-            )
-        for result in answer["MetricDataResults"]:
-            if result.get("StatusCode") in ("InternalError", "Forbidden"):
-                raise MetricsError(
-                    f"CloudWatch could not read {names[int(result['Id'][1:])]}: {result['StatusCode']}. Try again."
-                )
-            found[names[int(result["Id"][1:])]] |= dict(zip(result["Timestamps"], result["Values"], strict=True))
-        if not (more := answer.get("NextToken")):
-            break
-        token = {"NextToken": more}
+    pages = client.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=queries, StartTime=first, EndTime=end, ScanBy="TimestampAscending"
+    )
+    try:
+        for answer in pages:
+            _take(answer, names, found)
+    except ClientError as error:
+        raise MetricsError(
+            f"cloudwatch:GetMetricData was refused ({code_of(error)}), so {', '.join(names)} of {instance} are unknown. "
+            "Check cloudwatch:GetMetricData in IAM."
+        ) from None
     index = pd.date_range(first, end, freq=period, inclusive="left", name="start_utc")
     columns = {
         name: pd.Series({_utc(at): value for at, value in points.items()}, dtype=float)
         for name, points in found.items()
     }
     return pd.DataFrame({name: column.reindex(index) for name, column in columns.items()}, index=index)
+
+
+def _take(answer: dict[str, Any], names: Sequence[str], found: dict[str, dict[datetime, float]]) -> None:
+    if "MetricDataResults" not in answer:
+        raise MetricsError(
+            "the answer to cloudwatch:GetMetricData has no MetricDataResults: it is not from AWS. Check the proxy."
+        )
+    for result in answer["MetricDataResults"]:
+        name = names[int(result["Id"][1:])]
+        if result.get("StatusCode") in ("InternalError", "Forbidden"):
+            raise MetricsError(f"CloudWatch could not read {name}: {result['StatusCode']}. Try again.")
+        found[name] |= dict(zip(result["Timestamps"], result["Values"], strict=True))
 
 
 def _utc(moment: datetime) -> datetime:

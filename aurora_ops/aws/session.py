@@ -5,7 +5,7 @@ before the request leaves the machine.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from aurora_ops.aws.errors import code_of
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.sandbox.client import lifecycle
@@ -98,8 +99,13 @@ class Session:
         return clean | self.variables
 
     def to_writable(self) -> "Session":
-        """The same target, allowed to change it. For `changes.py` and `deploy.py`, nobody else."""
-        return Session(self.target, self.region, True, self.variables, self.state_directory)
+        """The same target, allowed to change it. For `aws.changes` and where tests/test_architecture.py lists it.
+
+        By the same boto3 session: credentials are resolved once, and no clock that measures a restore waits for it.
+        """
+        writable = replace(self, writable=True)
+        vars(writable).update({name: vars(self)[name] for name in ("_boto", "account") if name in vars(self)})
+        return writable
 
     @cached_property
     def account(self) -> str:
@@ -112,7 +118,7 @@ class Session:
             return str(self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
         except ClientError as error:
             raise DatabaseUnreachableError(
-                f"secret {name!r} could not be read ({error.response['Error']['Code']}), so there is no password to connect with. "
+                f"secret {name!r} could not be read ({code_of(error)}), so there is no password to connect with. "
                 "Run deploy-environment first, or check secretsmanager:GetSecretValue."
             ) from None
 

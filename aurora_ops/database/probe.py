@@ -110,7 +110,8 @@ class Probe(threading.Thread):
                 self._act(connection, number)
             except (psycopg.Error, AuroraOpsError) as failure:
                 error = type(failure).__name__
-                connection = _close(connection)
+                _close(connection)
+                connection = None
             self._attempts.append(Attempt(number, began, time.monotonic(), error))
             if self._stopping.wait(max(0.0, began + self._pause - time.monotonic())):
                 break

@@ -50,7 +50,7 @@ class Query:
 def parse(name: str, text: str) -> Query:
     """Read the five header lines of a SQL file, in their order."""
     lines = text.splitlines()[: len(HEADERS)]
-    found = [match.groups() for match in map(_HEADER.fullmatch, lines) if match]
+    found = [(match[1], match[2]) for match in map(_HEADER.fullmatch, lines) if match]
     if [key for key, _ in found] != list(HEADERS):
         raise QueryHeaderError(
             f"{name}: the file does not begin with the header lines {', '.join(HEADERS)}, so nobody can tell whether it is "
@@ -83,12 +83,12 @@ def load(folder: str, name: str) -> Query:
 
 def rows(connection: psycopg.Connection, query: Query) -> list[tuple[Any, ...]]:
     """The answer as it comes from the database."""
-    return connection.execute(query.sql).fetchall()  # type: ignore[call-overload]
+    return connection.execute(query.sql.encode()).fetchall()
 
 
 def ask(connection: psycopg.Connection, folder: str, name: str) -> Table:
     """The answer as a table headed by the question."""
     query = load(folder, name)
-    cursor = connection.execute(query.sql)  # type: ignore[call-overload]
+    cursor = connection.execute(query.sql.encode())
     found = cursor.fetchall()
-    return Table(f"{query.question} {len(found)} rows", [column.name for column in cursor.description], found)
+    return Table(f"{query.question} {len(found)} rows", [column.name for column in cursor.description or ()], found)

@@ -12,8 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws import cluster, paging
 from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
+from aurora_ops.aws.errors import code_of, is_denied, is_not_found
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.display import Check
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
@@ -23,7 +24,7 @@ from aurora_ops.terraform.plan import CLUSTER
 from aurora_ops.terraform.state import Place
 
 # How the account's quotas are called, and how much of each an environment takes.
-_QUOTAS = {
+_QUOTAS: dict[str, Callable[[Settings], int]] = {
     "DBClusters": lambda settings: 1,
     "DBInstances": lambda settings: 1 + settings.reader_count,
     "DBSubnetGroups": lambda settings: 1,
@@ -31,7 +32,6 @@ _QUOTAS = {
     "DBParameterGroups": lambda settings: 1,
     "EventSubscriptions": lambda settings: 2 if settings.alarm_sns_topic_arn else 0,
 }
-_DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 # Nothing that Terraform does to such a cluster would succeed, and waiting does not help.
 _UNCHANGEABLE = {
     "stopped": "start it first (aws rds start-db-cluster --db-cluster-identifier {name})",
@@ -40,10 +40,6 @@ _UNCHANGEABLE = {
     "inaccessible-encryption-credentials": "its key is disabled, scheduled for deletion, or refuses RDS: mend the key first",
     "inaccessible-encryption-credentials-recoverable": "its key is disabled or refuses RDS: mend the key, then start the cluster",
 }
-
-
-def _is_denied(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] in _DENIED
 
 
 def _skip_if_denied(name: str) -> Callable[[Callable[..., Iterator[Check]]], Callable[..., Iterator[Check]]]:
@@ -55,7 +51,7 @@ def _skip_if_denied(name: str) -> Callable[[Callable[..., Iterator[Check]]], Cal
             try:
                 yield from question(*arguments)
             except ClientError as error:
-                if not _is_denied(error):
+                if not is_denied(error):
                     raise
                 yield Check(
                     name, "SKIP", f"not allowed to ask: this role lacks the permission for {error.operation_name}"
@@ -102,7 +98,7 @@ def _prerequisites(session: Session, settings: Settings) -> dict[str, bool | str
         try:
             found[name] = question(session, settings)
         except ClientError as error:
-            if not _is_denied(error):
+            if not is_denied(error):
                 raise
             found[name] = error.operation_name
     return found
@@ -162,14 +158,14 @@ def place(session: Session, settings: Settings, account: str) -> Iterator[Check]
 def version(session: Session, settings: Settings, there: Cluster | None) -> Iterator[Check]:
     """Whether the engine version can be had here, new or as an upgrade, and allows the capacity range."""
     rds, wanted = session.client("rds"), settings.engine_version
-    offered = {one["EngineVersion"]: one for one in _pages(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE)}  # fmt: skip
+    offered = {one["EngineVersion"]: one for one in paging.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE)}  # fmt: skip
     if there is None or there.engine_version == wanted:
         name = "the version can be created" if there is None else "the version is the running one"
         yield Check.of(name, there is not None or _is_orderable(rds, wanted), _version_detail(wanted, offered, there))
     else:
         # What runs here may have been withdrawn since: it is not offered any more, and can be upgraded all the same.
         withdrawn = {"EngineVersion": there.engine_version, "IncludeAll": True}
-        running = offered.get(there.engine_version) or next(_pages(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE, **withdrawn), {})  # fmt: skip
+        running = offered.get(there.engine_version) or next(paging.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE, **withdrawn), {})  # fmt: skip
         targets = [one["EngineVersion"] for one in running.get("ValidUpgradeTarget", [])]
         name, way = "the version can be upgraded to", f"from {there.engine_version} to {wanted}"
         if running:
@@ -189,14 +185,13 @@ def version(session: Session, settings: Settings, there: Cluster | None) -> Iter
 
 def _is_orderable(rds: Any, wanted: str) -> bool:
     try:
-        options = rds.describe_orderable_db_instance_options(
-            Engine=ENGINE, EngineVersion=wanted, DBInstanceClass=SERVERLESS_CLASS
-        )
+        asked = {"Engine": ENGINE, "EngineVersion": wanted, "DBInstanceClass": SERVERLESS_CLASS}
+        offered = paging.items(rds, "describe_orderable_db_instance_options", "OrderableDBInstanceOptions", **asked)
+        return next(offered, None) is not None
     except ClientError as error:
-        if error.response["Error"]["Code"] == "InvalidParameterCombination":  # "Cannot find version …"
+        if code_of(error) == "InvalidParameterCombination":  # "Cannot find version …"
             return False
         raise
-    return bool(options["OrderableDBInstanceOptions"])
 
 
 def _version_detail(wanted: str, offered: dict[str, Any], there: Cluster | None) -> str:
@@ -241,7 +236,7 @@ def topic(session: Session, settings: Settings) -> Iterator[Check]:
     try:
         session.client("sns").get_topic_attributes(TopicArn=arn)
     except ClientError as error:
-        if "NotFound" not in error.response["Error"]["Code"]:
+        if not is_not_found(error):
             raise
         yield Check(name, "FAIL", f"AWS does not know {arn}: create it, or correct alarm_sns_topic_arn")
         return
@@ -346,8 +341,3 @@ def nothing_left(settings: Settings, found: Cluster, left: Sequence[str]) -> Che
             name, "SKIP", f"{waiting} waits for the maintenance window, {settings.preferred_maintenance_window} UTC"
         )
     return Check.of(name, not left, ", ".join(left[:3]) or "nothing to change")
-
-
-def _pages(rds: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    for page in rds.get_paginator(operation).paginate(**arguments):
-        yield from page[key]

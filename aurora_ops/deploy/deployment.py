@@ -6,6 +6,7 @@ when it is named, and what was created without being noted is adopted. Where the
 is built through the API under the same names, and every check says SKIP: nothing of Terraform was shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -118,6 +119,7 @@ class Deployment(TerraformRun):
             return self._plan_by_api()
         self._connect()
         found: dict[str, str] = {}
+        touched: Sequence[terraform_plan.ResourceChange] = ()
         for _ in range(ADOPTION_PASSES):
             self._shown = self.root.plan(f"-var=region={self.session.region}")
             touched = terraform_plan.read(self._shown)
@@ -138,7 +140,7 @@ class Deployment(TerraformRun):
         """What a month costs before and after the plan, by the engine of the cost plan. A region without known prices can be deployed to all the same."""
         if self.built_by_api:
             before = shape.Shape.of(self.settings) if deploy_checks.existing(self.session, self.settings) else None
-            shapes = (before, shape.Shape.of(self.settings))
+            shapes: tuple[shape.Shape | None, shape.Shape | None] = (before, shape.Shape.of(self.settings))
         else:
             shapes = terraform_plan.shapes(self._shown)
         try:

@@ -202,7 +202,7 @@ def _waiting(session: Session, cluster: Cluster | None) -> Iterator[Difference]:
 
 
 def _wait(kind: str, name: str, attribute: str, value: str, about: str) -> Difference:
-    return Difference("waits at AWS", name, attribute, "", "", f"waits: {value}", kind, (about,))
+    return Difference("pending at AWS", name, attribute, "", "", f"waits: {value}", kind, (about,))
 
 
 def _count(differences: Sequence[Any]) -> str:

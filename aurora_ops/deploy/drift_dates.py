@@ -50,7 +50,7 @@ def dated(
         after = _last_agreed(one, history)
         since = next((trail[name] for name in one.names if name in trail), "") or _event(one, events, after)
         since = since or _alarm_history(session, one, after)
-        if one.kind in ("not applied yet", "not built yet", "out of the code"):
+        if one.kind in ("not applied yet", "not built yet", "removed from code"):
             since = f"code: {code}"
         dated.append(replace(one, since=since or _between(after, now)))
     return tuple(dated), check
@@ -87,7 +87,7 @@ def _event(one: Difference, events: list[dict[str, Any]], after: datetime | None
     kind = _SOURCE.get(one.resource)
     words = _words(one)
     for event in events:
-        if one.kind != "waits at AWS" and (event["SourceType"] != kind or (after and event["Date"] < after)):
+        if one.kind != "pending at AWS" and (event["SourceType"] != kind or (after and event["Date"] < after)):
             continue
         if event.get("SourceIdentifier") not in one.names or not _TELLING & set(event.get("EventCategories", [])):
             continue

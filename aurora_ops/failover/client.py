@@ -207,7 +207,7 @@ class Client:
         return Passage(number, found, to, called, swapped, *records)
 
     def _execute(self, connection: psycopg.Connection, statement: str, values: tuple[int, ...] = ()) -> psycopg.Cursor:
-        text = sql.SQL(statement).format(schema=sql.Identifier(self.schema))  # type: ignore[arg-type]
+        text = sql.SQL(statement).format(schema=sql.Identifier(self.schema))
         return connection.execute(text, values or None)
 
 

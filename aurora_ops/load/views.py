@@ -5,8 +5,11 @@ One class keeps one colour everywhere (Okabe and Ito's palette, told apart by th
 
 import io
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.dates import DateFormatter, MinuteLocator
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -68,7 +71,7 @@ def over_time(load: Load) -> Chart:
         color="#888888",
         linewidth=0.9,
     )
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}  {_percent(load.share(n))}")
         for n in reversed(present)
     ]
@@ -111,7 +114,7 @@ def over_time(load: Load) -> Chart:
     )
 
 
-def _capacity(axes, load: Load, frame, starts, ends) -> list:  # type: ignore[no-untyped-def]
+def _capacity(axes: Any, load: Load, frame: pd.DataFrame, starts: Any, ends: Any) -> list[Artist]:
     if not frame["vcpu"].notna().any():
         return []
     simulated = " (simulated)" * load.capacity_simulated
@@ -132,7 +135,7 @@ def _capacity(axes, load: Load, frame, starts, ends) -> list:  # type: ignore[no
     return list(lines)
 
 
-def _gaps(missing, starts, ends):  # type: ignore[no-untyped-def]
+def _gaps(missing: Any, starts: Any, ends: Any) -> list[tuple[Any, Any]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0], missing.astype(int), [0]))))
     return [(starts[a], ends[b - 1]) for a, b in list(pairwise(edges))[::2]]
 

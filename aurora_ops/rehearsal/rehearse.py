@@ -65,7 +65,8 @@ class Step:
 def rehearse(output_dir: Path | None = None) -> int:
     """Run all steps, print a line for each, write `index.html` and `result.json`; return the exit code."""
     folder = runner.new_folder(output_dir, "rehearsal")
-    started_at, steps, code, sandbox = datetime.now(UTC), [], 3, "not started"
+    steps: list[Step] = []
+    started_at, code, sandbox = datetime.now(UTC), 3, "not started"
     try:
         with _own_sandbox() as sandbox:
             click.echo(sandbox)
@@ -107,7 +108,7 @@ def _run_steps(folder: Path, steps: list[Step]) -> int:
 def _run_step(name: str, own: Mapping[str, str], folder: Path) -> tuple[Step, int]:
     try:
         declared = parameters.read(notebooks.find(name).path)
-        given = {key: value for key, value in COMMON.items() if key in declared} | own
+        given = {key: value for key, value in COMMON.items() if key in declared} | dict(own)
         outcome = runner.run(name, given, output_dir=folder, progress=False)
     except AuroraOpsError as error:
         return Step(name, None, f"{error.label}: {error}"), error.exit_code

@@ -23,8 +23,9 @@ from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.deploy import deployment as deploy
 from aurora_ops.sandbox.client import lifecycle, state
 from aurora_ops.sandbox.dataplane import programs
-from aurora_ops.schema import procedure as schema
+from aurora_ops.schema import loader
 from aurora_ops.terraform import state as terraform_state
+from aurora_ops.workload import clients
 from aurora_ops.workload import procedure as workload
 
 SEED = 20251212
@@ -112,7 +113,7 @@ def _deploy(session: Session, wanted: Settings) -> None:
 
 def _load(session: Session, wanted: Settings) -> None:
     with cluster.connect(session, wanted, read_only=False) as connection:
-        schema.load(connection)
+        loader.load(connection)
         if not connection.execute("SELECT EXISTS (SELECT FROM public.tenants)").fetchone()[0]:  # type: ignore[index]
             workload.seed(connection, tenants=TENANTS, seed=SEED)
 
@@ -124,7 +125,7 @@ def _work(session: Session, wanted: Settings) -> None:
         ServiceType="RDS", Identifier=writer.resource_id, StartTime=now - BUSY_WITHIN, EndTime=now, Metric="db.load.avg",
         GroupBy={"Group": "db.application"},
     )["Keys"]  # fmt: skip
-    if not any(one["Dimensions"]["db.application.name"] in workload.ROTA for one in found):
+    if not any(one["Dimensions"]["db.application.name"] in clients.ROTA for one in found):
         workload.run(
             lambda: cluster.connect(session, wanted, read_only=False), seconds=BUSY_SECONDS, clients=BUSY_CLIENTS
         )

@@ -57,13 +57,13 @@ class Drill:
 
     session: Session
     settings: Settings
-    wanted: datetime | None  # restore point asked for; None: the drill sets its own
+    asked_point: datetime | None  # restore point asked for; None: the drill sets its own
     max_cost_usd: float
     rto_minutes: float
     rpo_minutes: float
     run_id: str = field(default_factory=run_id)
     source: Cluster | None = None
-    to: datetime | None = None  # the restore point
+    restore_point: datetime | None = None
     before: Fingerprint | None = None  # of the source's tables that nobody wrote to around the restore point
     written: tuple[str, ...] = ()  # the other tables
     offered_rpo_seconds: float = math.nan
@@ -138,13 +138,14 @@ class Drill:
         ]  # fmt: skip
         if latest:
             self.offered_rpo_seconds = (datetime.now(UTC) - latest).total_seconds()
-        if self.wanted and latest and earliest:
-            inside = earliest <= self.wanted <= latest
+        if self.asked_point and latest and earliest:
+            inside = earliest <= self.asked_point <= latest
             checks.append(
                 Check.of(
                     "the time asked for can be restored",
                     inside,
-                    f"{self.wanted:%F %T}Z" + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
+                    f"{self.asked_point:%F %T}Z"
+                    + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
                 )
             )
         found = (
@@ -153,7 +154,7 @@ class Drill:
             else "the source holds no rows: load-schema and run-workload first"
         )
         checks.append(Check.of("there is something to compare", bool(filled), found))
-        if self.wanted:
+        if self.asked_point:
             told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
         longest = len(f"{self.identifier}-1")
@@ -165,10 +166,10 @@ class Drill:
         """What will be created and deleted. Nothing existing is changed but for canary rows in schema ops."""
         source = self._source()
         copy = f"{self.settings.cluster_identifier}-drill-…"
-        point = f"{self.wanted:%F %T}Z" if self.wanted else "a second between two marks"
+        point = f"{self.asked_point:%F %T}Z" if self.asked_point else "a second between two marks"
         steps = (
             []
-            if self.wanted
+            if self.asked_point
             else [
                 Change(
                     "INSERT, then DELETE",
@@ -200,7 +201,7 @@ class Drill:
         ]
         parameters = {
             "environment": self.settings.environment,
-            "restore_to": str(self.wanted or ""),
+            "restore_to": str(self.asked_point or ""),
             "max_cost_usd": self.max_cost_usd,
         }
         observed = {
@@ -215,16 +216,16 @@ class Drill:
         """Set the restore point: canary rows before it, the incident after it. With a time asked for, only adopt that time."""
         if (checked := self.checked or self.preflight()).verdict == "FAIL":
             raise DrillRefusedError(f"preflight failed, so nothing was written or restored: {checked!r}")
-        if self.wanted:
-            self.to = self.wanted
-            return Line(f"restore point {self.to:%F %T}Z, as asked")
+        if self.asked_point:
+            self.restore_point = self.asked_point
+            return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
         with cluster.connect(self.session, self.settings, cluster=self._source(), read_only=False) as connection:
             self._journal("mark")
             proof.write_canaries(connection, self.run_id, proof.BEFORE)
             earlier = fingerprint.read(connection)
             # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
-            self.to = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
-            while _clock(connection) < self.to + timedelta(seconds=0.5):
+            self.restore_point = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
+            while _clock(connection) < self.restore_point + timedelta(seconds=0.5):
                 time.sleep(0.1)
             later = fingerprint.read(connection)
             quiet = {table: rows for table, rows in earlier.content.items() if later.content.get(table) == rows}
@@ -238,20 +239,24 @@ class Drill:
 
     def restore(self) -> Line:
         """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once."""
-        source, to = self._source(), self.to
-        if to is None:
+        source, restore_point = self._source(), self.restore_point
+        if restore_point is None:
             raise DrillError("no restore point is set. Run mark() first.")
         self._timed(
             "archive",
             lambda: waiting.wait_until(
-                f"restore point {to:%T}Z archived", lambda: _latest(self.session, source) >= to, 1800
+                f"restore point {restore_point:%T}Z archived",
+                lambda: _latest(self.session, source) >= restore_point,
+                1800,
             ),
         )
         tags = {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")}
-        self._journal("restore", identifier=self.identifier, source=source.identifier, to=to)
+        self._journal("restore", identifier=self.identifier, source=source.identifier, to=restore_point)
         try:
             started = time.monotonic()
-            changes.restore_to_time(self.session, source, self.identifier, to, ceiling_acu=CEILING_ACU, tags=tags)
+            changes.restore_to_time(
+                self.session, source, self.identifier, restore_point, ceiling_acu=CEILING_ACU, tags=tags
+            )
             changes.wait_for_cluster(self.session, self.identifier)
             self.seconds["cluster"] = time.monotonic() - started
             self._timed("instance", self._add_instance)
@@ -290,9 +295,9 @@ class Drill:
         source = cluster.connect(self.session, self.settings, cluster=self._source())
         with source, self._connect() as copy:
             restored = fingerprint.read(copy)
-            checks = [] if self.wanted else proof.boundary(copy, source, self.run_id)
-            if self.to and proof.has_commit_times(copy):
-                checks += proof.same_second(copy, source, sorted(restored.content), self.to)
+            checks = [] if self.asked_point else proof.boundary(copy, source, self.run_id)
+            if self.restore_point and proof.has_commit_times(copy):
+                checks += proof.same_second(copy, source, sorted(restored.content), self.restore_point)
         if self.before:
             comparable = {table: rows for table, rows in restored.content.items() if table not in self.written}
             checks += fingerprint.compare(self.before, Fingerprint(restored.catalog, comparable)).checks
@@ -325,7 +330,7 @@ class Drill:
     def result(self) -> dict[str, object]:
         """The numbers worth keeping."""
         return {
-            "restore_point": self.to,
+            "restore_point": self.restore_point,
             "rto_seconds": round(self.rto_seconds, 2),
             "rpo_offered_seconds": round(self.offered_rpo_seconds, 2),
             "phases_seconds": {phase: round(value, 2) for phase, value in self.seconds.items()},
@@ -361,18 +366,18 @@ def drill(
     session: Session,
     environment: str,
     *,
-    restore_to: str = "",
+    restore_point: str = "",
     max_cost_usd: float = MAX_COST_USD,
     rto_minutes: float = 60,
     rpo_minutes: float = 15,
 ) -> Drill:
-    """Prepare a drill. `restore_to` is a time with a zone, whole seconds; empty: the drill sets a restore point of its own."""
-    wanted = to_datetime(restore_to)
-    if wanted and wanted.microsecond:
+    """Prepare a drill. `restore_point` is a time with a zone, whole seconds; empty: the drill sets a restore point of its own."""
+    asked = to_datetime(restore_point)
+    if asked and asked.microsecond:
         raise DrillRefusedError(
-            f"restore_to={restore_to!r}: a restore point is a whole second. Leave the fraction out."
+            f"restore_to={restore_point!r}: a restore point is a whole second. Leave the fraction out."
         )
-    return Drill(session, settings(environment), wanted, max_cost_usd, rto_minutes, rpo_minutes)
+    return Drill(session, settings(environment), asked, max_cost_usd, rto_minutes, rpo_minutes)
 
 
 def clean_up(target: str, region: str, environment: str) -> Report:
@@ -380,7 +385,7 @@ def clean_up(target: str, region: str, environment: str) -> Report:
 
     Runs after success, failure and interruption alike, and again without harm.
     """
-    session, wanted, this_run = open_session(target, region), settings(environment), run_id()
+    session, of_source, this_run = open_session(target, region), settings(environment), run_id()
     journal = Journal.of_run(session.state_directory, "restore-drill")
     entries = journal.entries()
     if not entries:
@@ -398,7 +403,7 @@ def clean_up(target: str, region: str, environment: str) -> Report:
         left = [name for name in names if name.startswith(identifier)]
         checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
     if any(entry["event"] == "mark" for entry in entries):
-        with cluster.connect(session, wanted, read_only=False) as connection:
+        with cluster.connect(session, of_source, read_only=False) as connection:
             proof.delete_canaries(connection, this_run)
         checks.append(Check("canary rows are deleted", "PASS", "from the source"))
     journal.write("clean")

@@ -108,7 +108,7 @@ def _commits(connection: psycopg.Connection, table: str, to: datetime) -> tuple[
         "count(*) FILTER (WHERE at > %(to)s) FROM (SELECT pg_xact_commit_timestamp(xmin) AS at FROM public.{}) AS rows"
     )
     row = connection.execute(query.format(sql.Identifier(table)), {"to": to}).fetchone()
-    return row or (0, None, 0)  # type: ignore[return-value]
+    return row or (0, None, 0)
 
 
 def index_check(connection: psycopg.Connection) -> Check:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 _EVERY_SECONDS = 0.2
 _BLOCKERS = """
@@ -38,7 +39,8 @@ def _watch(connection: psycopg.Connection, found: list[str], over: threading.Eve
     with suppress(psycopg.Error):
         if over.wait(_EVERY_SECONDS):  # most statements never wait
             return
-        with psycopg.connect(**info.get_parameters(), password=info.password, autocommit=True) as second:
+        where = make_conninfo(**info.get_parameters(), password=info.password)
+        with psycopg.connect(where, autocommit=True) as second:
             while True:
                 if rows := second.execute(_BLOCKERS, (pid,)).fetchall():
                     found[:] = [text for (text,) in rows]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from aurora_ops.terraform.plan import MODULE, READ_ONLY, text
 
 Kind = Literal[
-    "changed at AWS", "not applied yet", "noted by nobody", "gone at AWS", "not built yet", "not in the state", "out of the code",
-    "made by hand", "newer than the code", "waits at AWS",
+    "changed at AWS", "not applied yet", "not recorded in state", "gone at AWS", "not built yet", "not in the state", "removed from code",
+    "made by hand", "newer than the code", "pending at AWS",
 ]  # fmt: skip
 Values = Mapping[str, Any]
 ABSENT, THERE = "absent", "there"
@@ -19,14 +19,14 @@ ABSENT, THERE = "absent", "there"
 TO_DO: dict[Kind, str] = {
     "changed at AWS": "take it back: deploy-environment. Or accept it: write AWS's value into the code",
     "not applied yet": "deploy-environment applies it",
-    "noted by nobody": "code and AWS agree: the next deploy-environment notes it",
-    "gone at AWS": "build it again: deploy-environment. Or accept it: take it out of the code",
+    "not recorded in state": "code and AWS agree: the next deploy-environment notes it",
+    "gone at AWS": "build it again: deploy-environment. Or accept it: take it removed from code",
     "not built yet": "deploy-environment builds it",
     "not in the state": "adopt it: deploy-environment imports what stands under the very name",
-    "out of the code": "deploy-environment would destroy it: read its plan first",
+    "removed from code": "deploy-environment would destroy it: read its plan first",
     "made by hand": "Terraform does not see it and leaves it: remove it by hand, or write it into the code",
     "newer than the code": "accept it: write AWS's version into terraform.tfvars.json. Do not deploy before: AWS refuses a downgrade",
-    "waits at AWS": "comes by itself in the maintenance window or at the next restart",
+    "pending at AWS": "comes by itself in the maintenance window or at the next restart",
 }
 
 
@@ -78,9 +78,9 @@ def _of(address: str, drift: Values | None, plan: Values | None, said: Mapping[s
     elif actions == ["create"]:
         yield whole(
             *(("not in the state", THERE, ABSENT, THERE) if adoptable else ("not built yet", THERE, ABSENT, ABSENT))
-        )  # type: ignore[arg-type]
+        )
     elif actions == ["delete"]:
-        yield whole("out of the code", ABSENT, THERE, THERE)
+        yield whole("removed from code", ABSENT, THERE, THERE)
     else:
         yield from _attributes(short, kind, drift, plan, said.get(address.partition("[")[0], set()))
 
@@ -102,11 +102,11 @@ def _attributes(short: str, kind: str, drift: Values | None, plan: Values | None
     for name in state | aws | code:
         if name.startswith("tags_all.") or unknown.get(name) is True:  # it repeats tags, with the provider's own
             continue
-        three = tuple(plain(side.get(name)) for side in (code, state, aws))
+        three = plain(code.get(name)), plain(state.get(name)), plain(aws.get(name))
         # What an apply would leave as AWS has it is only of interest where the code sets it: the rest, AWS may set as it likes.
         if three[0] == three[1] == three[2] or (three[0] == three[2] and name.partition(".")[0] not in said):
             continue
-        shown = ("(sensitive)",) * 3 if name in secret else three
+        shown = ("(sensitive)", "(sensitive)", "(sensitive)") if name in secret else three
         yield Difference(_kind(name, *three), short, name, *shown, kind, _names(before))
 
 
@@ -114,7 +114,7 @@ def _kind(name: str, code: str, state: str, aws: str) -> Kind:
     if name == "engine_version" and _is_newer(aws, code):
         return "newer than the code"
     if code == aws:
-        return "noted by nobody"
+        return "not recorded in state"
     return "not applied yet" if state == aws else "changed at AWS"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aurora_ops.aws.errors import is_not_found
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.terraform.plan import CLUSTER, INSTANCE
@@ -73,7 +74,7 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Resource]:
         rds.describe_db_clusters(DBClusterIdentifier=name)
         yield Resource(CLUSTER, name)
     except ClientError as error:
-        if "NotFound" not in error.response["Error"]["Code"]:
+        if not is_not_found(error):
             raise
     for page in rds.get_paginator("describe_db_instances").paginate():
         for one in page["DBInstances"]:

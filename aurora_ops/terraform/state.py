@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import InputError
@@ -108,10 +109,10 @@ def _region(session: Session, bucket: str) -> str:
         found = session.client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"]
     except ClientError as error:
         raise StatePlaceError(
-            f"the state's bucket {bucket} cannot be read ({error.response['Error']['Code']}), so neither state nor lock is known. "
+            f"the state's bucket {bucket} cannot be read ({code_of(error)}), so neither state nor lock is known. "
             f"Check {BUCKET_VARIABLE}, and s3:GetBucketLocation, s3:GetObject, s3:PutObject and s3:DeleteObject on it."
         ) from None
-    return {None: "us-east-1", "EU": "eu-west-1"}.get(found, found)
+    return str({None: "us-east-1", "EU": "eu-west-1"}.get(found, found))
 
 
 def is_versioned(session: Session, where: Place) -> bool | None:
@@ -119,7 +120,7 @@ def is_versioned(session: Session, where: Place) -> bool | None:
     try:
         answer = session.client("s3", region=where.region).get_bucket_versioning(Bucket=where.bucket)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucket":
+        if code_of(error) == "NoSuchBucket":
             return None
         raise
     return bool(answer.get("Status") == "Enabled")
@@ -136,7 +137,7 @@ def versions(session: Session, where: Place) -> Iterator[tuple[datetime, dict[st
     try:
         pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=where.bucket, Prefix=where.key))
     except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucket":
+        if code_of(error) == "NoSuchBucket":
             return
         raise
     kept = [one for page in pages for one in page.get("Versions", []) if one["Key"] == where.key]
@@ -170,7 +171,7 @@ def lock(session: Session, where: Place) -> Lock | None:
     try:
         answer = session.client("s3", region=where.region).get_object(Bucket=where.bucket, Key=f"{where.key}.tflock")
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code = code_of(error)
         if code in ("NoSuchKey", "NoSuchBucket", "404"):
             return None
         if code not in ("AccessDenied", "403"):

@@ -31,7 +31,7 @@ def rows(found):
 
 
 def since(found, part):
-    (said,) = {one.since for one in found.differences if part in one.what and one.kind != "waits at AWS"}
+    (said,) = {one.since for one in found.differences if part in one.what and one.kind != "pending at AWS"}
     return said
 
 
@@ -119,15 +119,15 @@ def test_every_change_behind_terraforms_back_is_a_row(drifted, alarm):
         ("made by hand", f"instance {STRANGER}", "absent", "absent", "there"),
     }  # fmt: skip
 
-    assert expected == {row for row in rows(drifted) if row[0] != "waits at AWS"}
+    assert expected == {row for row in rows(drifted) if row[0] != "pending at AWS"}
 
 
 def test_what_waits_at_aws_is_a_row_too(drifted):
     """A version for the window, a static parameter for a restart: neither is there yet, and neither is drift."""
     name = f"{DEV.name}-writer"
     expected = {
-        ("waits at AWS", f"{DEV.cluster_identifier} EngineVersion", "", "", "waits: 15.10 → 15.12"),
-        ("waits at AWS", f"{name} cluster parameters", "", "", "waits: the restart of this instance"),
+        ("pending at AWS", f"{DEV.cluster_identifier} EngineVersion", "", "", "waits: 15.10 → 15.12"),
+        ("pending at AWS", f"{name} cluster parameters", "", "", "waits: the restart of this instance"),
     }
 
     assert set() == expected - rows(drifted)

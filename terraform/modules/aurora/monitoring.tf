@@ -46,7 +46,7 @@ locals {
     replica-lag = { metric = "AuroraReplicaLag", above = 1000, role = "reader", means = "More than a second behind the writer" }
 
     # Autovacuum begins at 200 million; at 2.1 billion the database goes read-only. Half-way leaves days.
-    transaction-ids = { metric = "MaximumUsedTransactionIDs", above = 1000000000, role = "writer", means = "The oldest transaction id not yet vacuumed is a thousand million old, half-way to a read-only database" }
+    transaction-ids = { metric = "MaximumUsedTransactionIDs", above = 1000000000, role = "writer", means = "The oldest transaction id not yet vacuumed is 1 billion old, half-way to a read-only database" }
   }
 
   alarms_by_instance = merge([

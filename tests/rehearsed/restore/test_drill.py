@@ -109,7 +109,7 @@ def test_the_cost_limit_counts_what_the_source_stores_and_its_storage_type(sessi
 def test_a_time_outside_the_window_is_refused(session):
     """Tomorrow cannot be restored; the message names the window."""
     tomorrow = restore.drill(
-        session, "dev", restore_to=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+        session, "dev", restore_point=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     )
 
     check = next(c for c in tomorrow.preflight().checks if c.name == "the time asked for can be restored")
@@ -121,7 +121,7 @@ def test_a_time_outside_the_window_is_refused(session):
 def test_a_time_without_a_zone_or_sense_is_refused(session, text):
     """It would be restored to another hour than the operator meant."""
     with pytest.raises(ValueError):
-        restore.drill(session, "dev", restore_to=text)
+        restore.drill(session, "dev", restore_point=text)
 
 
 def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(session, monkeypatch):
@@ -168,7 +168,7 @@ def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, 
     waiting.wait_until(
         "archived", lambda: cluster.find(session, DEV.cluster_identifier).latest_restorable_utc > moment, 30
     )
-    asked = restore.drill(session, "dev", restore_to=moment.isoformat())
+    asked = restore.drill(session, "dev", restore_point=moment.isoformat())
     try:
         asked.mark()
         asked.restore()

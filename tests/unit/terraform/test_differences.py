@@ -32,7 +32,7 @@ def rows(plan, adoptable=()):
         (7, 3, 7, "changed at AWS"),
         (7, 3, 14, "changed at AWS"),
         (7, 7, 14, "not applied yet"),
-        (7, 14, 14, "noted by nobody"),
+        (7, 14, 14, "not recorded in state"),
     ],
 )
 def test_which_side_differs_decides_the_finding(state, aws, code, kind):
@@ -52,7 +52,7 @@ def test_which_side_differs_decides_the_finding(state, aws, code, kind):
         (["delete"], None, [], ("gone at AWS", "absent", "there", "absent")),
         (None, ["create"], [], ("not built yet", "there", "absent", "absent")),
         (None, ["create"], [ADDRESS], ("not in the state", "there", "absent", "there")),
-        (None, ["delete"], [], ("out of the code", "absent", "there", "there")),
+        (None, ["delete"], [], ("removed from code", "absent", "there", "there")),
     ],
 )
 def test_a_resource_that_one_side_does_not_have_is_one_row(drift, changes, adoptable, expected):
@@ -105,7 +105,7 @@ def test_a_secret_is_not_shown():
     tags = {"tags": {"owner": "a"}}, {"tags": {"owner": "b"}}
     drift = [resource(["update"], *tags, before_sensitive={"tags": {"owner": True}}, after_sensitive={})]
 
-    assert [("noted by nobody", "tags.owner", *3 * ("(sensitive)",))] == rows(shown(drift))
+    assert [("not recorded in state", "tags.owner", *3 * ("(sensitive)",))] == rows(shown(drift))
 
 
 def test_every_finding_says_what_to_do():
