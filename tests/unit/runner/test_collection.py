@@ -86,10 +86,10 @@ def test_outputs_are_stored_as_of_one_day(tmp_path, monkeypatch):
 
 
 def test_a_command_reads_notebooks_without_the_grammar_that_their_schema_does_not_need():
-    """It takes longer to build than all else that `aurora-ops list` does."""
+    """It takes longer to build than all else that `aurora-ops list` does. Without PYTHONPATH: other processes of tests are spared it."""
     code = "import sys; from aurora_ops.__main__ import cli; cli(['list'], standalone_mode=False); sys.exit('lark' in sys.modules)"
 
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-E", "-c", code], capture_output=True, text=True)
 
     assert (0, "") == (ended.returncode, ended.stderr)
     assert "deploy-environment\n" in ended.stdout
