@@ -28,6 +28,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from aurora_ops.sandbox import wire
 from aurora_ops.sandbox.account.bootstrap import Ground
+from aurora_ops.sandbox.availability import autopause, crash_recovery, fault_injection
 from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.client.controls import PATH as CONTROLS
 from aurora_ops.sandbox.client.faults import PATH as FAULTS
@@ -41,9 +42,8 @@ from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Watched
 from aurora_ops.sandbox.observe.samples import Samples
-from aurora_ops.sandbox.rds import autopause, crash_recovery, data_faults, events
 from aurora_ops.sandbox.rds import backend as rds
-from aurora_ops.sandbox.rds import resume as rds_resume
+from aurora_ops.sandbox.rds import events, reconcile
 from aurora_ops.sandbox.requests import controls, faults, rate
 from aurora_ops.sandbox.services import pricing, s3
 from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
@@ -95,10 +95,10 @@ class Sandbox:
         self.faults.acts = {
             "drop_server": self.recovery.drop,
             "steal_address": self.plane.front.steal,
-            **data_faults.ACTS,
+            **fault_injection.ACTS,
             **transitions.ACTS,
         }
-        self.faults.on_clear = [self.plane.front.give_back, data_faults.mend, transitions.release]
+        self.faults.on_clear = [self.plane.front.give_back, fault_injection.let_archives_advance, transitions.release]
         self.checkpoint = checkpoint.Checkpoint(self.plane)
         self._own = {  # what the sandbox has beyond AWS
             HEALTH: self._health,
@@ -127,7 +127,7 @@ class Sandbox:
         if ground.has_account:
             self.journal.read_account()
             controls.resume()
-            rds_resume.resume()
+            reconcile.reconcile()
             if ground.is_copy:
                 self.points.move(self.samples.move_up_to(int(time.time())))
             self._watch()

@@ -21,10 +21,10 @@ from aurora_ops.sandbox.rds.models import plane
 PAGE_BYTES = 8192
 PAGES_A_FILE = 2**30 // PAGE_BYTES
 REPLAY_SECONDS = 30
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+_NEVER_ENDS = datetime.max.replace(tzinfo=UTC)
 
 
-def mend() -> None:
+def let_archives_advance() -> None:
     """Let archives advance again. What is damaged stays so."""
     for data in plane().clusters.values():
         data.archive_held_until = None
@@ -49,7 +49,7 @@ def lag_archive(cluster: str, seconds: float | None) -> None:
     _, data = _find(cluster)
     with data.lock:
         data.advance()  # so that a record past the latest restorable time is in it: a restore to that time still works
-        data.archive_held_until = _FOR_EVER if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+        data.archive_held_until = _NEVER_ENDS if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def corrupt_page(cluster: str, database: str, table: str, page: int, instance: str, snapshot: str) -> None:

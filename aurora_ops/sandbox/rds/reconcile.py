@@ -1,4 +1,4 @@
-"""After the journal was read: records and servers are brought into line. What a killed sandbox left half done is undone."""
+"""After the account was read: records and servers are brought into agreement. What a killed sandbox left unfinished is undone."""
 
 import logging
 
@@ -14,10 +14,10 @@ from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, plane
 log = logging.getLogger(__name__)
 
 
-def resume() -> None:
+def reconcile() -> None:
     """Give clusters and instances the port that they have now, and drop those whose creation never ended."""
     for backend in rds_backends[DEFAULT_ACCOUNT_ID].values():
-        _resume(backend)
+        _reconcile(backend)
     known = {
         cluster.db_cluster_resource_id
         for backend in rds_backends[DEFAULT_ACCOUNT_ID].values()
@@ -27,7 +27,7 @@ def resume() -> None:
         plane().remove_cluster(resource_id)
 
 
-def _resume(backend: StrictRDSBackend) -> None:
+def _reconcile(backend: StrictRDSBackend) -> None:
     for name, instance in list(backend.databases.items()):
         if not _stands(instance):
             log.warning("instance %s was being created when the sandbox ended; it is gone", name)
@@ -37,7 +37,7 @@ def _resume(backend: StrictRDSBackend) -> None:
             log.warning("cluster %s was being created when the sandbox ended; it is gone", name)
             del backend.clusters[name]
         else:
-            _resume_cluster(cluster, cluster.data)
+            _reconcile_cluster(cluster, cluster.data)
             _leave_strangers(backend, cluster, cluster.data)
             _settle(cluster, cluster.data)
     for name, snapshot in list(backend.cluster_snapshots.items()):
@@ -77,7 +77,7 @@ def _stands(instance: AuroraInstance) -> bool:
     return True
 
 
-def _resume_cluster(cluster: AuroraCluster, data: ClusterData) -> None:
+def _reconcile_cluster(cluster: AuroraCluster, data: ClusterData) -> None:
     cluster.port = data.port
     for member in cluster._members:  # a failover may have been cut off after its servers changed roles
         member.is_cluster_writer = member.db_instance_identifier == data.writer_id
