@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.rds.models import rds_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from aurora_ops.sandbox import wire
+from aurora_ops.sandbox import moto_layers, wire
 from aurora_ops.sandbox.account.bootstrap import Ground
 from aurora_ops.sandbox.availability import autopause, crash_recovery, fault_injection
 from aurora_ops.sandbox.client import state
@@ -37,7 +37,7 @@ from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import iam_tokens
 from aurora_ops.sandbox.network import admission as checkpoint
 from aurora_ops.sandbox.network import places as network
-from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math, pi
+from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Watched
@@ -45,8 +45,8 @@ from aurora_ops.sandbox.observe.samples import Samples
 from aurora_ops.sandbox.rds import backend as rds
 from aurora_ops.sandbox.rds import events, reconcile
 from aurora_ops.sandbox.requests import controls, faults, rate
-from aurora_ops.sandbox.services import pricing, s3
-from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
+from aurora_ops.sandbox.services import pricing
+from aurora_ops.sandbox.strict import quotas, transitions
 from aurora_ops.sandbox.wire import StartResponse, json_answer
 
 log = logging.getLogger(__name__)
@@ -72,22 +72,12 @@ class Sandbox:
         self.samples = Samples(self.directory / "samples.sqlite")
         self.points = Datapoints(self.directory / FILE)
         self.sampler = Sampler(self.samples, _put_metrics)
+        controls.checks["quotas"] = quotas.check
+        controls.actions["seconds"] = transitions.shorten
         controls.begin()
         rds.install(self.plane, self._changed)
-        catalogue.install()
-        groups.install()
-        logs.install()
-        events.install()
-        setting_rules.install()
-        reference_rules.install()
-        quotas.install()
-        transitions.install()
-        pages.install()
-        cloudwatch.install(self.points)
-        metric_math.install()
-        alarms.install()
-        s3.install()
-        autopause.install()
+        cloudwatch.use(self.points)
+        moto_layers.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)

@@ -27,6 +27,7 @@ from aurora_ops.sandbox.dataplane.server import ServerError
 from aurora_ops.sandbox.periodic import Rounds
 from aurora_ops.sandbox.rds.events import Event, record
 from aurora_ops.sandbox.rds.models import changed, plane
+from aurora_ops.sandbox.requests.layers import before
 
 log = logging.getLogger(__name__)
 SCALE_VARIABLE = (
@@ -164,18 +165,12 @@ def _tell(region: str, names: Iterable[str], event_id: str) -> None:
         record(Event("db-instance", name, event_id, "notification", _EVENTS[event_id], region))
 
 
-def _wakes(stock: Any) -> Any:
-    def operation(self: RDSResponse) -> Any:
-        instance = self.backend.databases.get(str(self.params.get("DBInstanceIdentifier", "")).lower())
-        data = getattr(getattr(instance, "cluster", None), "data", None)
-        if data is not None and data.paused:
-            plane().awake(instance.cluster.db_cluster_resource_id)
-        return stock(self)
-
-    return operation
+def _wake_before(self: RDSResponse) -> None:
+    instance = self.backend.databases.get(str(self.params.get("DBInstanceIdentifier", "")).lower())
+    data = getattr(getattr(instance, "cluster", None), "data", None)
+    if data is not None and data.paused:
+        plane().awake(instance.cluster.db_cluster_resource_id)
 
 
-def install() -> None:
-    """Let the operations that resume an instance in AWS do so here: describing and downloading its log files."""
-    for name in ("describe_db_log_files", "download_db_log_file_portion"):
-        setattr(RDSResponse, name, _wakes(getattr(RDSResponse, name)))
+# The operations that resume an instance in AWS: describing and downloading its log files.
+LAYERS = (before("describe_db_log_files", _wake_before), before("download_db_log_file_portion", _wake_before))

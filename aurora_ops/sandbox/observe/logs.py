@@ -21,6 +21,7 @@ from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.requests.layers import instead
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
@@ -168,9 +169,9 @@ def disassociate_kms_key(self: LogsResponse) -> str:
     return _set_key(self, None)
 
 
-def install() -> None:
-    """Put the operations into moto's RDS and its CloudWatch Logs, in this process."""
-    RDSResponse.describe_db_log_files = describe_db_log_files  # type: ignore[method-assign]
-    RDSResponse.download_db_log_file_portion = download_db_log_file_portion  # type: ignore[attr-defined]
-    LogsResponse.associate_kms_key = associate_kms_key  # type: ignore[attr-defined]
-    LogsResponse.disassociate_kms_key = disassociate_kms_key  # type: ignore[attr-defined]
+LAYERS = (
+    instead(describe_db_log_files),
+    instead(download_db_log_file_portion),
+    instead(associate_kms_key, LogsResponse),
+    instead(disassociate_kms_key, LogsResponse),
+)

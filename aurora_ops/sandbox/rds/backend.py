@@ -22,10 +22,8 @@ from moto.rds.exceptions import (
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.dataplane.plane import ClusterData, DataPlane
-from aurora_ops.sandbox.rds import backups as rds_backups
 from aurora_ops.sandbox.rds import models as rds_models
 from aurora_ops.sandbox.rds import rules as rds_rules
-from aurora_ops.sandbox.rds import snapshots as rds_snapshots
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, changed, plain, plane
 from aurora_ops.sandbox.rds.restores import Restores
 from aurora_ops.sandbox.rds.upgrades import Upgrades
@@ -195,5 +193,3 @@ def install(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
     models.StrictRDSBackend = StrictRDSBackend  # type: ignore[attr-defined]  # where the journal looks for it
     # moto: the description of a rule is lost when its source is a security group.
     SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))  # type: ignore[assignment,method-assign]
-    rds_backups.install()
-    rds_snapshots.install()

@@ -11,6 +11,7 @@ from moto.rds.responses import RDSResponse
 from aurora_ops.sandbox.dataplane.vault import Vault
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.operations import Operations
+from aurora_ops.sandbox.requests.layers import instead
 
 
 @dataclass
@@ -152,7 +153,4 @@ def delete_db_cluster_automated_backup(self: RDSResponse) -> ActionResult:
     return ActionResult({"DBClusterAutomatedBackup": backup.describe() | {"Status": "deleting"}})
 
 
-def install() -> None:
-    """Put these operations into moto's RDS, in this process."""
-    for operation in (describe_db_cluster_automated_backups, delete_db_cluster_automated_backup):
-        setattr(RDSResponse, operation.__name__, operation)
+LAYERS = (instead(describe_db_cluster_automated_backups), instead(delete_db_cluster_automated_backup))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
@@ -18,6 +18,7 @@ from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 from moto.sns.models import sns_backends
 
+from aurora_ops.sandbox.requests.layers import Method, after, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
 KEPT_DAYS = 14
@@ -175,15 +176,10 @@ _OPERATIONS: dict[str, Callable[[RDSResponse], list[Row]]] = {
 }
 
 
-def _followed(stock: Any, rows: Callable[[RDSResponse], list[Row]]) -> Any:
-    def operation(self: RDSResponse) -> ActionResult:
-        answer: ActionResult = stock(self)
-        with suppress(KeyError):  # gone again already
-            for kind, source, event_id, category, message in rows(self):
-                record(Event(kind, source, event_id, category, message, self.region))
-        return answer
-
-    return operation
+def _record(self: RDSResponse, *, rows: Callable[[RDSResponse], list[Row]]) -> None:
+    with suppress(KeyError):  # deleted meanwhile
+        for kind, source, event_id, category, message in rows(self):
+            record(Event(kind, source, event_id, category, message, self.region))
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -259,13 +255,10 @@ def _check_source(self: RDSResponse, kind: str | None, source: str) -> None:
         raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
 
 
-_stock_create = RDSResponse.create_event_subscription
-
-
-def create_event_subscription(self: RDSResponse) -> ActionResult:
+def create_event_subscription(self: RDSResponse, create: Method) -> ActionResult:
     """Check, create, and tell the topic so. moto: any topic and category, disabled unless told otherwise."""
     _check_subscription(self, self.params.get("SourceType"))
-    answer = _stock_create(self)
+    answer: ActionResult = create(self)
     subscription = self.backend.event_subscriptions[self.params["SubscriptionName"]]
     subscription.enabled = self.params.get("Enabled") is not False
     notify(
@@ -311,16 +304,12 @@ def remove_source_identifier_from_subscription(self: RDSResponse) -> ActionResul
     return ActionResult({"EventSubscription": one})
 
 
-def install() -> None:
-    """Put events into moto's RDS, in this process: after the rules, so that a refused call leaves no event."""
-    for name, rows in _OPERATIONS.items():
-        setattr(RDSResponse, name, _followed(getattr(RDSResponse, name), rows))
-    for operation in (
-        describe_events,
-        describe_event_categories,
-        create_event_subscription,
-        modify_event_subscription,
-        add_source_identifier_to_subscription,
-        remove_source_identifier_from_subscription,
-    ):
-        setattr(RDSResponse, operation.__name__, operation)
+LAYERS = (
+    *(after(operation, partial(_record, rows=rows)) for operation, rows in _OPERATIONS.items()),
+    instead(describe_events),
+    instead(describe_event_categories),
+    around("create_event_subscription", create_event_subscription),
+    instead(modify_event_subscription),
+    instead(add_source_identifier_to_subscription),
+    instead(remove_source_identifier_from_subscription),
+)

@@ -29,6 +29,7 @@ from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.rds import rules as rds_rules
 from aurora_ops.sandbox.rds.backups import Backup, Backups
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
+from aurora_ops.sandbox.requests.layers import instead
 
 
 class AuroraSnapshot(models.DBClusterSnapshot):
@@ -273,7 +274,4 @@ def delete_db_cluster(self: RDSResponse) -> ActionResult:
     return ActionResult({"DBCluster": cluster})
 
 
-def install() -> None:
-    """Put these operations into moto's RDS, in this process."""
-    for operation in (describe_db_cluster_snapshots, delete_db_cluster):
-        setattr(RDSResponse, operation.__name__, operation)
+LAYERS = (instead(describe_db_cluster_snapshots), instead(delete_db_cluster))

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import moto.rds.models as models
@@ -20,8 +21,8 @@ from moto.rds.responses import RDSResponse
 from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance
-from aurora_ops.sandbox.requests import controls, hooks
-from aurora_ops.sandbox.requests.hooks import Operation
+from aurora_ops.sandbox.requests import controls
+from aurora_ops.sandbox.requests.layers import Method, around, before
 from aurora_ops.sandbox.statuses import ALL, CLUSTER_WORDS, INSTANCE_WORDS, Phase
 
 CLUSTER, INSTANCE = "DBClusterIdentifier", "DBInstanceIdentifier"
@@ -111,21 +112,16 @@ _ANSWERS = {
 }
 
 
-def _follow(operation: str) -> None:
-    steps, key = _STEPS[operation], _ANSWERS.get(operation)
-
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        answer = stock(self)
-        if key:
-            shown = copy.copy(answer._result[key])
-            shown.phase = Phase("creating", math.inf)
-            answer._result[key] = shown
-        for parameter, status in steps(self) if callable(steps) else steps:
-            for resource in _meant(self, parameter):
-                enter(resource, _identifier(resource), status)
-        return answer
-
-    hooks.wrap(operation, around)
+def _follow(self: RDSResponse, operation: Method, *, steps: Any, key: str | None) -> Any:
+    answer = operation(self)
+    if key:
+        shown = copy.copy(answer._result[key])
+        shown.phase = Phase("creating", math.inf)
+        answer._result[key] = shown
+    for parameter, status in steps(self) if callable(steps) else steps:
+        for resource in _meant(self, parameter):
+            enter(resource, _identifier(resource), status)
+    return answer
 
 
 def _meant(self: RDSResponse, parameter: str) -> list[Any]:
@@ -144,49 +140,45 @@ def _identifier(resource: Resource) -> str:
 # -- deleting ---------------------------------------------------------------------------------------------------------------
 
 
-def _linger(operation: str, parameter: str) -> None:
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        name = _name(self, parameter)
-        resource = _find(self.backend, parameter, name)
-        if parameter == CLUSTER and resource is not None and statuses.passing(resource):  # moto: deletes it
-            raise InvalidDBClusterStateFault(
-                f"DbCluster {name} is in {resource.status} state but expected it to be one of available."
-            )
-        answer = stock(self)
-        until = _until(name, "deleting")
-        if resource is not None and until > time.time():
-            gone = copy.copy(resource)
-            gone.phase, gone.became = Phase("deleting", until, time.time()), ""
-            departing(self.backend, parameter)[name] = gone
-        return answer
-
-    hooks.wrap(operation, around)
+def _refuse_delete_in_transition(self: RDSResponse) -> None:
+    cluster = _find(self.backend, CLUSTER, _name(self, CLUSTER))
+    if cluster is not None and statuses.passing(cluster):  # moto: deletes it
+        raise InvalidDBClusterStateFault(
+            f"DbCluster {cluster.db_cluster_identifier} is in {cluster.status} state but expected it to be one of available."
+        )
 
 
-def _describe(operation: str, parameter: str, key: str, kind: Any) -> None:
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        leaving = departing(self.backend, parameter)
-        name = _name(self, parameter)
-        if name in leaving:
-            return ActionResult({key: [leaving[name]]})
-        answer = stock(self)
-        if not name and leaving:
-            filters = {one["Name"]: one["Values"] for one in self.params.get("Filters", [])}
-            found = self.backend._filter_resources(leaving, filters, kind) if filters else leaving
-            answer._result[key] = [*answer._result[key], *found.values()]
-        return answer
-
-    hooks.wrap(operation, around)
+def _keep_deleting(self: RDSResponse, delete: Method, *, parameter: str) -> Any:
+    """What is deleted is described as "deleting" for its time."""
+    name = _name(self, parameter)
+    resource = _find(self.backend, parameter, name)
+    answer = delete(self)
+    until = _until(name, "deleting")
+    if resource is not None and until > time.time():
+        gone = copy.copy(resource)
+        gone.phase, gone.became = Phase("deleting", until, time.time()), ""
+        departing(self.backend, parameter)[name] = gone
+    return answer
 
 
-def _refuse_departing(operation: str, parameter: str, *, creates: bool = False) -> None:
-    def check(self: RDSResponse) -> None:
-        name = _name(self, parameter)
-        if name in departing(self.backend, parameter):
-            code = (_EXISTS_CODES if creates else _STATE_CODES)[parameter]
-            raise RDSClientError(code, f"{name} is being deleted.")
+def _describe_deleting(self: RDSResponse, describe: Method, *, parameter: str, key: str, kind: Any) -> Any:
+    leaving = departing(self.backend, parameter)
+    name = _name(self, parameter)
+    if name in leaving:
+        return ActionResult({key: [leaving[name]]})
+    answer = describe(self)
+    if not name and leaving:
+        filters = {one["Name"]: one["Values"] for one in self.params.get("Filters", [])}
+        found = self.backend._filter_resources(leaving, filters, kind) if filters else leaving
+        answer._result[key] = [*answer._result[key], *found.values()]
+    return answer
 
-    hooks.before(operation, check)
+
+def _refuse_deleting(self: RDSResponse, *, parameter: str, creates: bool = False) -> None:
+    name = _name(self, parameter)
+    if name in departing(self.backend, parameter):
+        code = (_EXISTS_CODES if creates else _STATE_CODES)[parameter]
+        raise RDSClientError(code, f"{name} is being deleted.")
 
 
 def _check_backup(self: RDSResponse) -> None:
@@ -246,7 +238,7 @@ def release(identifier: str | None = None) -> None:
                 resource.phase = None
 
 
-def _shorten(_: Any) -> None:
+def shorten(_: Any) -> None:
     """A shorter time ends what lasts longer already; a longer one counts from the next status on."""
     for resource in _everything():
         phase = vars(resource).get("phase")
@@ -257,20 +249,29 @@ def _shorten(_: Any) -> None:
 ACTS = {"hang": hang, "become": become, "release": release}
 
 
-def install() -> None:
-    """Put the statuses into moto's RDS, in this process: last, so that refused calls change no status."""
-    controls.actions["seconds"] = _shorten
-    for operation in _STEPS:
-        _follow(operation)
-    _linger("delete_db_cluster", CLUSTER)
-    _linger("delete_db_instance", INSTANCE)
-    _describe("describe_db_clusters", CLUSTER, "DBClusters", models.DBCluster)
-    _describe("describe_db_instances", INSTANCE, "DBInstances", models.DBInstance)
-    for operation in ("create_db_cluster", "restore_db_cluster_to_point_in_time", "restore_db_cluster_from_snapshot"):
-        _refuse_departing(operation, CLUSTER, creates=True)
-    _refuse_departing("create_db_instance", INSTANCE, creates=True)
-    for operation in ("modify_db_cluster", "delete_db_cluster", "failover_db_cluster", "start_db_cluster", "stop_db_cluster", "create_db_cluster_snapshot", "create_db_instance"):  # fmt: skip
-        _refuse_departing(operation, CLUSTER)
-    for operation in ("modify_db_instance", "delete_db_instance", "reboot_db_instance"):
-        _refuse_departing(operation, INSTANCE)
-    hooks.before("create_db_cluster_snapshot", _check_backup)
+_CREATE_CLUSTER = ("create_db_cluster", "restore_db_cluster_to_point_in_time", "restore_db_cluster_from_snapshot")
+_OF_CLUSTER = ("modify_db_cluster", "delete_db_cluster", "failover_db_cluster", "start_db_cluster", "stop_db_cluster", "create_db_cluster_snapshot", "create_db_instance")  # fmt: skip
+_OF_INSTANCE = ("modify_db_instance", "delete_db_instance", "reboot_db_instance")
+# Refused calls change no status: the checks come first, and what an operation leads to is the innermost.
+LAYERS = (
+    before("create_db_cluster_snapshot", _check_backup),
+    *(before(operation, partial(_refuse_deleting, parameter=INSTANCE)) for operation in _OF_INSTANCE),
+    *(before(operation, partial(_refuse_deleting, parameter=CLUSTER)) for operation in _OF_CLUSTER),
+    before("create_db_instance", partial(_refuse_deleting, parameter=INSTANCE, creates=True)),
+    *(before(operation, partial(_refuse_deleting, parameter=CLUSTER, creates=True)) for operation in _CREATE_CLUSTER),
+    before("delete_db_cluster", _refuse_delete_in_transition),
+    around(
+        "describe_db_clusters",
+        partial(_describe_deleting, parameter=CLUSTER, key="DBClusters", kind=models.DBCluster),
+    ),
+    around(
+        "describe_db_instances",
+        partial(_describe_deleting, parameter=INSTANCE, key="DBInstances", kind=models.DBInstance),
+    ),
+    around("delete_db_cluster", partial(_keep_deleting, parameter=CLUSTER)),
+    around("delete_db_instance", partial(_keep_deleting, parameter=INSTANCE)),
+    *(
+        around(operation, partial(_follow, steps=steps, key=_ANSWERS.get(operation)))
+        for operation, steps in _STEPS.items()
+    ),
+)
