@@ -13,7 +13,7 @@ from moto.rds.responses import RDSResponse
 
 from aurora_ops.sandbox.availability import autopause
 from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math
-from aurora_ops.sandbox.rds import backups, events, snapshots
+from aurora_ops.sandbox.rds import events, responses
 from aurora_ops.sandbox.requests.layers import Layer, put_on
 from aurora_ops.sandbox.services import s3
 from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
@@ -29,8 +29,7 @@ LAYERS: tuple[Layer, ...] = (
     *logs.LAYERS,
     *groups.LAYERS,
     *catalogue.LAYERS,
-    *snapshots.LAYERS,
-    *backups.LAYERS,
+    *responses.LAYERS,
     # Other services than RDS.
     *alarms.LAYERS,
     *metric_math.LAYERS,

@@ -7,7 +7,7 @@ from moto.s3.responses import S3Response
 
 from aurora_ops.sandbox import moto_layers
 
-# Operation of RDS: what it passes, from the outermost on; the last one answers.
+# Operation of RDS: what it passes, from the outermost on; the last one answers ("moto": its response class, over `StrictRDSBackend`).
 RDS = {
     "add_source_identifier_to_subscription": ("events.add_source_identifier_to_subscription",),
     "add_tags_to_resource": ("setting_rules.check_added_tags", "moto"),
@@ -70,18 +70,18 @@ RDS = {
         "transitions.keep_deleting",
         "quotas.check_snapshot_of_deletion",
         "events.record",
-        "snapshots.delete_db_cluster",
+        "responses.delete_db_cluster",
     ),
-    "delete_db_cluster_automated_backup": ("backups.delete_db_cluster_automated_backup",),
+    "delete_db_cluster_automated_backup": ("responses.delete_db_cluster_automated_backup",),
     "delete_db_cluster_parameter_group": ("groups.check_cluster_group_unused", "moto"),
     "delete_db_instance": ("transitions.refuse_deleting", "transitions.keep_deleting", "events.record", "moto"),
     "delete_db_parameter_group": ("groups.check_instance_group_unused", "moto"),
     "delete_db_subnet_group": ("groups.check_subnet_group_unused", "moto"),
     "describe_account_attributes": ("quotas.describe_account_attributes",),
-    "describe_db_cluster_automated_backups": ("backups.describe_db_cluster_automated_backups",),
+    "describe_db_cluster_automated_backups": ("responses.describe_db_cluster_automated_backups",),
     "describe_db_cluster_parameter_groups": ("catalogue.with_defaults", "moto"),
     "describe_db_cluster_parameters": ("catalogue.describe_db_cluster_parameters",),
-    "describe_db_cluster_snapshots": ("pages.page", "snapshots.describe_db_cluster_snapshots"),
+    "describe_db_cluster_snapshots": ("pages.page", "responses.describe_db_cluster_snapshots"),
     "describe_db_clusters": ("pages.page", "transitions.describe_deleting", "moto"),
     "describe_db_engine_versions": ("catalogue.describe_db_engine_versions",),
     "describe_db_instances": ("pages.page", "transitions.describe_deleting", "moto"),

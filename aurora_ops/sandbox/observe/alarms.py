@@ -15,12 +15,12 @@ from typing import Any
 from moto.cloudwatch.exceptions import ValidationError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
 from aurora_ops.sandbox.observe.metric_math import Evaluation, naive
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
 from aurora_ops.sandbox.requests.layers import Method, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
@@ -217,13 +217,13 @@ def _message(alarm: Alarm, old: str, place: str) -> dict[str, Any]:
     }
 
 
-class Evaluator(Rounds):
+class Evaluator(PeriodicThread):
     """One thread that evaluates every alarm of every region."""
 
     def __init__(self) -> None:
         super().__init__("alarms", EVERY_SECONDS)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Evaluate every alarm of every region."""
         for backend in list(cloudwatch_backends[DEFAULT_ACCOUNT_ID].values()):
             for alarm in list(backend.alarms.values()):

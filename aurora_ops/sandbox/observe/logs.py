@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
@@ -20,7 +20,7 @@ from moto.rds.exceptions import DBInstanceNotFoundError, InvalidParameterValue, 
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
 from aurora_ops.sandbox.requests.layers import instead
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,14 @@ def entries(chunk: bytes) -> Iterator[tuple[int, str]]:
     return ((at, "\n".join(lines)) for at, lines in found)
 
 
-class Tail(Rounds):
+class Tail(PeriodicThread):
     """One thread that follows the servers' logs from where the export was switched on. Only whole lines leave a file."""
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}  # by DbiResourceId
         super().__init__("log tail", EVERY_SECONDS)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Read on in every server's log."""
         for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
             for instance in list(backend.databases.values()):

@@ -5,19 +5,19 @@ effort basis and late; here an event is there when the call returns. moto keeps 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
-from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 from moto.sns.models import sns_backends
 
+from aurora_ops.sandbox.rds.backend import backend_of, of_region
 from aurora_ops.sandbox.requests.layers import Method, after, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
@@ -65,7 +65,7 @@ def record(event: Event) -> None:
     known.append(event)
     while known and known[0].date < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
         known.pop(0)
-    for one in list(rds_backends[DEFAULT_ACCOUNT_ID][event.region].event_subscriptions.values()):
+    for one in list(of_region(event.region).event_subscriptions.values()):
         wanted = (
             one.enabled
             and one.source_type in (None, event.source_type)
@@ -84,7 +84,7 @@ def record(event: Event) -> None:
                 "Event Message": event.message,
             }
             attributes = {"EventID": event.event_id, "Resource": event.source_arn}
-            notify(one.sns_topic_arn, "RDS Notification Message", json.dumps(body), attributes)
+            notify(str(one.sns_topic_arn), "RDS Notification Message", json.dumps(body), attributes)
 
 
 Row = tuple[str, str, str, str, str]  # source type, source, event id, category, message
@@ -101,8 +101,8 @@ def _instance(self: RDSResponse) -> str:
 def _instance_created(self: RDSResponse) -> list[Row]:
     name = _instance(self)
     rows = [("db-instance", name, "RDS-EVENT-0005", "creation", "DB instance created.")]
-    cluster = self.backend.databases[name].cluster
-    if cluster is not None and len(cluster.members) == 1:  # its first: now the backup was taken
+    cluster = backend_of(self).records.instances[name].cluster
+    if cluster.data is not None and len(cluster.members) == 1:  # its first: now the backup was taken
         snapshot = cluster.data.vault.bases[-1].name
         rows += [
             ("db-cluster-snapshot", snapshot, "RDS-EVENT-0168", "backup", "Creating automated cluster snapshot."),
@@ -115,7 +115,7 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
     name, rows = _cluster(self), []
     if self.params.get("MasterUserPassword") or self.params.get("RotateMasterUserPassword"):
         rows.append(("db-cluster", name, "RDS-EVENT-0016", "configuration change", "Reset master credentials."))
-    if self.params.get("EngineVersion") and not self.backend.clusters[name].pending_modified_values:
+    if self.params.get("EngineVersion") and not backend_of(self).records.clusters[name].pending_modified_values:
         message = "Database cluster engine version has been upgraded."
         rows.append(("db-cluster", name, "RDS-EVENT-0173", "maintenance", message))
     return rows
@@ -123,7 +123,7 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
 
 def _failed_over(self: RDSResponse) -> list[Row]:
     name = _cluster(self)
-    writers = [one for one in self.backend.clusters[name].members if one.is_cluster_writer]
+    writers = [one for one in backend_of(self).records.clusters[name].members if one.is_cluster_writer]
     to = writers[0].db_instance_identifier if writers else "?"
     return [
         ("db-cluster", name, "RDS-EVENT-0073", "failover", f"Started cross AZ failover to DB instance: {to}"),
@@ -250,8 +250,8 @@ def _check_subscription(self: RDSResponse, kind: str | None) -> None:
 
 def _check_source(self: RDSResponse, kind: str | None, source: str) -> None:
     """Of clusters and instances, which are what we know by their names."""
-    known = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}.get(kind or "")
-    if known is not None and source.lower() not in known:
+    known: dict[str, Container[str]] = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}
+    if kind in known and source.lower() not in known[kind]:
         raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
 
 
@@ -262,7 +262,7 @@ def create_event_subscription(self: RDSResponse, create: Method) -> ActionResult
     subscription = self.backend.event_subscriptions[self.params["SubscriptionName"]]
     subscription.enabled = self.params.get("Enabled") is not False
     notify(
-        subscription.sns_topic_arn,
+        str(subscription.sns_topic_arn),
         "RDS Notification Message",
         f"This is a message to notify that RDS will attempt to send you event notifications of type {subscription.source_type} to the topic {subscription.sns_topic_arn}",
     )

@@ -108,17 +108,19 @@ def complete_scaling(scaling: dict[str, Any], before: dict[str, Any] | None = No
     return merged | {"SecondsUntilAutoPause": seconds}
 
 
-def check_window(identifier: str, window: tuple[datetime | None, datetime | None], to: datetime | None) -> datetime:
-    """The restore time: `to` if it lies in the window from earliest to latest, the latest without one. Never rounded."""
+def check_restore_point(
+    identifier: str, window: tuple[datetime | None, datetime | None], restore_point: datetime | None
+) -> datetime:
+    """The restore point: the one given if it lies in the window from earliest to latest, the latest without one. Never rounded."""
     earliest, latest = window
     if earliest is None or latest is None:
         raise RDSClientError("InvalidDBClusterStateFault", f"DB cluster {identifier} has no backup yet")
-    if to is None:
+    if restore_point is None:
         return latest
-    to = to if to.tzinfo else to.replace(tzinfo=UTC)
-    if not earliest <= to <= latest:  # moto: accepts the future and 1000 days ago
+    at = restore_point if restore_point.tzinfo else restore_point.replace(tzinfo=UTC)
+    if not earliest <= at <= latest:  # moto: accepts the future and 1000 days ago
         raise InvalidParameterValue(
-            f"The specified time {to.isoformat()} is outside the restorable window of {identifier}: "
+            f"The specified time {at.isoformat()} is outside the restorable window of {identifier}: "
             f"{earliest.isoformat()} to {latest.isoformat()}"
         )
-    return to
+    return at

@@ -9,7 +9,7 @@ first one left behind.
 import threading
 from typing import Any
 
-from moto.core.responses import TYPE_RESPONSE
+from moto.core.common_types import TYPE_RESPONSE
 from moto.s3.exceptions import MissingKey, PreconditionFailed
 from moto.s3.responses import S3Response
 from werkzeug.datastructures import Headers

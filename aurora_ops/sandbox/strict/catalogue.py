@@ -23,6 +23,7 @@ from aurora_ops.capacity.acu import version_limits
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
 from aurora_ops.sandbox.parameters import families as parameters
+from aurora_ops.sandbox.rds.backend import backend_of
 from aurora_ops.sandbox.requests.layers import Layer, Method, around, before, instead
 
 INSTANCE_CLASS = "db.serverless"
@@ -217,7 +218,7 @@ def _reset_group(self: RDSResponse, *, parameter: str, of_cluster: bool) -> Acti
     wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
     if bool(wanted) == bool(self.params.get("ResetAllParameters")):
         raise InvalidParameterCombination("Either Parameters or ResetAllParameters must be given, and not both.")
-    self.backend.reset_parameters(name, wanted or None, of_cluster=of_cluster)
+    backend_of(self).parameters.reset(name, wanted or None, of_cluster=of_cluster)
     return ActionResult({parameter: name})
 
 

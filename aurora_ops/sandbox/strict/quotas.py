@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import RDSClientError
 from moto.rds.responses import RDSResponse
@@ -50,7 +50,7 @@ def _manual(snapshots: Any) -> int:
 
 
 def _readers(backend: Any) -> int:
-    return _largest(len(one._members) - 1 for one in backend.clusters.values() if one._members)
+    return _largest(len(one.members) - 1 for one in backend.clusters.values() if one.members)
 
 
 QUOTAS = {
@@ -132,7 +132,7 @@ def _check_subnets(self: RDSResponse) -> None:
 def _check_readers(self: RDSResponse) -> None:
     """A cluster has its writer and fifteen readers. Which code AWS gives for one more is not documented; this is the nearest."""
     cluster = self.backend.clusters.get(str(self.params.get("DBClusterIdentifier")).lower())
-    if cluster is not None and len(cluster._members) > most("ReadReplicasPerMaster"):
+    if cluster is not None and len(cluster.members) > most("ReadReplicasPerMaster"):
         raise RDSClientError(
             "InstanceQuotaExceeded",
             f"Cluster {cluster.db_cluster_identifier} has a writer and {most('ReadReplicasPerMaster')} readers already.",

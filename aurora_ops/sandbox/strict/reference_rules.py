@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.kms.models import kms_backends
 from moto.rds.exceptions import (
