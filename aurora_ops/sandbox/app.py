@@ -219,7 +219,7 @@ class Sandbox:
                 self.journal.save()
             return answer
         service = wire.service_of(environ)
-        if (error := self.faults.meet(environ, service, start_response)) is not None:
+        if (error := self.faults.refuse(environ, service, start_response)) is not None:
             return error
         if (refusal := self.throttle.refuse(controls.settings["rate"], environ, service, start_response)) is not None:
             return refusal

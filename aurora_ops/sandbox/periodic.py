@@ -17,7 +17,7 @@ class PeriodicThread:
         raise NotImplementedError
 
     def stop(self, seconds: float = 30) -> None:
-        """End the thread, after the run that is at work; wait for it no longer than this."""
+        """End the thread, after the current run; wait for it no longer than this."""
         self._stopping.set()
         self._thread.join(timeout=seconds)
 

@@ -97,7 +97,7 @@ class AutoPause(PeriodicThread):
         return now - max(self._since[key], self._plane.front.used.get(key, 0.0))
 
     def _pause(self, region: str, data: ClusterData, names: list[str]) -> None:
-        if not data.lock.acquire(blocking=False):  # at work: not idle
+        if not data.lock.acquire(blocking=False):  # it is being changed: not idle
             return
         try:
             # From here on new connections wait; one that came in between keeps it awake.

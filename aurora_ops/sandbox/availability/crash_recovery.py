@@ -61,7 +61,7 @@ class CrashRecovery(PeriodicThread):
     def run_once(self) -> None:
         """Recover the servers that have ended by themselves."""
         for backend, cluster, data, name in _instances():
-            if not data.lock.acquire(blocking=False):  # at work: what does not run now is not to run
+            if not data.lock.acquire(blocking=False):  # it is being changed: what does not run now is not to run
                 continue
             try:
                 self._check(backend, cluster, data, name)

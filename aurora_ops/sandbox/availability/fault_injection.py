@@ -55,7 +55,7 @@ def corrupt_page(cluster: str, database: str, table: str, page: int, instance: s
         writer = data.writer
         if writer is None or not writer.is_running:
             raise InputError(f"{cluster} has no running writer that could say where {table} lies.")
-        path, position = _place(writer, database, table, page)
+        path, position = _location(writer, database, table, page)
         if snapshot:
             files = backend.snapshots.available(snapshot).files
             _flip(plane().store.directory / files / "data" / path, page)
@@ -70,7 +70,7 @@ def corrupt_page(cluster: str, database: str, table: str, page: int, instance: s
     plane().restart(found.db_cluster_resource_id, name, lambda stopped: _flip(stopped.data / path, page))
 
 
-def _place(writer: Server, database: str, table: str, page: int) -> tuple[str, str]:
+def _location(writer: Server, database: str, table: str, page: int) -> tuple[str, str]:
     """The file of the table, relative to the data, and up to where in the WAL it is written out. Refuse a page that it lacks."""
     with writer.connect(database) as connection:
         connection.execute("CHECKPOINT")

@@ -13,7 +13,7 @@ from aurora_ops.sandbox.rds.records import Records
 
 @dataclass
 class Backup:
-    """The automated backup of one cluster. `deleted_at` is the cluster's end; from then on the window stands still."""
+    """The automated backup of one cluster. `deleted_at` is the cluster's end; from then on the window no longer moves."""
 
     cluster: AuroraCluster
     password: str  # the master's, at the time of the last state
@@ -76,8 +76,8 @@ class Backups:
         """Every backup there is, of existing and of deleted clusters. What is past its retention is deleted now."""
         for resource_id in [name for name, one in self._retained.items() if one.is_expired]:
             self._forget(resource_id)
-        living = [self.of(one) for one in list(self._records.clusters.values())]
-        return [one for one in [*living, *self._retained.values()] if one.window[0]]
+        existing = [self.of(one) for one in list(self._records.clusters.values())]
+        return [one for one in [*existing, *self._retained.values()] if one.window[0]]
 
     def by_resource_id(self, resource_id: str) -> Backup:
         """The backup of the cluster with that resource id, in any case of letters."""

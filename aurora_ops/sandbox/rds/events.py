@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
@@ -22,6 +23,7 @@ from aurora_ops.sandbox.requests.layers import Method, after, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
 KEPT_DAYS = 14
+SUBJECT = "RDS Notification Message"
 CATEGORIES = {
     "db-cluster": ("configuration change", "creation", "deletion", "failover", "failure", "maintenance", "notification"),
     "db-cluster-snapshot": ("backup", "notification"),
@@ -55,6 +57,26 @@ class Event:
         kind = _ARN_TYPES[self.source_type]
         return f"arn:aws:rds:{self.region}:{DEFAULT_ACCOUNT_ID}:{kind}:{self.source_identifier}"
 
+    def describe(self) -> dict[str, Any]:
+        """An Event, by the API's names."""
+        return {
+            "SourceIdentifier": self.source_identifier,
+            "SourceType": self.source_type,
+            "Message": self.message,
+            "EventCategories": [self.category],
+            "Date": self.date,
+            "SourceArn": self.source_arn,
+        }
+
+    def is_wanted_by(self, subscription: Any) -> bool:
+        """Whether an event subscription is to be told."""
+        return bool(
+            subscription.enabled
+            and subscription.source_type in (None, self.source_type)
+            and (not subscription.source_ids or self.source_identifier in subscription.source_ids)
+            and (not subscription.event_categories or self.category in subscription.event_categories)
+        )
+
 
 history: dict[str, list[Event]] = {}  # by region
 
@@ -66,25 +88,22 @@ def record(event: Event) -> None:
     while known and known[0].date < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
         known.pop(0)
     for one in list(of_region(event.region).event_subscriptions.values()):
-        wanted = (
-            one.enabled
-            and one.source_type in (None, event.source_type)
-            and (not one.source_ids or event.source_identifier in one.source_ids)
-            and (not one.event_categories or event.category in one.event_categories)
-        )
-        if wanted:
-            link = f"{_LINKS.get(event.source_type, 'event')}:id={event.source_identifier}"
-            body = {
-                "Event Source": event.source_type,
-                "Event Time": f"{event.date:%Y-%m-%d %H:%M:%S}.{event.date.microsecond // 1000:03d}",
-                "Identifier Link": f"https://console.aws.amazon.com/rds/home?region={event.region}#{link}",
-                "Source ID": event.source_identifier,
-                "Source ARN": event.source_arn,
-                "Event ID": f"http://docs.amazonwebservices.com/AmazonRDS/latest/UserGuide/USER_Events.html#{event.event_id}",
-                "Event Message": event.message,
-            }
+        if event.is_wanted_by(one):
             attributes = {"EventID": event.event_id, "Resource": event.source_arn}
-            notify(str(one.sns_topic_arn), "RDS Notification Message", json.dumps(body), attributes)
+            notify(str(one.sns_topic_arn), SUBJECT, json.dumps(_message(event)), attributes)
+
+
+def _message(event: Event) -> dict[str, str]:
+    link = f"{_LINKS.get(event.source_type, 'event')}:id={event.source_identifier}"
+    return {
+        "Event Source": event.source_type,
+        "Event Time": f"{event.date:%Y-%m-%d %H:%M:%S}.{event.date.microsecond // 1000:03d}",
+        "Identifier Link": f"https://console.aws.amazon.com/rds/home?region={event.region}#{link}",
+        "Source ID": event.source_identifier,
+        "Source ARN": event.source_arn,
+        "Event ID": f"http://docs.amazonwebservices.com/AmazonRDS/latest/UserGuide/USER_Events.html#{event.event_id}",
+        "Event Message": event.message,
+    }
 
 
 Row = tuple[str, str, str, str, str]  # source type, source, event id, category, message
@@ -186,30 +205,26 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def describe_events(self: RDSResponse) -> ActionResult:
-    """The last hour, or what was asked for. moto: everything ever, whatever time or category was asked for."""
-    wanted = self.params
-    source, kind = wanted.get("SourceIdentifier"), wanted.get("SourceType")
-    if source is not None and kind is None:
-        raise InvalidParameterCombination("Cannot specify source identifier without source type")
+def _window(wanted: Any) -> tuple[datetime, datetime | None]:
+    """The times that DescribeEvents asks for: the last hour where it names none."""
     start, end = _utc(wanted.get("StartTime")), _utc(wanted.get("EndTime"))
     if start is not None and end is not None and start > end:
         raise InvalidParameterValue("The start time must not be later than the end time.")
     minutes = timedelta(minutes=int(wanted.get("Duration") or 60))
     if start is None:
-        start = (end or datetime.now(UTC)) - minutes
-    elif end is None and wanted.get("Duration"):
-        end = start + minutes
-    categories = wanted.get("EventCategories") or []
+        return (end or datetime.now(UTC)) - minutes, end
+    return start, start + minutes if end is None and wanted.get("Duration") else end
+
+
+def describe_events(self: RDSResponse) -> ActionResult:
+    """The last hour, or what was asked for. moto: everything ever, whatever time or category was asked for."""
+    source, kind = self.params.get("SourceIdentifier"), self.params.get("SourceType")
+    if source is not None and kind is None:
+        raise InvalidParameterCombination("Cannot specify source identifier without source type")
+    start, end = _window(self.params)
+    categories = self.params.get("EventCategories") or []
     found = [
-        {
-            "SourceIdentifier": one.source_identifier,
-            "SourceType": one.source_type,
-            "Message": one.message,
-            "EventCategories": [one.category],
-            "Date": one.date,
-            "SourceArn": one.source_arn,
-        }
+        one.describe()
         for one in history.get(self.region, [])
         if kind in (None, one.source_type)
         and source in (None, one.source_identifier)
@@ -221,7 +236,7 @@ def describe_events(self: RDSResponse) -> ActionResult:
 
 
 def describe_event_categories(self: RDSResponse) -> ActionResult:
-    """Which categories there are to subscribe to. moto: HTTP 500."""
+    """The categories that can be subscribed to. moto: HTTP 500."""
     wanted = self.params.get("SourceType")
     known = [
         {"SourceType": kind, "EventCategories": list(names)}
@@ -249,7 +264,7 @@ def _check_subscription(self: RDSResponse, kind: str | None) -> None:
 
 
 def _check_source(self: RDSResponse, kind: str | None, source: str) -> None:
-    """Of clusters and instances, which are what we know by their names."""
+    """Refuse a cluster or an instance that does not exist; other sources are not looked up."""
     known: dict[str, Container[str]] = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}
     if kind in known and source.lower() not in known[kind]:
         raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
@@ -263,7 +278,7 @@ def create_event_subscription(self: RDSResponse, create: Method) -> ActionResult
     subscription.enabled = self.params.get("Enabled") is not False
     notify(
         str(subscription.sns_topic_arn),
-        "RDS Notification Message",
+        SUBJECT,
         f"This is a message to notify that RDS will attempt to send you event notifications of type {subscription.source_type} to the topic {subscription.sns_topic_arn}",
     )
     return answer
@@ -286,7 +301,7 @@ def modify_event_subscription(self: RDSResponse) -> ActionResult:
 
 
 def add_source_identifier_to_subscription(self: RDSResponse) -> ActionResult:
-    """One source more. moto: HTTP 500."""
+    """Add a source. moto: HTTP 500."""
     (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
     source = self.params["SourceIdentifier"].lower()
     _check_source(self, one.source_type, source)
@@ -295,7 +310,7 @@ def add_source_identifier_to_subscription(self: RDSResponse) -> ActionResult:
 
 
 def remove_source_identifier_from_subscription(self: RDSResponse) -> ActionResult:
-    """One source less, which may be gone already. moto: HTTP 500."""
+    """Remove a source, which may have been deleted. moto: HTTP 500."""
     (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
     source = self.params["SourceIdentifier"].lower()
     if source not in (one.source_ids or []):

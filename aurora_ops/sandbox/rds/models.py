@@ -29,7 +29,7 @@ def use(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
 
 
 def changed() -> None:
-    """Say that instances came, went or changed roles."""
+    """Call what was given to `use`: instances came, went or changed roles."""
     _on_change()
 
 
@@ -136,7 +136,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
 
     @property
     def db_cluster_members(self) -> list[dict[str, Any]]:
-        """The members, with what the cluster's parameter group waits for; moto: always in sync."""
+        """The members, with whether the cluster's parameter group is pending a reboot; moto: always in sync."""
         waiting = {one.db_instance_identifier: one.db_cluster_parameter_group_status for one in self.members}
         return [
             {**one, "DBClusterParameterGroupStatus": waiting[one["DBInstanceIdentifier"]]}
@@ -282,7 +282,7 @@ class AuroraSnapshot(models.DBClusterSnapshot):
         return path.parent if self.snapshot_type == "automated" else path
 
     def begin(self, status: str) -> "AuroraSnapshot":
-        """Become unusable until `finish`, and return the answer that says so."""
+        """Become unusable until `finish`, and return the answer with that status."""
         self.status, self.percent_progress = status, 0
         return copy.copy(self)
 

@@ -46,7 +46,7 @@ class Operations:
         return cluster
 
     def reboot(self, identifier: str) -> AuroraInstance:
-        """Restart the server; what waited for a reboot applies. moto: does nothing.
+        """Restart the server; parameters that are pending a reboot apply. moto: does nothing.
 
         One that does not start with what users set is incompatible-parameters, until a reset and another reboot.
         """
@@ -66,7 +66,7 @@ class Operations:
         return rebooting
 
     def stop(self, identifier: str) -> AuroraCluster:
-        """Stop every server. The answer says "stopping"; by then it is done."""
+        """Stop every server. The answer says "stopping"; when it is sent, they have stopped."""
         cluster = self._records.available_cluster(identifier)
         self.change_servers(plane().stop_cluster, cluster)
         return self._become(cluster, "stopped", "stopping")

@@ -14,7 +14,7 @@ from typing import Any
 from moto.rds.exceptions import InvalidParameterCombination
 
 from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds import rules
 from aurora_ops.sandbox.rds.backups import Backups
 from aurora_ops.sandbox.rds.models import AuroraCluster, changed, plain, plane
 from aurora_ops.sandbox.rds.records import Records
@@ -81,7 +81,7 @@ class Restores:
         held = ExitStack()
         held.enter_context(plane().store.reading(backup.vault.directory))  # before the look at its window: it moves
         try:
-            at = rds_rules.check_restore_point(source.db_cluster_identifier, backup.window, restore_point)
+            at = rules.check_restore_point(source.db_cluster_identifier, backup.window, restore_point)
             kept = self._kept(source, backup.password) | {
                 "backup_retention_period": source.backup_retention_period,
                 "serverless_v2_scaling_configuration": source.serverless_v2_scaling_configuration,
@@ -91,9 +91,8 @@ class Restores:
         except BaseException:
             held.close()
             raise
-        living = source.db_cluster_resource_id
-        target = cluster.db_cluster_resource_id
-        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target, at, living))
+        source_id, target_id = source.db_cluster_resource_id, cluster.db_cluster_resource_id
+        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target_id, at, source_id))
         return cluster
 
     def from_snapshot(self, snapshot_identifier: str, overrides: dict[str, Any]) -> AuroraCluster:
@@ -112,7 +111,7 @@ class Restores:
             raise InvalidParameterCombination(
                 f"A snapshot of {snapshot.engine} cannot be restored as {overrides.get('engine')}."
             )
-        version = rds_rules.check_later_version(overrides.pop("engine_version", None), snapshot.engine_version)
+        version = rules.check_later_version(overrides.pop("engine_version", None), snapshot.engine_version)
         overrides.pop("database_name", None)  # the databases are those in the snapshot
         path = plane().store.directory / snapshot.files
         held = ExitStack()

@@ -18,7 +18,7 @@ _RESERVED_DATABASES = ("rdsadmin", "template0", "template1")
 def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", longest: int = 63) -> str:
     """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most `longest`.
 
-    A snapshot's too: so nobody can take a name that begins with rds:, which automated snapshots have.
+    A snapshot's too: so no manual snapshot has a name that begins with rds:, as automated ones do.
     """
     name = identifier.lower()
     if not _IDENTIFIER.fullmatch(name) or len(name) > longest:  # moto: accepts
@@ -30,7 +30,7 @@ def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", lo
 
 
 def check_names(master: str | None, database: str | None) -> None:
-    """Refuse names that PostgreSQL or RDS keep for themselves."""
+    """Refuse names that PostgreSQL or RDS reserve."""
     if master and _RESERVED_USERS.match(master.lower()):  # moto: accepts
         raise InvalidParameterValue(
             f"MasterUsername {master} cannot be used as it is a reserved word used by the engine"

@@ -1,6 +1,6 @@
 """Snapshots of clusters: manual ones are copies of the data below the sandbox's folder, automated ones the base backups.
 
-An answer says "creating" or "copying", as AWS's does; by then the copy is complete. moto keeps records without data.
+An answer says "creating" or "copying", as AWS's does; when it is sent, the copy is complete. moto keeps records without data.
 """
 
 import copy
@@ -24,7 +24,7 @@ from moto.rds.exceptions import (
 from moto.rds.utils import merge_filters
 
 from aurora_ops.core.errors import AuroraOpsError
-from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds import rules
 from aurora_ops.sandbox.rds.backups import Backup, Backups
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraSnapshot, plane
 from aurora_ops.sandbox.rds.records import Records
@@ -38,12 +38,12 @@ class Snapshots:
 
     def create(self, cluster_identifier: str, identifier: str, tags: list[dict[str, str]] | None) -> AuroraSnapshot:
         """Copy the cluster's data, also of a cluster without an instance. moto: a record, of whatever name and status."""
-        name = rds_rules.check_identifier(identifier, "DBClusterSnapshotIdentifier")
+        name = rules.check_identifier(identifier, "DBClusterSnapshotIdentifier")
         return self._take(self._records.available_cluster(cluster_identifier), name, tags)
 
     def create_final(self, cluster: AuroraCluster, name: str) -> None:
         """The snapshot that DeleteDBCluster asks for: before anything is deleted. moto: after the secret."""
-        name = rds_rules.check_identifier(name, "FinalDBSnapshotIdentifier", longest=255)
+        name = rules.check_identifier(name, "FinalDBSnapshotIdentifier", longest=255)
         self._take(self._records.available_cluster(cluster.db_cluster_identifier), name, None)
 
     def _take(self, cluster: AuroraCluster, name: str, tags: list[dict[str, str]] | None) -> AuroraSnapshot:
@@ -75,7 +75,7 @@ class Snapshots:
         A KMS key for the copy of an unencrypted snapshot is an error by the API's reference, which names no code:
         InvalidParameterCombination here.
         """
-        name = rds_rules.check_identifier(identifier, "TargetDBClusterSnapshotIdentifier")
+        name = rules.check_identifier(identifier, "TargetDBClusterSnapshotIdentifier")
         source = self.available(source_identifier)
         self._check_room(name)
         if kms_key_id is not None and not source.storage_encrypted:  # moto: encrypts it

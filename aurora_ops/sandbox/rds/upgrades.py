@@ -11,7 +11,7 @@ from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.engine import ENGINE_VERSIONS
-from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds import rules
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.operations import Operations
 from aurora_ops.sandbox.rds.parameter_groups import family_of
@@ -27,7 +27,7 @@ class Upgrades:
     def check(self, cluster: AuroraCluster, kwargs: dict[str, Any]) -> str | None:
         """The version to change to, now or later; None if it stays. The groups of a new major come with it, so `kwargs` loses them."""
         current, wanted = cluster.engine_version, kwargs.get("engine_version")
-        target = rds_rules.check_version(wanted) if wanted else current
+        target = rules.check_version(wanted) if wanted else current
         if ENGINE_VERSIONS.index(target) < ENGINE_VERSIONS.index(current):  # moto: accepts
             raise InvalidParameterCombination(f"Cannot upgrade {ENGINE} from {current} to {target}")
         is_major = family_of(target) != family_of(current)

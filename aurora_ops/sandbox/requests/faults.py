@@ -1,4 +1,4 @@
-"""The faults of this sandbox: what is to fail, and the answers that say so."""
+"""The faults of this sandbox: which calls are to fail, and the answers that they get."""
 
 import json
 import threading
@@ -45,7 +45,7 @@ class Register:
         with self._lock:
             self.faults.append(Fault(**body))
 
-    def meet(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
+    def refuse(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
         """The error that this request is to get, or None. The request's body is left to be read again."""
         if not self.faults:
             return None

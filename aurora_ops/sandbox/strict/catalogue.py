@@ -1,4 +1,4 @@
-"""What RDS tells about itself: engine versions, orderable options, parameter groups, maintenance.
+"""The catalogue of RDS: engine versions, orderable options, parameter groups, pending maintenance.
 
 Each function is one operation of the API on moto's response class. A comment says what moto alone answers.
 """
@@ -153,15 +153,15 @@ def _group(self: RDSResponse, name: str, *, of_cluster: bool) -> tuple[str, dict
 
 
 @contextmanager
-def _as_rds_says() -> Iterator[None]:
-    """What the parameters' own module refuses, as an error of RDS."""
+def _as_rds_error() -> Iterator[None]:
+    """Turn what the module of parameters refuses into an error of RDS."""
     try:
         yield
     except parameters.ParameterError as error:
         raise RDSClientError(error.code, str(error)) from None
 
 
-@_as_rds_says()
+@_as_rds_error()
 def _describe_parameters(self: RDSResponse, name: str, *, of_cluster: bool) -> ActionResult:
     family, mine = _group(self, name, of_cluster=of_cluster)
     known = parameters.family(family, of_cluster=of_cluster)
@@ -179,7 +179,7 @@ def describe_db_parameters(self: RDSResponse) -> ActionResult:
     return _describe_parameters(self, self.params["DBParameterGroupName"], of_cluster=False)
 
 
-@_as_rds_says()
+@_as_rds_error()
 def describe_engine_default_cluster_parameters(self: RDSResponse) -> ActionResult:
     """A family without any group. moto: HTTP 500."""
     family = self.params["DBParameterGroupFamily"]
@@ -201,12 +201,12 @@ def _check_parameters(self: RDSResponse, *, parameter: str, of_cluster: bool) ->
     _refuse_default(name)
     family, _ = _group(self, name, of_cluster=of_cluster)
     wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
-    with _as_rds_says():
+    with _as_rds_error():
         parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
 
 
 def _check_family(self: RDSResponse, *, of_cluster: bool) -> None:
-    with _as_rds_says():  # moto: any family
+    with _as_rds_error():  # moto: any family
         parameters.family(self.params.get("DBParameterGroupFamily", ""), of_cluster=of_cluster)
 
 

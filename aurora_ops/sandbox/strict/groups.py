@@ -1,4 +1,4 @@
-"""Subnet and parameter groups that come and go: over two zones, never twice, never default, never from under a cluster.
+"""Creation and deletion of subnet and parameter groups: two zones at least, no name twice, no default group, none that is in use.
 
 moto creates a subnet group of anything over whatever had its name, and deletes groups that are in use. Codes are the documented ones
 of the operations; that a default group is refused is in "Working with parameter groups", with which code only in users' reports.

@@ -31,7 +31,7 @@ def _begin(names: list[str], marker: str | None) -> int:
         return names.index(base64.urlsafe_b64decode(marker).decode())
     except (binascii.Error, ValueError):
         raise InvalidParameterValue(
-            f"Invalid marker {marker}: it is not of an earlier answer, or what it names is gone."
+            f"Invalid marker {marker}: no earlier answer had it, or what it names was deleted."
         ) from None
 
 

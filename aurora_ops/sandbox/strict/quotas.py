@@ -1,4 +1,4 @@
-"""How much of everything an account may have in a Region, and what DescribeAccountAttributes and Service Quotas say about it.
+"""Quotas: how many of each resource an account may have in a Region, and what DescribeAccountAttributes and Service Quotas answer.
 
 moto alone counts nothing but snapshots, and has neither of the two descriptions. Names and meaning: the API reference, AccountQuota;
 values and codes: "Quotas and constraints for Amazon Aurora" (Regions other than ap-south-1), read 2026-11.

@@ -167,7 +167,7 @@ def _check_changed_cluster(self: RDSResponse) -> None:
     wanted = self.params
     cluster = self.backend.clusters.get(str(wanted["DBClusterIdentifier"]).rpartition(":")[2].lower())
     if cluster is None:
-        return  # the operation itself says so
+        return  # the operation itself refuses it
     if wanted.get("NewDBClusterIdentifier"):  # moto: renames the record and loses its members
         raise InvalidParameterCombination("this sandbox does not rename clusters yet; AWS does")
     manages = wanted.get("ManageMasterUserPassword")

@@ -160,9 +160,9 @@ def _keep_deleting(self: RDSResponse, delete: Method, *, parameter: str) -> Any:
     answer = delete(self)
     until = _until(name, "deleting")
     if resource is not None and until > time.time():
-        gone = copy.copy(resource)
-        gone.transition, gone.forced_status = Transition("deleting", until, time.time()), ""
-        _deleting(records, parameter)[name] = gone
+        deleting = copy.copy(resource)
+        deleting.transition, deleting.forced_status = Transition("deleting", until, time.time()), ""
+        _deleting(records, parameter)[name] = deleting
     return answer
 
 
