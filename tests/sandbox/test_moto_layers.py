@@ -1,6 +1,7 @@
 """The order in which a call passes the layers over moto, so which refusal a call gets that breaks several rules."""
 
 import pytest
+from common import CLUSTER, refused
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.rds.responses import RDSResponse
 from moto.s3.responses import S3Response
@@ -171,3 +172,32 @@ def test_what_only_sees_calls_that_succeed_stands_inside_of_every_check():
         if "events.record" in names:
             inside = names[names.index("events.record") + 1 :]
             assert [] == [name for name in inside if name.startswith(checks)], operation
+
+
+def test_a_call_that_breaks_several_rules_gets_the_refusal_of_the_outermost(rds, controls):
+    """Each cause is removed in turn, and then the next layer refuses; nothing was created meanwhile."""
+    call = CLUSTER | {
+        "DBClusterIdentifier": "refused",
+        "KmsKeyId": "alias/no-such-key",
+        "VpcSecurityGroupIds": ["sg-0123456789abcdef0"],
+        "PreferredBackupWindow": "25:00-26:00",
+        "EngineVersion": "15.99",
+    }
+    found = []
+    controls.quota("DBClusters", 0)
+    found.append(refused(rds.create_db_cluster, **call))
+    controls.quota("DBClusters", 40)
+    for name in ("KmsKeyId", "VpcSecurityGroupIds", "PreferredBackupWindow"):
+        found.append(refused(rds.create_db_cluster, **call))
+        del call[name]
+    found.append(refused(rds.create_db_cluster, **call))
+
+    assert [
+        "DBClusterQuotaExceededFault",
+        "KMSKeyNotAccessibleFault",
+        "InvalidParameterValue",  # the security group
+        "InvalidParameterValue",  # the window
+        "InvalidParameterCombination",  # the version, by StrictRDSBackend
+    ] == found
+    assert [] == rds.describe_db_clusters()["DBClusters"]
+    assert [] == rds.describe_events(SourceType="db-cluster")["Events"]
