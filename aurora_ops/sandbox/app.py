@@ -129,7 +129,7 @@ class Sandbox:
             reconcile.reconcile()
             if ground.is_copy:
                 self.points.move(self.samples.move_up_to(int(time.time())))
-            self._watch()
+        self._watch()  # of an empty account, too: then RDS is in the account from the first write on
         self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
         if self.plane.door:

@@ -20,7 +20,7 @@ class Retention(PeriodicThread):
         super().__init__("retention", seconds)
 
     def _run(self) -> None:
-        self.look()
+        self.run_once()
         super()._run()
 
     def run_once(self) -> None:
