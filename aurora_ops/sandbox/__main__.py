@@ -1,6 +1,6 @@
 """`python -m aurora_ops.sandbox NAME [OWNER_PID] [ORIGIN]`: the sandbox's own process. People use `aurora-ops sandbox start`.
 
-OWNER_PID 0: nobody's, the sandbox outlives who started it. ORIGIN: the folder that it begins as a copy of.
+OWNER_PID 0: no owner, the sandbox continues when the process that started it ends. ORIGIN: the folder that it starts as a copy of.
 """
 
 import sys
@@ -21,11 +21,11 @@ def _each_file_read_once() -> Iterator[None]:
 
     parse = JSONFileLoader._load_file
     known = cache(lambda path, opened: parse(JSONFileLoader(), path, opened))
-    JSONFileLoader._load_file = lambda _, path, opened: known(path, opened)  # type: ignore[method-assign]
+    JSONFileLoader._load_file = lambda _, path, opened: known(path, opened)
     try:
         yield
     finally:
-        JSONFileLoader._load_file = parse  # type: ignore[method-assign]
+        JSONFileLoader._load_file = parse
 
 
 def main(name: str, owner: str = "0", origin: str = "") -> None:

@@ -1,7 +1,12 @@
 """The process behind a sandbox: one HTTP endpoint for all of AWS, the servers, and the sampler.
 
-Requests are told apart by the service name in their signature, so one `AWS_ENDPOINT_URL` is all that a client needs: `pi` and
-`pricing` are answered here, everything else by moto.
+The service of a request is the one in its signature, so one `AWS_ENDPOINT_URL` is all that a client needs: `pi` and
+`pricing` are answered here, everything else by moto with this sandbox's layers (`moto_layers`).
+
+One process is one sandbox. Its state is in `Sandbox` below, but for these, which moto's classes and functions must reach without it:
+`rds.models` (the data plane, and what is called when instances come or go), `requests.controls.settings`, `rds.events.history`,
+`observe.alarms.history`, `observe.cloudwatch` (the data points), `services.s3` (one lock). Events, alarms and controls are kept with
+the account (`_restore_account`).
 """
 
 import json
@@ -12,7 +17,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -21,13 +26,14 @@ from typing import Any
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # Terraform attaches AWS-managed policies
 
 from moto.cloudwatch.models import cloudwatch_backends
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.rds.models import rds_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from aurora_ops.sandbox import wire
+from aurora_ops.sandbox import moto_layers, wire
+from aurora_ops.sandbox.account import reconcile
 from aurora_ops.sandbox.account.bootstrap import Ground
+from aurora_ops.sandbox.availability import autopause, crash_recovery, fault_injection
 from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.client.controls import PATH as CONTROLS
 from aurora_ops.sandbox.client.faults import PATH as FAULTS
@@ -36,28 +42,28 @@ from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
 from aurora_ops.sandbox.network import admission as checkpoint
 from aurora_ops.sandbox.network import places as network
-from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math, pi
+from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Watched
 from aurora_ops.sandbox.observe.samples import Samples
-from aurora_ops.sandbox.rds import autopause, crash_recovery, data_faults, events
 from aurora_ops.sandbox.rds import backend as rds
-from aurora_ops.sandbox.rds import resume as rds_resume
+from aurora_ops.sandbox.rds import events
 from aurora_ops.sandbox.requests import controls, faults, rate
-from aurora_ops.sandbox.services import pricing, s3
-from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
+from aurora_ops.sandbox.services import pricing
+from aurora_ops.sandbox.strict import quotas, transitions
 from aurora_ops.sandbox.wire import StartResponse, json_answer
 
 log = logging.getLogger(__name__)
 HEALTH = "/aurora-ops/health"
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class QuietHandler(MotoRequestHandler):
-    """No line per request: the log is for what went wrong."""
+    """No log line per request: the log is for what went wrong."""
 
     def log_request(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Sandbox:
@@ -72,51 +78,44 @@ class Sandbox:
         self.samples = Samples(self.directory / "samples.sqlite")
         self.points = Datapoints(self.directory / FILE)
         self.sampler = Sampler(self.samples, _put_metrics)
-        controls.begin()
         access_keys.install()
+        controls.checks["quotas"] = quotas.check
+        controls.actions["seconds"] = transitions.shorten
+        self.throttle = rate.Throttle()
+        controls.actions["rate"] = lambda _: self.throttle.refill()
+        controls.set_from_environment()
         rds.install(self.plane, self._changed)
-        catalogue.install()
-        groups.install()
-        logs.install()
-        events.install()
-        setting_rules.install()
-        reference_rules.install()
-        quotas.install()
-        transitions.install()
-        pages.install()
-        cloudwatch.install(self.points)
-        metric_math.install()
-        alarms.install()
-        s3.install()
-        autopause.install()
+        cloudwatch.use(self.points)
+        moto_layers.install()
         self.alarms = alarms.Evaluator()
         self.faults = faults.Register()
         self.pauses = autopause.AutoPause(self.plane)
-        self.recovery = crash_recovery.Recovery(self.plane)
+        self.recovery = crash_recovery.CrashRecovery(self.plane)
         self.faults.acts = {
             "drop_server": self.recovery.drop,
             "steal_address": self.plane.front.steal,
-            **data_faults.ACTS,
+            **fault_injection.ACTS,
             **transitions.ACTS,
         }
-        self.faults.on_clear = [self.plane.front.give_back, data_faults.mend, transitions.release]
+        self.faults.on_clear = [self.plane.front.give_back, fault_injection.let_archives_advance, transitions.release]
         self.checkpoint = checkpoint.Checkpoint(self.plane)
-        self._own = {  # what the sandbox has beyond AWS
+        self._own: dict[str, Application] = {  # what the sandbox has beyond AWS
             HEALTH: self._health,
             FAULTS: self.faults.serve,
             CONTROLS: controls.serve,
             NETWORK: partial(network.serve, self.checkpoint),
         }
         self.tail = logs.Tail()
-        self._remember(ground)
-        self.retention = Retention(self.points, self.samples)  # after a copy's past was moved: until then it looks old
+        self._restore_account(ground)
+        self.retention = Retention(
+            self.points, self.samples
+        )  # after a copy's data points were moved: until then they look old
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = self._listen(int(self.journal.identity.get("port", 0)))
-        self._server.daemon_threads = True
         self.journal.identity["port"] = self._server.server_port
 
-    def _remember(self, ground: Ground) -> None:
-        """Take the account up again that an earlier process had, or begin an empty one."""
+    def _restore_account(self, ground: Ground) -> None:
+        """Read the account that an earlier process wrote, or begin an empty one."""
         for name, container in (
             ("events", events.history),
             ("alarms", alarms.history),
@@ -127,11 +126,11 @@ class Sandbox:
             self.journal.keep(name, container)
         if ground.has_account:
             self.journal.read_account()
-            controls.resume()
-            rds_resume.resume()
+            controls.let_environment_override()
+            reconcile.reconcile()
             if ground.is_copy:
                 self.points.move(self.samples.move_up_to(int(time.time())))
-            self._watch()
+        self._watch()  # of an empty account, too: then RDS is in the account from the first write on
         self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
         if self.plane.door:
@@ -198,18 +197,18 @@ class Sandbox:
 
     def _watch(self) -> None:
         wanted = {}
-        for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
-            for name, instance in list(backend.databases.items()):  # other requests may create some meanwhile
+        for backend in rds.backends():
+            region = backend.region_name
+            for name, instance in list(backend.records.instances.items()):  # other requests may create some meanwhile
                 cluster, server = instance.cluster, instance.server
-                if server:
+                if server and cluster.data:
                     identifier = cluster.db_cluster_identifier
                     wanted[instance.dbi_resource_id] = (name, identifier, region, server, cluster.data)
         self.sampler.watch(wanted)
 
     def _insights(self) -> set[str]:
-        backends = list(rds_backends[DEFAULT_ACCOUNT_ID].values())
-        databases = [one for backend in backends for one in list(backend.databases.values())]
-        return {one.dbi_resource_id for one in databases if one.performance_insights_enabled}
+        instances = [one for backend in rds.backends() for one in list(backend.records.instances.values())]
+        return {one.dbi_resource_id for one in instances if one.performance_insights_enabled}
 
     def _health(self, _: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
@@ -221,17 +220,21 @@ class Sandbox:
                 self.journal.save()
             return answer
         service = wire.service_of(environ)
-        if (error := self.faults.meet(environ, service, start_response)) is not None:
+        if (error := self.faults.refuse(environ, service, start_response)) is not None:
             return error
-        if (refusal := rate.meet(controls.settings["rate"], environ, service, start_response)) is not None:
+        if (refusal := self.throttle.refuse(controls.settings["rate"], environ, service, start_response)) is not None:
             return refusal
-        if service not in ("pi", "pricing"):
-            self.journal.regions.add(wire.region_of(environ))
-            changing = wire.is_changing(environ)
-            answer = self._moto(environ, start_response)
-            if changing:
-                self.journal.save()
-            return answer  # type: ignore[no-any-return]
+        if service in ("pi", "pricing"):
+            return self._answer(service, environ, start_response)
+        self.journal.regions.add(wire.region_of(environ))
+        changing = wire.is_changing(environ)
+        answered: Iterable[bytes] = self._moto(environ, start_response)
+        if changing:
+            self.journal.save()
+        return answered
+
+    def _answer(self, service: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """A request to a service that moto does not have."""
         _, operation = wire.operation_of(environ)
         body = json.loads(wire.body_of(environ) or b"{}")
         try:
@@ -240,8 +243,8 @@ class Sandbox:
             return json_answer(start_response, "200 OK", pricing.answer(operation, body))
         except NotImplementedError:
             code, words = "InvalidAction", f"{service}:{operation} is not built in this sandbox"
-        except pricing.PricingError as error:
-            code, words = error.code, str(error)
+        except pricing.PricingError as refusal:
+            code, words = refusal.code, str(refusal)
         except ValueError as error:
             code, words = "InvalidParameterException", str(error)
         except pi.InvalidArgumentError as error:

@@ -1,4 +1,4 @@
-"""The versions of the one engine of this sandbox. Without moto, so that what stands without it can name them too."""
+"""The versions of the one engine of this sandbox. No import of moto here: the data plane uses them too."""
 
 # What can be created, as us-east-1 listed it on 2026-06-01 (aws/aws-cdk#38053). 15.4 was withdrawn in 2025.
 ENGINE_VERSIONS = (

@@ -1,7 +1,7 @@
-"""Statuses that linger: how long a change shows, and what stays until it is told to go on.
+"""Transitional statuses: how long a resource shows "creating" or "modifying", and which ones last until they are released.
 
-moto alone: everything is "available" as soon as the call returns, so no waiter ever waits and no runbook meets a refusal on the way.
-Nothing runs behind this: a resource remembers until when its status holds, and whoever looks compares that with the clock. The work
+moto alone: everything is "available" as soon as the call returns, so no waiter ever waits and no runbook meets a refusal meanwhile.
+No thread runs for this: a resource stores until when its status lasts, and each look compares that with the clock. The work
 itself (a server that starts, a recovery) is not slowed down; a status may last longer than the work, never shorter.
 
 Words are those of "Viewing DB cluster status" and "Viewing DB instance status" of the Aurora User Guide. AWS publishes no durations.
@@ -11,7 +11,6 @@ import difflib
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from aurora_ops.core.errors import InputError
 
@@ -31,7 +30,7 @@ INSTANCE_WORDS = (
     "rebooting", "renaming", "resetting-master-credentials", "restore-error", "starting", "stopped", "stopping",
     "storage-config-upgrade", "storage-full", "storage-initialization", "storage-optimization", "upgrading",
 )  # fmt: skip
-# What a resource that became so can only be deleted from, or repaired outside; none of them ends by itself.
+# A resource in one of these can only be deleted, or repaired from outside; none of them ends by itself.
 BROKEN = (
     "cloning-failed", "failed", "inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable",
     "incompatible-network", "incompatible-option-group", "incompatible-parameters", "incompatible-restore",
@@ -40,8 +39,8 @@ BROKEN = (
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A status that holds until a time of the clock (epoch seconds; infinity: until it is released)."""
+class Transition:
+    """A status that lasts until a time of the clock (epoch seconds; infinity: until it is released)."""
 
     status: str
     until: float
@@ -49,8 +48,33 @@ class Phase:
 
     @property
     def is_on(self) -> bool:
-        """Whether it still holds."""
+        """Whether it still lasts."""
         return time.time() < self.until
+
+
+class WithStatus:
+    """What a DB cluster and a DB instance have in common: a status of their own, one that they pass through, one that a fault sets.
+
+    moto: a cluster's "creating" ends with the first look at it.
+    """
+
+    _status = ""
+    transition: Transition | None = None
+    forced_status = ""
+
+    @property
+    def status(self) -> str:
+        """What DescribeDB… shows: the forced status, else the one it passes through, else what the work has come to."""
+        return self.forced_status or self.transitional_status or self._status
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
+    @property
+    def transitional_status(self) -> str:
+        """The status that it passes through; empty when it has arrived."""
+        return self.transition.status if self.transition is not None and self.transition.is_on else ""
 
 
 def check_word(status: str) -> str:
@@ -85,18 +109,3 @@ def parse(text: str) -> dict[str, float]:
                 f"{VARIABLE}={text!r}: {part!r} is not understood. Write creating=5,modifying=3 or one number of seconds for all."
             ) from None
     return check_seconds(found)
-
-
-def shown(resource: Any, settled: str) -> str:
-    """The status that a resource shows: what it was made to become, else what it is passing through, else `settled`."""
-    fields = vars(resource)
-    if became := fields.get("became"):
-        return str(became)
-    phase: Phase | None = fields.get("phase")
-    return phase.status if phase is not None and phase.is_on else settled
-
-
-def passing(resource: Any) -> str:
-    """The status that a resource is passing through; empty when it has arrived."""
-    phase: Phase | None = vars(resource).get("phase")
-    return phase.status if phase is not None and phase.is_on else ""

@@ -127,7 +127,7 @@ def error(start_response: StartResponse, protocol: str, status: int, code: str, 
 
 
 def ask(endpoint_url: str, method: str, path: str, body: Any = None, seconds: float = 10) -> Any:
-    """Speak to a running sandbox on one of its own paths. Raises InputError with the sandbox's words when it refuses."""
+    """Send a request to one of a running sandbox's own paths. Raises InputError with the sandbox's words when it refuses."""
     url = urlsplit(endpoint_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=seconds)
     try:

@@ -15,12 +15,13 @@ from typing import Any
 from moto.cloudwatch.exceptions import ValidationError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
 from aurora_ops.sandbox.observe.metric_math import Evaluation, naive
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
+from aurora_ops.sandbox.requests.layers import Method, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
 log = logging.getLogger(__name__)
@@ -216,13 +217,13 @@ def _message(alarm: Alarm, old: str, place: str) -> dict[str, Any]:
     }
 
 
-class Evaluator(Rounds):
+class Evaluator(PeriodicThread):
     """One thread that evaluates every alarm of every region."""
 
     def __init__(self) -> None:
         super().__init__("alarms", EVERY_SECONDS)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Evaluate every alarm of every region."""
         for backend in list(cloudwatch_backends[DEFAULT_ACCOUNT_ID].values()):
             for alarm in list(backend.alarms.values()):
@@ -234,13 +235,10 @@ class Evaluator(Rounds):
                     log.exception("alarm %s", alarm.name)
 
 
-_stock_put = CloudWatchBackend.put_metric_alarm
-
-
-def put_metric_alarm(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> Alarm:
+def put_metric_alarm(self: CloudWatchBackend, put: Method, *args: Any, **kwargs: Any) -> Alarm:
     """A new alarm knows nothing yet, a changed one keeps its state. moto: OK at once, and a change forgets the state."""
     before = self.alarms.get(kwargs["name"])
-    alarm = _stock_put(self, *args, **kwargs)
+    alarm: Alarm = put(self, *args, **kwargs)
     if before is None:
         alarm.state_value = INSUFFICIENT
     else:
@@ -251,14 +249,13 @@ def put_metric_alarm(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> Alar
     return alarm
 
 
-_stock_set = CloudWatchBackend.set_alarm_state
-
-
-def set_alarm_state(self: CloudWatchBackend, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+def set_alarm_state(
+    self: CloudWatchBackend, below: Method, alarm_name: str, reason: str, reason_data: str, state_value: str
+) -> None:
     """Run the actions too, as a test of them; the next evaluation puts it right again. moto: the state only."""
     alarm = self.alarms.get(alarm_name)
     if alarm is None or state_value not in (OK, ALARM, INSUFFICIENT):
-        _stock_set(self, alarm_name, reason, reason_data, state_value)  # its refusals
+        below(self, alarm_name, reason, reason_data, state_value)  # its refusals
         return
     change(self, alarm, state_value, reason, reason_data)
 
@@ -282,8 +279,8 @@ def describe_alarm_history(self: CloudWatchResponse) -> ActionResult:
     return ActionResult({"AlarmHistoryItems": found[first : first + count]} | more)
 
 
-def install() -> None:
-    """Put it into moto's CloudWatch, in this process."""
-    CloudWatchBackend.put_metric_alarm = put_metric_alarm  # type: ignore[method-assign]
-    CloudWatchBackend.set_alarm_state = set_alarm_state  # type: ignore[method-assign]
-    CloudWatchResponse.describe_alarm_history = describe_alarm_history  # type: ignore[attr-defined]
+LAYERS = (
+    around("put_metric_alarm", put_metric_alarm, CloudWatchBackend),
+    around("set_alarm_state", set_alarm_state, CloudWatchBackend),
+    instead(describe_alarm_history, CloudWatchResponse),
+)

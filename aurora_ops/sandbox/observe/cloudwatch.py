@@ -13,11 +13,10 @@ from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, Met
 from moto.core.utils import utcnow
 
 from aurora_ops.sandbox.observe.datapoints import MINUTE, Datapoints, Metric, Place, Point
+from aurora_ops.sandbox.requests.layers import Method, around, instead
 
 _OF_MOTO = "AWS/S3"  # moto computes the sizes of buckets when it is asked
 _points: Datapoints
-_stock_statistics = CloudWatchBackend.get_metric_statistics
-_stock_filtered = CloudWatchBackend.get_filtered_metrics
 
 
 def epoch(moment: datetime) -> float:
@@ -107,6 +106,7 @@ def _datum(point: Point) -> list[MetricDatumBase]:
 
 def get_metric_statistics(
     self: CloudWatchBackend,
+    below: Method,
     namespace: str,
     metric_name: str,
     start_time: datetime,
@@ -114,24 +114,28 @@ def get_metric_statistics(
     period: int,
     *args: Any,
     **kwargs: Any,
-) -> list[Any]:
+) -> Any:
     """moto's, on the points of the window."""
     window = (epoch(start_time.replace(microsecond=0)), epoch(end_time.replace(microsecond=0)))
     found = _points.find(_place(self), namespace, metric_name, window, int(period))
     view = _view(self, [datum for one in found for datum in _datum(one)])
-    return _stock_statistics(view, namespace, metric_name, start_time, end_time, period, *args, **kwargs)
+    return below(view, namespace, metric_name, start_time, end_time, period, *args, **kwargs)
 
 
-def get_filtered_metrics(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> list[MetricDatumBase]:
+def get_filtered_metrics(self: CloudWatchBackend, below: Method, *args: Any, **kwargs: Any) -> Any:
     """For ListMetrics: moto's, on one point of each metric."""
     known = [Point(one, 0.0, 0.0, 0.0, 0.0, 1.0) for one in _points.metrics(_place(self))]
-    return _stock_filtered(_view(self, [datum for one in known for datum in _datum(one)]), *args, **kwargs)
+    return below(_view(self, [datum for one in known for datum in _datum(one)]), *args, **kwargs)
 
 
-def install(points: Datapoints) -> None:
-    """Put it into moto's CloudWatch, in this process, on these points."""
+def use(points: Datapoints) -> None:
+    """Answer from these points, in this process."""
     global _points
     _points = points
-    CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]
-    CloudWatchBackend.get_metric_statistics = get_metric_statistics  # type: ignore[method-assign]
-    CloudWatchBackend.get_filtered_metrics = get_filtered_metrics  # type: ignore[method-assign]
+
+
+LAYERS = (
+    instead(put_metric_data, CloudWatchBackend),
+    around("get_metric_statistics", get_metric_statistics, CloudWatchBackend),
+    around("get_filtered_metrics", get_filtered_metrics, CloudWatchBackend),
+)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
@@ -20,7 +20,8 @@ from moto.rds.exceptions import DBInstanceNotFoundError, InvalidParameterValue, 
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
+from aurora_ops.sandbox.requests.layers import instead
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
@@ -47,14 +48,14 @@ def entries(chunk: bytes) -> Iterator[tuple[int, str]]:
     return ((at, "\n".join(lines)) for at, lines in found)
 
 
-class Tail(Rounds):
+class Tail(PeriodicThread):
     """One thread that follows the servers' logs from where the export was switched on. Only whole lines leave a file."""
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}  # by DbiResourceId
         super().__init__("log tail", EVERY_SECONDS)
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Read on in every server's log."""
         for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
             for instance in list(backend.databases.values()):
@@ -168,9 +169,9 @@ def disassociate_kms_key(self: LogsResponse) -> str:
     return _set_key(self, None)
 
 
-def install() -> None:
-    """Put the operations into moto's RDS and its CloudWatch Logs, in this process."""
-    RDSResponse.describe_db_log_files = describe_db_log_files  # type: ignore[method-assign]
-    RDSResponse.download_db_log_file_portion = download_db_log_file_portion  # type: ignore[attr-defined]
-    LogsResponse.associate_kms_key = associate_kms_key  # type: ignore[attr-defined]
-    LogsResponse.disassociate_kms_key = disassociate_kms_key  # type: ignore[attr-defined]
+LAYERS = (
+    instead(describe_db_log_files),
+    instead(download_db_log_file_portion),
+    instead(associate_kms_key, LogsResponse),
+    instead(disassociate_kms_key, LogsResponse),
+)

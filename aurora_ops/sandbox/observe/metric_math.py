@@ -18,6 +18,7 @@ from moto.cloudwatch.models import CloudWatchBackend
 
 from aurora_ops.sandbox.observe import cloudwatch
 from aurora_ops.sandbox.observe.datapoints import Point
+from aurora_ops.sandbox.requests.layers import instead
 
 Series = dict[datetime, float]
 _STATISTICS = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
@@ -234,6 +235,4 @@ def get_metric_data(
     return results
 
 
-def install() -> None:
-    """Put it into moto's CloudWatch, in this process."""
-    CloudWatchBackend.get_metric_data = get_metric_data  # type: ignore[method-assign]
+LAYERS = (instead(get_metric_data, CloudWatchBackend),)

@@ -6,13 +6,13 @@ import time
 
 from aurora_ops.sandbox.observe.datapoints import Datapoints
 from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, Samples
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 60.0  # so that a round has little to delete, and the sampler does not wait for it
 
 
-class Retention(Rounds):
+class Retention(PeriodicThread):
     """One thread for both stores. Its first round, after a stop of days, is the long one."""
 
     def __init__(self, points: Datapoints, samples: Samples, seconds: float = EVERY_SECONDS) -> None:
@@ -20,10 +20,10 @@ class Retention(Rounds):
         super().__init__("retention", seconds)
 
     def _run(self) -> None:
-        self.look()
+        self.run_once()
         super()._run()
 
-    def look(self) -> None:
+    def run_once(self) -> None:
         """Delete what is too old."""
         now = time.time()
         try:

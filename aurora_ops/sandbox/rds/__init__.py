@@ -1,1 +1,1 @@
-"""RDS itself: clusters, instances, snapshots, restores, upgrades, events."""
+"""RDS itself: clusters, instances, snapshots, restores, upgrades, events. `backend` is what moto calls."""

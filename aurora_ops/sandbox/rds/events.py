@@ -5,22 +5,25 @@ effort basis and late; here an event is there when the call returns. moto keeps 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
-from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 from moto.sns.models import sns_backends
 
+from aurora_ops.sandbox.rds.backend import backend_of, of_region
+from aurora_ops.sandbox.requests.layers import Method, after, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
 KEPT_DAYS = 14
+SUBJECT = "RDS Notification Message"
 CATEGORIES = {
     "db-cluster": ("configuration change", "creation", "deletion", "failover", "failure", "maintenance", "notification"),
     "db-cluster-snapshot": ("backup", "notification"),
@@ -54,6 +57,26 @@ class Event:
         kind = _ARN_TYPES[self.source_type]
         return f"arn:aws:rds:{self.region}:{DEFAULT_ACCOUNT_ID}:{kind}:{self.source_identifier}"
 
+    def describe(self) -> dict[str, Any]:
+        """An Event, by the API's names."""
+        return {
+            "SourceIdentifier": self.source_identifier,
+            "SourceType": self.source_type,
+            "Message": self.message,
+            "EventCategories": [self.category],
+            "Date": self.date,
+            "SourceArn": self.source_arn,
+        }
+
+    def is_wanted_by(self, subscription: Any) -> bool:
+        """Whether an event subscription is to be told."""
+        return bool(
+            subscription.enabled
+            and subscription.source_type in (None, self.source_type)
+            and (not subscription.source_ids or self.source_identifier in subscription.source_ids)
+            and (not subscription.event_categories or self.category in subscription.event_categories)
+        )
+
 
 history: dict[str, list[Event]] = {}  # by region
 
@@ -64,26 +87,23 @@ def record(event: Event) -> None:
     known.append(event)
     while known and known[0].date < datetime.now(UTC) - timedelta(days=KEPT_DAYS):
         known.pop(0)
-    for one in list(rds_backends[DEFAULT_ACCOUNT_ID][event.region].event_subscriptions.values()):
-        wanted = (
-            one.enabled
-            and one.source_type in (None, event.source_type)
-            and (not one.source_ids or event.source_identifier in one.source_ids)
-            and (not one.event_categories or event.category in one.event_categories)
-        )
-        if wanted:
-            link = f"{_LINKS.get(event.source_type, 'event')}:id={event.source_identifier}"
-            body = {
-                "Event Source": event.source_type,
-                "Event Time": f"{event.date:%Y-%m-%d %H:%M:%S}.{event.date.microsecond // 1000:03d}",
-                "Identifier Link": f"https://console.aws.amazon.com/rds/home?region={event.region}#{link}",
-                "Source ID": event.source_identifier,
-                "Source ARN": event.source_arn,
-                "Event ID": f"http://docs.amazonwebservices.com/AmazonRDS/latest/UserGuide/USER_Events.html#{event.event_id}",
-                "Event Message": event.message,
-            }
+    for one in list(of_region(event.region).event_subscriptions.values()):
+        if event.is_wanted_by(one):
             attributes = {"EventID": event.event_id, "Resource": event.source_arn}
-            notify(one.sns_topic_arn, "RDS Notification Message", json.dumps(body), attributes)
+            notify(str(one.sns_topic_arn), SUBJECT, json.dumps(_message(event)), attributes)
+
+
+def _message(event: Event) -> dict[str, str]:
+    link = f"{_LINKS.get(event.source_type, 'event')}:id={event.source_identifier}"
+    return {
+        "Event Source": event.source_type,
+        "Event Time": f"{event.date:%Y-%m-%d %H:%M:%S}.{event.date.microsecond // 1000:03d}",
+        "Identifier Link": f"https://console.aws.amazon.com/rds/home?region={event.region}#{link}",
+        "Source ID": event.source_identifier,
+        "Source ARN": event.source_arn,
+        "Event ID": f"http://docs.amazonwebservices.com/AmazonRDS/latest/UserGuide/USER_Events.html#{event.event_id}",
+        "Event Message": event.message,
+    }
 
 
 Row = tuple[str, str, str, str, str]  # source type, source, event id, category, message
@@ -100,8 +120,8 @@ def _instance(self: RDSResponse) -> str:
 def _instance_created(self: RDSResponse) -> list[Row]:
     name = _instance(self)
     rows = [("db-instance", name, "RDS-EVENT-0005", "creation", "DB instance created.")]
-    cluster = self.backend.databases[name].cluster
-    if cluster is not None and len(cluster.members) == 1:  # its first: now the backup was taken
+    cluster = backend_of(self).records.instances[name].cluster
+    if cluster.data is not None and len(cluster.members) == 1:  # its first: now the backup was taken
         snapshot = cluster.data.vault.bases[-1].name
         rows += [
             ("db-cluster-snapshot", snapshot, "RDS-EVENT-0168", "backup", "Creating automated cluster snapshot."),
@@ -114,7 +134,7 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
     name, rows = _cluster(self), []
     if self.params.get("MasterUserPassword") or self.params.get("RotateMasterUserPassword"):
         rows.append(("db-cluster", name, "RDS-EVENT-0016", "configuration change", "Reset master credentials."))
-    if self.params.get("EngineVersion") and not self.backend.clusters[name].pending_modified_values:
+    if self.params.get("EngineVersion") and not backend_of(self).records.clusters[name].pending_modified_values:
         message = "Database cluster engine version has been upgraded."
         rows.append(("db-cluster", name, "RDS-EVENT-0173", "maintenance", message))
     return rows
@@ -122,7 +142,7 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
 
 def _failed_over(self: RDSResponse) -> list[Row]:
     name = _cluster(self)
-    writers = [one for one in self.backend.clusters[name].members if one.is_cluster_writer]
+    writers = [one for one in backend_of(self).records.clusters[name].members if one.is_cluster_writer]
     to = writers[0].db_instance_identifier if writers else "?"
     return [
         ("db-cluster", name, "RDS-EVENT-0073", "failover", f"Started cross AZ failover to DB instance: {to}"),
@@ -175,45 +195,36 @@ _OPERATIONS: dict[str, Callable[[RDSResponse], list[Row]]] = {
 }
 
 
-def _followed(stock: Any, rows: Callable[[RDSResponse], list[Row]]) -> Any:
-    def operation(self: RDSResponse) -> ActionResult:
-        answer: ActionResult = stock(self)
-        with suppress(KeyError):  # gone again already
-            for kind, source, event_id, category, message in rows(self):
-                record(Event(kind, source, event_id, category, message, self.region))
-        return answer
-
-    return operation
+def _record(self: RDSResponse, *, rows: Callable[[RDSResponse], list[Row]]) -> None:
+    with suppress(KeyError):  # deleted meanwhile
+        for kind, source, event_id, category, message in rows(self):
+            record(Event(kind, source, event_id, category, message, self.region))
 
 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def describe_events(self: RDSResponse) -> ActionResult:
-    """The last hour, or what was asked for. moto: everything ever, whatever time or category was asked for."""
-    wanted = self.params
-    source, kind = wanted.get("SourceIdentifier"), wanted.get("SourceType")
-    if source is not None and kind is None:
-        raise InvalidParameterCombination("Cannot specify source identifier without source type")
+def _window(wanted: Any) -> tuple[datetime, datetime | None]:
+    """The times that DescribeEvents asks for: the last hour where it names none."""
     start, end = _utc(wanted.get("StartTime")), _utc(wanted.get("EndTime"))
     if start is not None and end is not None and start > end:
         raise InvalidParameterValue("The start time must not be later than the end time.")
     minutes = timedelta(minutes=int(wanted.get("Duration") or 60))
     if start is None:
-        start = (end or datetime.now(UTC)) - minutes
-    elif end is None and wanted.get("Duration"):
-        end = start + minutes
-    categories = wanted.get("EventCategories") or []
+        return (end or datetime.now(UTC)) - minutes, end
+    return start, start + minutes if end is None and wanted.get("Duration") else end
+
+
+def describe_events(self: RDSResponse) -> ActionResult:
+    """The last hour, or what was asked for. moto: everything ever, whatever time or category was asked for."""
+    source, kind = self.params.get("SourceIdentifier"), self.params.get("SourceType")
+    if source is not None and kind is None:
+        raise InvalidParameterCombination("Cannot specify source identifier without source type")
+    start, end = _window(self.params)
+    categories = self.params.get("EventCategories") or []
     found = [
-        {
-            "SourceIdentifier": one.source_identifier,
-            "SourceType": one.source_type,
-            "Message": one.message,
-            "EventCategories": [one.category],
-            "Date": one.date,
-            "SourceArn": one.source_arn,
-        }
+        one.describe()
         for one in history.get(self.region, [])
         if kind in (None, one.source_type)
         and source in (None, one.source_identifier)
@@ -225,7 +236,7 @@ def describe_events(self: RDSResponse) -> ActionResult:
 
 
 def describe_event_categories(self: RDSResponse) -> ActionResult:
-    """Which categories there are to subscribe to. moto: HTTP 500."""
+    """The categories that can be subscribed to. moto: HTTP 500."""
     wanted = self.params.get("SourceType")
     known = [
         {"SourceType": kind, "EventCategories": list(names)}
@@ -253,24 +264,21 @@ def _check_subscription(self: RDSResponse, kind: str | None) -> None:
 
 
 def _check_source(self: RDSResponse, kind: str | None, source: str) -> None:
-    """Of clusters and instances, which are what we know by their names."""
-    known = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}.get(kind or "")
-    if known is not None and source.lower() not in known:
+    """Refuse a cluster or an instance that does not exist; other sources are not looked up."""
+    known: dict[str, Container[str]] = {"db-cluster": self.backend.clusters, "db-instance": self.backend.databases}
+    if kind in known and source.lower() not in known[kind]:
         raise RDSClientError("SourceNotFound", f"Could not find source: {source}")
 
 
-_stock_create = RDSResponse.create_event_subscription
-
-
-def create_event_subscription(self: RDSResponse) -> ActionResult:
+def create_event_subscription(self: RDSResponse, create: Method) -> ActionResult:
     """Check, create, and tell the topic so. moto: any topic and category, disabled unless told otherwise."""
     _check_subscription(self, self.params.get("SourceType"))
-    answer = _stock_create(self)
+    answer: ActionResult = create(self)
     subscription = self.backend.event_subscriptions[self.params["SubscriptionName"]]
     subscription.enabled = self.params.get("Enabled") is not False
     notify(
-        subscription.sns_topic_arn,
-        "RDS Notification Message",
+        str(subscription.sns_topic_arn),
+        SUBJECT,
         f"This is a message to notify that RDS will attempt to send you event notifications of type {subscription.source_type} to the topic {subscription.sns_topic_arn}",
     )
     return answer
@@ -293,7 +301,7 @@ def modify_event_subscription(self: RDSResponse) -> ActionResult:
 
 
 def add_source_identifier_to_subscription(self: RDSResponse) -> ActionResult:
-    """One source more. moto: HTTP 500."""
+    """Add a source. moto: HTTP 500."""
     (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
     source = self.params["SourceIdentifier"].lower()
     _check_source(self, one.source_type, source)
@@ -302,7 +310,7 @@ def add_source_identifier_to_subscription(self: RDSResponse) -> ActionResult:
 
 
 def remove_source_identifier_from_subscription(self: RDSResponse) -> ActionResult:
-    """One source less, which may be gone already. moto: HTTP 500."""
+    """Remove a source, which may have been deleted. moto: HTTP 500."""
     (one,) = self.backend.describe_event_subscriptions(self.params["SubscriptionName"])
     source = self.params["SourceIdentifier"].lower()
     if source not in (one.source_ids or []):
@@ -311,16 +319,12 @@ def remove_source_identifier_from_subscription(self: RDSResponse) -> ActionResul
     return ActionResult({"EventSubscription": one})
 
 
-def install() -> None:
-    """Put events into moto's RDS, in this process: after the rules, so that a refused call leaves no event."""
-    for name, rows in _OPERATIONS.items():
-        setattr(RDSResponse, name, _followed(getattr(RDSResponse, name), rows))
-    for operation in (
-        describe_events,
-        describe_event_categories,
-        create_event_subscription,
-        modify_event_subscription,
-        add_source_identifier_to_subscription,
-        remove_source_identifier_from_subscription,
-    ):
-        setattr(RDSResponse, operation.__name__, operation)
+LAYERS = (
+    *(after(operation, partial(_record, rows=rows)) for operation, rows in _OPERATIONS.items()),
+    instead(describe_events),
+    instead(describe_event_categories),
+    around("create_event_subscription", create_event_subscription),
+    instead(modify_event_subscription),
+    instead(add_source_identifier_to_subscription),
+    instead(remove_source_identifier_from_subscription),
+)

@@ -1,4 +1,4 @@
-"""DB clusters and instances with the fields that moto lacks, and endpoints that lead to real servers."""
+"""DB clusters, instances and cluster snapshots with the fields that moto lacks, and with real servers and files behind them."""
 
 import copy
 import json
@@ -6,17 +6,19 @@ import secrets
 import string
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import moto.rds.models as models
 
 from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox import statuses
-from aurora_ops.sandbox.dataplane.plane import ClusterData, DataPlane
+from aurora_ops.sandbox.dataplane.cluster import ClusterData
+from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.engine import DEFAULT_VERSION
 from aurora_ops.sandbox.parameters.in_force import Groups
+from aurora_ops.sandbox.statuses import WithStatus
 
 _plane: DataPlane | None = None
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`
@@ -29,7 +31,7 @@ def use(data_plane: DataPlane, on_change: Callable[[], None]) -> None:
 
 
 def changed() -> None:
-    """Say that instances came, went or changed roles."""
+    """Call what was given to `use`: instances came, went or changed roles."""
     _on_change()
 
 
@@ -51,23 +53,16 @@ def _identifier(prefix: str) -> str:
     return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
-class _Shown:
-    """The status of a cluster or an instance: as it is, and as it lingers. moto: a cluster's "creating" ends with the first look at it."""
+class _Groups(Protocol):
+    """What an instance asks of the backend that it is in."""
 
-    _status = ""
-
-    @property
-    def status(self) -> str:
-        """What DescribeDB… shows; `_status` is what the work has come to."""
-        return statuses.shown(self, self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
+    def groups_of(self, instance: "AuroraInstance") -> Groups: ...
 
 
-class AuroraCluster(_Shown, models.DBCluster):
-    """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
+class AuroraCluster(WithStatus, models.DBCluster):
+    """A DB cluster with the fields that moto lacks and endpoints that lead to its servers."""
+
+    wanted_port = 5432
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
         self.hosts = ("", "")
@@ -111,8 +106,13 @@ class AuroraCluster(_Shown, models.DBCluster):
         self._set_insights(
             {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
         )
-        for member in self._members:
+        for member in self.members:
             member.inherit(self)
+
+    @property
+    def members(self) -> list["AuroraInstance"]:  # type: ignore[override]  # moto's are replaced by ours
+        """The cluster's instances."""
+        return cast(list[AuroraInstance], self._members)
 
     @property
     def scaling_configuration_info(self) -> dict[str, Any] | None:  # type: ignore[override]
@@ -138,10 +138,10 @@ class AuroraCluster(_Shown, models.DBCluster):
 
     @property
     def db_cluster_members(self) -> list[dict[str, Any]]:
-        """The members, with what the cluster's parameter group waits for; moto: always in sync."""
-        statuses = {one.db_instance_identifier: one.db_cluster_parameter_group_status for one in self._members}
+        """The members, with whether the cluster's parameter group is pending a reboot; moto: always in sync."""
+        waiting = {one.db_instance_identifier: one.db_cluster_parameter_group_status for one in self.members}
         return [
-            {**one, "DBClusterParameterGroupStatus": statuses[one["DBInstanceIdentifier"]]}
+            {**one, "DBClusterParameterGroupStatus": waiting[one["DBInstanceIdentifier"]]}
             for one in super().db_cluster_members
         ]
 
@@ -150,7 +150,7 @@ class AuroraCluster(_Shown, models.DBCluster):
         """The cluster's data, once `create_db_cluster` has made it."""
         return plane().clusters.get(self.db_cluster_resource_id)
 
-    @property
+    @property  # type: ignore[override]  # moto: always a time
     def earliest_restorable_time(self) -> datetime | None:
         """As far as the base backups and the retention reach back; moto: the creation time, before there is a backup."""
         return self.data.vault.earliest(self.data.horizon(plane().backup_day)) if self.data else None
@@ -168,8 +168,10 @@ class AuroraCluster(_Shown, models.DBCluster):
         return self.data.latest if self.data else None
 
 
-class AuroraInstance(_Shown, models.DBInstanceClustered):
+class AuroraInstance(WithStatus, models.DBInstanceClustered):
     """A DB instance with an identity and an address of its own."""
+
+    cluster: AuroraCluster
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
         self.host = ""
@@ -210,13 +212,13 @@ class AuroraInstance(_Shown, models.DBInstanceClustered):
         """Not of an instance: Aurora's backups are the cluster's. moto: a record, which a second attempt in the same minute meets."""
 
     @property
-    def db_parameter_group_status_list(self) -> list[Any]:  # type: ignore[override]
+    def db_parameter_group_status_list(self) -> list[Any]:
         """The parameter group and whether a reboot would change something; moto: always in sync."""
         data = self.cluster.data
         pending = data is not None and data.is_pending_reboot(self.db_instance_identifier)
         if (running := self._in_force) is not None:
-            pending = pending or running.is_instance_pending(self.backend.groups_of(self))
-        groups = [copy.copy(group) for group in self.db_parameter_groups()]
+            pending = pending or running.is_instance_pending(self._groups)
+        groups: list[Any] = [copy.copy(group) for group in self.db_parameter_groups()]
         for group in groups:
             group.ParameterApplyStatus = "pending-reboot" if pending else "in-sync"
         return groups
@@ -225,8 +227,12 @@ class AuroraInstance(_Shown, models.DBInstanceClustered):
     def db_cluster_parameter_group_status(self) -> str:
         """The same of the cluster's group, on this member."""
         running = self._in_force
-        pending = running is not None and running.is_cluster_pending(self.backend.groups_of(self))
+        pending = running is not None and running.is_cluster_pending(self._groups)
         return "pending-reboot" if pending else "in-sync"
+
+    @property
+    def _groups(self) -> Groups:
+        return cast(_Groups, self.backend).groups_of(self)
 
     @property
     def _in_force(self) -> Groups | None:
@@ -258,3 +264,44 @@ class ManagedSecret(models.MasterUserSecret):
         self.secretsmanager.put_secret_value(
             self.secret.arn, self._generate_secret_string(), None, str(uuid4()), ["AWSCURRENT"]
         )
+
+
+class AuroraSnapshot(models.DBClusterSnapshot):
+    """A cluster snapshot with data. `files` is its folder, relative to the sandbox's; `password` the master's in that data."""
+
+    cluster: AuroraCluster
+
+    def __init__(self, backend: Any, cluster: AuroraCluster, name: str, files: str, **named: Any) -> None:
+        super().__init__(backend, cluster, name, **named)
+        self.files = files
+        data = cluster.data
+        self.password = data.password if data else ""
+        self.password_pending = data.password_pending if data else False
+        self.tags = [*(self.tags or [])]
+        if not self.storage_encrypted:
+            self.kms_key_id = None  # type: ignore[assignment]  # moto: the type of a key, always
+        self.availability_zones = list(cluster.availability_zones or [])
+        self.allocated_storage = 1  # Aurora's, always
+        self.engine_mode = "provisioned"
+        self.license_model = "postgresql-license"
+        self.storage_type = cluster.storage_type
+        self.db_cluster_resource_id = cluster.db_cluster_resource_id
+        self.iam_database_authentication_enabled = bool(cluster.iam_auth)
+        self.backup_retention_period = cluster.backup_retention_period
+        self.preferred_backup_window = cluster.preferred_backup_window
+        self.source_db_cluster_snapshot_arn: str | None = None
+
+    @property
+    def held_by(self) -> Path:
+        """The folder to be held while the snapshot is read: an automated one expires with its vault."""
+        path = plane().store.directory / self.files
+        return path.parent if self.snapshot_type == "automated" else path
+
+    def begin(self, status: str) -> "AuroraSnapshot":
+        """Become unusable until `finish`, and return the answer with that status."""
+        self.status, self.percent_progress = status, 0
+        return copy.copy(self)
+
+    def finish(self, created: datetime) -> None:
+        """Become available, with the state of the time `created`."""
+        self.created, self.status, self.percent_progress = created, "available", 100

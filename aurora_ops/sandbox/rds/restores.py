@@ -1,4 +1,4 @@
-"""Restores into new clusters: to a point in time, of a living or a deleted cluster, and from a snapshot.
+"""Restores into new clusters: to a point in time, of an existing or a deleted cluster, and from a snapshot.
 
 In AWS and here a restore makes a cluster without an instance, whose status is "creating" until its data is there. What AWS does
 not carry over is not carried over (facts A3; "created from the source snapshot with a default configuration").
@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
-from moto.rds.exceptions import DBSubnetGroupNotFoundError, InvalidParameterCombination, RDSClientError
+from moto.rds.exceptions import InvalidParameterCombination
 
 from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds import rules
+from aurora_ops.sandbox.rds.backups import Backups
 from aurora_ops.sandbox.rds.models import AuroraCluster, changed, plain, plane
+from aurora_ops.sandbox.rds.records import Records
 from aurora_ops.sandbox.rds.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -29,17 +31,27 @@ _NOT_CARRIED_OVER: dict[str, Any] = {
 }
 
 
-class Restores(Snapshots):
-    """The operations of `StrictRDSBackend` that make a cluster from a backup."""
+class Restores:
+    """The operations that make a cluster from a backup. `create` is CreateDBCluster."""
 
-    def restore_db_cluster_to_point_in_time(  # type: ignore[override]
+    def __init__(
         self,
-        db_cluster_identifier: str,
-        source_db_cluster_identifier: str | None = None,
-        restore_type: str = "full-copy",
-        restore_to_time: datetime | None = None,
-        use_latest_restorable_time: bool = False,
-        **overrides: Any,
+        records: Records,
+        backups: Backups,
+        snapshots: Snapshots,
+        create: Callable[[dict[str, Any]], AuroraCluster],
+    ) -> None:
+        self._records, self._backups, self._snapshots, self._create = records, backups, snapshots, create
+
+    def to_point_in_time(
+        self,
+        identifier: str,
+        source_identifier: str | None,
+        restore_type: str,
+        restore_point: datetime | None,
+        *,
+        use_latest: bool,
+        overrides: dict[str, Any],
     ) -> AuroraCluster:
         """A real recovery into a new cluster, of a cluster or of what a deleted one left.
 
@@ -47,19 +59,19 @@ class Restores(Snapshots):
         """
         overrides = plain(overrides)
         resource_id = overrides.pop("source_db_cluster_resource_id", None)
-        if (source_db_cluster_identifier is None) == (resource_id is None):
+        if (source_identifier is None) == (resource_id is None):
             raise InvalidParameterCombination(
                 "Either SourceDBClusterIdentifier or SourceDbClusterResourceId must be specified"
             )
         backup = (
-            self.backup_of(self._cluster(source_db_cluster_identifier))
-            if source_db_cluster_identifier
-            else self.backup_by_resource_id(str(resource_id))
+            self._backups.of(self._records.cluster(source_identifier))
+            if source_identifier
+            else self._backups.by_resource_id(str(resource_id))
         )
-        self._check_restore(db_cluster_identifier, overrides)
-        if restore_to_time is not None and use_latest_restorable_time:
+        self._check(identifier, overrides)
+        if restore_point is not None and use_latest:
             raise InvalidParameterCombination("Cannot specify both RestoreToTime and UseLatestRestorableTime")
-        if restore_to_time is None and not use_latest_restorable_time:  # moto: restores anyway
+        if restore_point is None and not use_latest:  # moto: restores anyway
             raise InvalidParameterCombination("Either RestoreToTime or UseLatestRestorableTime must be specified")
         if restore_type == "copy-on-write":
             raise InvalidParameterCombination(
@@ -69,22 +81,21 @@ class Restores(Snapshots):
         held = ExitStack()
         held.enter_context(plane().store.reading(backup.vault.directory))  # before the look at its window: it moves
         try:
-            to = rds_rules.check_window(source.db_cluster_identifier, backup.window, restore_to_time)
+            at = rules.check_restore_point(source.db_cluster_identifier, backup.window, restore_point)
             kept = self._kept(source, backup.password) | {
                 "backup_retention_period": source.backup_retention_period,
                 "serverless_v2_scaling_configuration": source.serverless_v2_scaling_configuration,
                 "storage_type": source.storage_type,
             }
-            cluster = self._new_cluster(db_cluster_identifier, kept, overrides)
+            cluster = self._new_cluster(identifier, kept, overrides)
         except BaseException:
             held.close()
             raise
-        living = source.db_cluster_resource_id
-        target = cluster.db_cluster_resource_id
-        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target, to, living))
+        source_id, target_id = source.db_cluster_resource_id, cluster.db_cluster_resource_id
+        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target_id, at, source_id))
         return cluster
 
-    def restore_db_cluster_from_snapshot(self, from_snapshot_id: str, overrides: dict[str, Any]) -> AuroraCluster:
+    def from_snapshot(self, snapshot_identifier: str, overrides: dict[str, Any]) -> AuroraCluster:
         """A new cluster with the data of a snapshot, manual or automated. moto: one without data.
 
         Of the scaling configuration a snapshot knows nothing: without one the cluster takes no db.serverless instance. Without an
@@ -94,13 +105,13 @@ class Restores(Snapshots):
         overrides = plain(overrides)
         identifier = overrides.pop("db_cluster_identifier")
         overrides.pop("snapshot_identifier", None)
-        snapshot = self.available_snapshot(from_snapshot_id)
-        self._check_restore(identifier, overrides)
+        snapshot = self._snapshots.available(snapshot_identifier)
+        self._check(identifier, overrides)
         if overrides.get("engine") != ENGINE:  # moto: a cluster of whatever engine
             raise InvalidParameterCombination(
                 f"A snapshot of {snapshot.engine} cannot be restored as {overrides.get('engine')}."
             )
-        version = rds_rules.check_later_version(overrides.pop("engine_version", None), snapshot.engine_version)
+        version = rules.check_later_version(overrides.pop("engine_version", None), snapshot.engine_version)
         overrides.pop("database_name", None)  # the databases are those in the snapshot
         path = plane().store.directory / snapshot.files
         held = ExitStack()
@@ -123,22 +134,13 @@ class Restores(Snapshots):
         self._in_background(cluster, held, lambda: plane().restore_snapshot(path, target))
         return cluster
 
-    def _check_restore(self, identifier: str, overrides: dict[str, Any]) -> None:
-        if identifier.lower() in self.clusters:  # moto: destroys the existing cluster
-            raise RDSClientError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {identifier}")
+    def _check(self, identifier: str, overrides: dict[str, Any]) -> None:
+        self._records.check_new_cluster(identifier)
         if [name for name in overrides if name.startswith(_INSIGHTS)]:  # boto3#4634; moto: accepts
             raise InvalidParameterCombination(
                 "Performance Insights and Enhanced Monitoring cannot be set by this operation; set them on CreateDBInstance"
             )
-        self._check_references(overrides)
-
-    def _check_references(self, kwargs: dict[str, Any]) -> None:
-        group = kwargs.get("db_subnet_group_name")
-        if group and group != "default" and group not in self.subnet_groups:  # moto: accepts
-            raise DBSubnetGroupNotFoundError(group)
-        parameters = kwargs.get("db_cluster_parameter_group_name")
-        if parameters and not parameters.startswith("default.") and parameters not in self.db_cluster_parameter_groups:
-            raise RDSClientError("DBClusterParameterGroupNotFound", f"DBClusterParameterGroup not found: {parameters}")
+        self._records.check_groups(overrides)
 
     def _kept(self, source: AuroraCluster, password: str) -> dict[str, Any]:
         return {
@@ -152,9 +154,7 @@ class Restores(Snapshots):
         }
 
     def _new_cluster(self, identifier: str, kept: dict[str, Any], overrides: dict[str, Any]) -> AuroraCluster:
-        cluster: AuroraCluster = self.create_db_cluster(
-            kept | _NOT_CARRIED_OVER | overrides | {"db_cluster_identifier": identifier}
-        )  # type: ignore[assignment]
+        cluster = self._create(kept | _NOT_CARRIED_OVER | overrides | {"db_cluster_identifier": identifier})
         cluster.status = "creating"
         return cluster
 

@@ -18,7 +18,7 @@ _RESERVED_DATABASES = ("rdsadmin", "template0", "template1")
 def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", longest: int = 63) -> str:
     """The identifier in lower case, as RDS keeps it: letters, digits and single hyphens, from a letter, at most `longest`.
 
-    A snapshot's too: so nobody can take a name that begins with rds:, which automated snapshots have.
+    A snapshot's too: so no manual snapshot has a name that begins with rds:, as automated ones do.
     """
     name = identifier.lower()
     if not _IDENTIFIER.fullmatch(name) or len(name) > longest:  # moto: accepts
@@ -30,7 +30,7 @@ def check_identifier(identifier: str, parameter: str = "DBClusterIdentifier", lo
 
 
 def check_names(master: str | None, database: str | None) -> None:
-    """Refuse names that PostgreSQL or RDS keep for themselves."""
+    """Refuse names that PostgreSQL or RDS reserve."""
     if master and _RESERVED_USERS.match(master.lower()):  # moto: accepts
         raise InvalidParameterValue(
             f"MasterUsername {master} cannot be used as it is a reserved word used by the engine"
@@ -108,17 +108,19 @@ def complete_scaling(scaling: dict[str, Any], before: dict[str, Any] | None = No
     return merged | {"SecondsUntilAutoPause": seconds}
 
 
-def check_window(identifier: str, window: tuple[datetime | None, datetime | None], to: datetime | None) -> datetime:
-    """The restore time: `to` if it lies in the window from earliest to latest, the latest without one. Never rounded."""
+def check_restore_point(
+    identifier: str, window: tuple[datetime | None, datetime | None], restore_point: datetime | None
+) -> datetime:
+    """The restore point: the one given if it lies in the window from earliest to latest, the latest without one. Never rounded."""
     earliest, latest = window
     if earliest is None or latest is None:
         raise RDSClientError("InvalidDBClusterStateFault", f"DB cluster {identifier} has no backup yet")
-    if to is None:
+    if restore_point is None:
         return latest
-    to = to if to.tzinfo else to.replace(tzinfo=UTC)
-    if not earliest <= to <= latest:  # moto: accepts the future and 1000 days ago
+    at = restore_point if restore_point.tzinfo else restore_point.replace(tzinfo=UTC)
+    if not earliest <= at <= latest:  # moto: accepts the future and 1000 days ago
         raise InvalidParameterValue(
-            f"The specified time {to.isoformat()} is outside the restorable window of {identifier}: "
+            f"The specified time {at.isoformat()} is outside the restorable window of {identifier}: "
             f"{earliest.isoformat()} to {latest.isoformat()}"
         )
-    return to
+    return at

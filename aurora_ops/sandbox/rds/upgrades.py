@@ -11,19 +11,23 @@ from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.engine import ENGINE_VERSIONS
-from aurora_ops.sandbox.rds import rules as rds_rules
+from aurora_ops.sandbox.rds import rules
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.operations import Operations
 from aurora_ops.sandbox.rds.parameter_groups import family_of
+from aurora_ops.sandbox.rds.records import Records
 
 
-class Upgrades(Operations):
+class Upgrades:
     """The part of ModifyDBCluster that is about parameter groups and versions."""
 
-    def _check_upgrade(self, cluster: AuroraCluster, kwargs: dict[str, Any]) -> str | None:
+    def __init__(self, records: Records, operations: Operations) -> None:
+        self._moto, self._operations = records.moto, operations
+
+    def check(self, cluster: AuroraCluster, kwargs: dict[str, Any]) -> str | None:
         """The version to change to, now or later; None if it stays. The groups of a new major come with it, so `kwargs` loses them."""
         current, wanted = cluster.engine_version, kwargs.get("engine_version")
-        target = rds_rules.check_version(wanted) if wanted else current
+        target = rules.check_version(wanted) if wanted else current
         if ENGINE_VERSIONS.index(target) < ENGINE_VERSIONS.index(current):  # moto: accepts
             raise InvalidParameterCombination(f"Cannot upgrade {ENGINE} from {current} to {target}")
         is_major = family_of(target) != family_of(current)
@@ -35,9 +39,10 @@ class Upgrades(Operations):
             raise InvalidParameterCombination(
                 "DBInstanceParameterGroupName is valid only in combination with the AllowMajorVersionUpgrade parameter."
             )
-        mine, members = kwargs.get("db_cluster_parameter_group_name"), cluster._members
+        mine, members = kwargs.get("db_cluster_parameter_group_name"), cluster.members
         theirs = kwargs.get("db_instance_parameter_group_name")
-        custom = [one.db_parameter_group_name for one in members if not _is_default(one.db_parameter_group_name)]
+        names = [one.db_parameter_group_name for one in members]
+        custom = [name for name in names if name and not _is_default(name)]
         if is_major and not mine and not _is_default(cluster.parameter_group):
             raise _must_specify("cluster", cluster.parameter_group)
         if is_major and not theirs and custom:
@@ -51,7 +56,9 @@ class Upgrades(Operations):
     def _check_group(self, kind: str, name: str | None, family: str) -> None:
         if not name:
             return
-        group: Any = (self.db_cluster_parameter_groups if kind == "DBCluster" else self.db_parameter_groups).get(name)
+        group: Any = (
+            self._moto.db_cluster_parameter_groups if kind == "DBCluster" else self._moto.db_parameter_groups
+        ).get(name)
         if not _is_default(name) and group is None:  # moto: accepts
             raise RDSClientError(f"{kind}ParameterGroupNotFound", f"{kind}ParameterGroup not found: {name}")
         own = group and (group.db_parameter_group_family if kind == "DBCluster" else group.family)
@@ -62,8 +69,8 @@ class Upgrades(Operations):
                 f"Please use a Parameter Group with DBParameterGroupFamily {family}"
             )
 
-    def _change_version(self, cluster: AuroraCluster, target: str | None, kwargs: dict[str, Any]) -> None:
-        """Note the target, or apply it and what waited: instances follow, every server restarts once."""
+    def apply(self, cluster: AuroraCluster, target: str | None, kwargs: dict[str, Any]) -> None:
+        """Record the target as pending, or apply it and what was pending: instances follow, every server restarts once."""
         if target is not None:
             cluster.pending_modified_values = {"EngineVersion": target}
             cluster.pending_instance_group = kwargs.get("db_instance_parameter_group_name")
@@ -75,12 +82,12 @@ class Upgrades(Operations):
             cluster.parameter_group = cluster.pending_cluster_group or new
         cluster.engine_version, cluster.pending_modified_values = version, None
         cluster.pending_cluster_group = cluster.pending_instance_group = None
-        for member in cluster._members:
+        for member in cluster.members:
             if instance_group or _is_default(member.db_parameter_group_name):
                 member.db_parameter_group_name = instance_group or new
-        if cluster._members:
-            self._change_servers(plane().stop_cluster, cluster)
-            self._change_servers(plane().start_cluster, cluster)
+        if cluster.members:
+            self._operations.change_servers(plane().stop_cluster, cluster)
+            self._operations.change_servers(plane().start_cluster, cluster)
 
 
 def _is_default(name: str | None) -> bool:

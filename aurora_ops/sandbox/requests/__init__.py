@@ -1,1 +1,1 @@
-"""What meets a request before the service does: faults, limits, controls; and what is hooked into moto."""
+"""What meets a request before the service does: faults, limits, controls; and what a layer over moto is."""

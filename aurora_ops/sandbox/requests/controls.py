@@ -1,4 +1,4 @@
-"""The controls of this sandbox: what was set, and the answer to who asks or sets."""
+"""The controls of this sandbox: what is set, and the answers to requests that read or set it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def _defaults() -> dict[str, dict[str, Any]]:
     }
 
 
-# The sandbox's side: one dict, so that the journal keeps it in place, and the checks that other modules bring.
+# One dict, which is kept with the account in place; the checks and actions of other modules are added by `app`.
 settings: dict[str, dict[str, Any]] = {"seconds": {}, "quotas": {}, "rate": {}, "hangs": {}}
 checks: dict[str, Callable[[Any], Any]] = {
     "seconds": statuses.check_seconds,
@@ -33,13 +33,13 @@ actions: dict[str, Callable[[Any], None]] = {}
 _lock = threading.Lock()
 
 
-def begin() -> None:
-    """Set what the environment says, and nothing else. Raises InputError when it says it wrongly."""
+def set_from_environment() -> None:
+    """Set what the environment says, and nothing else. Raises InputError when that cannot be understood."""
     settings.update(_defaults())
 
 
-def resume() -> None:
-    """After the journal was read: what this start's environment says counts before what was set earlier."""
+def let_environment_override() -> None:
+    """After the account was read: what this start's environment says replaces what was set earlier."""
     settings.update({section: content for section, content in _defaults().items() if content})
 
 
@@ -62,7 +62,5 @@ def _apply(body: dict[str, Any]) -> None:
         raise InputError(f"{unknown[0]!r} is no control of this sandbox: {', '.join([*checks, *actions])}")
     checked = {name: checks[name](content) for name, content in body.items() if name in checks}
     settings.update(checked)
-    if "rate" in checked:
-        rate.forget()
     for name in actions.keys() & body.keys():
         actions[name](body[name])

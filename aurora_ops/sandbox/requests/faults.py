@@ -1,4 +1,4 @@
-"""The faults of this sandbox: what is to fail, and the answers that say so."""
+"""The faults of this sandbox: which calls are to fail, and the answers that they get."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from aurora_ops.sandbox.wire import StartResponse
 
 
 class Register:
-    """The sandbox's side: what is to fail, and the answers that say so."""
+    """Which calls are to fail and how often, what happens at once instead (`acts`), and what ends faults (`on_clear`)."""
 
     def __init__(self) -> None:
         self.acts: dict[str, Callable[..., None]] = {}  # what happens at once, by name
@@ -25,13 +25,13 @@ class Register:
         method = environ.get("REQUEST_METHOD")
         try:
             if method == "DELETE":
-                for mend in self.on_clear:
-                    mend()
+                for clear in self.on_clear:
+                    clear()
                 with self._lock:
                     self.faults.clear()
             elif method == "POST":
                 self._add(json.loads(wire.body_of(environ)))
-        except Exception as error:  # whatever went wrong: who asked for the fault is told
+        except Exception as error:  # whatever went wrong is the answer to the request
             return wire.json_answer(start_response, "400 Bad Request", [str(error)])
         with self._lock:
             content = [asdict(one) for one in self.faults]
@@ -45,7 +45,7 @@ class Register:
         with self._lock:
             self.faults.append(Fault(**body))
 
-    def meet(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
+    def refuse(self, environ: dict[str, Any], service: str, start_response: StartResponse) -> Iterable[bytes] | None:
         """The error that this request is to get, or None. The request's body is left to be read again."""
         if not self.faults:
             return None

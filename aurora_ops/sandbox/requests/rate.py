@@ -22,7 +22,7 @@ Limits = dict[str, dict[str, float]]
 
 @dataclass
 class Bucket:
-    """So many calls at once at most, and so many new ones a second."""
+    """A token bucket: at most `burst` calls at once, and `per_second` more each second."""
 
     per_second: float
     burst: float
@@ -70,28 +70,30 @@ def parse(text: str) -> Limits:
         ) from None
 
 
-_buckets: dict[tuple[str, str], Bucket] = {}
-_lock = threading.Lock()
+class Throttle:
+    """The token buckets of one sandbox, by Region and operation."""
 
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._lock = threading.Lock()
 
-def forget() -> None:
-    """Full buckets again, by the limits that hold now."""
-    with _lock:
-        _buckets.clear()
+    def refill(self) -> None:
+        """Full buckets again, by the limits that hold now."""
+        with self._lock:
+            self._buckets.clear()
 
-
-def meet(
-    limits: Limits, environ: dict[str, Any], service: str, start_response: StartResponse
-) -> Iterable[bytes] | None:
-    """The refusal of a call to RDS that comes too soon, or None."""
-    if not limits or service != "rds":
-        return None
-    _, operation = wire.operation_of(environ)
-    limit = limits.get(operation) or limits.get(EVERY)
-    if limit is None:
-        return None
-    with _lock:
-        key = (wire.region_of(environ), operation)
-        bucket = _buckets.setdefault(key, Bucket(limit["per_second"], limit["burst"]))
-        passes = bucket.take()
-    return None if passes else wire.error(start_response, "query", 400, "Throttling", "Rate exceeded")
+    def refuse(
+        self, limits: Limits, environ: dict[str, Any], service: str, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """The refusal of a call to RDS that comes too soon, or None."""
+        if not limits or service != "rds":
+            return None
+        _, operation = wire.operation_of(environ)
+        limit = limits.get(operation) or limits.get(EVERY)
+        if limit is None:
+            return None
+        with self._lock:
+            key = (wire.region_of(environ), operation)
+            bucket = self._buckets.setdefault(key, Bucket(limit["per_second"], limit["burst"]))
+            passes = bucket.take()
+        return None if passes else wire.error(start_response, "query", 400, "Throttling", "Rate exceeded")

@@ -7,13 +7,14 @@ first one left behind.
 """
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from moto.core.responses import TYPE_RESPONSE
+from moto.core.common_types import TYPE_RESPONSE
 from moto.s3.exceptions import MissingKey, PreconditionFailed
 from moto.s3.responses import S3Response
 from werkzeug.datastructures import Headers
+
+from aurora_ops.sandbox.requests.layers import Method, around
 
 # One for all buckets: what it guards is work in memory. moto: looks first and writes later, so two requests at once both win.
 _turn = threading.RLock()
@@ -49,47 +50,41 @@ def _checked(self: S3Response, current: Any) -> None:
     self.headers = Headers([(name, value) for name, value in self.headers if name.lower() not in _CONDITIONS])
 
 
-def _conditional(stock: Callable[[S3Response], TYPE_RESPONSE]) -> Callable[[S3Response], TYPE_RESPONSE]:
-    def operation(self: S3Response) -> TYPE_RESPONSE:
-        if _is_unknown(self):
-            return _not_implemented()
-        with _turn:
-            _checked(self, self.backend.get_object(self.bucket_name, self.parse_key_name()))
-            return stock(self)
-
-    return operation
+def _conditional(self: S3Response, write: Method) -> TYPE_RESPONSE:
+    if _is_unknown(self):
+        return _not_implemented()
+    with _turn:
+        _checked(self, self.backend.get_object(self.bucket_name, self.parse_key_name()))
+        answer: TYPE_RESPONSE = write(self)
+        return answer
 
 
-def _completed(stock: Callable[..., TYPE_RESPONSE]) -> Callable[..., TYPE_RESPONSE]:
+def _complete(
+    self: S3Response, post: Method, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
+) -> TYPE_RESPONSE:
     """CompleteMultipartUpload, which is a POST with an upload's id. Repeated, it answers as before, whatever it asks for."""
-
-    def post(
-        self: S3Response, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
-    ) -> TYPE_RESPONSE:
-        upload = query.get("uploadId", [None])[0]
-        if _is_unknown(self):
-            return _not_implemented()
-        with _turn:
-            if upload:
-                current = self.backend.get_object(bucket_name, key_name)
-                if getattr(getattr(current, "multipart", None), "id", None) != upload:
-                    _checked(self, current)  # moto: If-Match is not looked at
-            return stock(self, request, body, bucket_name, query, key_name)
-
-    return post
+    upload = query.get("uploadId", [None])[0]
+    if _is_unknown(self):
+        return _not_implemented()
+    with _turn:
+        if upload:
+            current = self.backend.get_object(bucket_name, key_name)
+            if getattr(getattr(current, "multipart", None), "id", None) != upload:
+                _checked(self, current)  # moto: If-Match is not looked at
+        answer: TYPE_RESPONSE = post(self, request, body, bucket_name, query, key_name)
+        return answer
 
 
-def _in_turn(stock: Callable[..., TYPE_RESPONSE]) -> Callable[..., TYPE_RESPONSE]:
-    def operation(self: S3Response, *arguments: Any, **named: Any) -> TYPE_RESPONSE:
-        with _turn:
-            return stock(self, *arguments, **named)
-
-    return operation
+def _in_turn(self: S3Response, below: Method, *arguments: Any, **named: Any) -> TYPE_RESPONSE:
+    with _turn:
+        answer: TYPE_RESPONSE = below(self, *arguments, **named)
+        return answer
 
 
-def install() -> None:
-    """Put them into moto's S3, in this process."""
-    for name in ("put_object", "copy_object", "delete_object"):  # moto: a copy's conditions are not looked at
-        setattr(S3Response, name, _conditional(getattr(S3Response, name)))
-    S3Response._key_response_post = _completed(S3Response._key_response_post)  # type: ignore[method-assign]
-    S3Response._bucket_response_delete_keys = _in_turn(S3Response._bucket_response_delete_keys)  # type: ignore[method-assign]
+LAYERS = (
+    around("put_object", _conditional, S3Response),
+    around("copy_object", _conditional, S3Response),  # moto: a copy's conditions are not looked at
+    around("delete_object", _conditional, S3Response),
+    around("_key_response_post", _complete, S3Response),
+    around("_bucket_response_delete_keys", _in_turn, S3Response),
+)

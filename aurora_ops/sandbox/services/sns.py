@@ -2,7 +2,7 @@
 
 import logging
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sns.models import sns_backends
 
 log = logging.getLogger(__name__)

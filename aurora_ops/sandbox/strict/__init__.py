@@ -1,1 +1,1 @@
-"""What moto lets pass and AWS does not."""
+"""What moto lets pass and AWS does not: layers over RDS's operations. In which order: `moto_layers`."""

@@ -1,10 +1,11 @@
-"""What RDS tells about itself: engine versions, orderable options, parameter groups, maintenance.
+"""The catalogue of RDS: engine versions, orderable options, parameter groups, pending maintenance.
 
 Each function is one operation of the API on moto's response class. A comment says what moto alone answers.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from moto.core.responses import ActionResult, PaginatedResult
@@ -22,6 +23,8 @@ from aurora_ops.capacity.acu import version_limits
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
 from aurora_ops.sandbox.parameters import families as parameters
+from aurora_ops.sandbox.rds.backend import backend_of
+from aurora_ops.sandbox.requests.layers import Layer, Method, around, before, instead
 
 INSTANCE_CLASS = "db.serverless"
 
@@ -150,15 +153,15 @@ def _group(self: RDSResponse, name: str, *, of_cluster: bool) -> tuple[str, dict
 
 
 @contextmanager
-def _as_rds_says() -> Iterator[None]:
-    """What the parameters' own module refuses, as an error of RDS."""
+def _as_rds_error() -> Iterator[None]:
+    """Turn what the module of parameters refuses into an error of RDS."""
     try:
         yield
     except parameters.ParameterError as error:
         raise RDSClientError(error.code, str(error)) from None
 
 
-@_as_rds_says()
+@_as_rds_error()
 def _describe_parameters(self: RDSResponse, name: str, *, of_cluster: bool) -> ActionResult:
     family, mine = _group(self, name, of_cluster=of_cluster)
     known = parameters.family(family, of_cluster=of_cluster)
@@ -176,7 +179,7 @@ def describe_db_parameters(self: RDSResponse) -> ActionResult:
     return _describe_parameters(self, self.params["DBParameterGroupName"], of_cluster=False)
 
 
-@_as_rds_says()
+@_as_rds_error()
 def describe_engine_default_cluster_parameters(self: RDSResponse) -> ActionResult:
     """A family without any group. moto: HTTP 500."""
     family = self.params["DBParameterGroupFamily"]
@@ -184,52 +187,39 @@ def describe_engine_default_cluster_parameters(self: RDSResponse) -> ActionResul
     return ActionResult({"EngineDefaults": {"DBParameterGroupFamily": family, "Parameters": known}})
 
 
-def _with_defaults(stock: Any, kind: Any, parameter: str, key: str) -> Any:
-    def describe(self: RDSResponse) -> ActionResult:
-        name = self.params.get(parameter)
-        if not _is_default(name):
-            return stock(self)  # type: ignore[no-any-return]
-        family = name.removeprefix("default.")
-        return ActionResult({key: [kind(self.backend, name, f"Default parameter group for {family}", family)]})
-
-    return describe
+def _with_defaults(self: RDSResponse, describe: Method, *, kind: Any, parameter: str, key: str) -> ActionResult:
+    name = str(self.params.get(parameter))
+    if not _is_default(name):
+        answer: ActionResult = describe(self)
+        return answer
+    family = name.removeprefix("default.")
+    return ActionResult({key: [kind(self.backend, name, f"Default parameter group for {family}", family)]})
 
 
-def _checked(stock: Any, parameter: str, *, of_cluster: bool) -> Any:
-    def modify(self: RDSResponse) -> ActionResult:
-        name = self.params[parameter]
-        _refuse_default(name)
-        family, _ = _group(self, name, of_cluster=of_cluster)
-        wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
-        with _as_rds_says():
-            parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
-        return stock(self)  # type: ignore[no-any-return]
-
-    return modify
+def _check_parameters(self: RDSResponse, *, parameter: str, of_cluster: bool) -> None:
+    name = self.params[parameter]
+    _refuse_default(name)
+    family, _ = _group(self, name, of_cluster=of_cluster)
+    wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
+    with _as_rds_error():
+        parameters.check(parameters.family(family, of_cluster=of_cluster), wanted)
 
 
-def _created(stock: Any, *, of_cluster: bool) -> Any:
-    def create(self: RDSResponse) -> ActionResult:
-        with _as_rds_says():  # moto: any family
-            parameters.family(self.params.get("DBParameterGroupFamily", ""), of_cluster=of_cluster)
-        return stock(self)  # type: ignore[no-any-return]
-
-    return create
+def _check_family(self: RDSResponse, *, of_cluster: bool) -> None:
+    with _as_rds_error():  # moto: any family
+        parameters.family(self.params.get("DBParameterGroupFamily", ""), of_cluster=of_cluster)
 
 
-def _reset(parameter: str, *, of_cluster: bool) -> Any:
-    def reset(self: RDSResponse) -> ActionResult:
-        # moto: HTTP 500, so Terraform could not take a parameter out of a group.
-        name = self.params[parameter]
-        _refuse_default(name)
-        _group(self, name, of_cluster=of_cluster)
-        wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
-        if bool(wanted) == bool(self.params.get("ResetAllParameters")):
-            raise InvalidParameterCombination("Either Parameters or ResetAllParameters must be given, and not both.")
-        self.backend.reset_parameters(name, wanted or None, of_cluster=of_cluster)
-        return ActionResult({parameter: self.params[parameter]})
-
-    return reset
+def _reset_group(self: RDSResponse, *, parameter: str, of_cluster: bool) -> ActionResult:
+    """Take parameters out of a group. moto: HTTP 500, so Terraform could not."""
+    name = self.params[parameter]
+    _refuse_default(name)
+    _group(self, name, of_cluster=of_cluster)
+    wanted = [one.original_dict() for one in self.params.get("Parameters", [])]
+    if bool(wanted) == bool(self.params.get("ResetAllParameters")):
+        raise InvalidParameterCombination("Either Parameters or ResetAllParameters must be given, and not both.")
+    backend_of(self).parameters.reset(name, wanted or None, of_cluster=of_cluster)
+    return ActionResult({parameter: name})
 
 
 def describe_pending_maintenance_actions(self: RDSResponse) -> ActionResult:
@@ -241,18 +231,30 @@ def describe_pending_maintenance_actions(self: RDSResponse) -> ActionResult:
     return PaginatedResult({"PendingMaintenanceActions": []})
 
 
-def install() -> None:
-    """Put these operations into moto's RDS, in this process."""
-    here = globals()
-    for name in [one for one in here if one.startswith("describe_")]:
-        setattr(RDSResponse, name, here[name])
-    for of_cluster, kind, word in ((True, DBClusterParameterGroup, "DBCluster"), (False, DBParameterGroup, "DB")):
-        parameter, operation = f"{word}ParameterGroupName", "db_cluster" if of_cluster else "db"
-        for verb, wrap in (
-            ("describe_{}_parameter_groups", lambda s, k=kind, p=parameter, w=word: _with_defaults(s, k, p, f"{w}ParameterGroups")),
-            ("modify_{}_parameter_group", lambda s, p=parameter, c=of_cluster: _checked(s, p, of_cluster=c)),
-            ("create_{}_parameter_group", lambda s, c=of_cluster: _created(s, of_cluster=c)),
-        ):  # fmt: skip
-            name = verb.format(operation)
-            setattr(RDSResponse, name, wrap(getattr(RDSResponse, name)))
-        setattr(RDSResponse, f"reset_{operation}_parameter_group", _reset(parameter, of_cluster=of_cluster))
+def _of_groups(kind: Any, word: str, noun: str, *, of_cluster: bool) -> tuple[Layer, ...]:
+    parameter = f"{word}ParameterGroupName"
+    return (
+        around(
+            f"describe_{noun}_parameter_groups",
+            partial(_with_defaults, kind=kind, parameter=parameter, key=f"{word}ParameterGroups"),
+        ),
+        before(
+            f"modify_{noun}_parameter_group", partial(_check_parameters, parameter=parameter, of_cluster=of_cluster)
+        ),
+        before(f"create_{noun}_parameter_group", partial(_check_family, of_cluster=of_cluster)),
+        instead(
+            partial(_reset_group, parameter=parameter, of_cluster=of_cluster), method=f"reset_{noun}_parameter_group"
+        ),
+    )
+
+
+LAYERS = (
+    instead(describe_db_engine_versions),
+    instead(describe_orderable_db_instance_options),
+    instead(describe_db_cluster_parameters),
+    instead(describe_db_parameters),
+    instead(describe_engine_default_cluster_parameters),
+    instead(describe_pending_maintenance_actions),
+    *_of_groups(DBClusterParameterGroup, "DBCluster", "db_cluster", of_cluster=True),
+    *_of_groups(DBParameterGroup, "DB", "db", of_cluster=False),
+)

@@ -1,17 +1,18 @@
-"""Subnet and parameter groups that come and go: over two zones, never twice, never default, never from under a cluster.
+"""Creation and deletion of subnet and parameter groups: two zones at least, no name twice, no default group, none that is in use.
 
 moto creates a subnet group of anything over whatever had its name, and deletes groups that are in use. Codes are the documented ones
 of the operations; that a default group is refused is in "Working with parameter groups", with which code only in users' reports.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from moto.core.responses import ActionResult
 from moto.ec2.exceptions import InvalidSubnetIdError
 from moto.ec2.models import ec2_backends
 from moto.rds.exceptions import InvalidParameterValue, RDSClientError
 from moto.rds.responses import RDSResponse
+
+from aurora_ops.sandbox.requests.layers import before
 
 FEWEST_ZONES = 2
 
@@ -33,7 +34,7 @@ def _check_subnets(self: RDSResponse) -> None:
         )
 
 
-def _check_new(self: RDSResponse) -> None:
+def _check_new_subnet_group(self: RDSResponse) -> None:
     name = str(self.params["DBSubnetGroupName"]).lower()
     if name == "default":
         raise InvalidParameterValue("The DB subnet group name default is reserved: every account has that group")
@@ -73,24 +74,10 @@ def _check_instance_group_unused(self: RDSResponse) -> None:
     _refuse_used("InvalidDBParameterGroupState", name, users)
 
 
-_CHECKS: dict[str, Callable[[RDSResponse], None]] = {
-    "create_db_subnet_group": _check_new,
-    "modify_db_subnet_group": _check_subnets,
-    "delete_db_subnet_group": _check_subnet_group_unused,
-    "delete_db_cluster_parameter_group": _check_cluster_group_unused,
-    "delete_db_parameter_group": _check_instance_group_unused,
-}
-
-
-def _checked(stock: Any, check: Callable[[RDSResponse], None]) -> Any:
-    def operation(self: RDSResponse) -> ActionResult:
-        check(self)
-        return stock(self)  # type: ignore[no-any-return]
-
-    return operation
-
-
-def install() -> None:
-    """Put the checks before these operations of moto's RDS, in this process."""
-    for name, check in _CHECKS.items():
-        setattr(RDSResponse, name, _checked(getattr(RDSResponse, name), check))
+LAYERS = (
+    before("create_db_subnet_group", _check_new_subnet_group),
+    before("modify_db_subnet_group", _check_subnets),
+    before("delete_db_subnet_group", _check_subnet_group_unused),
+    before("delete_db_cluster_parameter_group", _check_cluster_group_unused),
+    before("delete_db_parameter_group", _check_instance_group_unused),
+)

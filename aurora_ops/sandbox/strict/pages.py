@@ -2,14 +2,13 @@
 
 import base64
 import binascii
-from typing import Any
+from functools import partial
 
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import InvalidParameterValue
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.requests import hooks
-from aurora_ops.sandbox.requests.hooks import Operation
+from aurora_ops.sandbox.requests.layers import Method, around
 
 SMALLEST, LARGEST = 20, 100
 _PAGED = {  # operation -> key of the answer, what identifies an item
@@ -32,30 +31,22 @@ def _begin(names: list[str], marker: str | None) -> int:
         return names.index(base64.urlsafe_b64decode(marker).decode())
     except (binascii.Error, ValueError):
         raise InvalidParameterValue(
-            f"Invalid marker {marker}: it is not of an earlier answer, or what it names is gone."
+            f"Invalid marker {marker}: no earlier answer had it, or what it names was deleted."
         ) from None
 
 
-def _page(operation: str) -> None:
-    key, attribute = _PAGED[operation]
-
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        size = int(self.params.get("MaxRecords", LARGEST))
-        if not SMALLEST <= size <= LARGEST:
-            raise InvalidParameterValue(
-                f"Invalid value {size} for MaxRecords. Must be between {SMALLEST} and {LARGEST}"
-            )
-        items = list(stock(self)._result[key])
-        names = [str(getattr(one, attribute)) for one in items]
-        begin = _begin(names, self.params.get("Marker"))
-        end = begin + size
-        more = {"Marker": _marker(names[end])} if end < len(items) else {}
-        return ActionResult({key: items[begin:end], **more})
-
-    hooks.wrap(operation, around)
+def _page(self: RDSResponse, describe: Method, *, key: str, attribute: str) -> ActionResult:
+    size = int(self.params.get("MaxRecords", LARGEST))
+    if not SMALLEST <= size <= LARGEST:
+        raise InvalidParameterValue(f"Invalid value {size} for MaxRecords. Must be between {SMALLEST} and {LARGEST}")
+    items = list(describe(self)._result[key])
+    names = [str(getattr(one, attribute)) for one in items]
+    begin = _begin(names, self.params.get("Marker"))
+    end = begin + size
+    more = {"Marker": _marker(names[end])} if end < len(items) else {}
+    return ActionResult({key: items[begin:end], **more})
 
 
-def install() -> None:
-    """Put the pages around moto's operations, in this process: outermost, so that what is being deleted is on one, too."""
-    for operation in _PAGED:
-        _page(operation)
+LAYERS = tuple(
+    around(operation, partial(_page, key=key, attribute=attribute)) for operation, (key, attribute) in _PAGED.items()
+)

@@ -1,4 +1,4 @@
-"""How much of everything an account may have in a Region, and what DescribeAccountAttributes and Service Quotas say about it.
+"""Quotas: how many of each resource an account may have in a Region, and what DescribeAccountAttributes and Service Quotas answer.
 
 moto alone counts nothing but snapshots, and has neither of the two descriptions. Names and meaning: the API reference, AccountQuota;
 values and codes: "Quotas and constraints for Amazon Aurora" (Regions other than ap-south-1), read 2026-11.
@@ -8,9 +8,10 @@ values and codes: "Quotas and constraints for Amazon Aurora" (Regions other than
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import RDSClientError
 from moto.rds.responses import RDSResponse
@@ -19,7 +20,8 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from aurora_ops.core.errors import InputError
-from aurora_ops.sandbox.requests import controls, hooks
+from aurora_ops.sandbox.requests import controls
+from aurora_ops.sandbox.requests.layers import Method, around, before, instead
 
 READERS_PER_CLUSTER = 15
 
@@ -48,7 +50,7 @@ def _manual(snapshots: Any) -> int:
 
 
 def _readers(backend: Any) -> int:
-    return _largest(len(one._members) - 1 for one in backend.clusters.values() if one._members)
+    return _largest(len(one.members) - 1 for one in backend.clusters.values() if one.members)
 
 
 QUOTAS = {
@@ -106,9 +108,8 @@ def check(quotas: dict[str, int]) -> dict[str, int]:
     return quotas
 
 
-def refuse_more(backend: Any, name: str, code: str) -> None:
-    """Refuse what would be one too many."""
-    if QUOTAS[name].used(backend) >= most(name):
+def _check_room(self: RDSResponse, name: str, code: str) -> None:
+    if QUOTAS[name].used(self.backend) >= most(name):
         raise RDSClientError(
             code, f"The request would exceed the quota {name} of this account in this Region: {most(name)}."
         )
@@ -116,7 +117,7 @@ def refuse_more(backend: Any, name: str, code: str) -> None:
 
 def _check_snapshot_of_deletion(self: RDSResponse) -> None:
     if self.params.get("FinalDBSnapshotIdentifier"):
-        refuse_more(self.backend, "ManualClusterSnapshots", "SnapshotQuotaExceeded")
+        _check_room(self, "ManualClusterSnapshots", "SnapshotQuotaExceeded")
 
 
 def _check_subnets(self: RDSResponse) -> None:
@@ -131,7 +132,7 @@ def _check_subnets(self: RDSResponse) -> None:
 def _check_readers(self: RDSResponse) -> None:
     """A cluster has its writer and fifteen readers. Which code AWS gives for one more is not documented; this is the nearest."""
     cluster = self.backend.clusters.get(str(self.params.get("DBClusterIdentifier")).lower())
-    if cluster is not None and len(cluster._members) > most("ReadReplicasPerMaster"):
+    if cluster is not None and len(cluster.members) > most("ReadReplicasPerMaster"):
         raise RDSClientError(
             "InstanceQuotaExceeded",
             f"Cluster {cluster.db_cluster_identifier} has a writer and {most('ReadReplicasPerMaster')} readers already.",
@@ -164,44 +165,38 @@ def _service_quota(one: Quota, value: int, region: str) -> dict[str, Any]:
     }
 
 
-_stock_list = ServiceQuotasBackend.list_aws_default_service_quotas
-_stock_get = ServiceQuotasBackend.get_service_quota
-
-
-def _list_defaults(self: ServiceQuotasBackend, service_code: str) -> list[dict[str, Any]]:
+def _list_defaults(self: ServiceQuotasBackend, below: Method, service_code: str) -> Any:
     if service_code != "rds":  # moto knows vpc
-        return _stock_list(self, service_code)
+        return below(self, service_code)
     return [_service_quota(one, one.most, self.region_name) for one in QUOTAS.values() if one.code]
 
 
-def _get(self: ServiceQuotasBackend, service_code: str, quota_code: str) -> dict[str, Any]:
+def _get(self: ServiceQuotasBackend, below: Method, service_code: str, quota_code: str) -> Any:
     if service_code != "rds":
-        return _stock_get(self, service_code, quota_code)
+        return below(self, service_code, quota_code)
     for one in QUOTAS.values():
         if one.code == quota_code:
             return _service_quota(one, most(one.name), self.region_name)
     raise NoSuchResource
 
 
-def _list(self: ServiceQuotasResponse) -> str:
+def list_service_quotas(self: ServiceQuotasResponse) -> str:
     """ListServiceQuotas: what was applied, not the defaults. moto: HTTP 500."""
     service = str(json.loads(self.body).get("ServiceCode"))
     if service != "rds":
-        return json.dumps({"Quotas": _stock_list(self.backend, service)})
+        return json.dumps({"Quotas": self.backend.list_aws_default_service_quotas(service)})
     applied = [_service_quota(one, most(one.name), self.backend.region_name) for one in QUOTAS.values() if one.code]
     return json.dumps({"Quotas": applied})
 
 
-def install() -> None:
-    """Put the quotas into moto's RDS and Service Quotas, in this process."""
-    controls.checks["quotas"] = check
-    for operation, (name, code) in _CREATIONS.items():
-        hooks.before(operation, lambda self, name=name, code=code: refuse_more(self.backend, name, code))  # type: ignore[misc]
-    hooks.before("delete_db_cluster", _check_snapshot_of_deletion)
-    hooks.before("create_db_subnet_group", _check_subnets)
-    hooks.before("modify_db_subnet_group", _check_subnets)
-    hooks.before("create_db_instance", _check_readers)
-    RDSResponse.describe_account_attributes = describe_account_attributes  # type: ignore[attr-defined]
-    ServiceQuotasBackend.list_aws_default_service_quotas = _list_defaults  # type: ignore[method-assign]
-    ServiceQuotasBackend.get_service_quota = _get  # type: ignore[method-assign]
-    ServiceQuotasResponse.list_service_quotas = _list  # type: ignore[attr-defined]
+LAYERS = (
+    before("create_db_instance", _check_readers),
+    before("create_db_subnet_group", _check_subnets),
+    before("modify_db_subnet_group", _check_subnets),
+    before("delete_db_cluster", _check_snapshot_of_deletion),
+    *(before(operation, partial(_check_room, name=name, code=code)) for operation, (name, code) in _CREATIONS.items()),
+    instead(describe_account_attributes),
+    around("list_aws_default_service_quotas", _list_defaults, ServiceQuotasBackend),
+    around("get_service_quota", _get, ServiceQuotasBackend),
+    instead(list_service_quotas, ServiceQuotasResponse),
+)

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.kms.models import kms_backends
 from moto.rds.exceptions import (
@@ -13,7 +13,7 @@ from moto.rds.exceptions import (
 )
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.requests import hooks
+from aurora_ops.sandbox.requests.layers import before
 
 _KEYS = ("KmsKeyId", "PerformanceInsightsKMSKeyId", "MasterUserSecretKmsKeyId")
 
@@ -63,10 +63,15 @@ def _vpc(self: RDSResponse) -> str | None:
     return group.vpc_id if group is not None else None
 
 
-def install() -> None:
-    """Put the rules before moto's operations, in this process."""
-    for operation in ("create_db_cluster", "modify_db_cluster", "restore_db_cluster_to_point_in_time"):
-        hooks.before(operation, _check_security_groups)
-        hooks.before(operation, _check_keys)
-    for operation in ("create_db_instance", "modify_db_instance"):
-        hooks.before(operation, _check_keys)
+_WITH_KEYS = (
+    "create_db_cluster",
+    "modify_db_cluster",
+    "restore_db_cluster_to_point_in_time",
+    "create_db_instance",
+    "modify_db_instance",
+)
+_WITH_SECURITY_GROUPS = ("create_db_cluster", "modify_db_cluster", "restore_db_cluster_to_point_in_time")
+LAYERS = (
+    *(before(operation, _check_keys) for operation in _WITH_KEYS),
+    *(before(operation, _check_security_groups) for operation in _WITH_SECURITY_GROUPS),
+)

@@ -12,7 +12,7 @@ from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterVal
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox.requests import hooks
+from aurora_ops.sandbox.requests.layers import before
 
 MOST_TAGS = 50
 INTERVALS = (0, 1, 5, 10, 15, 30, 60)
@@ -167,7 +167,7 @@ def _check_changed_cluster(self: RDSResponse) -> None:
     wanted = self.params
     cluster = self.backend.clusters.get(str(wanted["DBClusterIdentifier"]).rpartition(":")[2].lower())
     if cluster is None:
-        return  # the operation itself says so
+        return  # the operation itself refuses it
     if wanted.get("NewDBClusterIdentifier"):  # moto: renames the record and loses its members
         raise InvalidParameterCombination("this sandbox does not rename clusters yet; AWS does")
     manages = wanted.get("ManageMasterUserPassword")
@@ -237,12 +237,15 @@ def _check_tags_of_new(self: RDSResponse) -> None:
     check_tags(self.params.get("Tags") or [])
 
 
-def install() -> None:
-    """Put the rules before moto's operations, in this process."""
-    hooks.before("create_db_cluster", _check_new_cluster)
-    hooks.before("modify_db_cluster", _check_changed_cluster)
-    hooks.before("create_db_instance", _check_new_instance)
-    hooks.before("modify_db_instance", _check_instance)
-    hooks.before("add_tags_to_resource", _check_added_tags)
-    for operation in ("restore_db_cluster_to_point_in_time", "create_db_cluster_snapshot", "create_db_subnet_group", "create_db_parameter_group", "create_db_cluster_parameter_group"):  # fmt: skip
-        hooks.before(operation, _check_tags_of_new)
+LAYERS = (
+    before("create_db_cluster", _check_new_cluster),
+    before("modify_db_cluster", _check_changed_cluster),
+    before("create_db_instance", _check_new_instance),
+    before("modify_db_instance", _check_instance),
+    before("add_tags_to_resource", _check_added_tags),
+    before("restore_db_cluster_to_point_in_time", _check_tags_of_new),
+    before("create_db_cluster_snapshot", _check_tags_of_new),
+    before("create_db_subnet_group", _check_tags_of_new),
+    before("create_db_parameter_group", _check_tags_of_new),
+    before("create_db_cluster_parameter_group", _check_tags_of_new),
+)

@@ -1,28 +1,30 @@
-"""Which operation takes what through which status, and what is refused meanwhile; see `statuses` for how a status lasts.
+"""Transitions: which operation takes what through which status, and what is refused meanwhile; see `statuses` for how long one lasts.
 
-moto alone: nothing is ever on its way. What is deleted stays described as "deleting" for its time, apart from what lives, so that
+moto alone: every change is complete at once. What is deleted stays described as "deleting" for its time, apart from what exists, so that
 neither a server nor a sampler finds it again.
 """
 
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import moto.rds.models as models
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import InvalidDBClusterStateFault, RDSClientError
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox import statuses
+from aurora_ops.sandbox.rds.backend import backend_of, backends
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance
-from aurora_ops.sandbox.requests import controls, hooks
-from aurora_ops.sandbox.requests.hooks import Operation
-from aurora_ops.sandbox.statuses import ALL, CLUSTER_WORDS, INSTANCE_WORDS, Phase
+from aurora_ops.sandbox.rds.records import Records
+from aurora_ops.sandbox.requests import controls
+from aurora_ops.sandbox.requests.layers import Method, around, before
+from aurora_ops.sandbox.statuses import ALL, CLUSTER_WORDS, INSTANCE_WORDS, Transition
 
 CLUSTER, INSTANCE = "DBClusterIdentifier", "DBInstanceIdentifier"
 _STATE_CODES = {CLUSTER: "InvalidDBClusterStateFault", INSTANCE: "InvalidDBInstanceState"}
@@ -34,20 +36,20 @@ def _name(self: RDSResponse, parameter: str) -> str:
     return str(self.params.get(parameter) or "").rpartition(":")[2].lower()
 
 
-def _find(backend: Any, parameter: str, name: str) -> Any:
-    return (backend.clusters if parameter == CLUSTER else backend.databases).get(name)
+def _find(records: Records, parameter: str, name: str) -> Resource | None:
+    return records.clusters.get(name) if parameter == CLUSTER else records.instances.get(name)
 
 
-def departing(backend: Any, parameter: str) -> dict[str, Any]:
-    """What is being deleted, by identifier. What is gone by now is forgotten here."""
-    leaving: dict[str, dict[str, Any]] = vars(backend).setdefault("departing", {CLUSTER: {}, INSTANCE: {}})
-    for name in [name for name, one in leaving[parameter].items() if not statuses.passing(one)]:
-        leaving[parameter].pop(name, None)
-    return leaving[parameter]
+def _deleting(records: Records, parameter: str) -> dict[str, Any]:
+    """What is being deleted, by identifier. What has been deleted for good is removed here."""
+    found: dict[str, Any] = records.deleting_clusters if parameter == CLUSTER else records.deleting_instances
+    for name in [name for name, one in found.items() if not one.transitional_status]:
+        found.pop(name, None)
+    return found
 
 
 def _until(name: str, status: str) -> float:
-    """Until when a status lasts that begins now. A hang is for one time."""
+    """Until when a status lasts that begins now. A hang counts once."""
     if controls.settings["hangs"].get(name) == status:
         controls.settings["hangs"].pop(name, None)
         return math.inf
@@ -59,13 +61,13 @@ def _seconds(status: str) -> float:
     return float(seconds.get(status, seconds.get(ALL, 0)))
 
 
-def enter(resource: Any, name: str, status: str) -> None:
+def enter(resource: Resource, name: str, status: str) -> None:
     """Let a resource pass through a status, for as long as it takes."""
     if (until := _until(name, status)) > time.time():
-        resource.phase = Phase(status, until, time.time())
+        resource.transition = Transition(status, until, time.time())
 
 
-# -- which operation leads where ------------------------------------------------------------------------------------------
+# -- which operation leads to which statuses ------------------------------------------------------------------------------------------
 
 Step = tuple[str, str]  # parameter and status; the status of an instance of a cluster operation is that of every member
 
@@ -89,7 +91,7 @@ def _of_modified_instance(self: RDSResponse) -> Iterator[Step]:
     yield INSTANCE, "configuring-enhanced-monitoring" if monitoring else "modifying"
 
 
-_STEPS: dict[str, Any] = {
+_STEPS: dict[str, tuple[Step, ...] | Callable[[RDSResponse], Iterator[Step]]] = {
     "create_db_cluster": ((CLUSTER, "creating"),),
     "restore_db_cluster_to_point_in_time": ((CLUSTER, "creating"),),
     "restore_db_cluster_from_snapshot": ((CLUSTER, "creating"),),
@@ -111,88 +113,83 @@ _ANSWERS = {
 }
 
 
-def _follow(operation: str) -> None:
-    steps, key = _STEPS[operation], _ANSWERS.get(operation)
-
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        answer = stock(self)
-        if key:
-            shown = copy.copy(answer._result[key])
-            shown.phase = Phase("creating", math.inf)
-            answer._result[key] = shown
-        for parameter, status in steps(self) if callable(steps) else steps:
-            for resource in _meant(self, parameter):
-                enter(resource, _identifier(resource), status)
-        return answer
-
-    hooks.wrap(operation, around)
+def _follow(self: RDSResponse, operation: Method, *, steps: Any, key: str | None) -> Any:
+    answer = operation(self)
+    if key:
+        shown = copy.copy(answer._result[key])
+        shown.transition = Transition("creating", math.inf)
+        answer._result[key] = shown
+    for parameter, status in steps(self) if callable(steps) else steps:
+        for resource in _named(self, parameter):
+            enter(resource, _identifier(resource), status)
+    return answer
 
 
-def _meant(self: RDSResponse, parameter: str) -> list[Any]:
+def _named(self: RDSResponse, parameter: str) -> list[Resource]:
     """The resource that a request names, or every member of the cluster that it names."""
-    own = _find(self.backend, parameter, _name(self, parameter))
+    records = backend_of(self).records
+    own = _find(records, parameter, _name(self, parameter))
     if own is None and parameter == INSTANCE:
-        cluster = _find(self.backend, CLUSTER, _name(self, CLUSTER))
-        return list(cluster._members) if cluster is not None else []
+        cluster = records.clusters.get(_name(self, CLUSTER))
+        return list(cluster.members) if cluster is not None else []
     return [own] if own is not None else []
 
 
 def _identifier(resource: Resource) -> str:
-    return str(getattr(resource, "db_instance_identifier", None) or resource.db_cluster_identifier)
+    if isinstance(resource, AuroraInstance):
+        return resource.db_instance_identifier
+    return resource.db_cluster_identifier
 
 
 # -- deleting ---------------------------------------------------------------------------------------------------------------
 
 
-def _linger(operation: str, parameter: str) -> None:
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        name = _name(self, parameter)
-        resource = _find(self.backend, parameter, name)
-        if parameter == CLUSTER and resource is not None and statuses.passing(resource):  # moto: deletes it
-            raise InvalidDBClusterStateFault(
-                f"DbCluster {name} is in {resource.status} state but expected it to be one of available."
-            )
-        answer = stock(self)
-        until = _until(name, "deleting")
-        if resource is not None and until > time.time():
-            gone = copy.copy(resource)
-            gone.phase, gone.became = Phase("deleting", until, time.time()), ""
-            departing(self.backend, parameter)[name] = gone
-        return answer
-
-    hooks.wrap(operation, around)
+def _refuse_delete_in_transition(self: RDSResponse) -> None:
+    cluster = backend_of(self).records.clusters.get(_name(self, CLUSTER))
+    if cluster is not None and cluster.transitional_status:  # moto: deletes it
+        raise InvalidDBClusterStateFault(
+            f"DbCluster {cluster.db_cluster_identifier} is in {cluster.status} state but expected it to be one of available."
+        )
 
 
-def _describe(operation: str, parameter: str, key: str, kind: Any) -> None:
-    def around(self: RDSResponse, stock: Operation) -> Any:
-        leaving = departing(self.backend, parameter)
-        name = _name(self, parameter)
-        if name in leaving:
-            return ActionResult({key: [leaving[name]]})
-        answer = stock(self)
-        if not name and leaving:
-            filters = {one["Name"]: one["Values"] for one in self.params.get("Filters", [])}
-            found = self.backend._filter_resources(leaving, filters, kind) if filters else leaving
-            answer._result[key] = [*answer._result[key], *found.values()]
-        return answer
-
-    hooks.wrap(operation, around)
+def _keep_deleting(self: RDSResponse, delete: Method, *, parameter: str) -> Any:
+    """What is deleted is described as "deleting" for its time."""
+    name = _name(self, parameter)
+    records = backend_of(self).records
+    resource = _find(records, parameter, name)
+    answer = delete(self)
+    until = _until(name, "deleting")
+    if resource is not None and until > time.time():
+        deleting = copy.copy(resource)
+        deleting.transition, deleting.forced_status = Transition("deleting", until, time.time()), ""
+        _deleting(records, parameter)[name] = deleting
+    return answer
 
 
-def _refuse_departing(operation: str, parameter: str, *, creates: bool = False) -> None:
-    def check(self: RDSResponse) -> None:
-        name = _name(self, parameter)
-        if name in departing(self.backend, parameter):
-            code = (_EXISTS_CODES if creates else _STATE_CODES)[parameter]
-            raise RDSClientError(code, f"{name} is being deleted.")
+def _describe_deleting(self: RDSResponse, describe: Method, *, parameter: str, key: str, kind: Any) -> Any:
+    deleting = _deleting(backend_of(self).records, parameter)
+    name = _name(self, parameter)
+    if name in deleting:
+        return ActionResult({key: [deleting[name]]})
+    answer = describe(self)
+    if not name and deleting:
+        filters = {one["Name"]: one["Values"] for one in self.params.get("Filters", [])}
+        found = self.backend._filter_resources(deleting, filters, kind) if filters else deleting
+        answer._result[key] = [*answer._result[key], *found.values()]
+    return answer
 
-    hooks.before(operation, check)
+
+def _refuse_deleting(self: RDSResponse, *, parameter: str, creates: bool = False) -> None:
+    name = _name(self, parameter)
+    if name in _deleting(backend_of(self).records, parameter):
+        code = (_EXISTS_CODES if creates else _STATE_CODES)[parameter]
+        raise RDSClientError(code, f"{name} is being deleted.")
 
 
 def _check_backup(self: RDSResponse) -> None:
     """moto: takes a snapshot of a cluster in any status."""
-    cluster = _find(self.backend, CLUSTER, _name(self, CLUSTER))
-    if cluster is not None and (statuses.passing(cluster) or vars(cluster).get("became")):
+    cluster = backend_of(self).records.clusters.get(_name(self, CLUSTER))
+    if cluster is not None and (cluster.transitional_status or cluster.forced_status):
         raise InvalidDBClusterStateFault(
             f"DbCluster {cluster.db_cluster_identifier} is in {cluster.status} state but expected it to be one of available."
         )
@@ -201,76 +198,85 @@ def _check_backup(self: RDSResponse) -> None:
 # -- faults -------------------------------------------------------------------------------------------------------------------
 
 
-def _everything() -> Iterator[Resource]:
-    for backend in models.rds_backends[DEFAULT_ACCOUNT_ID].values():
-        yield from list(backend.clusters.values())
-        yield from list(backend.databases.values())
+def _resources() -> Iterator[Resource]:
+    for backend in backends():
+        records = backend.records
+        yield from list(records.clusters.values())
+        yield from list(records.instances.values())
         for parameter in (CLUSTER, INSTANCE):
-            yield from list(departing(backend, parameter).values())
+            yield from list(_deleting(records, parameter).values())
 
 
 def hang(identifier: str, status: str) -> None:
-    """From now on if the resource is in the status, else the next time it enters it."""
+    """Keep a resource in a status: from now on if it is in it, else the next time it enters it."""
     name, status = identifier.lower(), statuses.check_word(status)
-    for resource in _everything():
-        if _identifier(resource) == name and statuses.passing(resource) == status:
-            resource.phase = Phase(status, math.inf)
+    for resource in _resources():
+        if _identifier(resource) == name and resource.transitional_status == status:
+            resource.transition = Transition(status, math.inf)
             return
     controls.settings["hangs"] = {**controls.settings["hangs"], name: status}
 
 
-def become(identifier: str, status: str) -> None:
+def force_status(identifier: str, status: str) -> None:
     """Show a status, whatever the servers do."""
     name, status = identifier.lower(), statuses.check_word(status)
-    named = [one for one in _everything() if _identifier(one) == name]
+    named = [one for one in _resources() if _identifier(one) == name]
     if not named:
         raise InputError(f"identifier={name!r}: this sandbox has no DB cluster and no DB instance of that name.")
     for resource in named:
         words = INSTANCE_WORDS if isinstance(resource, AuroraInstance) else CLUSTER_WORDS
         if status in words:
-            resource.became = "" if status == "available" else status
+            resource.forced_status = "" if status == "available" else status
             return
     raise InputError(f"{name} never has the status {status!r}: known for it are {', '.join(words)}.")
 
 
 def release(identifier: str | None = None) -> None:
-    """End what hangs and heal what became something; of one resource, or of all without a name."""
+    """End hangs and forced statuses, of one resource or without a name of all."""
     name = (identifier or "").lower()
     hangs = controls.settings["hangs"]
     controls.settings["hangs"] = {one: status for one, status in hangs.items() if name and one != name}
-    for resource in _everything():
+    for resource in _resources():
         if name in ("", _identifier(resource)):
-            resource.became = ""
-            phase = vars(resource).get("phase")
-            if phase is not None and phase.until == math.inf:
-                resource.phase = None
+            resource.forced_status = ""
+            if resource.transition is not None and resource.transition.until == math.inf:
+                resource.transition = None
 
 
-def _shorten(_: Any) -> None:
-    """A shorter time ends what lasts longer already; a longer one counts from the next status on."""
-    for resource in _everything():
-        phase = vars(resource).get("phase")
-        if phase is not None and phase.until < math.inf:
-            resource.phase = replace(phase, until=min(phase.until, phase.since + _seconds(phase.status)))
+def shorten(_: Any) -> None:
+    """A shorter time ends what has lasted longer; a longer one counts from the next status on."""
+    for resource in _resources():
+        now = resource.transition
+        if now is not None and now.until < math.inf:
+            resource.transition = replace(now, until=min(now.until, now.since + _seconds(now.status)))
 
 
-ACTS = {"hang": hang, "become": become, "release": release}
+ACTS: dict[str, Callable[..., None]] = {"hang": hang, "become": force_status, "release": release}
 
 
-def install() -> None:
-    """Put the statuses into moto's RDS, in this process: last, so that refused calls change no status."""
-    controls.actions["seconds"] = _shorten
-    for operation in _STEPS:
-        _follow(operation)
-    _linger("delete_db_cluster", CLUSTER)
-    _linger("delete_db_instance", INSTANCE)
-    _describe("describe_db_clusters", CLUSTER, "DBClusters", models.DBCluster)
-    _describe("describe_db_instances", INSTANCE, "DBInstances", models.DBInstance)
-    for operation in ("create_db_cluster", "restore_db_cluster_to_point_in_time", "restore_db_cluster_from_snapshot"):
-        _refuse_departing(operation, CLUSTER, creates=True)
-    _refuse_departing("create_db_instance", INSTANCE, creates=True)
-    for operation in ("modify_db_cluster", "delete_db_cluster", "failover_db_cluster", "start_db_cluster", "stop_db_cluster", "create_db_cluster_snapshot", "create_db_instance"):  # fmt: skip
-        _refuse_departing(operation, CLUSTER)
-    for operation in ("modify_db_instance", "delete_db_instance", "reboot_db_instance"):
-        _refuse_departing(operation, INSTANCE)
-    hooks.before("create_db_cluster_snapshot", _check_backup)
+_CREATE_CLUSTER = ("create_db_cluster", "restore_db_cluster_to_point_in_time", "restore_db_cluster_from_snapshot")
+_OF_CLUSTER = ("modify_db_cluster", "delete_db_cluster", "failover_db_cluster", "start_db_cluster", "stop_db_cluster", "create_db_cluster_snapshot", "create_db_instance")  # fmt: skip
+_OF_INSTANCE = ("modify_db_instance", "delete_db_instance", "reboot_db_instance")
+# Refused calls change no status: the checks come first, and what an operation leads to is the innermost.
+LAYERS = (
+    before("create_db_cluster_snapshot", _check_backup),
+    *(before(operation, partial(_refuse_deleting, parameter=INSTANCE)) for operation in _OF_INSTANCE),
+    *(before(operation, partial(_refuse_deleting, parameter=CLUSTER)) for operation in _OF_CLUSTER),
+    before("create_db_instance", partial(_refuse_deleting, parameter=INSTANCE, creates=True)),
+    *(before(operation, partial(_refuse_deleting, parameter=CLUSTER, creates=True)) for operation in _CREATE_CLUSTER),
+    before("delete_db_cluster", _refuse_delete_in_transition),
+    around(
+        "describe_db_clusters",
+        partial(_describe_deleting, parameter=CLUSTER, key="DBClusters", kind=models.DBCluster),
+    ),
+    around(
+        "describe_db_instances",
+        partial(_describe_deleting, parameter=INSTANCE, key="DBInstances", kind=models.DBInstance),
+    ),
+    around("delete_db_cluster", partial(_keep_deleting, parameter=CLUSTER)),
+    around("delete_db_instance", partial(_keep_deleting, parameter=INSTANCE)),
+    *(
+        around(operation, partial(_follow, steps=steps, key=_ANSWERS.get(operation)))
+        for operation, steps in _STEPS.items()
+    ),
+)

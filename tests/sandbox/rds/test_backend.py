@@ -35,7 +35,7 @@ def source(rds):
 
 
 def test_a_cluster_without_an_instance_refuses_connections(rds):
-    """As in AWS: the endpoint exists, nobody listens."""
+    """As in AWS: the endpoint exists, no server listens."""
     rds.create_db_cluster(DBClusterIdentifier="empty", **CLUSTER)
 
     with pytest.raises(psycopg.OperationalError, match="refused"):
@@ -252,7 +252,7 @@ def test_a_new_master_password_reaches_the_database(rds, source):
 
 
 def test_deletion_follows_the_rules_and_leaves_no_server(rds, source):
-    """Members first, a final snapshot or an explicit no, and then nobody listens."""
+    """Members first, a final snapshot or an explicit no, and then no server listens."""
     copy = describe(rds, "copy")
 
     assert "InvalidDBClusterStateFault" == refused(

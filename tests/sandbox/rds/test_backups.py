@@ -185,7 +185,7 @@ def test_a_longer_retention_reaches_further_back_from_then_on(rds, make):
 
 
 def test_a_deleted_cluster_leaves_backups_that_can_be_restored(rds, make):
-    """With DeleteAutomatedBackups=False. The window stands still; a restore goes by the resource id, also under the old name."""
+    """With DeleteAutomatedBackups=False. The window no longer moves; a restore goes by the resource id, also under the old name."""
     name = make()
     writer = Writer(rds, name)
     writer.write(3)

@@ -157,7 +157,7 @@ def test_a_major_version_with_custom_groups_needs_new_ones_named(rds, make, grou
     )
 
 
-def test_a_group_of_another_family_or_of_nobody_is_refused(rds, make, groups):
+def test_a_group_of_another_family_or_an_unknown_one_is_refused(rds, make, groups):
     """moto alone takes both."""
     name, modify = make(), rds.modify_db_cluster
 

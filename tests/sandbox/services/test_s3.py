@@ -14,6 +14,7 @@ from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.sandbox.client.faults import Faults
+from aurora_ops.sandbox.requests.layers import put_on
 from aurora_ops.sandbox.services import s3 as conditional
 
 BUCKET = "states"
@@ -199,7 +200,7 @@ def test_a_check_and_its_write_are_one_step_however_slow_the_write(monkeypatch, 
     for name in ("put_object", "copy_object", "delete_object", "_key_response_post", "_bucket_response_delete_keys"):
         monkeypatch.setattr(S3Response, name, getattr(S3Response, name))  # put back at the end
     if installed:
-        conditional.install()
+        put_on(conditional.LAYERS)
     monkeypatch.setattr(S3Backend, "put_object", slowly)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

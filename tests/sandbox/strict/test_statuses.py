@@ -1,4 +1,4 @@
-"""Statuses that linger, and what is refused meanwhile. moto alone is "available" as soon as a call returns, so no waiter ever waits."""
+"""Transitional statuses, and what is refused meanwhile. moto alone is "available" as soon as a call returns, so no waiter ever waits."""
 
 import os
 import secrets
@@ -225,8 +225,8 @@ def test_a_variable_that_is_not_understood_is_refused(text):
         statuses.parse(text)
 
 
-def test_what_lingers_hangs_and_is_set_survives_kill_9():
-    """A plain creation that lingers is no recovery that was cut off; what is being deleted still is."""
+def test_transitions_hangs_and_forced_statuses_survive_kill_9():
+    """A creation in transition is no interrupted recovery; what is being deleted still is."""
     name = f"test-{secrets.token_hex(4)}"
     try:
         before = lifecycle.start(name)

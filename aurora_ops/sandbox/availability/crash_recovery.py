@@ -12,33 +12,30 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.rds.models import rds_backends
 
 from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox.dataplane import instances
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
+from aurora_ops.sandbox.rds.backend import StrictRDSBackend, backends
 from aurora_ops.sandbox.rds.events import Event, record
-from aurora_ops.sandbox.rds.models import changed
+from aurora_ops.sandbox.rds.models import AuroraCluster, changed
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 0.25
-DOWN_SECONDS = 3.0  # how long a crashed server stays away, unless the fault said otherwise
+EVERY_SECONDS = 0.25
+DOWN_SECONDS = 3.0  # how long a crashed server stays down, unless the fault says another time
 AGAIN_SECONDS = 10.0  # after a recovery that failed
 
 
-class Recovery(Rounds):
+class CrashRecovery(PeriodicThread):
     """One thread that looks for servers which ended by themselves."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
         self._due: dict[tuple[Path, str], float] = {}
-        self._down: dict[tuple[Path, str], float] = {}  # said by a fault
-        super().__init__("recovery", LOOK_SECONDS)
+        self._down: dict[tuple[Path, str], float] = {}  # seconds that a fault asked for
+        super().__init__("recovery", EVERY_SECONDS)
 
     def drop(self, instance: str, seconds: float = DOWN_SECONDS) -> None:
         """Kill an instance's server; it is recovered no sooner than after so many seconds.
@@ -61,26 +58,26 @@ class Recovery(Rounds):
                 return
         raise InputError(f"instance={instance!r}: no instance of that name has a server that runs.")
 
-    def look(self) -> None:
-        """See which servers have died."""
+    def run_once(self) -> None:
+        """Recover the servers that have ended by themselves."""
         for backend, cluster, data, name in _instances():
-            if not data.lock.acquire(blocking=False):  # at work: what does not run is meant not to
+            if not data.lock.acquire(blocking=False):  # it is being changed: what does not run now is not to run
                 continue
             try:
-                self._look(backend, cluster, data, name)
+                self._check(backend, cluster, data, name)
             except Exception as error:  # one instance's trouble is not the others'
                 self._due[data.directory, name] = time.monotonic() + AGAIN_SECONDS
-                log.warning("instance %s crashed and does not come back: %s", name, error)
+                log.warning("instance %s crashed and cannot be restarted: %s", name, error)
             finally:
                 data.lock.release()
 
-    def _look(self, backend: Any, cluster: Any, data: ClusterData, name: str) -> None:
+    def _check(self, backend: StrictRDSBackend, cluster: AuroraCluster, data: ClusterData, name: str) -> None:
         key, server = (data.directory, name), data.server_of(name)
-        instance = backend.databases.get(name)
+        instance = backend.records.instances.get(name)
         # Not one that waits for other parameters: until they are set it would fail, and a reader be copied, again and again.
-        meant = instance is not None and "available" == cluster.status == instance._status
-        meant = meant and not data.is_stopped and name not in data.paused
-        if not meant or server is None or server.process is None or server.is_running:
+        should_run = instance is not None and "available" == cluster.status == instance._status
+        should_run = should_run and not data.is_stopped and name not in data.paused
+        if not should_run or server is None or server.process is None or server.is_running:
             self._due.pop(key, None)
             return
         now = time.monotonic()
@@ -91,7 +88,7 @@ class Recovery(Rounds):
             self._recover(backend, cluster, data, name)
             del self._due[key]
 
-    def _recover(self, backend: Any, cluster: Any, data: ClusterData, name: str) -> None:
+    def _recover(self, backend: StrictRDSBackend, cluster: AuroraCluster, data: ClusterData, name: str) -> None:
         identifier, region = cluster.db_cluster_identifier, backend.region_name
         instances.run_crashed(data, name)
         if name == data.writer_id and any(reader.is_running for reader in data.readers.values()):
@@ -108,10 +105,10 @@ class Recovery(Rounds):
         changed()
 
 
-def _instances() -> Iterator[tuple[Any, Any, ClusterData, str]]:
+def _instances() -> Iterator[tuple[StrictRDSBackend, AuroraCluster, ClusterData, str]]:
     """Every instance that has a cluster with data: its backend, its cluster, that data, its name."""
-    for backend in list(rds_backends[DEFAULT_ACCOUNT_ID].values()):
-        for name, instance in list(backend.databases.items()):
-            with suppress(AttributeError, KeyError):  # it is being created, or its cluster is gone already
+    for backend in backends():
+        for name, instance in list(backend.records.instances.items()):
+            with suppress(AttributeError, KeyError):  # it is being created, or its cluster is deleted already
                 if (data := instance.cluster.data) is not None:
                     yield backend, instance.cluster, data, name

@@ -1,4 +1,4 @@
-"""Pausing at a floor of 0 ACU: an instance that no client is connected to ends after a while, and the next connection waits until it is back.
+"""Pausing at a floor of 0 ACU: an instance without a connected client stops after a while, and the next connection waits until it runs again.
 
 As "Scaling to zero ACUs with automatic pause and resume" (Aurora User Guide) tells it: the writer and the readers of the failover tiers 0
 and 1 pause and resume together, and only while all other readers are paused; those of the tiers 2 to 15 pause by themselves. The
@@ -11,12 +11,10 @@ resumes as fast as any. The events' categories are documented as "notification, 
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.core.errors import AuroraOpsError
@@ -24,16 +22,18 @@ from aurora_ops.sandbox.dataplane import instances
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.server import ServerError
-from aurora_ops.sandbox.periodic import Rounds
+from aurora_ops.sandbox.periodic import PeriodicThread
+from aurora_ops.sandbox.rds.backend import backend_of, clusters
 from aurora_ops.sandbox.rds.events import Event, record
-from aurora_ops.sandbox.rds.models import changed, plane
+from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, changed, plane
+from aurora_ops.sandbox.requests.layers import before
 
 log = logging.getLogger(__name__)
 SCALE_VARIABLE = (
     "AURORA_OPS_PAUSE_SCALE"  # idle seconds here for one of SecondsUntilAutoPause; 0.01 makes five minutes 3 s
 )
 RESUME_VARIABLE = "AURORA_OPS_RESUME_SECONDS"  # a resume takes at least so long; AWS: about 15
-LOOK_SECONDS = 0.5
+EVERY_SECONDS = 0.5
 FOLLOWS_WRITER = (0, 1)  # failover tiers whose readers pause and resume with the writer
 _EVENTS = {
     "RDS-EVENT-0370": "Initiated pause for the DB instance.",
@@ -44,8 +44,8 @@ _EVENTS = {
 }
 
 
-class AutoPause(Rounds):
-    """One thread that looks for idle instances, and what the front calls for a paused one."""
+class AutoPause(PeriodicThread):
+    """One thread that looks for idle instances, and what the endpoint proxy calls for a paused one."""
 
     def __init__(self, data_plane: DataPlane) -> None:
         self._plane = data_plane
@@ -53,36 +53,39 @@ class AutoPause(Rounds):
         self._resume_seconds = float(os.environ.get(RESUME_VARIABLE) or 0)
         self._since: dict[tuple[Any, str], float] = {}  # when an instance was first seen to run
         data_plane.front.wake, data_plane.resume = self.wake, self.resume
-        super().__init__("auto-pause", LOOK_SECONDS)
+        super().__init__("auto-pause", EVERY_SECONDS)
 
-    def look(self) -> None:
-        """See who has been idle for long enough."""
-        for region, cluster in _clusters():
+    def run_once(self) -> None:
+        """Pause every instance that has been idle for long enough."""
+        for backend, cluster, data in clusters():
             try:
-                self._look(region, cluster)
+                self._record_since(cluster, data)
+                if _may_pause(cluster, data):
+                    self._pause_idle(backend.region_name, cluster, data)
             except Exception as error:  # one cluster's trouble, or its end this moment, is not the others'
                 log.warning("pausing %s: %s", cluster.db_cluster_identifier, error)
 
-    def _look(self, region: str, cluster: Any) -> None:
-        data, scaling = cluster.data, cluster.serverless_v2_scaling_configuration or {}
-        names = [one.db_instance_identifier for one in cluster._members]
-        now = time.monotonic()
-        for name in names:
+    def _record_since(self, cluster: AuroraCluster, data: ClusterData) -> None:
+        """Since when each instance has been seen to run."""
+        for name in _names(cluster.members):
             if name in data.paused or data.is_stopped:
                 self._since.pop((data.directory, name), None)
             else:
-                self._since.setdefault((data.directory, name), now)
-        if scaling.get("MinCapacity") != 0 or data.is_stopped or cluster.status != "available":
-            return
-        seconds = float(scaling.get("SecondsUntilAutoPause") or 300) * self._scale
-        together = _with_writer(cluster)
-        alone = [name for name in names if name not in together]
+                self._since.setdefault((data.directory, name), time.monotonic())
+
+    def _pause_idle(self, region: str, cluster: AuroraCluster, data: ClusterData) -> None:
+        """Pause each group of instances that pauses together and is idle: the writer's group only after all others."""
+        now = time.monotonic()
+        scaling = cluster.serverless_v2_scaling_configuration or {}
+        wanted = float(scaling.get("SecondsUntilAutoPause") or 300) * self._scale
+        with_writer = _with_writer(cluster)
+        alone = [name for name in _names(cluster.members) if name not in with_writer]
         groups = [[name] for name in alone]
-        if all(name in data.paused for name in alone):
-            groups.append(together)
+        if data.paused.issuperset(alone):
+            groups.append(with_writer)
         for group in groups:
             running = [name for name in group if name not in data.paused]
-            if running and all(self._idle_seconds(data, name, now) >= seconds for name in group):
+            if running and all(self._idle_seconds(data, name, now) >= wanted for name in group):
                 self._pause(region, data, running)
 
     def _idle_seconds(self, data: ClusterData, name: str, now: float) -> float:
@@ -94,24 +97,24 @@ class AutoPause(Rounds):
         return now - max(self._since[key], self._plane.front.used.get(key, 0.0))
 
     def _pause(self, region: str, data: ClusterData, names: list[str]) -> None:
-        if not data.lock.acquire(blocking=False):  # at work: not idle
+        if not data.lock.acquire(blocking=False):  # it is being changed: not idle
             return
         try:
             # From here on new connections wait; one that came in between keeps it awake.
-            _tell(region, names, "RDS-EVENT-0370")
+            _record(region, names, "RDS-EVENT-0370")
             data.paused.update(names)
             if set(names) & set(self._plane.front.users_of(data)):
                 data.paused.difference_update(names)
-                _tell(region, names, "RDS-EVENT-0371")
+                _record(region, names, "RDS-EVENT-0371")
                 return
             try:
                 for name in sorted(names, key=lambda name: name == data.writer_id):  # the writer last
                     instances.pause(data, name)
             except (AuroraOpsError, psycopg.Error, OSError):
                 instances.resume(data, names)
-                _tell(region, names, "RDS-EVENT-0371")
+                _record(region, names, "RDS-EVENT-0371")
                 raise
-            _tell(region, names, "RDS-EVENT-0372")
+            _record(region, names, "RDS-EVENT-0372")
         finally:
             data.lock.release()
         changed()
@@ -122,60 +125,56 @@ class AutoPause(Rounds):
         with data.lock:
             if name not in data.paused or data.is_stopped:
                 return
-            names = {name, *_with_writer(_cluster_of(data)[1])} & data.paused
-            _tell(_cluster_of(data)[0], sorted(names), "RDS-EVENT-0373")
+            region, cluster = _cluster_of(data)
+            names = {name, *_with_writer(cluster)} & data.paused
+            _record(region, sorted(names), "RDS-EVENT-0373")
             self._stopping.wait(max(0.0, self._resume_seconds - (time.monotonic() - started)))
             instances.resume(data, names)
-            _tell(_cluster_of(data)[0], sorted(names), "RDS-EVENT-0374")
+            _record(region, sorted(names), "RDS-EVENT-0374")
             self._plane.front.follow(data)
         changed()
 
     def resume(self, data: ClusterData, names: Iterable[str]) -> None:
         """Resume instances for an operation that changes them. The caller holds the cluster's lock."""
         wanted, (region, _) = sorted(names), _cluster_of(data)
-        _tell(region, wanted, "RDS-EVENT-0373")
+        _record(region, wanted, "RDS-EVENT-0373")
         instances.resume(data, wanted)
-        _tell(region, wanted, "RDS-EVENT-0374")
+        _record(region, wanted, "RDS-EVENT-0374")
 
 
-def _clusters() -> Iterator[tuple[str, Any]]:
-    for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
-        for cluster in list(backend.clusters.values()):
-            if cluster.data is not None:
-                yield region, cluster
+def _may_pause(cluster: AuroraCluster, data: ClusterData) -> bool:
+    scaling = cluster.serverless_v2_scaling_configuration or {}
+    return scaling.get("MinCapacity") == 0 and not data.is_stopped and cluster.status == "available"
 
 
-def _cluster_of(data: ClusterData) -> tuple[str, Any]:
-    for region, cluster in _clusters():
-        if cluster.data is data:
-            return region, cluster
+def _names(instances: Iterable[AuroraInstance]) -> list[str]:
+    return [one.db_instance_identifier for one in instances]
+
+
+def _cluster_of(data: ClusterData) -> tuple[str, AuroraCluster]:
+    """The Region and the record of the cluster with this data."""
+    for backend, cluster, found in clusters():
+        if found is data:
+            return backend.region_name, cluster
     raise ServerError(f"the cluster {data.identifier} was deleted")
 
 
-def _with_writer(cluster: Any) -> list[str]:
+def _with_writer(cluster: AuroraCluster) -> list[str]:
     """The writer and the readers whose capacity is tied to its."""
-    members = cluster._members
-    tied = [one for one in members if one.is_cluster_writer or int(one.promotion_tier) in FOLLOWS_WRITER]
-    return [one.db_instance_identifier for one in tied]
+    return _names(one for one in cluster.members if one.is_cluster_writer or int(one.promotion_tier) in FOLLOWS_WRITER)
 
 
-def _tell(region: str, names: Iterable[str], event_id: str) -> None:
+def _record(region: str, names: Iterable[str], event_id: str) -> None:
     for name in names:
         record(Event("db-instance", name, event_id, "notification", _EVENTS[event_id], region))
 
 
-def _wakes(stock: Any) -> Any:
-    def operation(self: RDSResponse) -> Any:
-        instance = self.backend.databases.get(str(self.params.get("DBInstanceIdentifier", "")).lower())
-        data = getattr(getattr(instance, "cluster", None), "data", None)
-        if data is not None and data.paused:
-            plane().awake(instance.cluster.db_cluster_resource_id)
-        return stock(self)
-
-    return operation
+def _wake_before(self: RDSResponse) -> None:
+    instance = backend_of(self).records.instances.get(str(self.params.get("DBInstanceIdentifier", "")))
+    data = instance.cluster.data if instance is not None else None
+    if instance is not None and data is not None and data.paused:
+        plane().awake(instance.cluster.db_cluster_resource_id)
 
 
-def install() -> None:
-    """Let the operations that resume an instance in AWS do so here: describing and downloading its log files."""
-    for name in ("describe_db_log_files", "download_db_log_file_portion"):
-        setattr(RDSResponse, name, _wakes(getattr(RDSResponse, name)))
+# The operations that resume an instance in AWS: describing and downloading its log files.
+LAYERS = (before("describe_db_log_files", _wake_before), before("download_db_log_file_portion", _wake_before))

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from common import INSTANCE, connect, create, describe, refused, soon
 
-from aurora_ops.sandbox.rds.autopause import RESUME_VARIABLE, SCALE_VARIABLE
+from aurora_ops.sandbox.availability.autopause import RESUME_VARIABLE, SCALE_VARIABLE
 
 pytestmark = pytest.mark.minutes(1.5)
 
