@@ -5,7 +5,7 @@
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
     faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
-    faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
+    faults.drop_server("shop-1", seconds=2)    # kill -9; it is restarted, or the cluster fails over
     faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.hang("shop", "creating")    # from now, or from the next time on, until it is released
     faults.become("shop-1", "storage-full")    # shown, and met by what AWS then refuses; the server itself goes on
@@ -113,7 +113,7 @@ class Faults:
         Raises
         ------
         InputError
-            No cluster of the sandbox has that endpoint, so nobody would miss it.
+            No cluster of the sandbox has that endpoint.
         """
         self._do("steal_address", host=host)
 

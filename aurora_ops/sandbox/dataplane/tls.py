@@ -1,6 +1,6 @@
-"""TLS to the databases: the sandbox's own certificate authority, and who may connect without.
+"""TLS to the databases: the sandbox's own certificate authority, and the pg_hba.conf that requires TLS or not.
 
-The authority's key leaves the process for the account's journal only; its certificate is the bundle that clients verify with, as RDS publishes one.
+The authority's key is stored in the account's file only; its certificate is the bundle that clients verify with, as RDS publishes one.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _VALID = timedelta(days=365)
-_SINCE = timedelta(hours=1)  # clocks of a container and its host may differ
+_SINCE = timedelta(hours=1)  # the clocks of a container and its host may differ
 
 _HBA = """\
 host all         rdsadmin 127.0.0.0/8 scram-sha-256
@@ -33,7 +33,10 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Aurora sandbox root CA")])
         if pem:
             self._certificate = x509.load_pem_x509_certificate(pem[0].encode())
-            self._key: ec.EllipticCurvePrivateKey = serialization.load_pem_private_key(pem[1].encode(), None)  # type: ignore[assignment]
+            key = serialization.load_pem_private_key(pem[1].encode(), None)
+            if not isinstance(key, ec.EllipticCurvePrivateKey):
+                raise TypeError(f"the authority's key is a {type(key).__name__}, not of an elliptic curve")
+            self._key = key
             if self._certificate.not_valid_after_utc > datetime.now(UTC) + _VALID / 2:
                 return
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -55,7 +58,7 @@ class Authority:
 
     @property
     def pem(self) -> tuple[str, str]:
-        """Certificate and private key, PEM: what a later process makes the same authority from."""
+        """Certificate and private key, PEM: from these a later process makes the same authority."""
         return self.bundle, _pem(self._key)
 
     def issue(self, hosts: tuple[str, ...]) -> tuple[str, str]:

@@ -52,7 +52,7 @@ class AutoPause(Rounds):
         self._scale = float(os.environ.get(SCALE_VARIABLE) or 1)
         self._resume_seconds = float(os.environ.get(RESUME_VARIABLE) or 0)
         self._since: dict[tuple[Any, str], float] = {}  # when an instance was first seen to run
-        data_plane.front.wake, data_plane.resume = self.wake, self.resume
+        data_plane.proxy.wake, data_plane.resume = self.wake, self.resume
         super().__init__("auto-pause", LOOK_SECONDS)
 
     def look(self) -> None:
@@ -89,9 +89,9 @@ class AutoPause(Rounds):
         if name in data.paused:
             return float("inf")
         key = (data.directory, name)
-        if name in self._plane.front.users_of(data) or key not in self._since:
+        if name in self._plane.proxy.clients_of(data) or key not in self._since:
             return 0.0
-        return now - max(self._since[key], self._plane.front.used.get(key, 0.0))
+        return now - max(self._since[key], self._plane.proxy.last_used.get(key, 0.0))
 
     def _pause(self, region: str, data: ClusterData, names: list[str]) -> None:
         if not data.lock.acquire(blocking=False):  # at work: not idle
@@ -100,7 +100,7 @@ class AutoPause(Rounds):
             # From here on new connections wait; one that came in between keeps it awake.
             _tell(region, names, "RDS-EVENT-0370")
             data.paused.update(names)
-            if set(names) & set(self._plane.front.users_of(data)):
+            if set(names) & set(self._plane.proxy.clients_of(data)):
                 data.paused.difference_update(names)
                 _tell(region, names, "RDS-EVENT-0371")
                 return
@@ -127,7 +127,7 @@ class AutoPause(Rounds):
             self._stopping.wait(max(0.0, self._resume_seconds - (time.monotonic() - started)))
             instances.resume(data, names)
             _tell(_cluster_of(data)[0], sorted(names), "RDS-EVENT-0374")
-            self._plane.front.follow(data)
+            self._plane.proxy.update(data)
         changed()
 
     def resume(self, data: ClusterData, names: Iterable[str]) -> None:

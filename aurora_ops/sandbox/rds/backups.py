@@ -8,7 +8,7 @@ from moto.core.responses import ActionResult, PaginatedResult
 from moto.rds.exceptions import RDSClientError
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.sandbox.dataplane.vault import Vault
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.operations import Operations
 
@@ -23,10 +23,10 @@ class Backup:
     deleted_at: datetime | None = None
 
     @property
-    def vault(self) -> Vault:
+    def stored(self) -> ClusterBackups:
         """Its files."""
         data = None if self.deleted_at else self.cluster.data
-        return data.vault if data else plane().store.retained(self.cluster.db_cluster_resource_id)
+        return data.backups if data else plane().store.retained(self.cluster.db_cluster_resource_id)
 
     @property
     def is_expired(self) -> bool:

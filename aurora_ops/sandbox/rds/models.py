@@ -67,6 +67,8 @@ class _Shown:
 class AuroraCluster(_Shown, models.DBCluster):
     """A DB cluster with the fields that moto lacks and endpoints that lead somewhere."""
 
+    wanted_port: int  # of CreateDBCluster; `port` is another where it was taken
+
     def __init__(self, backend: Any, **kwargs: Any) -> None:
         self.hosts = ("", "")
         kwargs = dict(kwargs)
@@ -151,7 +153,7 @@ class AuroraCluster(_Shown, models.DBCluster):
     @property
     def earliest_restorable_time(self) -> datetime | None:
         """As far as the base backups and the retention reach back; moto: the creation time, before there is a backup."""
-        return self.data.vault.earliest(self.data.horizon(plane().backup_day)) if self.data else None
+        return self.data.backups.earliest(self.data.horizon(plane().backup_day)) if self.data else None
 
     @earliest_restorable_time.setter
     def earliest_restorable_time(self, value: datetime) -> None:

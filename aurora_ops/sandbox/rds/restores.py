@@ -67,7 +67,7 @@ class Restores(Snapshots):
             )
         source = backup.cluster
         held = ExitStack()
-        held.enter_context(plane().store.reading(backup.vault.directory))  # before the look at its window: it moves
+        held.enter_context(plane().store.reading(backup.stored.directory))  # before the look at its window: it moves
         try:
             to = rds_rules.check_window(source.db_cluster_identifier, backup.window, restore_to_time)
             kept = self._kept(source, backup.password) | {
@@ -81,7 +81,7 @@ class Restores(Snapshots):
             raise
         living = source.db_cluster_resource_id
         target = cluster.db_cluster_resource_id
-        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target, to, living))
+        self._in_background(cluster, held, lambda: plane().restore(backup.stored, target, to, living))
         return cluster
 
     def restore_db_cluster_from_snapshot(self, from_snapshot_id: str, overrides: dict[str, Any]) -> AuroraCluster:

@@ -220,7 +220,7 @@ class Snapshots(Backups):
 
     def _of(self, backup: Backup) -> list[AuroraSnapshot]:
         found = []
-        for base in backup.vault.bases:
+        for base in backup.stored.bases:
             files = str(base.path.relative_to(plane().store.directory))
             snapshot = AuroraSnapshot(self, backup.cluster, base.name, files, snapshot_type="automated")
             snapshot.password = backup.password

@@ -109,7 +109,7 @@ def test_no_rule_means_silence_and_never_refused(world, network):
         psycopg.connect(
             host=world.host, port=world.cluster["Port"], user="postgres", password=PASSWORD, connect_timeout=2
         )
-    assert f"blocked: no inbound rule of {world.guarded} lets tcp 5432 in from 10.0.9.20 in {world.group}; they let in nobody" == (
+    assert f"blocked: no inbound rule of {world.guarded} lets tcp 5432 in from 10.0.9.20 in {world.group}; they let in no source" == (
         network.why(world.host)
     )  # fmt: skip
 
@@ -133,18 +133,18 @@ def test_an_inbound_rule_counts_by_source_port_and_protocol(world, network, undo
     change = {"group": getattr(world, rule["group"])} if "group" in rule else {}
     undo.append(world.allow(**rule | change))
 
-    assert outcome == soon(outcome, world.log_in)  # the front looks ten times a second
+    assert outcome == soon(outcome, world.log_in)  # the proxy looks ten times a second
     assert network.why(world.host).startswith("passes: rule sgr-" if outcome == "in" else "blocked: no inbound rule")
 
 
 def test_a_rule_that_comes_lets_in_at_once_and_one_that_goes_spares_who_is_in(world, network):
     """A security group remembers connections."""
     network.place(subnet=world.application, security_groups=[world.group])
-    take_back = world.allow(group=world.group)
+    restart_clusters = world.allow(group=world.group)
     with psycopg.connect(
         host=world.host, port=world.cluster["Port"], user="postgres", password=PASSWORD, connect_timeout=10, dbname="postgres"
     ) as held:  # fmt: skip
-        take_back()
+        restart_clusters()
 
         assert "silence" == world.log_in()
         assert (1,) == held.execute("SELECT 1").fetchone()
