@@ -246,26 +246,14 @@ class DataPlane:
             self._expire(cluster)
 
     def _archive_loop(self) -> None:
-        written: dict[str, object] = {}
+        archived: dict[str, str] = {}  # WAL position by resource id
         while not self._stopping.wait(ARCHIVE_SECONDS):
             for resource_id, cluster in list(self.clusters.items()):
                 if not cluster.lock.acquire(blocking=False):
                     continue
                 try:
                     if cluster.writer and cluster.writer.is_running and not cluster.is_archive_held:
-                        with cluster.writer.connect() as connection:
-                            now, position = connection.execute(
-                                "SELECT clock_timestamp(), pg_current_wal_lsn()::text"
-                            ).fetchone() or (None, None)
-                            if written.get(resource_id) == position:
-                                cluster.latest = (
-                                    now.astimezone(UTC) if now else None
-                                )  # idle: nothing since then could be lost
-                            else:
-                                cluster.latest = cluster.writer.archive_now(connection)
-                                written[resource_id] = (
-                                    connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
-                                )[0]
+                        archived[resource_id] = self._archive(cluster, cluster.writer, archived.get(resource_id))
                         self._back_up_daily(resource_id, cluster)
                 except (
                     AuroraOpsError,
@@ -275,6 +263,16 @@ class DataPlane:
                     log.warning("archiving %s: %s", cluster.identifier, error)
                 finally:
                     cluster.lock.release()
+
+    def _archive(self, cluster: ClusterData, writer: Server, archived: str | None) -> str:
+        """Advance the latest restorable time. Returns the WAL position; at the archived one there is nothing to archive."""
+        with writer.connect() as connection:
+            now, position = writer.wal_position(connection)
+            if position == archived:
+                cluster.latest = now
+                return position
+            cluster.latest = writer.archive_now(connection)
+            return writer.wal_position(connection)[1]
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop every server; `immediate` when its data is deleted afterwards."""

@@ -52,7 +52,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     backup_directory: Path | None = None  # where the archive and base backups lie, when they outlive this server
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
-    configuration: dict[str, str] = field(default_factory=dict)  # of the parameter groups, as it was last told
+    configuration: dict[str, str] = field(default_factory=dict)  # of the parameter groups, as it was last given
     groups: Groups | None = None  # whose values are in force
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
@@ -242,6 +242,13 @@ class Server:
         """The server's time."""
         with self.connect() as connection:
             return _utc(_one(connection, "SELECT clock_timestamp()"))
+
+    def wal_position(self, connection: psycopg.Connection) -> tuple[datetime, str]:
+        """The time, and the WAL position after it: no commit before that time is beyond the position."""
+        row = connection.execute("SELECT clock_timestamp(), pg_current_wal_lsn()::text").fetchone()
+        if row is None:
+            raise ServerError(f"PostgreSQL did not tell its WAL position: {self.last_log_lines()}")
+        return _utc(row[0]), row[1]
 
     def copy_into(self, directory: Path, *, wal: bool = False) -> None:
         """Copy the running server's data directory; `wal`: with the WAL that the copy needs to become consistent.

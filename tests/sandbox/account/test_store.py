@@ -274,7 +274,7 @@ def test_reset_is_the_only_way_to_an_empty_account(name):
     assert [] == client_of(lifecycle.reset(name), "rds").describe_db_clusters()["DBClusters"]
 
 
-def test_an_address_that_somebody_else_has_by_now_is_given_up(name):
+def test_an_address_that_another_program_has_taken_is_given_up(name):
     """The cluster answers on other addresses, and says so; nothing is lost."""
     running = lifecycle.start(name)
     build(running)
@@ -387,7 +387,7 @@ def test_snapshots_and_what_a_deleted_cluster_left_come_back_with_their_data(nam
 
 
 def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committed_on_the_new_writer(name):
-    """The old writer is being rebuilt by then, so nobody else has those rows."""
+    """The old writer is being rebuilt by then, so no other server has those rows."""
     running = lifecycle.start(name)
     rds = build(running, instances=2)
     with connect(running) as connection:
@@ -429,7 +429,7 @@ def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(na
 
 
 def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(name):
-    """A server that is killed in between offers it again, for ever if the answer were no."""
+    """A server that is killed in between archives it again, without end if the command failed."""
     running = lifecycle.start(name)
     build(running)
     kill(running)

@@ -89,7 +89,7 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
         shutil.rmtree(home)
 
 
-def test_a_port_that_somebody_took_meanwhile_costs_a_second_try(monkeypatch):
+def test_a_port_that_another_program_took_costs_a_second_try(monkeypatch):
     """Between the look for a free port and PostgreSQL's own bind another program may be faster. Three in a row are an error."""
     found = programs.find()
     data, password = template(found)

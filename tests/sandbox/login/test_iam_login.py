@@ -135,7 +135,7 @@ def test_a_token_for_something_else_is_refused(aws, cluster, sandbox):
 
 @pytest.mark.parametrize(("age", "opens"), [(timedelta(minutes=14), True), (timedelta(minutes=16), False)])
 def test_a_token_counts_for_fifteen_minutes(age, opens):
-    """The clock is given here; a longer life that somebody signs does not count."""
+    """The clock is given here; a signed longer validity does not count."""
     key, secret = "AKIAROOT", "secret"
     token = boto3.Session(key, secret, region_name=REGION).client("rds").generate_db_auth_token("h", 5432, "app")
     logins = Logins((key, secret), faults=None)

@@ -1,6 +1,6 @@
 """Clients that stand somewhere: what security groups, network ACLs and routes let through to an endpoint. moto alone keeps them as records.
 
-Every blocked connection here is a real one that nobody answers, and every admitted one logs in.
+Every blocked connection here is a real one without an answer, and every admitted one logs in.
 """
 
 import socket
@@ -66,7 +66,7 @@ class World:
             return "silence"
 
     def _greet(self, client):
-        """Whether somebody answers behind the accepted connection."""
+        """Whether a server answers behind the accepted connection."""
         address = (self.host, self.cluster["Port"])
         with socket.create_connection(address, timeout=1, source_address=(client, 0)) as raw:
             raw.sendall((8).to_bytes(4) + (80877103).to_bytes(4))  # asks for TLS; yes and no are answers
@@ -95,7 +95,7 @@ def undo():
 
 
 def test_who_was_not_placed_is_let_in(world, network):
-    """Everything on this machine is everywhere until somebody says where it is."""
+    """No network rule applies to a client that was not placed."""
     assert ("in", []) == (soon("in", world.log_in), network.places())
     assert network.why(world.host).startswith("passes: this client was not placed")
 

@@ -103,7 +103,7 @@ def fired(cloudwatch, queue):
 
 
 def test_two_breaching_minutes_put_the_alarm_into_alarm_and_it_says_why(fired):
-    """moto alone: OK for ever."""
+    """moto alone: always OK."""
     alarm, last = fired
     shown = f"[96.5 ({last:%d/%m/%y %H:%M:%S}), 95.0 ({last - timedelta(minutes=1):%d/%m/%y %H:%M:%S})]"
 
