@@ -47,7 +47,7 @@ def prepare(name: str, *, is_private: bool, origin: Path | None) -> Bootstrap:
 
 
 def copy(origin: Path, directory: Path) -> None:
-    """Copy a stopped sandbox's folder, permissions too: the servers' data belong to whom they run as.
+    """Copy a stopped sandbox's folder, with permissions: the servers' data belong to the servers' user.
 
     Its backups are hard links, which takes no time. The account's file comes last: a folder without it is an interrupted copy.
     """

@@ -152,7 +152,7 @@ class Backends:
                     self._find(service)[account][region] = backend
                     if (
                         service == "s3"
-                    ):  # who owns each name, apart from the buckets: without it, creating one again empties it
+                    ):  # moto stores the owners apart: without them, creating a bucket again empties it
                         owners = self._find("s3").bucket_accounts
                         owners.update(dict.fromkeys(backend.buckets, (backend.partition, account)))
 

@@ -53,9 +53,7 @@ class BackupStore:
         """Delete a folder as soon as no restore or copy reads it."""
         with self._released:
             self._released.wait_for(lambda: not self._readers[path])
-            gone = path.with_name(
-                f"{path.name}.gone"
-            )  # renamed in one step: after a kill the rest is not taken for a backup
+            deleted = path.with_name(f"{path.name}.deleted")  # in one step: after a kill the rest is no backup
             with suppress(FileNotFoundError):
-                path.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+                path.rename(deleted)
+            shutil.rmtree(deleted, ignore_errors=True)

@@ -161,10 +161,7 @@ class EndpointProxy:
 
     def _listen(self, cluster: ClusterData) -> str:
         """Open and close listeners. Returns the first address that another program has taken, or nothing."""
-        wanted = {}
-        for host, role in cluster.endpoints.items():
-            if instances := cluster.instances_behind(role):
-                wanted[host] = role != REPLICATION and all(self.is_silent(cluster, one) for one in instances)
+        wanted = self._wanted(cluster)
         for listener in [one for one in self._listeners.values() if one.cluster is cluster]:
             if listener.host not in wanted or listener.port != cluster.port:
                 self._shut(listener)
@@ -178,6 +175,14 @@ class EndpointProxy:
             if silent is not (listener.filler is not None):
                 self._silence(listener) if silent else self._unsilence(listener)
         return ""
+
+    def _wanted(self, cluster: ClusterData) -> dict[str, bool]:
+        """The endpoints that have a server now, by address: whether each is silent."""
+        found = {}
+        for host, role in cluster.endpoints.items():
+            if instances := cluster.instances_behind(role):
+                found[host] = role != REPLICATION and all(self.is_silent(cluster, one) for one in instances)
+        return found
 
     def _open(self, cluster: ClusterData, host: str) -> Listener:
         self._steal(host, cluster.port)
@@ -216,7 +221,7 @@ class EndpointProxy:
         while True:
             try:
                 client, origin = listener.socket.accept()
-            except OSError:  # none is waiting, or it has gone again
+            except OSError:  # none is waiting any more
                 return
             client.setblocking(False)
             if listener.filler is not None and listener.filler.getsockname() == origin:

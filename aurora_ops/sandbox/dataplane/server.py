@@ -56,10 +56,8 @@ class Server:
     groups: Groups | None = None  # whose values are in force
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
-    names: tuple[str, ...] = ()  # addresses that clients know it by, for its certificate; none: `hosts`
-    ldap_server: LdapServer | None = (
-        None  # judges the tokens of members of rds_iam; None: they log in by password as any user
-    )
+    names: tuple[str, ...] = ()  # of its certificate: the endpoints' addresses; none: `hosts`
+    ldap_server: LdapServer | None = None  # checks the tokens of members of rds_iam; None: they log in by password
 
     @property
     def data(self) -> Path:
@@ -83,7 +81,7 @@ class Server:
         return process is not None and process.poll() is None
 
     def connect(self, database: str = "postgres", **kwargs: Any) -> psycopg.Connection:
-        """Connect as rdsadmin, the superuser that only the sandbox knows."""
+        """Connect as rdsadmin, the superuser, whose password only the sandbox has."""
         return psycopg.connect(
             host=self.hosts[0], port=self.port, dbname=database, user=ADMIN, password=self.password,
             autocommit=True, connect_timeout=5, application_name="rdsadmin", options="-c timezone=UTC", sslmode="disable", **kwargs,

@@ -237,7 +237,7 @@ _stock_put = CloudWatchBackend.put_metric_alarm
 
 
 def put_metric_alarm(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> Alarm:
-    """A new alarm knows nothing yet, a changed one keeps its state. moto: OK at once, and a change forgets the state."""
+    """A new alarm is INSUFFICIENT_DATA, a changed one keeps its state. moto: OK at once, and a change loses the state."""
     before = self.alarms.get(kwargs["name"])
     alarm = _stock_put(self, *args, **kwargs)
     if before is None:

@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import LogGroup, logs_backends
 
-MAX_EVENTS = 10_000  # of a log group: some 3 MB of the account's file
+MAX_EVENTS = 10_000  # of a log group: some 2 MB of the account's file
 _DAY_MILLISECONDS = 86_400_000
 
 
