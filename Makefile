@@ -42,7 +42,7 @@ test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs pla
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh
 
-rules: $(READY)  ## write docs/sandbox-rules.md from tests/support/rules
+rules: $(READY)  ## write docs/sandbox/rules.md from tests/support/rules
 	@PYTHONPATH=tests/support $(BIN)/python -m rules
 
 terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf

@@ -113,7 +113,7 @@ def postgres_server() -> Iterator[Server]:
     found.own(server.directory)
     found.run(["cp", "-Rp", str(data), str(server.data)])
     try:
-        server.start_alone(archiving=False)
+        server.start_isolated(archiving=False)
         with server.connect() as connection:
             statement = "CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD {} IN ROLE rds_superuser"
             connection.execute(sql.SQL(statement).format(sql.Identifier(MASTER), sql.Literal(PASSWORD)))

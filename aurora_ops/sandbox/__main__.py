@@ -33,11 +33,13 @@ def main(name: str, owner: str = "0", origin: str = "") -> None:
     owner_pid = int(owner) or None
     with ThreadPoolExecutor(1) as early:
         # Servers start, or files are copied, while this thread imports moto.
-        ground = early.submit(prepare, name, is_private=owner_pid is not None, origin=Path(origin) if origin else None)
+        bootstrap = early.submit(
+            prepare, name, is_private=owner_pid is not None, origin=Path(origin) if origin else None
+        )
         with _each_file_read_once():
             from aurora_ops.sandbox import app
 
-        app.main(name, owner_pid, ground.result())
+        app.main(name, owner_pid, bootstrap.result())
 
 
 if __name__ == "__main__":

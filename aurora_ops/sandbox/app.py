@@ -32,7 +32,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from aurora_ops.sandbox import moto_layers, wire
 from aurora_ops.sandbox.account import reconcile
-from aurora_ops.sandbox.account.bootstrap import Ground
+from aurora_ops.sandbox.account.bootstrap import Bootstrap
 from aurora_ops.sandbox.availability import autopause, crash_recovery, fault_injection
 from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.client.controls import PATH as CONTROLS
@@ -40,12 +40,11 @@ from aurora_ops.sandbox.client.faults import PATH as FAULTS
 from aurora_ops.sandbox.client.network import PATH as NETWORK
 from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
-from aurora_ops.sandbox.network import admission as checkpoint
-from aurora_ops.sandbox.network import places as network
+from aurora_ops.sandbox.network import admission, places
 from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
-from aurora_ops.sandbox.observe.sampler import Sampler, Watched
+from aurora_ops.sandbox.observe.sampler import Sampler, Target
 from aurora_ops.sandbox.observe.samples import Samples
 from aurora_ops.sandbox.rds import backend as rds
 from aurora_ops.sandbox.rds import events
@@ -69,11 +68,11 @@ class QuietHandler(MotoRequestHandler):
 class Sandbox:
     """Everything of one running sandbox. `serve` returns when it has been told to stop."""
 
-    def __init__(self, name: str, owner_pid: int | None, ground: Ground) -> None:
+    def __init__(self, name: str, owner_pid: int | None, bootstrap: Bootstrap) -> None:
         self.name = name
         self.owner_pid = owner_pid
-        self.directory, self.programs, self.plane, self.journal = (
-            ground.directory, ground.programs, ground.plane, ground.journal,
+        self.directory, self.programs, self.plane, self.account = (
+            bootstrap.directory, bootstrap.programs, bootstrap.plane, bootstrap.account,
         )  # fmt: skip
         self.samples = Samples(self.directory / "samples.sqlite")
         self.points = Datapoints(self.directory / FILE)
@@ -93,28 +92,26 @@ class Sandbox:
         self.recovery = crash_recovery.CrashRecovery(self.plane)
         self.faults.acts = {
             "drop_server": self.recovery.drop,
-            "steal_address": self.plane.front.steal,
+            "steal_address": self.plane.proxy.steal,
             **fault_injection.ACTS,
             **transitions.ACTS,
         }
-        self.faults.on_clear = [self.plane.front.give_back, fault_injection.let_archives_advance, transitions.release]
-        self.checkpoint = checkpoint.Checkpoint(self.plane)
+        self.faults.on_clear = [self.plane.proxy.give_back, fault_injection.let_archives_advance, transitions.release]
+        self.admission = admission.Admission(self.plane)
         self._own: dict[str, Application] = {  # what the sandbox has beyond AWS
             HEALTH: self._health,
             FAULTS: self.faults.serve,
             CONTROLS: controls.serve,
-            NETWORK: partial(network.serve, self.checkpoint),
+            NETWORK: partial(places.serve, self.admission),
         }
         self.tail = logs.Tail()
-        self._restore_account(ground)
-        self.retention = Retention(
-            self.points, self.samples
-        )  # after a copy's data points were moved: until then they look old
+        self._restore_account(bootstrap)
+        self.retention = Retention(self.points, self.samples)  # after a copy's past was moved: until then it looks old
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = self._listen(int(self.journal.identity.get("port", 0)))
-        self.journal.identity["port"] = self._server.server_port
+        self._server = self._listen(int(self.account.identity.get("port", 0)))
+        self.account.identity["port"] = self._server.server_port
 
-    def _restore_account(self, ground: Ground) -> None:
+    def _restore_account(self, bootstrap: Bootstrap) -> None:
         """Read the account that an earlier process wrote, or begin an empty one."""
         for name, container in (
             ("events", events.history),
@@ -123,19 +120,19 @@ class Sandbox:
             ("faults", self.faults.faults),
             ("controls", controls.settings),
         ):
-            self.journal.keep(name, container)
-        if ground.has_account:
-            self.journal.read_account()
+            self.account.register(name, container)
+        if bootstrap.has_account:
+            self.account.read_account()
             controls.let_environment_override()
             reconcile.reconcile()
-            if ground.is_copy:
+            if bootstrap.is_copy:
                 self.points.move(self.samples.move_up_to(int(time.time())))
         self._watch()  # of an empty account, too: then RDS is in the account from the first write on
-        self.journal.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
-        self.journal.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
-        if self.plane.door:
-            root = (self.journal.identity["access_key_id"], self.journal.identity["secret_access_key"])
-            self.plane.door.check = iam_tokens.Logins(root, self.faults).check
+        self.account.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
+        self.account.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
+        if self.plane.ldap_server:
+            root = (self.account.identity["access_key_id"], self.account.identity["secret_access_key"])
+            self.plane.ldap_server.check = iam_tokens.Logins(root, self.faults).check
 
     def _listen(self, port: int) -> BaseWSGIServer:
         """On the port that the account had before, so that a shell that was pointed at it stays so; on any other if it is taken."""
@@ -144,7 +141,7 @@ class Sandbox:
 
     def _changed(self) -> None:
         self._watch()
-        self.journal.soon()
+        self.account.save_soon()
 
     def serve(self) -> None:
         """Publish the state and answer requests until SIGTERM, SIGINT, or the end of the owner."""
@@ -152,13 +149,13 @@ class Sandbox:
             signal.signal(number, lambda *_: threading.Thread(target=self._server.shutdown).start())
         if self.owner_pid:
             threading.Thread(target=self._follow_owner, daemon=True).start()
-        self.journal.start()
+        self.account.start()
         state.write(state.State(
             name=self.name,
             pid=os.getpid(),
             endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
-            access_key_id=self.journal.identity["access_key_id"],
-            secret_access_key=self.journal.identity["secret_access_key"],
+            access_key_id=self.account.identity["access_key_id"],
+            secret_access_key=self.account.identity["secret_access_key"],
             directory=str(self.directory),
             started_at=time.time(),
             programs=self.programs.describe(),
@@ -173,7 +170,7 @@ class Sandbox:
             self.tail.stop()
             self.sampler.stop()
             self.retention.stop()
-            self.journal.stop()
+            self.account.stop()
             self.samples.close()
             self.points.close()
             self.plane.stop(immediate=self.owner_pid is not None)
@@ -203,7 +200,7 @@ class Sandbox:
                 cluster, server = instance.cluster, instance.server
                 if server and cluster.data:
                     identifier = cluster.db_cluster_identifier
-                    wanted[instance.dbi_resource_id] = (name, identifier, region, server, cluster.data)
+                    wanted[instance.dbi_resource_id] = Target(name, identifier, region, server, cluster.data)
         self.sampler.watch(wanted)
 
     def _insights(self) -> set[str]:
@@ -217,7 +214,7 @@ class Sandbox:
         if (own := self._own.get(environ.get("PATH_INFO", ""))) is not None:
             answer = own(environ, start_response)
             if wire.is_changing(environ):
-                self.journal.save()
+                self.account.save()
             return answer
         service = wire.service_of(environ)
         if (error := self.faults.refuse(environ, service, start_response)) is not None:
@@ -226,11 +223,11 @@ class Sandbox:
             return refusal
         if service in ("pi", "pricing"):
             return self._answer(service, environ, start_response)
-        self.journal.regions.add(wire.region_of(environ))
+        self.account.regions.add(wire.region_of(environ))
         changing = wire.is_changing(environ)
         answered: Iterable[bytes] = self._moto(environ, start_response)
         if changing:
-            self.journal.save()
+            self.account.save()
         return answered
 
     def _answer(self, service: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -252,7 +249,7 @@ class Sandbox:
         return json_answer(start_response, "400 Bad Request", {"__type": code, "Message": words})
 
 
-def _put_metrics(one: Watched, minute: int, values: dict[str, list[float]]) -> None:
+def _put_metrics(one: Target, minute: int, values: dict[str, list[float]]) -> None:
     """A minute's samples as CloudWatch statistics, by instance and by cluster."""
     backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID][one.region]
     units = {
@@ -287,8 +284,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def main(name: str, owner_pid: int | None, ground: Ground) -> None:
-    """Run the sandbox `name` in this process until it is told to stop. On what `ground` holds."""
+def main(name: str, owner_pid: int | None, bootstrap: Bootstrap) -> None:
+    """Run the sandbox `name` in this process until it is told to stop. On what `bootstrap` holds."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    Sandbox(name, owner_pid, ground).serve()
+    Sandbox(name, owner_pid, bootstrap).serve()

@@ -87,12 +87,17 @@ def check_word(status: str) -> str:
     return status
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a number, as which Python counts truth values too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_seconds(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds by status; `all` stands for every status that is not named. Raises InputError."""
     for status, value in seconds.items():
         if status != ALL:
             check_word(status)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        if not is_number(value) or not 0 <= value < math.inf:
             raise InputError(f"{status}={value!r}: a status lasts a number of seconds, 0 or more.")
     return {status: float(value) for status, value in seconds.items()}
 

@@ -86,7 +86,7 @@ def _s3_operation(environ: Environ) -> str:
     """By method, path and query; empty for an operation on a part of a key or bucket, such as its tags."""
     method, words = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     if named := words.get("x-id"):  # newer SDKs say it
-        return named[0]
+        return str(named[0])
     if "uploadId" in words:
         return _S3_UPLOAD.get(method, "")
     telling = [word for word in words if word not in _S3_PLAIN]

@@ -144,7 +144,7 @@ def changing_calls() -> None:
     session = worlds.open_session(world="deployed")
     arn = cluster.find(session, settings("dev").cluster_identifier).arn
     rds, cloudwatch = (boto3.client(name, **_access(lifecycle.start())) for name in ("rds", "cloudwatch"))
-    journal = state.sandbox_directory(lifecycle.name_in_use()) / state.JOURNAL
+    account_file = state.sandbox_directory(lifecycle.name_in_use()) / state.ACCOUNT_FILE
 
     def change() -> float:
         times = []
@@ -155,7 +155,7 @@ def changing_calls() -> None:
         return statistics.median(times)
 
     change()  # not counted
-    first, size = change(), journal.stat().st_size
+    first, size = change(), account_file.stat().st_size
     line("a changing call (AddTagsToResource), new account", first, f", account {size / 2**20:.2f} MiB")
     begun = datetime.now(UTC).replace(second=0, microsecond=0)
     started = time.monotonic()
@@ -168,7 +168,7 @@ def changing_calls() -> None:
             for number in range(call, call + POINTS_IN_A_CALL)
         ])  # fmt: skip
     line(f"{POINTS:,} data points put, {POINTS_IN_A_CALL:,} a call", time.monotonic() - started)
-    then, grown = change(), journal.stat().st_size
+    then, grown = change(), account_file.stat().st_size
     line("the same changing call after them", then, f", account {grown / 2**20:.2f} MiB, ratio {then / first:.2f}")
 
 
@@ -221,15 +221,15 @@ def _floor(identifier: str) -> Callable[[], None]:
     from aurora_ops.aws.session import open_session
     from aurora_ops.sandbox.client import lifecycle
     from aurora_ops.sandbox.dataplane import programs
+    from aurora_ops.sandbox.dataplane.backups import ClusterBackups
     from aurora_ops.sandbox.dataplane.server import Server
     from aurora_ops.sandbox.dataplane.template import template
-    from aurora_ops.sandbox.dataplane.vault import Vault
 
     found = programs.find()
     _, password = template(found)
     running = lifecycle.start()
     (directory,) = Path(running.directory).glob("servers/*/backup")
-    vault = Vault(directory)
+    backups = ClusterBackups(directory)
     to = (
         open_session()
         .client("rds")
@@ -240,7 +240,7 @@ def _floor(identifier: str) -> Callable[[], None]:
 
     def recover() -> None:
         target = Server(found, Path(running.directory) / "servers" / f"floor-{next(numbers)}", password)
-        vault.recover(target, to)
+        backups.recover(target, to)
 
     return recover
 

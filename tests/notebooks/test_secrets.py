@@ -11,13 +11,13 @@ from aurora_ops.aws.session import open_session
 from aurora_ops.core.environments import settings
 from aurora_ops.runner import run
 from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.sandbox.client.state import JOURNAL, NAME_VARIABLE, root_directory
+from aurora_ops.sandbox.client.state import ACCOUNT_FILE, NAME_VARIABLE, root_directory
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane.template import template
 
 # What holds them by design, each readable by its owner only.
 HOLDERS = {
-    JOURNAL: "the account: AWS keeps the master password too, in Secrets Manager",
+    ACCOUNT_FILE: "the account: AWS keeps the master password too, in Secrets Manager",
     "state.json": "the key by which a shell reaches the sandbox, as ~/.aws/credentials would hold it",
     "templates": "the superuser's password of the data directory that each server starts as a copy of",
 }
@@ -57,9 +57,9 @@ def contents(folder):
 def test_a_password_is_left_nowhere_but_where_the_design_keeps_it(drill, sandbox):
     """The master user's, the sandbox's key and the servers' superuser's: in no evidence, journal, log, sample or data directory."""
     in_design = {
-        "master": (open_session().secret(settings("dev").secret_name), {JOURNAL}),
-        "key": (sandbox.secret_access_key, {JOURNAL, "state.json"}),
-        "superuser": (template(programs.find())[1], {JOURNAL, "templates"}),
+        "master": (open_session().secret(settings("dev").secret_name), {ACCOUNT_FILE}),
+        "key": (sandbox.secret_access_key, {ACCOUNT_FILE, "state.json"}),
+        "superuser": (template(programs.find())[1], {ACCOUNT_FILE, "templates"}),
     }
     evidence, templates = contents(drill.folder), contents(root_directory() / "templates")
     state = contents(sandbox.directory) | {
@@ -79,7 +79,7 @@ def test_a_password_is_left_nowhere_but_where_the_design_keeps_it(drill, sandbox
 def test_what_holds_passwords_is_read_by_its_owner_only(drill, sandbox):
     """Whatever the umask."""
     folder = Path(sandbox.directory)
-    holding = [folder / JOURNAL, folder / "state.json", *(root_directory() / "templates").glob("*.password")]
+    holding = [folder / ACCOUNT_FILE, folder / "state.json", *(root_directory() / "templates").glob("*.password")]
 
     assert {(name, 0o600) for name in HOLDERS} == {
         (path.name if path.parent == folder else path.parent.name, path.stat().st_mode & 0o777) for path in holding

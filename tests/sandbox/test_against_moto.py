@@ -1,4 +1,4 @@
-"""Each rule of the sandbox, asked of a plain moto server and of a sandbox by the same boto3 calls (`rules/`, docs/sandbox-rules.md).
+"""Each rule of the sandbox, asked of a plain moto server and of a sandbox by the same boto3 calls (`rules/`, docs/sandbox/rules.md).
 
 A rule that moto has come to know fails here too: then the sandbox's own code for it may go.
 """

@@ -1,1 +1,1 @@
-"""What survives the process: the account, and the servers at the next start."""
+"""What is stored of the account, and how a sandbox starts from it."""

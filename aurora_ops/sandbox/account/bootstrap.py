@@ -1,4 +1,4 @@
-"""What of a sandbox stands without moto, whose import takes two seconds: its folder, and the servers of an account that it had."""
+"""The start of a sandbox before moto is imported, which takes two seconds: its folder, and the servers of its stored account."""
 
 import shutil
 import subprocess
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurora_ops.core.errors import AuroraOpsError
-from aurora_ops.sandbox.account.store import Journal
+from aurora_ops.sandbox.account.store import AccountStore
 from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.programs import Programs
 
-BACKUPS = "servers/*/backup"  # never written to again: a copy may share these files
+BACKUPS = "servers/*/backup"  # never written to again, so a copy may share these files
 
 
 class CopyError(AuroraOpsError):
@@ -21,39 +21,39 @@ class CopyError(AuroraOpsError):
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A sandbox before its control plane. `has_account`: the journal's second part waits to be read."""
+class Bootstrap:
+    """A sandbox without its control plane. `has_account`: the second part of the account's file is still to be read."""
 
     directory: Path
     programs: Programs
     plane: DataPlane
-    journal: Journal
+    account: AccountStore
     has_account: bool
     is_copy: bool
 
 
-def prepare(name: str, *, is_private: bool, origin: Path | None) -> Ground:
+def prepare(name: str, *, is_private: bool, origin: Path | None) -> Bootstrap:
     """Copy `origin` into the sandbox's folder, if there is one, and start the servers of the account that lies there."""
     directory = state.sandbox_directory(name)
     if origin is not None:
         copy(origin, directory)
     found = programs.find()
     plane = DataPlane(found, directory / "servers")
-    journal = Journal(directory, plane, writes=not is_private)
-    clusters = journal.read_servers()
+    account = AccountStore(directory, plane, writes=not is_private)
+    clusters = account.read_servers()
     if clusters is not None:
-        plane.take_back(clusters, elsewhere=origin is not None)
-    return Ground(directory, found, plane, journal, clusters is not None, origin is not None)
+        plane.restart_clusters(clusters, elsewhere=origin is not None)
+    return Bootstrap(directory, found, plane, account, clusters is not None, origin is not None)
 
 
 def copy(origin: Path, directory: Path) -> None:
-    """Copy a stopped sandbox's folder, permissions too: the servers' data belong to whom they run as.
+    """Copy a stopped sandbox's folder, with permissions: the servers' data belong to the servers' user.
 
-    Its backups are linked, which takes no time. The account comes last: a folder without one is what a copy that was cut off left.
+    Its backups are hard links, which takes no time. The account's file comes last: a folder without it is an interrupted copy.
     """
     try:
         for path in origin.iterdir():
-            if path.name not in ("servers", state.JOURNAL, "sandbox.log"):
+            if path.name not in ("servers", state.ACCOUNT_FILE, "sandbox.log"):
                 _cp(["-Rp"], path, directory)
         state.passable(directory / "servers")
         for cluster in (origin / "servers").glob("*"):
@@ -62,10 +62,10 @@ def copy(origin: Path, directory: Path) -> None:
             shutil.copystat(cluster, target)
             for path in cluster.iterdir():
                 _cp(["-Rpl"] if path.match(BACKUPS) else ["-Rp"], path, target)
-            # Of a segment that was being archived when its sandbox was killed. It would be written to, in both places at once.
+            # A segment that was being archived when its sandbox was killed: both sandboxes would write to it.
             for part in target.glob("backup/archive/*.part"):
                 part.unlink()
-        _cp(["-p"], origin / state.JOURNAL, directory)
+        _cp(["-p"], origin / state.ACCOUNT_FILE, directory)
     except OSError as error:
         raise CopyError(f"{origin} could not be copied to {directory}: {error}") from None
 

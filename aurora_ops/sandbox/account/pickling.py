@@ -1,6 +1,7 @@
-"""How the objects of an account become bytes and objects again: what is kept, what is made anew, what is looked up.
+"""How the objects of an account are pickled: which are stored, which are created anew, which are looked up.
 
-Pickle alone stops at threads, sockets, processes and keys, and gets moto's buckets wrong. Never read with it what somebody else wrote.
+Pickle alone fails at threads, sockets, processes and keys, and stores moto's buckets wrongly. Never unpickle a file from elsewhere:
+a pickle runs code.
 """
 
 import copyreg
@@ -23,14 +24,14 @@ from cryptography.hazmat.primitives import serialization
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.login.ldap_server import Door
+from aurora_ops.sandbox.login.ldap_server import LdapServer
 
-TRIES = 20  # a dictionary that another request changes while it is read
+TRIES = 20  # of a dictionary that another request changes while it is read
 Reducer = Callable[[Any], tuple[Any, ...]]
 
 
 class Context:
-    """What an object that is thawed may refer to. Pickle calls functions with values only, so it stands here."""
+    """What an unpickled object may refer to. Pickle calls functions with values only, so it is a module's state."""
 
     directory = Path()
     plane: DataPlane
@@ -48,8 +49,8 @@ def _authority() -> Authority | None:
     return Context.plane.authority
 
 
-def _door() -> Door | None:
-    return Context.plane.door
+def _ldap_server() -> LdapServer | None:
+    return Context.plane.ldap_server
 
 
 def _nothing() -> None:
@@ -70,7 +71,7 @@ def _certificate(pem: bytes) -> x509.Certificate:
 
 
 def _reduce_path(path: Path) -> tuple[Any, ...]:
-    """A path below the sandbox's folder is kept relative to it: the folder may have been copied to another place."""
+    """A path below the sandbox's folder is stored relative to it, since the folder may be copied."""
     if path.is_relative_to(Context.directory):
         return _inside, (str(path.relative_to(Context.directory)),)
     return PosixPath, (str(path),)
@@ -80,7 +81,7 @@ _REDUCERS: dict[type, Reducer] = {
     PosixPath: _reduce_path,
     Programs: lambda _: (_programs, ()),
     Authority: lambda _: (_authority, ()),
-    Door: lambda _: (_door, ()),
+    LdapServer: lambda _: (_ldap_server, ()),
     subprocess.Popen: lambda _: (_nothing, ()),
     socket.socket: lambda _: (_nothing, ()),
     threading.Thread: lambda _: (_nothing, ()),
@@ -94,10 +95,11 @@ _REDUCERS: dict[type, Reducer] = {
 
 
 def dump(value: Any, more: dict[type, Reducer] | None = None) -> bytes:
-    """The object as bytes, while others may change it."""
+    """The object as bytes, while other threads may change it."""
     buffer = io.BytesIO()
     pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
-    pickler.dispatch_table = copyreg.dispatch_table | _REDUCERS | (more or {})  # type: ignore[attr-defined]
+    reducers: dict[type, Callable[[Any], Any]] = {**copyreg.dispatch_table, **_REDUCERS, **(more or {})}
+    pickler.dispatch_table = reducers
     for attempt in range(TRIES):
         try:
             pickler.dump(value)
@@ -122,35 +124,36 @@ class Backends:
         from moto.iam.models import AWSManagedPolicy
         from moto.s3.utils import _VersionedKeyStore
 
-        self._find, self._used = get_backend, BackendDict._instances
+        self._find: Any = get_backend
+        self._used: list[Any] = BackendDict._instances  # type: ignore[misc]  # generic in moto, one list for all services
         self._reducers: dict[type, Reducer] = {AWSManagedPolicy: _reduce_policy, _VersionedKeyStore: _reduce_versions}
 
     @property
     def reducers(self) -> dict[type, Reducer]:
-        """How moto's own types are kept, of the services that are in use."""
+        """How moto's own types are pickled, for the services in use."""
         ssm = sys.modules.get("moto.ssm.models")
         return self._reducers | ({ssm.SimpleSystemManagerBackend: _reduce_backend} if ssm else {})
 
     def collect(self, regions: set[str]) -> dict[str, dict[str, dict[str, Any]]]:
-        """The backends of these regions. moto has more that nobody asked for: AWS's other partitions, and us-east-1."""
+        """The backends of these regions. moto has more, which no request used: those of other partitions, and us-east-1."""
         return {
-            one.backend.__module__.split(".")[1]: {  # moto's name for it, by which it is found again
+            one.backend.__module__.split(".")[1]: {  # moto's name, by which it is found again
                 account: {name: backend for name, backend in list(dict.items(found)) if name in regions}
                 for account, found in list(dict.items(one))
             }
             for one in list(self._used)
         }
 
-    def put_back(self, found: dict[str, dict[str, dict[str, Any]]]) -> None:
-        """Make these the backends that answer."""
+    def restore(self, found: dict[str, dict[str, dict[str, Any]]]) -> None:
+        """Make these the backends that answer requests."""
         for service, accounts in found.items():
             for account, regions in accounts.items():
                 for region, backend in regions.items():
-                    self._find(service)[account][region] = backend  # type: ignore[call-overload]
+                    self._find(service)[account][region] = backend
                     if (
                         service == "s3"
-                    ):  # who owns each name, apart from the buckets: without it, creating one again empties it
-                        owners = self._find("s3").bucket_accounts  # type: ignore[attr-defined]
+                    ):  # moto stores the owners apart: without them, creating a bucket again empties it
+                        owners = self._find("s3").bucket_accounts
                         owners.update(dict.fromkeys(backend.buckets, (backend.partition, account)))
 
 
@@ -160,7 +163,7 @@ def _reduce_policy(policy: Any) -> tuple[Any, ...]:
 
 
 def _reduce_backend(backend: Any) -> tuple[Any, ...]:
-    """A backend with dictionaries whose default is a lambda: made anew, and filled."""
+    """A backend with dictionaries whose default is a lambda: created anew, and filled."""
     state = {name: dict(value) if isinstance(value, defaultdict) else value for name, value in vars(backend).items()}
     return type(backend), (backend.region_name, backend.account_id), state, None, None, _fill_backend
 

@@ -1,12 +1,11 @@
-"""The account's memory: what moto's backends and the data plane hold, written before a changing request is answered.
+"""The stored account: what moto's backends and the data plane hold, written before a changing request is answered.
 
 One file, replaced in one step, holds two pickles: the data plane's, from which the servers can be started while moto is still being
-imported, and the account's. Everything of the account is one pickle, since its objects refer to each other across services. It holds
-passwords, as the account does, so only the owner reads it; it is read from nowhere but the sandbox's own folder.
+imported, and the account's. The whole account is one pickle, since its objects refer to each other across services. It holds
+passwords, so only the owner can read it; it is read from the sandbox's own folder only.
 
-Not in it: what was measured, which grows while nobody works (`datapoints.py`, `samples.py`); what only a running process has (threads,
-sockets, processes: they come back as nothing and are made anew); and any service whose objects cannot be pickled; those are named in
-`left_out`.
+Not in it: measurements, which grow even while no client works (`datapoints.py`, `samples.py`, `log_events.py`); threads, sockets and
+processes, which are created anew; and any service whose objects cannot be pickled: those are named in `left_out`.
 """
 
 import importlib.metadata
@@ -22,68 +21,68 @@ from typing import Any
 
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.account.pickling import Backends, Context, dump
-from aurora_ops.sandbox.client.state import FORMAT, JOURNAL
+from aurora_ops.sandbox.client.state import ACCOUNT_FILE, FORMAT
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.tls import Authority
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
 DATABASES = "rds"  # moto's name of the service that is never left out
-PATIENCE_SECONDS = 1.0  # for a cluster that is at work
+PATIENCE_SECONDS = 1.0  # for a cluster whose lock is held
 
 
-class JournalError(AuroraOpsError):
-    """The account cannot be read again."""
+class AccountError(AuroraOpsError):
+    """The account's file cannot be read or written."""
 
 
-class Journal:
+class AccountStore:
     """Writes and reads the account of one sandbox. Thread-safe: requests that end together share one write.
 
-    With `writes` False nothing is written: the account of a private sandbox ends with it.
+    With `writes` False nothing is written: the account of a private sandbox ends with its process.
     """
 
     def __init__(self, directory: Path, plane: DataPlane, *, writes: bool = True) -> None:
         self.writes = writes
-        self.regions = {"aws"}  # where requests went; global services live in their partition
-        self.path = directory / JOURNAL
+        self.regions = {"aws"}  # that requests went to; global services are stored by partition
+        self.path = directory / ACCOUNT_FILE
         self.left_out: dict[str, str] = {}  # service -> why
         self._plane = plane
         self._kept: dict[str, Any] = {}
         self._data: dict[str, bytes] = {}  # the last consistent record of each cluster's servers
         self.identity: dict[str, Any] = {}  # port and keys of the endpoint
-        self._rest: io.BufferedIOBase | None = None
+        self._file: io.BufferedIOBase | None = None
         self._backends: Backends | None = None
         self._turn = threading.Condition()
         self._asked = self._written = 0
         self._writing = False
         self._due, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="account", daemon=True)
         Context.directory, Context.plane = directory, plane
 
-    def keep(self, name: str, container: dict[Any, Any] | list[Any]) -> None:
-        """Count a module's own record among the account's; at `read_account` it gets its content back, in place."""
+    def register(self, name: str, container: dict[Any, Any] | list[Any]) -> None:
+        """Store a module's own record with the account; `read_account` restores its content in place."""
         self._kept[name] = container
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def read_servers(self) -> dict[str, Any] | None:
-        """The clusters of the data plane by resource id, not running; None when there is no journal. `read_account` next.
+        """The clusters of the data plane by resource id, not running; None without a file. Call `read_account` next.
 
         Raises
         ------
-        JournalError
+        AccountError
             The file is damaged, or another version wrote it. Nothing is deleted.
         """
         try:
-            self._rest = self.path.open("rb")
+            self._file = self.path.open("rb")
         except FileNotFoundError:
             return None
         try:
-            header = pickle.load(self._rest)  # noqa: S301 - our own file, in a folder that was checked to be ours
+            header = pickle.load(self._file)  # noqa: S301 - our own file, in a folder that was checked to be ours
             if header["versions"] != _versions():
-                raise JournalError(
-                    f"the account in {self.path} was written with {header['versions']}, and here is {_versions()}, so it might be misread. "
-                    "Nothing was changed. Install what it was written with, or start with an empty account: aurora-ops sandbox reset"
+                raise AccountError(
+                    f"the account in {self.path} was written with {header['versions']}, and this is {_versions()}, so it might be misread. "
+                    "Nothing was changed. Install the versions it was written with, or start with an empty account: aurora-ops sandbox reset"
                 )
             self.identity, self.regions = header["identity"], header["regions"]
             if self._plane.authority and header["authority"]:
@@ -94,24 +93,24 @@ class Journal:
             raise self._damaged(error) from None
 
     def read_account(self) -> None:
-        """Give moto's backends and what was kept back what they held. Only after `read_servers` found something."""
-        if self._rest is None:
+        """Restore moto's backends and the registered records. Only after `read_servers` found an account."""
+        if self._file is None:
             return
-        with self._rest as file:
+        with self._file as file:
             try:
                 account = pickle.load(file)  # noqa: S301
-            except Exception as error:  # whatever the objects of other versions raise
+            except Exception as error:  # any error that objects of another version raise
                 raise self._damaged(error) from None
-        self._moto.put_back(account["backends"])
+        self._moto.restore(account["backends"])
         for name, content in account["kept"].items():
             if name in self._kept:
                 self._kept[name].clear()
                 (self._kept[name].update if isinstance(content, dict) else self._kept[name].extend)(content)
 
-    def _damaged(self, error: Exception) -> JournalError:
-        return JournalError(
+    def _damaged(self, error: Exception) -> AccountError:
+        return AccountError(
             f"the account in {self.path} cannot be read ({type(error).__name__}: {error}), so the sandbox did not start. "
-            "Nothing was deleted; the databases lie beside it. To give both up and start anew: aurora-ops sandbox reset"
+            "Nothing was deleted; the databases are beside it. To delete both and start anew: aurora-ops sandbox reset"
         )
 
     @property
@@ -122,7 +121,7 @@ class Journal:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Write once, and from now on what nobody waits for: logs, alarms, and what `soon` was said for."""
+        """Write once, and from now on periodically: for alarms, and for changes that `save_soon` announces."""
         if not self.writes:
             return
         self.save()
@@ -136,8 +135,8 @@ class Journal:
             self._thread.join(timeout=30)
         self.save()
 
-    def soon(self) -> None:
-        """Something changed that no request waits for."""
+    def save_soon(self) -> None:
+        """Have a change written that no request waits for."""
         self._due.set()
 
     def _run(self) -> None:
@@ -148,7 +147,7 @@ class Journal:
             self._stopping.wait(1.0)
 
     def save(self) -> None:
-        """Return when all that had happened before the call is in the file. What is in its way, such as a full disk, is logged."""
+        """Return when every change made before the call is in the file. An error, such as a full disk, is logged."""
         if not self.writes:
             return
         with self._turn:
@@ -162,8 +161,8 @@ class Journal:
                 self._turn.release()
                 try:
                     self._write()
-                except Exception as error:  # what was done is done; the next save may succeed
-                    log.error("the account could not be written, so a restart would forget its last changes: %s", error)
+                except Exception as error:  # the change itself succeeded; the next save may too
+                    log.error("the account could not be written, so a restart would lose its last changes: %s", error)
                 finally:
                     self._turn.acquire()
                     self._writing, self._written = False, max(self._written, upto)
@@ -184,7 +183,7 @@ class Journal:
         temporary.rename(self.path)
 
     def _clusters(self) -> dict[str, bytes]:
-        """Each cluster's servers. What is at work on one saves again when it ends; until then its last record counts."""
+        """Each cluster's servers. An operation at work saves again when it ends; until then the cluster's last record is stored."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         for resource_id, cluster in list(self._plane.clusters.items()):
             if cluster.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -192,7 +191,7 @@ class Journal:
                     self._data[resource_id] = dump(cluster)
                 finally:
                     cluster.lock.release()
-            elif resource_id not in self._data:  # a restore at work since before its cluster was ever recorded
+            elif resource_id not in self._data:  # a restore that began before its cluster was ever recorded
                 self._data[resource_id] = dump(cluster)
         self._data = {name: data for name, data in self._data.items() if name in self._plane.clusters}
         return self._data
@@ -210,18 +209,18 @@ class Journal:
                 for name, one in account["backends"].items():
                     with suppress(KeyError):
                         self._try(name, one)
-                # Without this one a start would take every cluster for one that is gone.
+                # Without this service a start would take every cluster for a deleted one.
                 if self.left_out.pop(DATABASES, None):
                     break
-        raise JournalError(f"{DATABASES} cannot be pickled, or too little of the rest; left out: {self.left_out}")
+        raise AccountError(f"{DATABASES} cannot be pickled, or too little of the rest; left out: {self.left_out}")
 
     def _try(self, service: str, backends: Any) -> None:
         try:
             dump(backends, self._moto.reducers)
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             self.left_out[service] = str(error)
-            log.error("a restart will forget the service %s: %s", service, error)
+            log.error("a restart will lose the service %s: %s", service, error)
 
 
 def _versions() -> dict[str, str]:
-    return {"journal": str(FORMAT), "moto": importlib.metadata.version("moto")}
+    return {"format": str(FORMAT), "moto": importlib.metadata.version("moto")}

@@ -52,7 +52,7 @@ class AutoPause(PeriodicThread):
         self._scale = float(os.environ.get(SCALE_VARIABLE) or 1)
         self._resume_seconds = float(os.environ.get(RESUME_VARIABLE) or 0)
         self._since: dict[tuple[Any, str], float] = {}  # when an instance was first seen to run
-        data_plane.front.wake, data_plane.resume = self.wake, self.resume
+        data_plane.proxy.wake, data_plane.resume = self.wake, self.resume
         super().__init__("auto-pause", EVERY_SECONDS)
 
     def run_once(self) -> None:
@@ -92,9 +92,9 @@ class AutoPause(PeriodicThread):
         if name in data.paused:
             return float("inf")
         key = (data.directory, name)
-        if name in self._plane.front.users_of(data) or key not in self._since:
+        if name in self._plane.proxy.clients_of(data) or key not in self._since:
             return 0.0
-        return now - max(self._since[key], self._plane.front.used.get(key, 0.0))
+        return now - max(self._since[key], self._plane.proxy.last_used.get(key, 0.0))
 
     def _pause(self, region: str, data: ClusterData, names: list[str]) -> None:
         if not data.lock.acquire(blocking=False):  # it is being changed: not idle
@@ -103,7 +103,7 @@ class AutoPause(PeriodicThread):
             # From here on new connections wait; one that came in between keeps it awake.
             _record(region, names, "RDS-EVENT-0370")
             data.paused.update(names)
-            if set(names) & set(self._plane.front.users_of(data)):
+            if set(names) & set(self._plane.proxy.clients_of(data)):
                 data.paused.difference_update(names)
                 _record(region, names, "RDS-EVENT-0371")
                 return
@@ -131,7 +131,7 @@ class AutoPause(PeriodicThread):
             self._stopping.wait(max(0.0, self._resume_seconds - (time.monotonic() - started)))
             instances.resume(data, names)
             _record(region, sorted(names), "RDS-EVENT-0374")
-            self._plane.front.follow(data)
+            self._plane.proxy.update(data)
         changed()
 
     def resume(self, data: ClusterData, names: Iterable[str]) -> None:

@@ -54,7 +54,7 @@ class CrashRecovery(PeriodicThread):
                 os.kill(server.process.pid, signal.SIGKILL)
                 server.process.wait(timeout=10)
                 with data.lock:
-                    self._plane.front.follow(data)
+                    self._plane.proxy.update(data)
                 return
         raise InputError(f"instance={instance!r}: no instance of that name has a server that runs.")
 
@@ -82,7 +82,7 @@ class CrashRecovery(PeriodicThread):
             return
         now = time.monotonic()
         if key not in self._due:
-            log.warning("the server of instance %s ended by itself: %s", name, server.last_words())
+            log.warning("the server of instance %s ended by itself: %s", name, server.last_log_lines())
             self._due[key] = now + self._down.pop(key, DOWN_SECONDS)
         if now >= self._due[key]:
             self._recover(backend, cluster, data, name)
@@ -90,7 +90,7 @@ class CrashRecovery(PeriodicThread):
 
     def _recover(self, backend: StrictRDSBackend, cluster: AuroraCluster, data: ClusterData, name: str) -> None:
         identifier, region = cluster.db_cluster_identifier, backend.region_name
-        instances.run_crashed(data, name)
+        instances.restart_crashed(data, name)
         if name == data.writer_id and any(reader.is_running for reader in data.readers.values()):
             record(Event("db-instance", name, "RDS-EVENT-0004", "availability", "DB instance shutdown.", region))
             backend.failover_db_cluster(identifier)
@@ -101,7 +101,7 @@ class CrashRecovery(PeriodicThread):
             ):
                 record(Event("db-cluster", identifier, event, "failover", message, region))
         record(Event("db-instance", name, "RDS-EVENT-0006", "availability", "DB instance restarted.", region))
-        self._plane.front.follow(data)
+        self._plane.proxy.update(data)
         changed()
 
 

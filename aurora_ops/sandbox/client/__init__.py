@@ -1,1 +1,1 @@
-"""A running sandbox as other processes hold it: start and stop, faults, controls, places. Light: no moto."""
+"""A running sandbox from other processes: start and stop, faults, controls, network. Light: no moto."""

@@ -5,10 +5,10 @@
     faults.fail("CreateDBInstance", "InsufficientDBInstanceCapacity", after=1)    # the first call passes
     faults.lag_archive("dev-cluster")    # LatestRestorableTime stays where it is
     faults.corrupt_page("dev-cluster", "shop", "public.orders", snapshot="nightly")
-    faults.drop_server("shop-1", seconds=2)    # kill -9; Aurora's own recovery brings it back, or fails over
+    faults.drop_server("shop-1", seconds=2)    # kill -9; it is restarted, or the cluster fails over
     faults.steal_address(cluster["Endpoint"])    # another program listens there when the cluster starts the next time
     faults.hang("shop", "creating")    # from now, or from the next time on, until it is released
-    faults.become("shop-1", "storage-full")    # shown, and met by what AWS then refuses; the server itself goes on
+    faults.become("shop-1", "storage-full")    # shown, and what AWS then refuses is refused; the server keeps running
     faults.expire_tokens()    # to databases, until cleared
     faults.clear()
 
@@ -65,11 +65,11 @@ class Faults:
     def fail(
         self, operation: str, code: str, times: int = 1, *, after: int = 0, status: int = 400, service: str = "rds"
     ) -> None:
-        """Answer the next `times` calls with the error `code`. boto3 repeats a call by itself at status 500 and above."""
+        """Answer the next `times` calls with the error `code`. boto3 retries a call by itself at status 500 and above."""
         self._add(Fault(operation, code, times, after, status, service=service))
 
     def lag_archive(self, cluster: str, seconds: float | None = None) -> None:
-        """Let the cluster's WAL archive, and with it its LatestRestorableTime, stay where it is: so many seconds, or until cleared.
+        """Stop the cluster's WAL archive, and with it its LatestRestorableTime, for so many seconds, or until cleared.
 
         What is committed meanwhile is archived afterwards. Nothing else changes: that is how a lag looks from outside.
         """
@@ -92,7 +92,7 @@ class Faults:
         )  # fmt: skip
 
     def back_up(self, cluster: str) -> None:
-        """No fault, but what else one would wait a day for: take the cluster's next base backup now, and let old ones expire."""
+        """Not a fault: take the cluster's next base backup now instead of in a day, and delete expired ones."""
         self._do("back_up", cluster=cluster)
 
     def drop_server(self, instance: str, *, seconds: float = 3.0) -> None:
@@ -113,7 +113,7 @@ class Faults:
         Raises
         ------
         InputError
-            No cluster of the sandbox has that endpoint, so nobody would miss it.
+            No cluster of the sandbox has that endpoint.
         """
         self._do("steal_address", host=host)
 
@@ -123,7 +123,7 @@ class Faults:
         self._call("POST", asdict(Fault(operation, "ExpiredToken", times, service=service)))
 
     def pending(self) -> list[Fault]:
-        """Faults that have not been used up, with what is left of them."""
+        """The faults of operations that are still to come, with their remaining times."""
         return [Fault(**one) for one in self._call("GET")]
 
     def hang(self, identifier: str, status: str) -> None:
@@ -135,11 +135,11 @@ class Faults:
         self._do("become", identifier=identifier, status=statuses.check_word(status))
 
     def release(self, identifier: str | None = None) -> None:
-        """End what `hang` and `become` did to one resource, or to all."""
+        """End `hang` and `become` of one resource, or of all."""
         self._do("release", identifier=identifier)
 
     def clear(self) -> None:
-        """Forget all faults: archives advance, stolen addresses are given back, what hangs arrives, what became broken is whole."""
+        """Remove all faults: archives advance, stolen addresses are free, and every `hang` and `become` ends."""
         self._call("DELETE")
 
     def _add(self, fault: Fault) -> None:

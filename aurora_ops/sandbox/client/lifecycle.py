@@ -1,4 +1,4 @@
-"""Start, find and end sandboxes. Light to import: what a sandbox is made of is loaded in its own process only."""
+"""Start, find and end sandboxes. Light to import: the sandbox's own modules are loaded in its process only."""
 
 import fcntl
 import http.client
@@ -25,7 +25,7 @@ from aurora_ops.sandbox.client.state import FRESH, NAME_VARIABLE, State
 START_SECONDS = 60
 STOP_SECONDS = 60
 PATIENCE_SECONDS = 30
-_children: dict[str, subprocess.Popen[bytes]] = {}  # started by this process: it has to reap them
+_children: dict[str, subprocess.Popen[bytes]] = {}  # started by this process, which has to reap them
 
 
 class SandboxError(AuroraOpsError):
@@ -54,15 +54,15 @@ def exists(name: str) -> bool:
 
 
 def start(name: str | None = None, *, origin: Path | None = None) -> State:
-    """The running sandbox `name`, started now if it does not run: with the account that it had, or an empty one.
+    """The running sandbox `name`, started now if it does not run: with its stored account, or an empty one.
 
-    Two callers at once get the same one. A sandbox that was killed left servers behind: they are ended here, known by their data
-    directory, and start again on their data.
+    Two callers at once get the same one. Servers of a sandbox that was killed are ended here, identified by their data directory,
+    and start again on their data.
 
     Parameters
     ----------
     origin
-        The folder of a stopped sandbox, which one without an account of its own begins as a copy of.
+        The folder of a stopped sandbox: one without an account begins as a copy of it.
     """
     name = name or name_in_use()
     directory = state.sandbox_directory(name)
@@ -73,8 +73,8 @@ def start(name: str | None = None, *, origin: Path | None = None) -> State:
         died = (directory / "state.json").exists()
         _end(name)
         arguments = [name, str(os.getpid() if is_private(name) else 0)]
-        if not (directory / state.JOURNAL).exists():
-            shutil.rmtree(directory, ignore_errors=True)  # a start that was cut off
+        if not (directory / state.ACCOUNT_FILE).exists():
+            shutil.rmtree(directory, ignore_errors=True)  # an interrupted start
             state.passable(directory)
             arguments += [str(origin)] if origin else []
         with (directory / "sandbox.log").open("wb") as log:
@@ -110,7 +110,7 @@ def status(name: str | None = None) -> State | None:
 
 
 def stop(name: str | None = None) -> bool:
-    """End a sandbox with its servers. Its account and its data stay for the next start. False if it did not run."""
+    """End a sandbox with its servers. Its account and its data are kept for the next start. False if it did not run."""
     name = name or name_in_use()
     with _locked(name):
         return _stop(name)
@@ -149,12 +149,12 @@ def _stop(name: str) -> bool:
 
 def _delete_if_empty(directory: Path) -> None:
     """A sandbox that could not start for the first time leaves no folder; one that has an account keeps it."""
-    if not (directory / state.JOURNAL).exists():
+    if not (directory / state.ACCOUNT_FILE).exists():
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _running(name: str) -> State | None:
-    """The sandbox that answers. One whose process lives but is slow is given time: to call it dead is to delete its data."""
+    """The sandbox that answers. One whose process lives but is slow is given time, since a dead one is ended."""
     found = state.read(name)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while found and not _answers(found):
@@ -165,7 +165,7 @@ def _running(name: str) -> State | None:
 
 
 def _answers(found: State) -> bool:
-    """Whether that very sandbox answers. A pid alone proves nothing: numbers are used again."""
+    """Whether that very sandbox answers. A pid alone proves nothing: pids are reused."""
     url = urlsplit(found.endpoint_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
     try:
@@ -175,7 +175,7 @@ def _answers(found: State) -> bool:
         return False
     finally:
         connection.close()
-    return answer == {"name": found.name, "pid": found.pid}
+    return bool(answer == {"name": found.name, "pid": found.pid})
 
 
 def _is_sandbox(pid: int, name: str) -> bool:
@@ -186,10 +186,10 @@ def _is_sandbox(pid: int, name: str) -> bool:
 
 
 def _end(name: str) -> None:
-    """End what is left of a sandbox that does not answer."""
+    """End the remaining processes of a sandbox that does not answer."""
     directory = state.sandbox_directory(name)
     left = state.read(name)
-    if left and _is_sandbox(left.pid, name):  # stuck: its state must not be deleted under it
+    if left and _is_sandbox(left.pid, name):  # hangs: its state must not be deleted while it runs
         os.kill(left.pid, signal.SIGKILL)
     if (child := _children.pop(name, None)) is not None:
         with suppress(subprocess.TimeoutExpired):

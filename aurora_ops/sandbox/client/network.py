@@ -1,14 +1,14 @@
-"""Where clients stand in the network: by default anywhere and let in, since all of them are on this machine.
+"""Places clients in the network. By default no network rule applies to them, since all of them are on this machine.
 
     network = Network(lifecycle.status())
-    network.place(subnet="subnet-0a1", security_groups=["sg-0b2"])    # from now on, an instance in a VPC
-    network.place(address="203.0.113.5")                              # or a laptop on the internet
-    network.place(client="127.9.0.1", address="198.51.100.7")         # only who connects from that loopback address
+    network.place(subnet="subnet-0a1", security_groups=["sg-0b2"])    # all clients: as an instance in a VPC
+    network.place(address="203.0.113.5")                              # or as a laptop on the internet
+    network.place(client="127.9.0.1", address="198.51.100.7")         # only connections from that loopback address
     network.why(cluster["Endpoint"])    # "blocked: no inbound rule of sg-0c3 lets tcp 5432 in from ..."
     network.clear()
 
-Once somebody is placed, endpoints admit only what the security groups, network ACLs and routes of this account's EC2 let through.
-What they do not is never refused: it hangs until the client's own timeout. Over HTTP, for other languages: GET (with
+Once a client is placed, endpoints admit only what the security groups, network ACLs and routes of this account's EC2 let through.
+A blocked connection is not refused: it hangs until the client's own timeout. Over HTTP, for other languages: GET (with
 `?host=<endpoint>&client=<loopback address>`: why), POST (one place as JSON) and DELETE on `/aurora-ops/network` of the sandbox's endpoint.
 """
 
@@ -27,7 +27,7 @@ PATH = "/aurora-ops/network"
 
 @dataclass
 class Place:
-    """Where a client stands: in a subnet, with security groups; or at an address outside of every VPC.
+    """A client's place: in a subnet, with security groups; or at an address outside of every VPC.
 
     `client` is the loopback address that it connects from here; empty: every client that has no place of its own.
     """
@@ -62,24 +62,24 @@ class Network:
     def place(
         self, *, client: str = "", subnet: str = "", security_groups: Sequence[str] = (), address: str = ""
     ) -> None:
-        """Put all clients, or the one that connects from the loopback address `client`, somewhere.
+        """Place all clients, or those that connect from the loopback address `client`.
 
         Parameters
         ----------
         subnet, security_groups
             As an EC2 instance or a Lambda function in a VPC has them. Without `address`, it has one of the subnet's addresses.
         address
-            Its IPv4 address; without a subnet, somewhere outside AWS.
+            Its IPv4 address; without a subnet, one outside AWS.
 
         Raises
         ------
         InputError
-            Neither is given, or the subnet or a group does not exist: nothing could ever be let through.
+            Neither is given, or the subnet or a group does not exist.
         """
         self._call("POST", asdict(Place(client, subnet, list(security_groups), address)))
 
     def places(self) -> list[Place]:
-        """Who has been placed."""
+        """The clients that have been placed."""
         return [Place(**one) for one in self._call("GET")]
 
     def why(self, host: str, client: str = "") -> str:
@@ -87,7 +87,7 @@ class Network:
         return str(self._call("GET", query={"host": host, "client": client}))
 
     def clear(self) -> None:
-        """Everybody is anywhere again, and let in."""
+        """Forget all places: no network rule applies to any client."""
         self._call("DELETE")
 
     def _call(self, method: str, body: Any = None, query: dict[str, str] | None = None) -> Any:

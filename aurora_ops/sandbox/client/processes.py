@@ -1,4 +1,4 @@
-"""Which process is which: a pid alone proves nothing, since numbers are used again. Light to import."""
+"""Identifies processes: a pid alone proves nothing, since pids are reused. Light to import."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def command_line(pid: int) -> str:
-    """The words that a process was started with; empty for one that ended, reaped or not."""
+    """The command line of a process; empty for one that ended, reaped or not."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
@@ -20,12 +20,12 @@ def command_line(pid: int) -> str:
 
 
 def process_serves(pid: int, directory: Path) -> bool:
-    """Whether process `pid` is a postmaster on a data directory below `directory`: the proof that an orphan is ours."""
+    """Whether process `pid` is a postmaster on a data directory below `directory`: the proof that it is one of ours."""
     return f"-D {directory}/" in command_line(pid)
 
 
 def end_orphans(directory: Path) -> int:
-    """End postmasters whose sandbox died, known by the pid they wrote and the directory they serve. Returns how many."""
+    """End postmasters whose sandbox has died, identified by their pid file and data directory. Returns how many."""
     ended = 0
     depths = ("*", "*/*", "*/readers/*")  # a server alone, a cluster's writer, its readers
     for pid_file in (found for depth in depths for found in directory.glob(f"{depth}/data/postmaster.pid")):

@@ -1,4 +1,4 @@
-"""Where a sandbox keeps its things: one private folder each, that an unprivileged server can still pass through."""
+"""The folders of sandboxes: one private folder each, which an unprivileged server can still traverse."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from aurora_ops.core.errors import AuroraOpsError
 HOME_VARIABLE = "AURORA_OPS_HOME"
 NAME_VARIABLE = "AURORA_OPS_SANDBOX"
 NEEDED_BYTES = 300 * 2**20  # a cluster, its backup and a restored copy
-JOURNAL = "account.journal"
+ACCOUNT_FILE = "account.pickle"
 FORMAT = 6  # of that file, and of how a sandbox's folder is laid out
 FRESH = "fresh"  # as a name: a private sandbox that ends with the process that asked for it
 
@@ -24,7 +24,7 @@ class StateError(AuroraOpsError):
 
 @dataclass(frozen=True)
 class State:
-    """A running sandbox, as its state.json tells it. Times are epoch seconds."""
+    """A running sandbox, as its state.json describes it. Times are epoch seconds."""
 
     name: str
     pid: int
@@ -39,7 +39,7 @@ class State:
 
     @property
     def variables(self) -> dict[str, str]:
-        """AWS_… variables with which any SDK, the AWS CLI or Terraform speaks to this sandbox.
+        """AWS_… variables with which any SDK, the AWS CLI or Terraform uses this sandbox.
 
         PGSSLROOTCERT with which psql and every libpq verify its databases (`sslmode=verify-full`), where they have TLS.
         """
@@ -60,9 +60,9 @@ class State:
 
 
 def root_directory() -> Path:
-    """Where all sandboxes of this user live: `AURORA_OPS_HOME`, else the user's state folder.
+    """The folder of all sandboxes of this user: `AURORA_OPS_HOME`, else the user's state folder.
 
-    Root's own home is closed to the unprivileged user that runs PostgreSQL, so root's sandboxes live in /var/tmp.
+    Root's own home is closed to the unprivileged user that runs PostgreSQL, so root's sandboxes are in /var/tmp.
     """
     if chosen := os.environ.get(HOME_VARIABLE):
         root = Path(chosen).absolute()  # the sandbox's process works in another folder
@@ -74,7 +74,7 @@ def root_directory() -> Path:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
         if root.stat().st_uid != os.geteuid():
             raise StateError(
-                f"the state folder {root} belongs to somebody else, so the sandbox will not trust it. Name another with {HOME_VARIABLE}."
+                f"the state folder {root} belongs to another user, so the sandbox does not trust it. Name another with {HOME_VARIABLE}."
             )
         if (free := shutil.disk_usage(root).free) < NEEDED_BYTES:
             raise OSError(errno.ENOSPC, f"{free // 2**20} MiB free, {NEEDED_BYTES // 2**20} needed")
@@ -93,7 +93,7 @@ def root_directory() -> Path:
 
 
 def passable(path: Path) -> Path:
-    """Make a folder that others can pass through but not list, whatever the umask; its parents too."""
+    """Create a folder that other users can traverse but not list, whatever the umask; its parents too."""
     for folder in [p for p in (*reversed(path.parents), path) if not p.exists()]:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o711)
@@ -106,7 +106,7 @@ def sandbox_directory(name: str) -> Path:
 
 
 def read(name: str) -> State | None:
-    """The state that the sandbox `name` wrote when it started; None when it never did, or ended."""
+    """The state that the sandbox `name` wrote when it started; None when it does not run."""
     try:
         return State(**json.loads((sandbox_directory(name) / "state.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Backups that outlive their cluster: snapshots, and the vaults that deleted clusters left. And who is reading which."""
+"""Backups that outlive their cluster: snapshots, and the retained automated backups of deleted clusters."""
 
 import shutil
 import threading
@@ -8,52 +8,52 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aurora_ops.sandbox.client.state import passable
-from aurora_ops.sandbox.dataplane.vault import Vault
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 
 
-class Store:
-    """Folders below the sandbox's own. What a restore is reading is not deleted under it."""
+class BackupStore:
+    """Folders below the sandbox's own. A backup that a restore reads is deleted only afterwards."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._readers: Counter[Path] = Counter()
-        self._read = threading.Condition()
+        self._released = threading.Condition()
 
     def snapshot(self, key: str) -> Path:
-        """The folder of the snapshot that was filed under `key`."""
+        """The folder of the snapshot with this key."""
         return passable(self.directory / "snapshots") / key
 
-    def retained(self, resource_id: str) -> Vault:
-        """The vault that a deleted cluster left."""
-        return Vault(passable(self.directory / "retained") / resource_id.lower())
+    def retained(self, resource_id: str) -> ClusterBackups:
+        """The automated backups that were retained when their cluster was deleted."""
+        return ClusterBackups(passable(self.directory / "retained") / resource_id.lower())
 
-    def retain(self, vault: Vault, resource_id: str) -> None:
-        """Take over the vault of a cluster that is being deleted."""
-        with self._read:
-            self._read.wait_for(lambda: not self._readers[vault.directory])
-            vault.directory.rename(self.retained(resource_id).directory)
+    def retain(self, backups: ClusterBackups, resource_id: str) -> None:
+        """Retain the automated backups of a cluster that is being deleted."""
+        with self._released:
+            self._released.wait_for(lambda: not self._readers[backups.directory])
+            backups.directory.rename(self.retained(resource_id).directory)
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[None]:
-        """Keep `path` from being deleted meanwhile."""
-        with self._read:
+        """Protect `path` from deletion while a restore or a copy reads it."""
+        with self._released:
             self._readers[path] += 1
         try:
             yield
         finally:
-            with self._read:
+            with self._released:
                 self._readers[path] -= 1
-                self._read.notify_all()
+                self._released.notify_all()
 
     def is_read(self, path: Path) -> bool:
-        """Whether somebody reads `path` now."""
+        """Whether a restore or a copy is reading `path`."""
         return self._readers[path] > 0
 
     def drop(self, path: Path) -> None:
-        """Delete a folder, as soon as nobody reads it."""
-        with self._read:
-            self._read.wait_for(lambda: not self._readers[path])
-            gone = path.with_name(f"{path.name}.gone")  # in one step: what a kill leaves of it is no backup
+        """Delete a folder as soon as no restore or copy reads it."""
+        with self._released:
+            self._released.wait_for(lambda: not self._readers[path])
+            deleted = path.with_name(f"{path.name}.deleted")  # in one step: after a kill the rest is no backup
             with suppress(FileNotFoundError):
-                path.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+                path.rename(deleted)
+            shutil.rmtree(deleted, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the data plane keeps for one cluster: its servers, the addresses they answer on, and how far its archive reaches."""
+"""The data plane's record of one cluster: its servers, the addresses of its endpoints, and the end of its WAL archive."""
 
 import logging
 import threading
@@ -7,33 +7,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, free_port
 from aurora_ops.sandbox.dataplane.template import template
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.dataplane.vault import Vault
-from aurora_ops.sandbox.login.ldap_server import Door
-from aurora_ops.sandbox.parameters.in_force import FOLLOWING, Groups
+from aurora_ops.sandbox.login.ldap_server import LdapServer
+from aurora_ops.sandbox.parameters.in_force import STANDBY_LIMITS, Groups
 
 log = logging.getLogger(__name__)
 CONNECTIONS_WITHOUT_RANGE = 100
-WRITER, READER, INNER = (
-    "the writer",
-    "the readers",
-    "the writer, for its standbys",
-)  # what endpoints lead to, or an instance
-_INSTANCES, _SERVERS = (
-    range(10, 60),
-    range(100, 250),
-)  # last parts of addresses: of endpoints, and of servers behind them
+# The role of an endpoint, where it is not that of one instance.
+WRITER, READER, REPLICATION = "the writer", "the readers", "the writer, for its standbys"
+# The last part of an address: of instance endpoints, and of the servers behind the proxy.
+_INSTANCES, _SERVERS = range(10, 60), range(100, 250)
 
 
 @dataclass
 class ClusterData:
     """One cluster. `hosts[0]` is the writer's endpoint, `hosts[1]` the readers'; instances have addresses of their own.
 
-    On none of them a server listens: servers have addresses that clients never see, and the front forwards.
-    The archive and the base backups belong to the cluster, not to a server: they go on across a failover.
+    No server listens on these addresses: servers have addresses of their own that clients never see, and the endpoint proxy
+    forwards. The archive and the base backups belong to the cluster, not to a server: they continue across a failover.
     """
 
     identifier: str
@@ -46,17 +41,17 @@ class ClusterData:
     floor_acu: float
     ceiling_acu: float
     authority: Authority | None = None
-    door: Door | None = None
+    ldap_server: LdapServer | None = None
     requires_tls: bool = False  # rds.force_ssl
-    groups: dict[str, Groups] = field(default_factory=dict)  # by instance: what its next start brings
-    max_connections: int = 0  # of the writer that runs; what the range asks for now is `wanted_connections`
+    groups: dict[str, Groups] = field(default_factory=dict)  # by instance: in force after its next start
+    max_connections: int = 0  # of the running writer; after its next start: `wanted_connections`
     writer: Server | None = None
     writer_id: str = ""
     readers: dict[str, Server] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)  # of the instances' endpoints, by instance
     paused: set[str] = field(default_factory=set)  # instances that a connection wakes
-    recovered: Server | None = None  # its data directory holds a recovered database, and no instance has come yet
-    password_pending: bool = False  # set while no server ran that could be told
+    recovered: Server | None = None  # holds a restored database, and has no instance yet
+    password_pending: bool = False  # set while no server ran
     latest: datetime | None = None
     retention_days: int = 1
     archive_held_until: datetime | None = None  # a fault: the archive does not advance until then
@@ -66,12 +61,12 @@ class ClusterData:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
-    def vault(self) -> Vault:
+    def backups(self) -> ClusterBackups:
         """Its automated backups."""
-        return Vault(self.directory / "backup")
+        return ClusterBackups(self.directory / "backup")
 
     def horizon(self, day: timedelta) -> datetime | None:
-        """How far the retention period reaches back, from the latest restorable time: a stopped cluster keeps its backups."""
+        """The begin of the retention period, counted from the latest restorable time, so that a stopped cluster keeps its backups."""
         return self.latest - self.retention_days * day if self.latest else None
 
     @property
@@ -90,7 +85,7 @@ class ClusterData:
         return self._wanted(self.writer_id)
 
     def _wanted(self, instance_id: str) -> int:
-        """What a user set, or what follows the ceiling; from the next start on."""
+        """The user's value, or else the one that follows from the ceiling; in force from the next start on."""
         groups = self.groups.get(instance_id)
         users = groups.number("max_connections", self.ceiling_acu) if groups else None
         if users is not None:
@@ -102,23 +97,23 @@ class ClusterData:
         )
 
     def configuration_of(self, instance_id: str) -> dict[str, str]:
-        """What an instance's server is told by its parameter groups; a standby no less than its writer runs with, or is about to."""
+        """An instance's configuration by its parameter groups; for a standby at least its writer's present and next limits."""
         groups = self.groups.get(instance_id)
         if groups is None:
             return {}
-        told = groups.configuration(self.ceiling_acu, self.libraries)
+        configuration = groups.configuration(self.ceiling_acu, self.libraries)
         if instance_id == self.writer_id or self.writer is None:
-            return told
+            return configuration
         writers = [self.writer.configuration]
         if self.writer_id in self.groups:
             writers.append(self.groups[self.writer_id].configuration(self.ceiling_acu, self.libraries))
-        for name, least in FOLLOWING.items():
+        for name, least in STANDBY_LIMITS.items():
             if name != "max_connections":
-                told[name] = str(max(int(one.get(name, least)) for one in (told, *writers)))
-        return told
+                configuration[name] = str(max(int(one.get(name, least)) for one in (configuration, *writers)))
+        return configuration
 
     def connections_of(self, instance_id: str) -> int:
-        """What an instance's server starts with: a standby that allows fewer than its writer would stop replaying."""
+        """max_connections of an instance's next start: a standby that allows fewer than its writer would stop replaying."""
         own = self._wanted(instance_id)
         return own if instance_id == self.writer_id else max(own, self.max_connections, self.wanted_connections)
 
@@ -131,26 +126,34 @@ class ClusterData:
         """The server of an instance, None while it has none."""
         return self.writer if instance_id == self.writer_id else self.readers.get(instance_id)
 
-    def adopt_promoted(self) -> None:
-        """Finish a failover that a kill cut off after the promotion, for clients may have committed on the new writer since.
+    def complete_failover(self) -> None:
+        """Finish a failover that a kill interrupted after the promotion: clients may have committed on the new writer since.
 
-        The old one is no writer any more, whatever the record says: it ended before, and was about to be rebuilt.
+        The old writer ended before the promotion and is rebuilt as a reader, whatever the record says.
         """
         promoted = next((name for name, one in self.readers.items() if one.was_promoted), None)
         if promoted is None or self.writer is None:
             return
-        log.warning("%s: the failover to %s was cut off; it is the writer from now on", self.identifier, promoted)
+        log.warning(
+            "%s: the failover to %s was interrupted after its promotion; it is now the writer",
+            self.identifier,
+            promoted,
+        )
         old_id, old = self.writer_id, self.writer
         self.writer, self.writer_id = self.readers.pop(promoted), promoted
         self.readers[old_id] = old
 
     def new_server(self, programs: Programs) -> Server:
-        """A server with an empty directory of its own."""
+        """A new server with an empty directory."""
         _, password = template(programs)
         self.servers_made += 1
         self.libraries = programs.libraries
         server = Server(programs, self.directory / f"server-{self.servers_made}", password)
-        server.vault, server.authority, server.door = self.vault.directory, self.authority, self.door
+        server.backup_directory, server.authority, server.ldap_server = (
+            self.backups.directory,
+            self.authority,
+            self.ldap_server,
+        )
         server.names = self.names
         programs.own(server.directory)
         return server
@@ -162,26 +165,26 @@ class ClusterData:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The addresses of every endpoint that could ever lead to a server of this cluster: its certificate holds them."""
+        """The addresses of all possible endpoints of this cluster: a server's certificate holds them."""
         others = (self._address(number) for number in _INSTANCES) if self.has_many_addresses else ()
         return tuple(dict.fromkeys((*self.hosts, *others)))
 
     @property
     def endpoints(self) -> dict[str, str]:
-        """What each address leads to: an instance, WRITER, READER or INNER."""
-        named = {address: name for name, address in list(self.addresses.items())}  # asked without the lock
-        inner = {self.inner_host: INNER} if self.has_many_addresses else {}
+        """The role of each endpoint's address: an instance, WRITER, READER or REPLICATION."""
+        named = {address: name for name, address in list(self.addresses.items())}  # read without the lock
+        inner = {self.replication_host: REPLICATION} if self.has_many_addresses else {}
         return named | inner | {self.hosts[1]: READER} | {self.hosts[0]: WRITER}
 
     @property
-    def inner_host(self) -> str:
-        """Where the standbys find the writer, whoever it is: no rule of the network applies there."""
+    def replication_host(self) -> str:
+        """Where the standbys reach the present writer; no network rule applies to it."""
         return self._address(3)
 
-    def leads_to(self, role: str) -> list[str]:
-        """The instances that answer on an endpoint: those whose server runs, or is paused and would be woken."""
+    def instances_behind(self, role: str) -> list[str]:
+        """The instances that answer on an endpoint: their server runs, or is paused and resumes for a connection."""
         writer = [self.writer_id] if self._answers(self.writer_id) else []
-        if role in (WRITER, INNER):
+        if role in (WRITER, REPLICATION):
             return writer
         if role == READER:  # without a reader, Aurora's reader endpoint leads to the writer
             return [name for name in list(self.readers) if self._answers(name)] or writer
@@ -197,7 +200,7 @@ class ClusterData:
         return f"{self.hosts[0].rpartition('.')[0]}.{number}"
 
     def free_address(self) -> str:
-        """An address of this cluster's network that no endpoint has."""
+        """An unused address of this cluster's network."""
         used = {*self.hosts, *self.addresses.values()}
         address = next((one for one in map(self._address, _INSTANCES) if one not in used), None)
         if address is None:
@@ -206,21 +209,21 @@ class ClusterData:
             )
         return address
 
-    def give_address(self, instance_id: str) -> str:
-        """The instance's own address: it stays the same whichever endpoint leads to it."""
+    def assign_address(self, instance_id: str) -> str:
+        """Assign the address of the instance's own endpoint; it never changes."""
         self.addresses[instance_id] = self.free_address() if self.has_many_addresses else self.hosts[0]
         return self.addresses[instance_id]
 
-    def home_of(self, server: Server) -> tuple[tuple[str, ...], int]:
-        """Address and port for a server to listen on, where only the front and the sandbox itself look for it."""
+    def listen_address(self, server: Server) -> tuple[tuple[str, ...], int]:
+        """Address and port for a server to listen on; only the endpoint proxy and the sandbox itself connect there."""
         if not self.has_many_addresses:
             return self.hosts[:1], free_port(self.hosts[0])
         taken = {host for one in self.servers if one is not server for host in one.hosts}
-        homes = [address for address in map(self._address, _SERVERS) if address not in taken]
-        return (server.hosts if server.hosts and server.hosts[0] in homes else (homes[0],)), self.port
+        free = [address for address in map(self._address, _SERVERS) if address not in taken]
+        return (server.hosts if server.hosts and server.hosts[0] in free else (free[0],)), self.port
 
     def move(self, hosts: tuple[str, str], port: int) -> None:
-        """Take other endpoint addresses; instances follow into the same network."""
+        """Move the endpoints to other addresses, the instances' into the same network."""
         network = hosts[0].rpartition(".")[0]
         self.addresses = {
             name: hosts[0] if hosts[0] == hosts[1] else f"{network}.{address.rpartition('.')[2]}"
@@ -230,10 +233,11 @@ class ClusterData:
         for server in self.servers:
             server.names = self.names
 
-    def move_one(self, address: str) -> None:
-        """Give the endpoint at `address`, which somebody else has by now, another one of this cluster's network."""
+    def move_address(self, address: str) -> None:
+        """Move the endpoint at `address`, which another program has taken, to another address of this cluster's network."""
         new = self.free_address()
-        self.hosts = tuple(new if host == address else host for host in self.hosts)  # type: ignore[assignment]
+        writer, readers = self.hosts
+        self.hosts = (new if writer == address else writer, new if readers == address else readers)
         self.addresses = {name: new if host == address else host for name, host in self.addresses.items()}
 
     def advance(self) -> None:

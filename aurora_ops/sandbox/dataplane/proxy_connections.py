@@ -1,28 +1,29 @@
-"""What the front is made of: sockets that listen on endpoints, and the two ends of each forwarded connection."""
+"""The sockets of the endpoint proxy: listeners on endpoints, and the two ends of each forwarded connection."""
 
 import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from socket import socket as Socket  # noqa: N812 - a field of Listener is called socket
 
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 
 
 @dataclass(eq=False)
-class Door:
+class Listener:
     """A listening socket of an endpoint."""
 
     cluster: ClusterData
     host: str
     port: int
-    socket: socket.socket
-    filler: socket.socket | None = None  # of a silent one, which answers nobody
+    socket: Socket
+    filler: Socket | None = None  # fills the queue of a silent listener
 
 
 @dataclass(eq=False)
-class Link:
+class ProxyConnection:
     """One forwarded connection."""
 
     cluster: ClusterData
@@ -34,46 +35,46 @@ class Link:
 
     @property
     def is_over(self) -> bool:
-        """Whether its server ended, or changed roles: Aurora's restarts then, so that nobody takes it for what it was."""
+        """Whether its server ended or changed roles. Aurora restarts a server that changes roles, so its connections end."""
         return not self.server.is_running or self.writes != (self.server is self.cluster.writer)
 
     def cut(self) -> None:
-        """End it at once, at both ends."""
+        """Close it at once, at both ends."""
         for end in self.ends:
             end.abort()
 
 
-class End(asyncio.Protocol):
-    """One end of a connection: what comes in here goes out at the other, no faster than that takes it."""
+class ConnectionEnd(asyncio.Protocol):
+    """One end of a connection: data received here is sent at the other end, with back-pressure."""
 
     def __init__(self, other: asyncio.Transport | None, on_end: Callable[[], None]) -> None:
         self.other = other
         self._on_end = on_end
 
     def data_received(self, data: bytes) -> None:
-        """Pass on."""
+        """Forward."""
         if self.other is not None:
             self.other.write(data)
 
     def pause_writing(self) -> None:
-        """The other end has to wait."""
+        """Stop reading at the other end."""
         if self.other is not None:
             self.other.pause_reading()
 
     def resume_writing(self) -> None:
-        """The other end may go on."""
+        """Read at the other end again."""
         if self.other is not None:
             self.other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the other end, after what is still to be sent."""
+        """Close the other end, after its data is sent."""
         self._on_end()
         if self.other is not None:
             self.other.close()
 
 
 def listen(host: str, port: int, backlog: int) -> socket.socket:
-    """A socket that listens there and never blocks."""
+    """A non-blocking listening socket."""
     listening = socket.socket()
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -87,11 +88,11 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
 
 
 async def connect(server: Server, address: str) -> socket.socket:
-    """From the client's own address, so that the server sees who it is."""
+    """Connect from the client's own address, so that `client_addr` is right."""
     upstream = socket.socket()
     upstream.setblocking(False)
     try:
-        with suppress(OSError):  # where only one address exists it is that one anyhow
+        with suppress(OSError):  # where only one address exists it is the right one
             upstream.bind((address, 0))
         await asyncio.get_running_loop().sock_connect(upstream, (server.hosts[0], server.port))
     except BaseException:
@@ -101,7 +102,7 @@ async def connect(server: Server, address: str) -> socket.socket:
 
 
 def reset(client: socket.socket) -> None:
-    """End a connection with a reset rather than a polite end, as a server that is gone does."""
+    """Reset a connection (TCP RST), as a host without that server does."""
     with suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()

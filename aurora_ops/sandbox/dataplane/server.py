@@ -1,8 +1,8 @@
 """One real PostgreSQL server: its data directory, its WAL archive, and copies of its data.
 
 Everything that differs between a server, its standby and its restored copy is given on the command line at start, so a copied
-data directory never drags its source's port or archive along (facts C2.6, C2.10). There are no Unix sockets and hence no limit
-to the length of a path.
+data directory never takes its source's port or archive along. There are no Unix sockets, hence no limit to the length of a
+path.
 """
 
 import os
@@ -14,29 +14,30 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
 
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.tls import Authority, access
-from aurora_ops.sandbox.login.ldap_server import Door
+from aurora_ops.sandbox.login.ldap_server import LdapServer
 from aurora_ops.sandbox.parameters.in_force import Groups, text
 
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser
 WAL_SEGMENT_MIB = 1  # the archive advances by whole segments; small ones keep it near the present
 START_SECONDS = 30
 _PORT_TRIES = 3
-_NO_PORT = "could not create any TCP/IP sockets"  # what PostgreSQL says when somebody else listens there
+_PORT_TAKEN = "could not create any TCP/IP sockets"  # PostgreSQL's message when another program listens there
 _CONTROL = "global/pg_control"
 
 
 class ServerError(AuroraOpsError):
-    """A PostgreSQL server did not do what it was asked to."""
+    """A PostgreSQL server failed an operation."""
 
 
 class RecoveryError(ServerError):
-    """Recovery ended before the target: the archive does not reach it."""
+    """Recovery ended before its target: the archive ends earlier."""
 
 
 @dataclass
@@ -49,14 +50,14 @@ class Server:
     hosts: tuple[str, ...] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
-    vault: Path | None = None  # where the archive and base backups lie, when they outlive this server
+    backup_directory: Path | None = None  # where the archive and base backups lie, when they outlive this server
     settings: dict[str, str] = field(default_factory=dict)  # given at the last start
-    configuration: dict[str, str] = field(default_factory=dict)  # of the parameter groups, as it was last told
+    configuration: dict[str, str] = field(default_factory=dict)  # of the parameter groups, as it was last given
     groups: Groups | None = None  # whose values are in force
     authority: Authority | None = None  # signs this server's certificate; None: no TLS
     requires_tls: bool = False
-    names: tuple[str, ...] = ()  # addresses that clients know it by, for its certificate; none: `hosts`
-    door: Door | None = None  # judges the tokens of members of rds_iam; None: they log in by password as anybody
+    names: tuple[str, ...] = ()  # of its certificate: the endpoints' addresses; none: `hosts`
+    ldap_server: LdapServer | None = None  # checks the tokens of members of rds_iam; None: they log in by password
 
     @property
     def data(self) -> Path:
@@ -66,7 +67,7 @@ class Server:
     @property
     def archive(self) -> Path:
         """Where finished WAL segments go."""
-        return (self.vault or self.directory) / "archive"
+        return (self.backup_directory or self.directory) / "archive"
 
     @property
     def log(self) -> Path:
@@ -75,12 +76,12 @@ class Server:
 
     @property
     def is_running(self) -> bool:
-        """Whether the postmaster lives."""
+        """Whether the postmaster runs."""
         process = self.process  # another thread may be reaping it
         return process is not None and process.poll() is None
 
-    def connect(self, database: str = "postgres", **kwargs: object) -> psycopg.Connection:
-        """Connect as rdsadmin, the superuser that only the sandbox knows."""
+    def connect(self, database: str = "postgres", **kwargs: Any) -> psycopg.Connection:
+        """Connect as rdsadmin, the superuser, whose password only the sandbox has."""
         return psycopg.connect(
             host=self.hosts[0], port=self.port, dbname=database, user=ADMIN, password=self.password,
             autocommit=True, connect_timeout=5, application_name="rdsadmin", options="-c timezone=UTC", sslmode="disable", **kwargs,
@@ -92,7 +93,7 @@ class Server:
         """Start on `hosts` and `port` and return when the server answers queries and is not in recovery (a standby: answers)."""
         self.hosts, self.port, self.settings = hosts, port, settings or {}
         self.programs.own(self.directory)
-        self.programs.own(self.vault or self.directory)
+        self.programs.own(self.backup_directory or self.directory)
         self.programs.own(self.archive)
         options = {
             "listen_addresses": ",".join(dict.fromkeys(hosts)),
@@ -106,7 +107,7 @@ class Server:
             "log_timezone": "UTC",
             "log_line_prefix": "%t:%r:%u@%d:[%p]:",  # Aurora's
             "archive_mode": "on" if archiving else "off",
-            # A server that ended between the copy and its note of it offers the same segment again: that is no failure.
+            # A server that ended between copying a segment and recording it archives it again: not a failure.
             "archive_command": f"test ! -f '{self.archive}/%f' && cp '%p' '{self.archive}/%f.part' && mv '{self.archive}/%f.part' '{self.archive}/%f' || cmp -s '%p' '{self.archive}/%f'",
         }
         if self.authority:
@@ -130,25 +131,25 @@ class Server:
                 stderr=log,
                 start_new_session=True,
                 **self.programs.popen_identity(),
-            )  # type: ignore[call-overload]
+            )
 
-    def start_alone(
+    def start_isolated(
         self, *, settings: dict[str, str] | None = None, archiving: bool = True, seconds: float = START_SECONDS
     ) -> None:
-        """Start on a port that only this process knows, and `wait`. One that another program takes first costs a second try."""
+        """Start on a free loopback port that only this process knows, and `wait`; tried again if another program takes the port."""
         for tries_left in reversed(range(_PORT_TRIES)):
             self.start(("127.0.0.1",), free_port("127.0.0.1"), settings=settings, archiving=archiving)
             try:
                 self.wait(seconds=seconds)
             except ServerError as error:
-                if not tries_left or _NO_PORT not in str(error):
+                if not tries_left or _PORT_TAKEN not in str(error):
                     raise
                 self.stop()
             else:
                 return
 
     def write_configuration(self) -> Path:
-        """What can change while the server runs, and what the parameter groups say, in a file outside of the data directory."""
+        """Write the reloadable settings and those of the parameter groups to a file outside the data directory."""
         path = self.directory / "postgresql.conf"
         statements = "pg_stat_statements" not in self.programs.missing
         ours = {
@@ -165,7 +166,7 @@ class Server:
         return path
 
     def reload(self, configuration: dict[str, str]) -> None:
-        """Tell a running server its parameters anew. It takes what can change while it runs and logs what it refuses."""
+        """Reload a running server's parameters. It applies the reloadable ones and logs those that it refuses."""
         self.configuration = configuration
         if self.is_running and self.process:
             self.write_configuration()
@@ -173,33 +174,33 @@ class Server:
 
     def _write_access(self) -> Path:
         path = self.directory / "pg_hba.conf"
-        iam = self.door.rule(self.directory.parent.name, self.directory.name) if self.door else ""
+        iam = self.ldap_server.access_rules(self.directory.parent.name, self.directory.name) if self.ldap_server else ""
         self.programs.write_private(
             path, access(requires_tls=self.requires_tls and self.authority is not None, iam=iam)
         )
         return path
 
     def require_tls(self, required: bool) -> None:
-        """Refuse new connections without TLS from now on, or accept them again. Where there is no TLS, nothing changes."""
+        """Refuse new connections without TLS, or accept them again. A server without TLS does not change."""
         self.requires_tls = required
         if self.is_running and self.process:
             self._write_access()
             self.process.send_signal(signal.SIGHUP)
 
     def wait(self, *, standby: bool = False, seconds: float = START_SECONDS) -> None:
-        """Wait until queries are answered and, unless it is a standby, recovery has ended. Readable is not recovered (C2.1)."""
+        """Wait until queries are answered and, unless it is a standby, recovery has ended. A server in recovery may already answer queries."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.is_running:
-                raise ServerError(f"PostgreSQL ended while starting: {self.last_words()}")
+                raise ServerError(f"PostgreSQL ended while starting: {self.last_log_lines()}")
             with suppress(psycopg.OperationalError), self.connect() as connection:
                 if standby or not _one(connection, "SELECT pg_is_in_recovery()"):
                     return
             time.sleep(0.02)
-        raise ServerError(f"PostgreSQL did not answer within {seconds:.0f} s: {self.last_words()}")
+        raise ServerError(f"PostgreSQL did not answer within {seconds:.0f} s: {self.last_log_lines()}")
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and reap it; quietly when it does not run."""
+        """Stop the server and reap its process; nothing happens when it does not run."""
         if self.process is None:
             return
         if self.is_running:
@@ -211,39 +212,46 @@ class Server:
                 self.process.wait(timeout=10)
         self.process = None
 
-    def last_words(self, lines: int = 3) -> str:
+    def last_log_lines(self, lines: int = 3) -> str:
         """The last FATAL or ERROR lines of the log, or its last lines."""
         text = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return " | ".join([line for line in text[-40:] if "FATAL" in line or "PANIC" in line][-lines:] or text[-lines:])
 
     def promote(self) -> None:
-        """Make a standby a writer, on a timeline of its own."""
+        """Promote a standby to a writer, on a new timeline."""
         with self.connect() as connection:
-            if not _one(connection, f"SELECT pg_promote(true, {START_SECONDS})"):
-                raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_words()}")
+            if not _one(connection, "SELECT pg_promote(true, %s)", START_SECONDS):
+                raise ServerError(f"PostgreSQL was not promoted within {START_SECONDS} s: {self.last_log_lines()}")
 
     @property
     def was_promoted(self) -> bool:
-        """Of what was made as a standby: whether it is one no more. A copy of the writer that was cut off is neither.
+        """Whether a server that was created as a standby has been promoted. An interrupted copy of the writer has not.
 
-        pg_basebackup writes backup_label first and pg_control last; a server that starts on the copy puts the label away.
+        pg_basebackup writes backup_label first and pg_control last; a server that starts on the copy removes the label.
         """
         marks = [(self.data / name).exists() for name in ("standby.signal", "backup_label", _CONTROL)]
         return marks == [False, False, True]
 
-    def spoil(self) -> None:
-        """Make the data directory one that no server starts on."""
+    def invalidate(self) -> None:
+        """Make the data directory unusable: no server starts on it."""
         (self.data / _CONTROL).unlink(missing_ok=True)
 
     def now(self) -> datetime:
         """The server's time."""
         with self.connect() as connection:
-            return _one(connection, "SELECT clock_timestamp()").astimezone(UTC)  # type: ignore[attr-defined]
+            return _utc(_one(connection, "SELECT clock_timestamp()"))
+
+    def wal_position(self, connection: psycopg.Connection) -> tuple[datetime, str]:
+        """The time, and the WAL position after it: no commit before that time is beyond the position."""
+        row = connection.execute("SELECT clock_timestamp(), pg_current_wal_lsn()::text").fetchone()
+        if row is None:
+            raise ServerError(f"PostgreSQL did not tell its WAL position: {self.last_log_lines()}")
+        return _utc(row[0]), row[1]
 
     def copy_into(self, directory: Path, *, wal: bool = False) -> None:
-        """Copy the running server's data directory; `wal`: with the WAL that makes the copy consistent by itself.
+        """Copy the running server's data directory; `wal`: with the WAL that the copy needs to become consistent.
 
-        A damaged page is copied as it is, as a copy of Aurora's storage would: to find it is a check's task.
+        A corrupted page is copied as it is, as in a copy of Aurora's storage: finding it is the task of a check.
         """
         self.programs.run(
             [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
@@ -254,25 +262,31 @@ class Server:
     def archive_now(self, connection: psycopg.Connection, seconds: float = 10) -> datetime:
         """Archive all WAL so far and return the time up to which a restore can go.
 
-        A commit is written after that time, so that recovery finds a record past any target before it and stops there;
-        with nothing past the target it would end in FATAL (C2.3).
+        A transaction is committed after that time, so that recovery finds a record after any earlier target and stops there;
+        without a record after the target it would end in FATAL.
         """
-        until: datetime = _one(connection, "SELECT clock_timestamp()")
+        until = _one(connection, "SELECT clock_timestamp()")
         connection.execute("SELECT pg_current_xact_id()")
         segment = _one(connection, "SELECT pg_walfile_name(pg_switch_wal() - 1)")
         deadline = time.monotonic() + seconds
         while not (self.archive / segment).exists():
             if time.monotonic() > deadline:
-                raise ServerError(f"WAL segment {segment} was not archived within {seconds:.0f} s: {self.last_words()}")
+                raise ServerError(
+                    f"WAL segment {segment} was not archived within {seconds:.0f} s: {self.last_log_lines()}"
+                )
             time.sleep(0.02)
-        return until.astimezone(UTC)
+        return _utc(until)
 
 
-def _one(connection: psycopg.Connection, query: str) -> object:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+def _one(connection: psycopg.Connection, query: LiteralString, *values: Any) -> Any:
+    row = connection.execute(query, values or None).fetchone()
     if row is None:
         raise ServerError(f"no answer to: {query}")
     return row[0]
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
 
 
 def _without(configuration: dict[str, str], prefix: str) -> dict[str, str]:
@@ -282,7 +296,9 @@ def _without(configuration: dict[str, str], prefix: str) -> dict[str, str]:
 def can_bind(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a moment ago is in nobody's way
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # a socket that was closed a moment ago does not count
         try:
             probe.bind((host, port))
         except OSError:
@@ -291,7 +307,7 @@ def can_bind(host: str, port: int) -> bool:
 
 
 def free_port(host: str) -> int:
-    """A TCP port of `host` that nobody listens on."""
+    """A free TCP port of `host`."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""An empty Aurora-like server, made once by initdb and copied for each new cluster.
+"""The template of a data directory: created once by initdb, and copied for each new cluster.
 
-The roles are RDS's: `rdsadmin` owns the server, `rds_superuser` is what a master user belongs to, `rds_iam` marks who logs in by
-token: by nothing else, so `rds_superuser` is not in it. A master can grant it, since it may create roles.
+The roles are RDS's: `rdsadmin` owns the server, a master user is a member of `rds_superuser`, members of `rds_iam` log in by
+token and by nothing else, so `rds_superuser` is not a member of it. A master user can grant it, since it may create roles.
 """
 
 import fcntl
@@ -51,10 +51,10 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
              "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
         )  # fmt: skip
         try:
-            server.start_alone(archiving=False)
+            server.start_isolated(archiving=False)
             with server.connect() as connection:
                 connection.execute(_ROLES)
-                if IAM in programs.missing:  # nobody is locked out, and from 16 on granting takes membership
+                if IAM in programs.missing:  # no user is locked out, and from 16 on only a member can grant
                     connection.execute("GRANT rds_iam TO rds_superuser WITH ADMIN OPTION")
                 connection.execute("CREATE DATABASE rdsadmin")
                 connection.execute("REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC")

@@ -1,8 +1,8 @@
-"""Whether identity policies allow an action on a resource, as "Policy evaluation logic" of the IAM User Guide has it.
+"""Whether identity policies allow an action on a resource, by "Policy evaluation logic" of the IAM User Guide.
 
-moto's own evaluation ignores NotResource, takes the dots of an ARN for wildcards, knows no `?`, and lets a condition that does not hold
-deny. Here a condition is never taken to hold for an Allow and always for a Deny, so what is allowed here is allowed in AWS as far
-as identity policies go. Not looked at: permissions boundaries, session policies, and what an organisation says.
+moto's own evaluation ignores NotResource, takes the dots of an ARN for wildcards, has no `?`, and applies a Deny whose condition is
+not met. Here a condition counts as not met for an Allow and as met for a Deny, so an action that is allowed here is allowed by the
+identity policies in AWS too. Not evaluated: permissions boundaries, session policies, and service control policies.
 """
 
 import json
@@ -13,7 +13,7 @@ from moto.iam.models import Policy
 
 
 def documents(policies: list[Any]) -> list[dict[str, Any]]:
-    """The documents of policies as moto keeps them: managed ones with versions, inline ones as text or in a record."""
+    """The documents of policies as moto stores them: managed ones with versions, inline ones as text or in a record."""
     texts = [
         next(version.document for version in one.versions if version.is_default)
         if isinstance(one, Policy)

@@ -1,8 +1,8 @@
-"""The door that PostgreSQL asks when somebody shows an IAM token: the least of LDAP, a simple bind and its answer.
+"""The LDAP server that PostgreSQL asks about a login by IAM token: a subset of LDAP, a simple bind and its answer.
 
-PostgreSQL has no IAM authentication of its own (RDS adds it by PAM). Its `ldap` method hands name and password to a server, which here
-is this process, on loopback. The name it sends is a prefix from pg_hba.conf and the user, unescaped: the prefix says which server asks and
-holds no user's text, so whatever follows it is the user. Protocol: RFC 4511; of BER (X.690) only what a bind needs.
+PostgreSQL has no IAM authentication (RDS adds it by PAM). Its `ldap` method sends name and password to an LDAP server, which here is
+this process, on loopback. The name is a prefix from pg_hba.conf followed by the user, unescaped. The prefix identifies the PostgreSQL
+server and contains no text of the user's, so all that follows it is the user. Protocol: RFC 4511; of BER (X.690) only what a bind needs.
 """
 
 import logging
@@ -25,24 +25,24 @@ Check = Callable[[str, str, str, str], None]  # cluster's folder, server's folde
 
 
 class LoginRefusedError(AuroraOpsError):
-    """A token does not open the database. The text says why; it reaches the server's log, not the client."""
+    """A token is refused. The reason is written to the server's log and not sent to the client."""
 
 
 def _refuse_all(cluster: str, server: str, user: str, token: str) -> None:
     raise LoginRefusedError("the sandbox is still starting")
 
 
-class Door:
-    """Listens on a loopback port from its creation until `close`. `check` decides."""
+class LdapServer:
+    """Listens on a loopback port from its creation until `close`. `check` accepts or refuses a login."""
 
     def __init__(self) -> None:
         self.check: Check = _refuse_all
         self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.door = self
+        self._server.owner = self
         threading.Thread(target=self._server.serve_forever, args=(0.2,), name="ldap", daemon=True).start()
 
-    def rule(self, cluster: str, server: str) -> str:
-        """The lines of pg_hba.conf for members of rds_iam on one server: a token by TLS, or nothing at all."""
+    def access_rules(self, cluster: str, server: str) -> str:
+        """The lines of pg_hba.conf for members of rds_iam on one server: a token by TLS, and no other login."""
         prefix = SEPARATOR.join((cluster, server, ""))
         port = self._server.server_address[1]
         return (
@@ -65,7 +65,7 @@ class Door:
             self.check(cluster, server, user, password)
         except LoginRefusedError as refused:
             return INVALID_CREDENTIALS, str(refused)
-        except Exception:  # a login that cannot be judged is refused
+        except Exception:  # a login that cannot be checked is refused
             log.exception("login of %s", user)
             return INVALID_CREDENTIALS, "the sandbox failed to check the token; see its log"
         return SUCCESS, ""
@@ -74,11 +74,11 @@ class Door:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
-    door: Door
+    owner: LdapServer
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """One connection: binds until the client unbinds or goes."""
+    """One connection: binds until the client unbinds or disconnects."""
 
     request: socket.socket
     server: _Server
@@ -102,7 +102,7 @@ class _Handler(socketserver.BaseRequestHandler):
         kind, password, _ = _split(rest)
         if kind != _SIMPLE:
             return PROTOCOL_ERROR, "only simple binds"
-        return self.server.door.answer(name.decode(errors="replace"), password.decode(errors="replace"))
+        return self.server.owner.answer(name.decode(errors="replace"), password.decode(errors="replace"))
 
 
 def _read(read: Callable[[int], bytes]) -> tuple[int, int, bytes] | None:
@@ -114,7 +114,7 @@ def _read(read: Callable[[int], bytes]) -> tuple[int, int, bytes] | None:
     if length & 0x80:
         length = int.from_bytes(read(length & 0x7F))
     if head[0] != _SEQUENCE or length > _LONGEST + 1024:
-        raise ValueError(f"no LDAP message of a bearable length: {head.hex()}, {length} bytes")
+        raise ValueError(f"no LDAP message of an acceptable length: {head.hex()}, {length} bytes")
     _, number, rest = _split(read(length))
     kind, body, _ = _split(rest)
     return int.from_bytes(number), kind, body

@@ -1,1 +1,1 @@
-"""Who reaches an endpoint: places, security groups, network ACLs, routes."""
+"""Which client reaches an endpoint: placed clients, security groups, network ACLs, routes."""

@@ -1,4 +1,4 @@
-"""Where clients stand: the answer to who asks or places one."""
+"""Serves the HTTP requests that place clients in the network, or ask what is blocked."""
 
 import json
 from collections.abc import Iterable
@@ -11,19 +11,19 @@ from aurora_ops.sandbox import wire
 from aurora_ops.sandbox.client.network import Place
 
 
-def serve(checkpoint: Any, environ: dict[str, Any], start_response: wire.StartResponse) -> Iterable[bytes]:
-    """Answer a request to `PATH` from the sandbox's checkpoint."""
+def serve(admission: Any, environ: dict[str, Any], start_response: wire.StartResponse) -> Iterable[bytes]:
+    """Answer a request to the path of `client.network`."""
     method = environ.get("REQUEST_METHOD")
     query = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
     try:
         if method == "GET" and query.get("host"):
-            answer: Any = str(checkpoint.verdict_at(query["host"], query.get("client", "")))
+            answer: Any = str(admission.verdict_at(query["host"], query.get("client", "")))
         else:
             if method == "DELETE":
-                checkpoint.clear()
+                admission.clear()
             elif method == "POST":
-                checkpoint.place(Place(**json.loads(wire.body_of(environ))))
-            answer = [asdict(one) for one in checkpoint.places.values()]
+                admission.place(Place(**json.loads(wire.body_of(environ))))
+            answer = [asdict(one) for one in admission.places.values()]
     except (ValueError, TypeError, InputError) as error:
         return wire.json_answer(start_response, "400 Bad Request", str(error))
     return wire.json_answer(start_response, "200 OK", answer)

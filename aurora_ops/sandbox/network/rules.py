@@ -1,7 +1,7 @@
-"""What AWS's network would do with a packet to an endpoint: routes, network ACLs and security groups, as moto's EC2 holds them.
+"""What AWS's network does with a packet to an endpoint: routes, network ACLs and security groups, as moto's EC2 stores them.
 
-Each rule is judged as the VPC User Guide says: the most specific route counts; of a network ACL the first rule in the order of their
-numbers, in both directions, and not within one subnet; a security group has rules that allow and no others, and remembers connections.
+Evaluated as the VPC User Guide says: the most specific route is used; of a network ACL the first matching rule by number, in both
+directions, and not within one subnet; a security group has allow rules only, and is stateful.
 Only IPv4 and TCP; a database's own egress rules never matter, since it opens no connection.
 """
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import Any
 
-EPHEMERAL = (32768, 60999)  # the ports that a Linux client's answers go to; both ends of the range are looked at
+EPHEMERAL = (32768, 60999)  # of a Linux client; both ends of the range are checked
 _ALL = ("-1", "all", None, "")
 _TCP = ("tcp", "6")
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A place in the network: in a subnet with security groups, or somewhere outside (no subnet)."""
+class Location:
+    """A location in the network: in a subnet with security groups, or outside every VPC (no subnet)."""
 
     address: IPv4Address
     subnet: Any = None  # moto's
@@ -26,7 +26,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a connection gets through, and which rule said so."""
+    """Whether a connection gets through, and the rule that decides it."""
 
     passes: bool
     reason: str
@@ -36,10 +36,10 @@ class Verdict:
 
 
 class _BlockedError(Exception):
-    """A rule, or the lack of one, stops the packet."""
+    """A rule, or a missing one, blocks the packet."""
 
 
-def judge(source: Spot, target: Spot, ports: Iterable[int], *, public: bool) -> Verdict:
+def evaluate(source: Location, target: Location, ports: Iterable[int], *, public: bool) -> Verdict:
     """Whether a TCP connection from `source` reaches `target` on one of `ports`.
 
     `public`: the target has a public address besides its private one, as a PubliclyAccessible instance has.
@@ -59,7 +59,7 @@ def judge(source: Spot, target: Spot, ports: Iterable[int], *, public: bool) -> 
 # -- routes ---------------------------------------------------------------------------------------------------------
 
 
-def _route(source: Spot, target: Spot, *, public: bool) -> None:
+def _route(source: Location, target: Location, *, public: bool) -> None:
     home = target.subnet.vpc_id
     if source.subnet is None:
         _route_from_outside(source, target, public=public)
@@ -93,7 +93,7 @@ def _crosses(route: Any, from_vpc: str, to_vpc: str, table: str) -> None:
         raise _BlockedError(f"{peering.id} is {peering._status.code}, not active: accept it")
 
 
-def _route_from_outside(source: Spot, target: Spot, *, public: bool) -> None:
+def _route_from_outside(source: Location, target: Location, *, public: bool) -> None:
     back = _best(target.subnet, source.address)
     table = _table(target.subnet).id
     if source.address.is_global or not (back and (back.transit_gateway or (_via(back) or "").startswith("vgw-"))):
@@ -134,8 +134,8 @@ def _via(route: Any) -> str | None:
 # -- network ACLs ---------------------------------------------------------------------------------------------------
 
 
-def _acls(source: Spot, target: Spot, port: int) -> None:
-    """A network ACL remembers nothing, so the answers have to get through as well."""
+def _acls(source: Location, target: Location, port: int) -> None:
+    """A network ACL is stateless, so the answers have to get through as well."""
     if source.subnet is not None and source.subnet.id == target.subnet.id:
         return
     answers = f"its answers, to the ports {EPHEMERAL[0]} to {EPHEMERAL[1]} of"
@@ -174,7 +174,7 @@ def _acl_covers(rule: Any, other: IPv4Address, port: int) -> bool:
 # -- security groups ------------------------------------------------------------------------------------------------
 
 
-def _egress(source: Spot, target: Spot, port: int) -> None:
+def _egress(source: Location, target: Location, port: int) -> None:
     if source.subnet is None or not source.groups:
         return
     rules = [rule for group in source.groups for rule in group.egress_rules]
@@ -182,14 +182,14 @@ def _egress(source: Spot, target: Spot, port: int) -> None:
         raise _BlockedError(f"no outbound rule of {_names(source.groups)} lets tcp {port} out to {target.address}")
 
 
-def _ingress(source: Spot, target: Spot, port: int) -> str:
+def _ingress(source: Location, target: Location, port: int) -> str:
     rules = [(group, rule) for group in target.groups for rule in group.ingress_rules]
     for group, rule in rules:
         if _rule_covers(rule, source, port):
             return f"rule {rule.id} of {group.id} lets tcp {port} in"
     members = f" in {_names(source.groups)}" if source.groups else ""
     near = [rule for _, rule in rules if _rule_concerns(rule, port)]
-    seen = ", ".join(sorted({_origin(rule) for rule in near})) or "nobody"
+    seen = ", ".join(sorted({_origin(rule) for rule in near})) or "no source"
     raise _BlockedError(
         f"no inbound rule of {_names(target.groups)} lets tcp {port} in from {source.address}{members}; they let in {seen}"
     )
@@ -200,7 +200,7 @@ def _rule_concerns(rule: Any, port: int) -> bool:
     return protocol in _ALL or (protocol in _TCP and _between(port, rule.from_port, rule.to_port))
 
 
-def _rule_covers(rule: Any, other: Spot, port: int) -> bool:
+def _rule_covers(rule: Any, other: Location, port: int) -> bool:
     if not _rule_concerns(rule, port):
         return False
     if group := rule.source_group.get("GroupId"):
@@ -220,7 +220,7 @@ def _names(groups: Iterable[Any]) -> str:
 
 
 def _blocks(lists: Iterable[Any]) -> list[str]:
-    """The CIDR blocks of prefix lists, in their present versions."""
+    """The CIDR blocks of prefix lists, in their current versions."""
     return [entry["Cidr"] for one in lists for entry in one.entries.get(one.version) or ()]
 
 

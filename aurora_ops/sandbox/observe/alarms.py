@@ -1,6 +1,6 @@
-"""CloudWatch alarms that are evaluated: on the metrics there are, every minute's window, with actions and a history.
+"""CloudWatch alarms: evaluated on the stored metrics in windows of whole minutes, with actions and a history.
 
-moto stores alarms, says OK for ever, and answers DescribeAlarmHistory with HTTP 500. The treatment of missing data is that of
+moto stores alarms, leaves their state OK, and answers DescribeAlarmHistory with HTTP 500. The treatment of missing data is that of
 "Configuring how CloudWatch alarms treat missing data", whose tables are this module's tests. Composite alarms and anomaly
 detection are stored and not evaluated; their state stays INSUFFICIENT_DATA.
 """
@@ -25,8 +25,8 @@ from aurora_ops.sandbox.requests.layers import Method, around, instead
 from aurora_ops.sandbox.services.sns import notify
 
 log = logging.getLogger(__name__)
-EVERY_SECONDS = 2.0  # AWS: a minute. The windows are whole minutes here too; only the wait for the verdict is shorter
-LOOK_BACK = 2  # periods beyond the evaluation periods, for points that come late (AWS: "a larger number")
+EVERY_SECONDS = 2.0  # AWS: a minute. The windows are whole minutes here too; only the next evaluation comes sooner
+LOOK_BACK = 2  # periods beyond the evaluation periods, for late data points (AWS: "a larger number")
 OK, ALARM, INSUFFICIENT = "OK", "ALARM", "INSUFFICIENT_DATA"
 _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
@@ -35,16 +35,14 @@ _COMPARE: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
 _REGIONS = {"ap-northeast-1": "Asia Pacific (Tokyo)", "ap-northeast-3": "Asia Pacific (Osaka)", "us-east-1": "US East (N. Virginia)"}  # fmt: skip
-KEPT = timedelta(
-    days=30
-)  # "CloudWatch preserves alarm history for 30 days" (User Guide, "Using Amazon CloudWatch alarms")
+KEPT = timedelta(days=30)  # "CloudWatch preserves alarm history for 30 days" ("Using Amazon CloudWatch alarms")
 history: dict[str, list[dict[str, Any]]] = {}  # by region
 
 
 def verdict(breaches: list[bool | None], periods: int, needed: int, treat: str, state: str) -> tuple[str, int]:
-    """The state after an evaluation and how many points had to be filled in.
+    """The state after an evaluation, and the number of missing points.
 
-    `breaches` is the evaluation range, oldest first: whether each point breaches, None where there is none.
+    `breaches` is the evaluation range, oldest first: whether each point breaches, None for a missing one.
 
     >>> verdict([None, None, True, None, None], 3, 3, "missing", "OK")
     ('ALARM', 2)
@@ -73,6 +71,7 @@ def _seconds(alarm: Alarm) -> int:
 
 def _queries(alarm: Alarm) -> tuple[list[dict[str, Any]], str]:
     """The alarm as queries of GetMetricData, and the id of the one that is compared."""
+    stat: dict[str, Any]
     if not alarm.metric_data_queries:
         stat = {
             "Metric": {"Namespace": alarm.namespace, "MetricName": alarm.metric_name, "Dimensions": [{"Name": d.name, "Value": d.value} for d in alarm.dimensions]},
@@ -81,7 +80,7 @@ def _queries(alarm: Alarm) -> tuple[list[dict[str, Any]], str]:
             "Unit": alarm.unit,
         }  # fmt: skip
         return [{"Id": "m1", "MetricStat": stat}], "m1"
-    found = []
+    found: list[dict[str, Any]] = []
     for one in alarm.metric_data_queries:
         if one.metric_stat is None:
             found.append({"Id": one.id, "Expression": one.expression})
@@ -100,7 +99,7 @@ def _queries(alarm: Alarm) -> tuple[list[dict[str, Any]], str]:
 
 
 def evaluate(backend: CloudWatchBackend, alarm: Alarm, now: datetime) -> None:
-    """Look at the last whole minutes before `now` (UTC, naive) and change the alarm's state if they say so."""
+    """Evaluate the last whole periods before `now` (UTC, naive), and change the alarm's state if needed."""
     if alarm.rule is not None or alarm.comparison_operator not in _COMPARE:
         return
     seconds, periods = _seconds(alarm), int(alarm.evaluation_periods)
@@ -151,7 +150,7 @@ def _reason(
     )
 
 
-def _remember(region: str, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
+def _record(region: str, alarm: Alarm, kind: str, summary: str, data: dict[str, Any]) -> None:
     known = history.setdefault(region, [])
     while known and known[0]["Timestamp"] < utcnow() - KEPT:
         known.pop(0)
@@ -166,7 +165,7 @@ def _remember(region: str, alarm: Alarm, kind: str, summary: str, data: dict[str
 
 
 def change(backend: CloudWatchBackend, alarm: Alarm, state: str, reason: str, reason_data: str | None) -> None:
-    """Put the alarm into `state`; if that is another one, remember it and run the actions."""
+    """Set the alarm's state; if it differs from the present one, record the change and run the actions."""
     old, region = alarm.state_value, backend.region_name
     before = {"stateValue": old, "stateReason": alarm.state_reason}
     alarm.update_state(reason, reason_data or "{}", state)
@@ -174,7 +173,7 @@ def change(backend: CloudWatchBackend, alarm: Alarm, state: str, reason: str, re
         return
     after = {"stateValue": state, "stateReason": reason, "stateReasonData": json.loads(reason_data or "{}")}
     summary = f"Alarm updated from {old} to {state}"
-    _remember(region, alarm, "StateUpdate", summary, {"version": "1.0", "oldState": before, "newState": after})
+    _record(region, alarm, "StateUpdate", summary, {"version": "1.0", "oldState": before, "newState": after})
     if not alarm.actions_enabled:
         return
     actions = {ALARM: alarm.alarm_actions, OK: alarm.ok_actions, INSUFFICIENT: alarm.insufficient_data_actions}[state]
@@ -183,7 +182,7 @@ def change(backend: CloudWatchBackend, alarm: Alarm, state: str, reason: str, re
             continue
         place = _REGIONS.get(region, region)
         notify(arn, f'{state}: "{alarm.name}" in {place}', json.dumps(_message(alarm, old, place)))
-        _remember(region, alarm, "Action", f"Successfully executed action {arn}", {"actionState": "Succeeded", "notificationResource": arn, "stateUpdateTimestamp": int(alarm.state_updated_timestamp.timestamp() * 1000)})  # fmt: skip
+        _record(region, alarm, "Action", f"Successfully executed action {arn}", {"actionState": "Succeeded", "notificationResource": arn, "stateUpdateTimestamp": int(alarm.state_updated_timestamp.timestamp() * 1000)})  # fmt: skip
 
 
 def _message(alarm: Alarm, old: str, place: str) -> dict[str, Any]:
@@ -236,7 +235,7 @@ class Evaluator(PeriodicThread):
 
 
 def put_metric_alarm(self: CloudWatchBackend, put: Method, *args: Any, **kwargs: Any) -> Alarm:
-    """A new alarm knows nothing yet, a changed one keeps its state. moto: OK at once, and a change forgets the state."""
+    """A new alarm is INSUFFICIENT_DATA, a changed one keeps its state. moto: OK at once, and a change loses the state."""
     before = self.alarms.get(kwargs["name"])
     alarm: Alarm = put(self, *args, **kwargs)
     if before is None:
@@ -245,7 +244,7 @@ def put_metric_alarm(self: CloudWatchBackend, put: Method, *args: Any, **kwargs:
         for name in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
             setattr(alarm, name, getattr(before, name))
     kind = "created" if before is None else "updated"
-    _remember(self.region_name, alarm, "ConfigurationUpdate", f'Alarm "{alarm.name}" {kind}', {"type": kind.title()})
+    _record(self.region_name, alarm, "ConfigurationUpdate", f'Alarm "{alarm.name}" {kind}', {"type": kind.title()})
     return alarm
 
 

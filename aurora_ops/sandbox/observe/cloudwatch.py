@@ -1,18 +1,18 @@
-"""moto's CloudWatch over data points that are kept apart: put, listed and read from their file (`datapoints.py`).
+"""moto's CloudWatch on data points in a file of their own: put, listed and read there (`datapoints.py`).
 
-moto alone keeps every point for ever, in one list that each question reads from its first to its last, and that would be written with
-the account before each answer.
+moto alone keeps every point in one list, never deletes any, reads the whole list for each request, and the list would be written
+with the account before each answer.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
 from moto.core.utils import utcnow
 
-from aurora_ops.sandbox.observe.datapoints import MINUTE, Datapoints, Metric, Place, Point
+from aurora_ops.sandbox.observe.datapoints import MINUTE, Datapoints, Metric, Point, Scope
 from aurora_ops.sandbox.requests.layers import Method, around, instead
 
 _OF_MOTO = "AWS/S3"  # moto computes the sizes of buckets when it is asked
@@ -29,8 +29,8 @@ def moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
 
 
-def _place(backend: CloudWatchBackend) -> Place:
-    return Place(backend.account_id, backend.region_name)
+def _scope(backend: CloudWatchBackend) -> Scope:
+    return Scope(backend.account_id, backend.region_name)
 
 
 def metric(namespace: str, name: str, dimensions: list[dict[str, Any]] | None) -> Metric:
@@ -39,9 +39,9 @@ def metric(namespace: str, name: str, dimensions: list[dict[str, Any]] | None) -
 
 
 def find(backend: CloudWatchBackend, wanted: Metric, window: tuple[datetime, datetime], period: int) -> list[Point]:
-    """The points of exactly this metric from the begin to before the end of the window, oldest first."""
+    """The points of exactly this metric in the window (its end excluded), oldest first."""
     begin, end = map(epoch, window)
-    found = _points.find(_place(backend), wanted.namespace, wanted.name, (begin, end), period, wanted)
+    found = _points.find(_scope(backend), wanted.namespace, wanted.name, (begin, end), period, wanted)
     if wanted.namespace == _OF_MOTO:
         computed = [_point(one) for one in backend.aws_metric_data]
         found += [one for one in computed if one.metric == wanted and begin <= one.at < end]
@@ -73,35 +73,38 @@ def _given(namespace: str, one: dict[str, Any]) -> Iterator[Point]:
 
 
 def put_metric_data(self: CloudWatchBackend, namespace: str, metric_data: list[dict[str, Any]]) -> None:
-    """All of a call's points are kept when it returns, or none. moto: in a list."""
+    """Store all of a call's points, or none. moto: in a list."""
     for number, one in enumerate(metric_data, 1):
         self._validate_parameters_put_metric_data(one, number)
-    _points.put(_place(self), [point for one in metric_data for point in _given(namespace, one)])
+    _points.put(_scope(self), [point for one in metric_data for point in _given(namespace, one)])
 
 
 def _view(backend: CloudWatchBackend, data: list[MetricDatumBase]) -> CloudWatchBackend:
-    """The backend as moto would see it if it had these points and no others."""
+    """A copy of the backend that holds just these points."""
     view = copy.copy(backend)
     view.metric_data = data
     return view
 
 
 def _datum(point: Point) -> list[MetricDatumBase]:
-    """As moto has it. Not by its constructor, which remembers every object that it ever made."""
+    """The point as moto represents it."""
     known = point.metric
     common = {
         "namespace": known.namespace, "name": known.name, "timestamp": moment(point.at), "unit": point.unit,
         "dimensions": [{"Name": name, "Value": value} for name, value in known.dimensions],
     }  # fmt: skip
     if point.is_single:
-        single: MetricDatum = object.__new__(MetricDatum)
-        single.__init__(value=point.low, **common)  # type: ignore[misc]
-        return [single] * int(point.count)
-    several: MetricAggregatedDatum = object.__new__(MetricAggregatedDatum)
-    several.__init__(  # type: ignore[misc]
-        min_stat=point.low, max_stat=point.high, sample_count=point.count, sum_stat=point.total, **common
-    )
-    return [several]
+        return [_new(MetricDatum, value=point.low, **common)] * int(point.count)
+    values = {"min_stat": point.low, "max_stat": point.high, "sample_count": point.count, "sum_stat": point.total}
+    return [_new(MetricAggregatedDatum, **values, **common)]
+
+
+def _new(kind: type[MetricDatumBase], **values: Any) -> MetricDatumBase:
+    """Made past the constructor of moto's base class, which keeps a reference to every object that it ever made."""
+    made = object.__new__(kind)
+    initialise: Callable[..., None] = kind.__init__
+    initialise(made, **values)
+    return made
 
 
 def get_metric_statistics(
@@ -117,14 +120,14 @@ def get_metric_statistics(
 ) -> Any:
     """moto's, on the points of the window."""
     window = (epoch(start_time.replace(microsecond=0)), epoch(end_time.replace(microsecond=0)))
-    found = _points.find(_place(self), namespace, metric_name, window, int(period))
+    found = _points.find(_scope(self), namespace, metric_name, window, int(period))
     view = _view(self, [datum for one in found for datum in _datum(one)])
     return below(view, namespace, metric_name, start_time, end_time, period, *args, **kwargs)
 
 
 def get_filtered_metrics(self: CloudWatchBackend, below: Method, *args: Any, **kwargs: Any) -> Any:
     """For ListMetrics: moto's, on one point of each metric."""
-    known = [Point(one, 0.0, 0.0, 0.0, 0.0, 1.0) for one in _points.metrics(_place(self))]
+    known = [Point(one, 0.0, 0.0, 0.0, 0.0, 1.0) for one in _points.metrics(_scope(self))]
     return below(_view(self, [datum for one in known for datum in _datum(one)]), *args, **kwargs)
 
 

@@ -1,6 +1,6 @@
-"""PostgreSQL's own log, where AWS shows it: CloudWatch Logs for clusters that export it, and RDS's two log file operations.
+"""PostgreSQL's log, as AWS shows it: CloudWatch Logs for clusters that export it, and RDS's two log file operations.
 
-Here a server writes one file for as long as it lives; Aurora begins a new one every hour.
+Here a server writes one file; Aurora begins a new one every hour.
 """
 
 import logging
@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult, PaginatedResult
@@ -21,6 +20,7 @@ from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.sandbox.periodic import PeriodicThread
+from aurora_ops.sandbox.rds.models import AuroraInstance
 from aurora_ops.sandbox.requests.layers import instead
 
 log = logging.getLogger(__name__)
@@ -49,22 +49,23 @@ def entries(chunk: bytes) -> Iterator[tuple[int, str]]:
 
 
 class Tail(PeriodicThread):
-    """One thread that follows the servers' logs from where the export was switched on. Only whole lines leave a file."""
+    """One thread that follows the servers' logs from the moment of the export's start. Only whole lines are exported."""
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}  # by DbiResourceId
         super().__init__("log tail", EVERY_SECONDS)
 
     def run_once(self) -> None:
-        """Read on in every server's log."""
+        """Export the new lines of every server's log."""
         for region, backend in list(rds_backends[DEFAULT_ACCOUNT_ID].items()):
             for instance in list(backend.databases.values()):
                 try:
-                    self._follow(region, instance)
+                    if isinstance(instance, AuroraInstance):
+                        self._follow(region, instance)
                 except Exception as error:  # one log that cannot be read must not end the others
                     log.warning("the log of %s: %s", instance.db_instance_identifier, error)
 
-    def _follow(self, region: str, instance: Any) -> None:
+    def _follow(self, region: str, instance: AuroraInstance) -> None:
         server = instance.server
         if server is None or not server.log.exists():
             return
@@ -92,12 +93,12 @@ class Tail(PeriodicThread):
 
 
 def _file(self: RDSResponse) -> tuple[str, Path]:
-    """The name that AWS would give an instance's log, and where it is."""
+    """The name of an instance's log in AWS, and its path here."""
     name = self.params["DBInstanceIdentifier"].lower()
     if name not in self.backend.databases:
         raise DBInstanceNotFoundError(name)
     instance = self.backend.databases[name]
-    server = instance.server
+    server = instance.server if isinstance(instance, AuroraInstance) else None
     if server is None:
         raise RDSClientError("InvalidDBInstanceState", f"DB instance {name} has no log: its server was never started")
     return f"error/postgresql.log.{instance.instance_create_time:%Y-%m-%d-%H%M}", server.log
@@ -118,7 +119,7 @@ def describe_db_log_files(self: RDSResponse) -> ActionResult:
 
 
 def portion(content: bytes, marker: str | None, lines: int) -> tuple[bytes, int]:
-    """A block of whole lines and the offset where the next one begins: the last lines without a marker, else from it on."""
+    """A block of whole lines and the offset of the next one: the last lines without a marker, else the lines after it."""
     content = content[: content.rfind(b"\n") + 1]
     if marker is None:
         block = b"".join(content.splitlines(keepends=True)[-lines:])[-MOST_BYTES:]

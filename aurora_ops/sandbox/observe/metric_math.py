@@ -1,7 +1,7 @@
-"""CloudWatch's GetMetricData with metric math: right as far as it goes, a ValidationError beyond, never an empty "Complete".
+"""CloudWatch's GetMetricData with metric math: a supported expression is computed, any other one is a ValidationError.
 
 moto answers every expression that is not a bare id with no values and StatusCode Complete, and a percentile with HTTP 500.
-Known here: + - * / ^, comparisons, SUM AVG MIN MAX (of an array: by time; of a series: one number), ABS CEIL FLOOR, FILL, IF,
+Supported: + - * / ^, comparisons, SUM AVG MIN MAX (of an array: by time; of a series: one number), ABS CEIL FLOOR, FILL, IF,
 PERIOD and METRICS.
 """
 
@@ -11,6 +11,8 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from statistics import fmean
 from typing import Any
 
 from moto.cloudwatch.exceptions import ValidationError
@@ -26,23 +28,14 @@ _BINARY: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow,
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
-_EACH: dict[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
-_ALL: dict[str, Callable[[list[float]], float]] = {
-    "SUM": sum, "MIN": min, "MAX": max, "AVG": lambda values: sum(values) / len(values),
-}  # fmt: skip
 
 
 def naive(moment: datetime) -> datetime:
-    """UTC without a zone, as moto keeps times."""
+    """UTC without a zone, as in moto."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
-def points(
-    backend: CloudWatchBackend,
-    stat: dict[str, Any],
-    start: datetime,
-    end: datetime,
-) -> Series:
+def points(backend: CloudWatchBackend, stat: dict[str, Any], start: datetime, end: datetime) -> Series:
     """One MetricStat's values by the start of their period; periods are counted from `start`."""
     metric, period, name = stat["Metric"], int(stat["Period"]), stat["Stat"]
     wanted = cloudwatch.metric(metric["Namespace"], metric["MetricName"], metric.get("Dimensions"))
@@ -56,11 +49,13 @@ def points(
 
 def _statistic(name: str, found: list[Point]) -> float:
     if match := re.fullmatch(r"p(\d{1,2}(?:\.\d+)?|100)", name):
-        if not all(one.is_single for one in found):
+        if not all(one.is_single or one.low == one.high for one in found):
             raise ValidationError(
-                f"{name}: of a statistic set, and of values older than 15 days, this sandbox keeps minimum, maximum, sum and count, "
-                "so it has no percentiles"
+                f"{name}: of a statistic set, and of aggregated values (older than 15 days), CloudWatch has minimum, maximum, sum and count, "
+                "so there are no percentiles"
             )
+        if any(one.low < 0 for one in found):
+            raise ValidationError(f"{name}: there are no percentiles of a metric with negative values")
         values = sorted(value for one in found for value in [one.low] * int(one.count))
         return float(values[max(0, math.ceil(float(match[1]) / 100 * len(values)) - 1)])
     if name not in _STATISTICS:
@@ -106,7 +101,7 @@ class Evaluation:
         query = self._queries[name]
         self._open.append(name)
         if "MetricStat" in query:
-            found: Any = points(self._backend, query["MetricStat"], self._start, self._end)
+            found = points(self._backend, query["MetricStat"], self._start, self._end)
         else:
             found = self._compute(name, query["Expression"])
         self._open.pop()
@@ -116,69 +111,55 @@ class Evaluation:
     def _compute(self, name: str, expression: str) -> Series:
         try:
             tree = ast.parse(expression.replace("^", "**").strip(), mode="eval").body
-        except (SyntaxError, ValueError):
-            tree = None
-        found = self._value(tree, expression) if tree is not None else self._refuse(expression)
+            found = self._value(tree)
+        except (SyntaxError, ValueError, _UnsupportedError):
+            raise ValidationError(
+                f"Error in expression {expression!r}: this sandbox computes + - * / ^, comparisons, SUM, AVG, MIN, MAX, ABS, CEIL, FLOOR, FILL, IF, PERIOD and METRICS()"
+            ) from None
         if not isinstance(found, dict):
             raise ValidationError(f"Error in expression {name!r}: an expression must return one time series")
         return found
 
-    def _refuse(self, expression: str) -> Any:
-        raise ValidationError(
-            f"Error in expression {expression!r}: this sandbox computes + - * / ^, comparisons, SUM, AVG, MIN, MAX, ABS, CEIL, FLOOR, FILL, IF, PERIOD and METRICS()"
-        )
-
-    def _value(self, node: ast.AST, expression: str) -> Any:
+    def _value(self, node: ast.AST) -> Any:
         """A number, a series, or a list of series."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-            return float(node.value)
-        if isinstance(node, ast.Name):
-            return self.series(node.id)
-        if isinstance(node, ast.List):
-            return [self._value(one, expression) for one in node.elts]
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return _pairwise(operator.mul, -1.0, self._value(node.operand, expression))
-        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-            left, right = self._value(node.left, expression), self._value(node.right, expression)
-            return _pairwise(_BINARY[type(node.op)], left, right)
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _BINARY:
-            left, right = self._value(node.left, expression), self._value(node.comparators[0], expression)
-            return _pairwise(_BINARY[type(node.ops[0])], left, right)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-            return self._call(node.func.id, node.args, expression)
-        return self._refuse(expression)
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return float(number)
+            case ast.Name(id=name):
+                return self.series(name)
+            case ast.List(elts=nodes):
+                return [self._value(one) for one in nodes]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return _pairwise(operator.mul, -1.0, self._value(operand))
+            case (
+                ast.BinOp(left=left, op=sign, right=right) | ast.Compare(left=left, ops=[sign], comparators=[right])
+            ) if type(sign) in _BINARY:
+                return _pairwise(_BINARY[type(sign)], self._value(left), self._value(right))
+            case ast.Call(func=ast.Name(id=name), args=nodes, keywords=[]) if name in _OF_QUERIES:
+                return _OF_QUERIES[name](self, nodes)
+            case ast.Call(func=ast.Name(id=name), args=nodes, keywords=[]) if name in _OF_VALUES:
+                return _OF_VALUES[name]([self._value(one) for one in nodes])
+        raise _UnsupportedError
 
-    def _call(self, name: str, nodes: list[ast.expr], expression: str) -> Any:
-        if name == "METRICS":
-            part = nodes[0].value if nodes and isinstance(nodes[0], ast.Constant) else ""
-            return [
-                self.series(one) for one, query in self._queries.items() if "MetricStat" in query and str(part) in one
-            ]
-        if name == "PERIOD" and len(nodes) == 1 and isinstance(nodes[0], ast.Name):
-            query = self._queries.get(nodes[0].id, {})
-            return float(query["MetricStat"]["Period"]) if "MetricStat" in query else self._refuse(expression)
-        if name == "FILL" and len(nodes) == 2:
-            return self._fill(nodes, expression)
-        values = [self._value(one, expression) for one in nodes]
-        if name in _EACH and len(values) == 1 and isinstance(values[0], dict):
-            return {at: float(_EACH[name](one)) for at, one in values[0].items()}
-        if name in _ALL and len(values) == 1 and isinstance(values[0], list):
-            times = sorted({at for one in values[0] for at in one})
-            return {at: float(_ALL[name]([one[at] for one in values[0] if at in one])) for at in times}
-        if name in _ALL and len(values) == 1 and isinstance(values[0], dict):
-            return float(_ALL[name](list(values[0].values()))) if values[0] else 0.0
-        if name == "IF" and len(values) in (2, 3) and isinstance(values[0], dict):
-            chosen = {at: values[1] if one else values[2] if len(values) == 3 else {} for at, one in values[0].items()}
-            found = {at: one.get(at) if isinstance(one, dict) else one for at, one in chosen.items()}
-            return {at: one for at, one in found.items() if one is not None}
-        return self._refuse(expression)
+    def _period(self, nodes: list[ast.expr]) -> float:
+        match nodes:
+            case [ast.Name(id=name)] if "MetricStat" in self._queries.get(name, {}):
+                return float(self._queries[name]["MetricStat"]["Period"])
+        raise _UnsupportedError
 
-    def _fill(self, nodes: list[ast.expr], expression: str) -> Any:
-        known = self._value(nodes[0], expression)
-        how = nodes[1].id if isinstance(nodes[1], ast.Name) else self._value(nodes[1], expression)
+    def _metrics(self, nodes: list[ast.expr]) -> list[Series]:
+        """The series of every MetricStat, or of those whose id contains the text."""
+        part = nodes[0].value if nodes and isinstance(nodes[0], ast.Constant) else ""
+        return [self.series(one) for one, query in self._queries.items() if "MetricStat" in query and str(part) in one]
+
+    def _fill(self, nodes: list[ast.expr]) -> Series:
+        if len(nodes) != 2:
+            raise _UnsupportedError
+        known = self._value(nodes[0])
+        how = nodes[1].id if isinstance(nodes[1], ast.Name) else self._value(nodes[1])
         periods = [int(q["MetricStat"]["Period"]) for q in self._queries.values() if "MetricStat" in q]
         if not isinstance(known, dict) or not periods or not (how == "REPEAT" or isinstance(how, float)):
-            return self._refuse(expression)
+            raise _UnsupportedError
         filled: Series = {}
         at, last = self._start, None
         while at < self._end:
@@ -190,8 +171,51 @@ class Evaluation:
         return filled
 
 
+class _UnsupportedError(Exception):
+    """An expression, or a function's arguments, that this sandbox does not compute."""
+
+
+def _each(compute: Callable[[float], float], values: list[Any]) -> Series:
+    """A function of each value of one series."""
+    match values:
+        case [dict() as series]:
+            return {at: float(compute(one)) for at, one in series.items()}
+    raise _UnsupportedError
+
+
+def _all(compute: Callable[[list[float]], float], values: list[Any]) -> Series | float:
+    """Of an array of series: the values at each time. Of one series: all of its values, to one number."""
+    match values:
+        case [list() as array]:
+            times = sorted({at for one in array for at in one})
+            return {at: float(compute([one[at] for one in array if at in one])) for at in times}
+        case [dict() as series]:
+            return float(compute(list(series.values()))) if series else 0.0
+    raise _UnsupportedError
+
+
+def _if(values: list[Any]) -> Series:
+    """IF(condition, then[, otherwise]); without `otherwise` there is no value where the condition is 0."""
+    if len(values) not in (2, 3) or not isinstance(values[0], dict):
+        raise _UnsupportedError
+    then, otherwise = values[1], values[2] if len(values) == 3 else {}
+    chosen = {at: then if one else otherwise for at, one in values[0].items()}
+    found = {at: one.get(at) if isinstance(one, dict) else one for at, one in chosen.items()}
+    return {at: one for at, one in found.items() if one is not None}
+
+
+_OF_QUERIES: dict[str, Callable[[Evaluation, list[ast.expr]], Any]] = {
+    "METRICS": Evaluation._metrics, "PERIOD": Evaluation._period, "FILL": Evaluation._fill,
+}  # fmt: skip
+_OF_VALUES: dict[str, Callable[[list[Any]], Any]] = {
+    "ABS": partial(_each, abs), "CEIL": partial(_each, math.ceil), "FLOOR": partial(_each, math.floor),
+    "SUM": partial(_all, sum), "MIN": partial(_all, min), "MAX": partial(_all, max), "AVG": partial(_all, fmean),
+    "IF": _if,
+}  # fmt: skip
+
+
 def _pairwise(compute: Callable[[float, float], float], left: Any, right: Any) -> Any:
-    """Both values at each time that both have; a number has every time. A division by zero leaves no value."""
+    """Compute with both values at each common time; a number has every time. A division by zero yields no value."""
     if isinstance(left, list) or isinstance(right, list):
         raise ValidationError("Error in expression: an array needs SUM, AVG, MIN or MAX around it")
     if not isinstance(left, dict) and not isinstance(right, dict):

@@ -1,14 +1,14 @@
 """The Performance Insights API, answered from the sampler's real samples.
 
-Definitions (facts/database-load 1 and 4.2): db.load.avg of a period is the number of active sessions summed over the ticks taken
-in it, divided by the number of those ticks; a period without a tick has no value. A point carries the END of its period.
+db.load.avg of a period is the number of active sessions, summed over the ticks in the period and divided by the number of these
+ticks; a period without a tick has no value. A point carries the END of its period.
 """
 
 import base64
 import json
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, Samples
@@ -105,20 +105,89 @@ def _group(group: dict[str, Any]) -> tuple[dict[str, str], int]:
     return {dimension: GROUPS[name][dimension] for dimension in wanted}, limit
 
 
-def _where(body_filter: dict[str, str] | None) -> tuple[str, list[str]]:
-    known = {
-        dimension: column
-        for group in GROUPS.values()
-        for dimension, column in group.items()
-        if not column.startswith("@")
-    }
-    clauses, values = [], []
-    for dimension, value in (body_filter or {}).items():
-        if dimension not in known:
-            raise InvalidArgumentError(f"{dimension!r} cannot be filtered on")
-        clauses.append(f' AND "{known[dimension]}" = ?')
-        values.append(value)
-    return "".join(clauses), values
+_FILTERS = {
+    dimension: column for group in GROUPS.values() for dimension, column in group.items() if not column.startswith("@")
+}
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The samples of one instance from `start` to before `end`, and of its sessions those that fulfil `where`."""
+
+    samples: Samples
+    resource: str
+    start: int
+    end: int
+    where: tuple[tuple[str, Any], ...] = ()  # column and value
+
+    def filtered(self, wanted: dict[str, str] | None) -> "_Window":
+        """Only the sessions that a request's Filter selects: values by dimension."""
+        for dimension in wanted or {}:
+            if dimension not in _FILTERS:
+                raise InvalidArgumentError(f"{dimension!r} cannot be filtered on")
+        return self.narrowed({_FILTERS[dimension]: value for dimension, value in (wanted or {}).items()})
+
+    def narrowed(self, values: dict[str, Any]) -> "_Window":
+        """Only the sessions with these values, by column."""
+        return replace(self, where=(*self.where, *values.items()))
+
+    @property
+    def ticks(self) -> int:
+        """The number of ticks, at least 1, to divide by."""
+        ((found,),) = self._read("tick", "count(*)")
+        return found or 1
+
+    @property
+    def count(self) -> int:
+        """The number of sampled sessions."""
+        ((found,),) = self.sessions("count(*)")
+        return int(found)
+
+    def sessions(self, select: str, rest: str = "", *more: Any) -> list[tuple[Any, ...]]:
+        """A SELECT over the sessions; `rest` follows the WHERE clause."""
+        conditions = "".join(f' AND "{column}" IS ?' for column, _ in self.where)
+        return self._read("session", select, f"{conditions} {rest}", *(value for _, value in self.where), *more)
+
+    def top(self, columns: dict[str, str], limit: int) -> list[tuple[dict[str, Any], float]]:
+        """Keys of a group with their average active sessions, highest first."""
+        plain = list(dict.fromkeys(column.lstrip("@") for column in columns.values()))
+        names = ", ".join(f'"{column}"' for column in plain)
+        rows = self.sessions(f"{names}, count(*)", f"GROUP BY {names} ORDER BY count(*) DESC, {names} LIMIT ?", limit)
+        ticks = self.ticks
+        return [(dict(zip(plain, row, strict=False)), row[-1] / ticks) for row in rows]
+
+    def load(self, period: int) -> list[dict[str, Any]]:
+        """Average active sessions by period."""
+        bucket = _bucket(period)
+        ticks = dict(self._read("tick", f"{bucket}, count(*)", "GROUP BY 1"))
+        active = dict(self.sessions(f"{bucket}, count(*)", "GROUP BY 1"))
+        return self._points({at: active.get(at, 0) / number for at, number in ticks.items()}, period)
+
+    def counter(self, name: str, period: int) -> list[dict[str, Any]]:
+        """A counter by period: its name and its aggregate, as in db.User.numbackends.avg."""
+        base, _, aggregate = name.rpartition(".")
+        if base not in COUNTERS or aggregate not in _AGGREGATES:
+            raise InvalidArgumentError(
+                f"{name!r} is not a metric here; a counter ends in .avg, .min, .max, .sum or .sample_count; known: {', '.join(COUNTERS)}"
+            )
+        select = f"{_bucket(period)}, {_AGGREGATES[aggregate]}(value)"
+        return self._points(dict(self._read("counter", select, "AND name = ? GROUP BY 1", base)), period)
+
+    def _points(self, values: dict[int, float], period: int) -> list[dict[str, Any]]:
+        return [
+            {"Timestamp": float(at)} | ({"Value": values[at]} if at in values else {})
+            for at in range(self.start + period, self.end + 1, period)
+        ]
+
+    def _read(self, table: str, select: str, rest: str = "", *more: Any) -> list[tuple[Any, ...]]:
+        return self.samples.read(
+            f"SELECT {select} FROM {table} WHERE resource = ? AND second >= ? AND second < ? {rest}",  # noqa: S608 - our own names
+            [self.resource, self.start, self.end, *more],
+        )
+
+
+def _bucket(period: int) -> str:
+    return f"(second / {period}) * {period} + {period}"
 
 
 def _cut(text: str) -> str:
@@ -129,7 +198,7 @@ def _dimensions(samples: Samples, columns: dict[str, str], key: dict[str, Any]) 
     result = {}
     for dimension, column in columns.items():
         if column.startswith("@"):
-            # "~": the text that stood in for the normalised one while the statement ran for the first time (sampler)
+            # "~": the provisional text, from before the statement had ended for the first time (sampler.PROVISIONAL)
             known = [key[column[1:]], f"~{key[column[1:]]}"]
             text = samples.read(
                 "SELECT text FROM statement WHERE sql_id IN (?, ?) ORDER BY sql_id = ? DESC", [*known, known[0]]
@@ -140,108 +209,33 @@ def _dimensions(samples: Samples, columns: dict[str, str], key: dict[str, Any]) 
     return result
 
 
-def _top(
-    samples: Samples, body: dict[str, Any], columns: dict[str, str], limit: int, start: int, end: int
-) -> list[tuple[dict[str, Any], float]]:
-    """Keys of a group with their average active sessions over the window, highest first."""
-    plain = list(dict.fromkeys(column.lstrip("@") for column in columns.values()))
-    names = ", ".join(f'"{column}"' for column in plain)
-    where, values = _where(body.get("Filter"))
-    ticks = _ticks(samples, body["Identifier"], start, end) or 1
-    rows = samples.read(
-        f"SELECT {names}, count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where} GROUP BY {names} ORDER BY count(*) DESC, {names} LIMIT ?",  # noqa: S608 - our own column names
-        [body["Identifier"], start, end, *values, limit],
-    )
-    return [(dict(zip(plain, row, strict=False)), row[-1] / ticks) for row in rows]
-
-
-def _ticks(samples: Samples, identifier: str, start: int, end: int) -> int:
-    return int(
-        samples.read(
-            "SELECT count(*) FROM tick WHERE resource = ? AND second >= ? AND second < ?", [identifier, start, end]
-        )[0][0]
-    )
-
-
-def _series(
-    samples: Samples, body: dict[str, Any], start: int, end: int, period: int, key: dict[str, Any] | None
-) -> list[dict[str, Any]]:
-    where, values = _where(body.get("Filter"))
-    for column, value in (key or {}).items():
-        where += f' AND "{column}" IS ?'
-        values.append(value)
-    bucket = f"(second / {period}) * {period} + {period}"
-    ticks = dict(
-        samples.read(
-            f"SELECT {bucket}, count(*) FROM tick WHERE resource = ? AND second >= ? AND second < ? GROUP BY 1",  # noqa: S608 - our own column names
-            [body["Identifier"], start, end],
-        )
-    )
-    active = dict(
-        samples.read(
-            f"SELECT {bucket}, count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where} GROUP BY 1",  # noqa: S608
-            [body["Identifier"], start, end, *values],
-        )
-    )
-    return [
-        {"Timestamp": float(at)} | ({"Value": active.get(at, 0) / ticks[at]} if at in ticks else {})
-        for at in range(start + period, end + 1, period)
-    ]
-
-
-def _counter_series(
-    samples: Samples, identifier: str, name: str, start: int, end: int, period: int
-) -> list[dict[str, Any]]:
-    base, _, aggregate = name.rpartition(".")
-    if base not in COUNTERS or aggregate not in _AGGREGATES:
-        raise InvalidArgumentError(
-            f"{name!r} is not a metric here; a counter ends in .avg, .min, .max, .sum or .sample_count; known: {', '.join(COUNTERS)}"
-        )
-    bucket = f"(second / {period}) * {period} + {period}"
-    found = dict(samples.read(
-        f"SELECT {bucket}, {_AGGREGATES[aggregate]}(value) FROM counter WHERE resource = ? AND name = ? AND second >= ? AND second < ? GROUP BY 1",  # noqa: S608
-        [identifier, base, start, end],
-    ))  # fmt: skip
-    return [
-        {"Timestamp": float(at)} | ({"Value": found[at]} if at in found else {})
-        for at in range(start + period, end + 1, period)
-    ]
-
-
 def _get_resource_metrics(samples: Samples, body: dict[str, Any]) -> dict[str, Any]:
     start, end, period = _window(body)
     queries = body.get("MetricQueries") or []
     if not 1 <= len(queries) <= 15:
         raise InvalidArgumentError(f"MetricQueries takes 1 to 15 queries, not {len(queries)}")
-    result = []
-    for query in queries:
-        metric = query.get("Metric", "")
-        if metric not in LOAD:
-            result.append(
-                {
-                    "Key": {"Metric": metric},
-                    "DataPoints": _counter_series(samples, body["Identifier"], metric, start, end, period),
-                }
-            )
-            continue
-        scoped = body | {"Filter": query.get("Filter")}
-        result.append({"Key": {"Metric": metric}, "DataPoints": _series(samples, scoped, start, end, period, None)})
-        if "GroupBy" in query:
-            columns, limit = _group(query["GroupBy"])
-            for key, _ in _top(samples, scoped, columns, limit, start, end):
-                dimensions = _dimensions(samples, columns, key)
-                result.append(
-                    {
-                        "Key": {"Metric": metric, "Dimensions": dimensions},
-                        "DataPoints": _series(samples, scoped, start, end, period, key),
-                    }
-                )
+    window = _Window(samples, body["Identifier"], start, end)
     return {
         "AlignedStartTime": float(start),
         "AlignedEndTime": float(end),
         "Identifier": body["Identifier"],
-        "MetricList": result,
+        "MetricList": [found for query in queries for found in _metric_list(window, query, period)],
     }
+
+
+def _metric_list(window: _Window, query: dict[str, Any], period: int) -> Iterator[dict[str, Any]]:
+    """A query's series: of the metric, and of the first keys of a group."""
+    metric = query.get("Metric", "")
+    if metric not in LOAD:
+        yield {"Key": {"Metric": metric}, "DataPoints": window.counter(metric, period)}
+        return
+    scoped = window.filtered(query.get("Filter"))
+    yield {"Key": {"Metric": metric}, "DataPoints": scoped.load(period)}
+    if "GroupBy" in query:
+        columns, limit = _group(query["GroupBy"])
+        for key, _ in scoped.top(columns, limit):
+            dimensions = _dimensions(window.samples, columns, key)
+            yield {"Key": {"Metric": metric, "Dimensions": dimensions}, "DataPoints": scoped.narrowed(key).load(period)}
 
 
 def _describe_dimension_keys(samples: Samples, body: dict[str, Any]) -> dict[str, Any]:
@@ -249,39 +243,47 @@ def _describe_dimension_keys(samples: Samples, body: dict[str, Any]) -> dict[str
     if body.get("Metric") not in LOAD:
         raise InvalidArgumentError(f"Metric {body.get('Metric')!r} is not db.load.avg")
     columns, limit = _group(body.get("GroupBy") or {})
-    additional = body.get("AdditionalMetrics") or []
-    for name in additional:
+    additional = _additional(body)
+    size, offset = _page_size(body), _offset(body.get("NextToken"))
+    window = _Window(samples, body["Identifier"], start, end).filtered(body.get("Filter"))
+    response: dict[str, Any] = {"AlignedStartTime": float(start), "AlignedEndTime": float(end)}
+    parts: list[dict[str, Any]] = []
+    if "PartitionBy" in body:
+        part_columns, part_limit = _group(body["PartitionBy"])
+        parts = [key for key, _ in window.top(part_columns, part_limit)]
+        response["PartitionKeys"] = [{"Dimensions": _dimensions(samples, part_columns, key)} for key in parts]
+    keys, ticks = [], window.ticks
+    for key, total in window.top(columns, limit):
+        entry: dict[str, Any] = {"Dimensions": _dimensions(samples, columns, key), "Total": total}
+        if parts:
+            entry["Partitions"] = [window.narrowed(key | part).count / ticks for part in parts]
+        if additional:
+            entry["AdditionalMetrics"] = _statistics(window, key["db_id"], additional)
+        keys.append(entry)
+    response["Keys"] = keys[offset : offset + size]
+    if offset + size < len(keys):
+        response["NextToken"] = base64.urlsafe_b64encode(json.dumps(offset + size).encode()).decode()
+    return response
+
+
+def _additional(body: dict[str, Any]) -> dict[str, str]:
+    """The statistic of each of the AdditionalMetrics."""
+    found = {}
+    for name in body.get("AdditionalMetrics") or []:
         statistic = name.removeprefix("db.sql_tokenized.stats.").removesuffix(".avg")
         if statistic not in STATISTICS or not name.endswith(".avg") or body["GroupBy"]["Group"] != "db.sql_tokenized":
             raise InvalidArgumentError(
                 f"{name!r}: AdditionalMetrics are db.sql_tokenized.stats.<{'|'.join(STATISTICS)}>.avg, with group db.sql_tokenized"
             )
-    top = _top(samples, body, columns, limit, start, end)
-    response: dict[str, Any] = {"AlignedStartTime": float(start), "AlignedEndTime": float(end)}
-    parts: list[tuple[dict[str, Any], float]] = []
-    part_columns: dict[str, str] = {}
-    if "PartitionBy" in body:
-        part_columns, part_limit = _group(body["PartitionBy"])
-        parts = _top(samples, body, part_columns, part_limit, start, end)
-        response["PartitionKeys"] = [{"Dimensions": _dimensions(samples, part_columns, key)} for key, _ in parts]
-    keys = []
-    ticks = _ticks(samples, body["Identifier"], start, end) or 1
-    for key, total in top:
-        entry: dict[str, Any] = {"Dimensions": _dimensions(samples, columns, key), "Total": total}
-        if parts:
-            entry["Partitions"] = [_count(samples, body, start, end, key | part) / ticks for part, _ in parts]
-        if additional:
-            entry["AdditionalMetrics"] = _statistics(samples, body["Identifier"], key["db_id"], start, end, additional)
-        keys.append(entry)
+        found[name] = statistic
+    return found
+
+
+def _page_size(body: dict[str, Any]) -> int:
     size = int(body.get("MaxResults", 25))
     if not 0 <= size <= 25:
         raise InvalidArgumentError(f"MaxResults {size} is not between 0 and 25")
-    size = size or 25
-    offset = _offset(body.get("NextToken"))
-    response["Keys"] = keys[offset : offset + size]
-    if offset + size < len(keys):
-        response["NextToken"] = base64.urlsafe_b64encode(json.dumps(offset + size).encode()).decode()
-    return response
+    return size or 25
 
 
 def _offset(token: str | None) -> int:
@@ -290,40 +292,23 @@ def _offset(token: str | None) -> int:
     try:
         return int(json.loads(base64.urlsafe_b64decode(token)))
     except ValueError:
-        raise InvalidArgumentError("NextToken is not one of ours") from None
+        raise InvalidArgumentError("NextToken is invalid") from None
 
 
-def _count(samples: Samples, body: dict[str, Any], start: int, end: int, key: dict[str, Any]) -> int:
-    where, values = _where(body.get("Filter"))
-    for column, value in key.items():
-        where += f' AND "{column}" IS ?'
-        values.append(value)
-    return int(
-        samples.read(
-            f"SELECT count(*) FROM session WHERE resource = ? AND second >= ? AND second < ?{where}",  # noqa: S608
-            [body["Identifier"], start, end, *values],
-        )[0][0]
-    )
-
-
-def _statistics(
-    samples: Samples, identifier: str, db_id: str, start: int, end: int, names: list[str]
-) -> dict[str, float]:
-    """Rates over the window from cumulated counters; a statement first seen inside the window counted from zero."""
-    inside = samples.read(
-        "SELECT calls, milliseconds, rows FROM executed WHERE resource = ? AND db_id = ? AND second >= ? AND second < ? ORDER BY second DESC LIMIT 1",
-        [identifier, db_id, start, end],
+def _statistics(window: _Window, db_id: str, wanted: dict[str, str]) -> dict[str, float]:
+    """Rates over the window from cumulative counters; a statement that is new in the window counts from zero."""
+    select = "SELECT calls, milliseconds, rows FROM executed WHERE resource = ? AND db_id = ? AND"
+    inside = window.samples.read(
+        f"{select} second >= ? AND second < ? ORDER BY second DESC LIMIT 1",
+        [window.resource, db_id, window.start, window.end],
     )
     if not inside:
         return {}
-    before = samples.read(
-        "SELECT calls, milliseconds, rows FROM executed WHERE resource = ? AND db_id = ? AND second < ? ORDER BY second DESC LIMIT 1",
-        [identifier, db_id, start],
-    )
-    calls, milliseconds, rows = (
-        now - then for now, then in zip(inside[0], before[0] if before else (0, 0, 0), strict=True)
-    )
-    seconds = _ticks(samples, identifier, start, end) or 1
+    before = window.samples.read(
+        f"{select} second < ? ORDER BY second DESC LIMIT 1", [window.resource, db_id, window.start]
+    ) or [(0, 0, 0)]
+    calls, milliseconds, rows = (now - then for now, then in zip(inside[0], before[0], strict=True))
+    seconds = window.ticks
     values = {
         "calls_per_sec": calls / seconds,
         "rows_per_sec": rows / seconds,
@@ -331,8 +316,7 @@ def _statistics(
     }
     if calls > 0:
         values |= {"avg_latency_per_call": milliseconds / calls, "rows_per_call": rows / calls}
-    short = {name: re.sub(r"^db\.sql_tokenized\.stats\.|\.avg$", "", name) for name in names}
-    return {name: values[statistic] for name, statistic in short.items() if statistic in values}
+    return {name: values[statistic] for name, statistic in wanted.items() if statistic in values}
 
 
 def _get_dimension_key_details(samples: Samples, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
-"""Lets what was measured go when AWS would: data points as CloudWatch, samples as Performance Insights."""
+"""Deletes expired measurements: data points as CloudWatch does (`datapoints.py`), samples as Performance Insights does (`samples.py`),
+and log events as CloudWatch Logs does (`log_retention.py`)."""
 
 import logging
 import sqlite3
 import time
 
+from aurora_ops.sandbox.observe import log_retention
 from aurora_ops.sandbox.observe.datapoints import Datapoints
 from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, Samples
 from aurora_ops.sandbox.periodic import PeriodicThread
 
 log = logging.getLogger(__name__)
-EVERY_SECONDS = 60.0  # so that a round has little to delete, and the sampler does not wait for it
+EVERY_SECONDS = 60.0  # so that a round deletes little, and the sampler does not wait for it
 
 
 class Retention(PeriodicThread):
-    """One thread for both stores. Its first round, after a stop of days, is the long one."""
+    """One thread for all of them. Its first round, after a stop of days, is the long one."""
 
     def __init__(self, points: Datapoints, samples: Samples, seconds: float = EVERY_SECONDS) -> None:
         self._points, self._samples = points, samples
@@ -24,10 +26,11 @@ class Retention(PeriodicThread):
         super()._run()
 
     def run_once(self) -> None:
-        """Delete what is too old."""
+        """Delete what has expired."""
         now = time.time()
         try:
             self._points.prune(now)
             self._samples.prune(int(now) - KEPT_SECONDS)
+            log_retention.prune(now)
         except sqlite3.Error as error:  # a full disk: the next round tries again
-            log.warning("what is too old could not be deleted: %s", error)
+            log.warning("expired measurements could not be deleted: %s", error)

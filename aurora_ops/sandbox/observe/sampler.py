@@ -1,6 +1,6 @@
-"""Looks at every server once a second: who works, on what, waiting for what; and derives capacity, which is simulated.
+"""Samples every server once a second: active sessions, their statements and wait events; and derives capacity, which is simulated.
 
-The definitions are those of facts/database-load 4.1: a session counts when it is active; without a wait event it is on CPU.
+A session counts when it is active; without a wait event it is on CPU, as in Performance Insights.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ import psycopg
 
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.rules import CapacityModel
-from aurora_ops.sandbox.dataplane.plane import ClusterData
+from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
-VCPU_PER_ACU = 0.25  # an assumption: public tools use 0.25 to 1 (facts/cost 4)
+VCPU_PER_ACU = 0.25  # an assumption: public tools use 0.25 to 1
 STATEMENTS_EVERY_SECONDS = 5
 
 _SESSIONS = """
@@ -38,8 +38,16 @@ SELECT s.queryid::text, sum(s.calls), sum(s.total_exec_time), sum(s.rows)
   FROM pg_stat_statements AS s JOIN pg_roles AS r ON r.oid = s.userid
  WHERE r.rolname <> 'rdsadmin' GROUP BY s.queryid ORDER BY sum(s.total_exec_time) DESC LIMIT 500
 """
+_WAIT_TYPE = 8  # column of a row of samples.session
+# Counters that are CloudWatch metrics too.
+_METRICS = {
+    "os.general.serverlessDatabaseCapacity": "ServerlessDatabaseCapacity",
+    "os.general.acuUtilization": "ACUUtilization",
+    "os.cpuUtilization.total": "CPUUtilization",
+    "db.User.numbackends": "DatabaseConnections",
+}
 _TEXT = "SELECT query FROM pg_stat_statements WHERE queryid = %s LIMIT 1"
-# PostgreSQL 15 forgets the query id of a prepared statement that has nothing to plan, such as COMMIT by most drivers.
+# PostgreSQL 15 shows no query id of a prepared statement without a plan, such as COMMIT by most drivers.
 _ID = "SELECT queryid FROM pg_stat_statements WHERE query = %s ORDER BY calls DESC LIMIT 1"
 # Strings (a cut text may end inside one), dollar-quoted strings, and numbers that are not the n of $n.
 _LITERALS = re.compile(
@@ -47,29 +55,65 @@ _LITERALS = re.compile(
     re.DOTALL,
 )
 PROVISIONAL = "~"  # before the id of a statement whose normalised text is not known yet
+_STATEMENTS = "pg_stat_statements"
 
 
-@dataclass
-class Watched:
-    """One instance under observation."""
+@dataclass(frozen=True)
+class Target:
+    """An instance to sample, and the server that it has now."""
 
-    resource: str  # DbiResourceId
     instance: str
     cluster: str
     region: str
     server: Server
     data: ClusterData
+
+
+@dataclass
+class Watched:
+    """An instance that is sampled: its simulated capacity, and what the sampler keeps from one sample to the next."""
+
+    resource: str  # DbiResourceId
+    target: Target
     model: CapacityModel
     connection: psycopg.Connection | None = None
     cpu_seconds: float | None = None
     statements_due: int = 0  # epoch second from which pg_stat_statements is read next
     texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
 
+    @property
+    def has_statements(self) -> bool:
+        """Whether the server has pg_stat_statements."""
+        return _STATEMENTS not in self.target.server.programs.missing
+
+    def connect(self) -> psycopg.Connection:
+        """The sampler's connection to the server, opened when needed."""
+        if self.connection is None or self.connection.closed:
+            self.connection = self.target.server.connect("rdsadmin")
+            self.connection.execute("SET statement_timeout = '900ms'")
+        return self.connection
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement without its literals. `key`: under which its text is stored, provisional until the text is known."""
+
+    tokenized_id: str
+    text: str
+    key: str
+    db_id: str
+
 
 class Sampler:
-    """One thread that ticks on whole seconds. `put_metrics` receives each minute's CloudWatch values."""
+    """One thread that samples on whole seconds. `put_metrics` receives each minute's CloudWatch values."""
 
-    def __init__(self, samples: Samples, put_metrics: Callable[[Watched, int, dict[str, list[float]]], None]) -> None:
+    def __init__(self, samples: Samples, put_metrics: Callable[[Target, int, dict[str, list[float]]], None]) -> None:
         self.samples = samples
         self._put_metrics = put_metrics
         self._watched: dict[str, Watched] = {}
@@ -79,25 +123,23 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
 
-    def watch(self, wanted: dict[str, tuple[str, str, str, Server, ClusterData]]) -> None:
-        """Observe exactly these instances: resource id -> (instance, cluster, region, server, data)."""
+    def watch(self, wanted: dict[str, Target]) -> None:
+        """Sample exactly these instances, by resource id."""
         with self._lock:
             for resource in set(self._watched) - set(wanted):
-                gone = self._watched.pop(resource)
-                if gone.connection:
-                    gone.connection.close()
-            for resource, (instance, cluster, region, server, data) in wanted.items():
+                self._watched.pop(resource).disconnect()
+            for resource, target in wanted.items():
                 known = self._watched.get(resource)
-                if known and known.server is not server:  # a failover gave the instance another server
-                    known.server, known.cpu_seconds = server, None
+                if known is None:
+                    model = CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu))
+                    self._watched[resource] = Watched(resource, target, model)
+                elif known.target.server is not target.server:  # a failover gave the instance another server
+                    known.target, known.cpu_seconds = target, None
                     if known.connection:
-                        known.connection.close()
-                elif known is None:
-                    model = CapacityModel(AcuRange(data.floor_acu, data.ceiling_acu))
-                    self._watched[resource] = Watched(resource, instance, cluster, region, server, data, model)
+                        known.connection.close()  # the sampler's own thread opens the next one
 
     def stop(self) -> None:
-        """Stop ticking and close all connections."""
+        """Stop sampling and close all connections."""
         self._stopping.set()
         self._thread.join(timeout=5)
         self.watch({})
@@ -106,135 +148,128 @@ class Sampler:
         second = 0
         while not self._stopping.wait(1.0 - time.time() % 1.0):
             second, previous = int(time.time()), second
-            if second == previous:  # woken a moment early: the same second must not count twice
+            if second == previous:  # woken a moment early: no second counts twice
                 continue
             with self._lock:
                 watched = list(self._watched.values())
             for one in watched:
                 try:
                     self._tick(one, second)
-                except (psycopg.Error, OSError) as error:  # the server restarts or goes: no tick, hence no value
-                    log.info("no sample of %s: %s", one.instance, str(error).strip())
-                    if one.connection:
-                        one.connection.close()
-                    one.connection = None
+                except (psycopg.Error, OSError) as error:  # the server restarts or ends: no tick, hence no value
+                    log.info("no sample of %s: %s", one.target.instance, str(error).strip())
+                    one.disconnect()
             self._flush(second)
 
     def _tick(self, one: Watched, second: int) -> None:
-        if one.instance in one.data.paused:  # it sends these and nothing else; nobody looks at its sessions
-            minute = self._minutes.setdefault((one.resource, second - second % 60), {})
-            for name in ("ServerlessDatabaseCapacity", "ACUUtilization", "CPUUtilization"):
-                minute.setdefault(name, []).append(0.0)
-            return
-        if not one.server.is_running:
-            return
-        if one.connection is None or one.connection.closed:
-            one.connection = one.server.connect("rdsadmin")
-            one.connection.execute("SET statement_timeout = '900ms'")
-        rows = one.connection.execute(_SESSIONS).fetchall()
-        (backends,) = one.connection.execute(_BACKENDS).fetchone() or (0,)
-        sessions, statements = [], []
-        for pid, db, user, application, host, kind, wait_type, wait_event, query_id, query in rows:
-            tokenized_id, tokenized, key, db_id = self._tokenized(one, query_id, query or "")
-            ids = digest(query or ""), tokenized_id
-            wait = (wait_type, f"{wait_type}:{wait_event}") if wait_event else ("CPU", "CPU")
-            sessions.append(
-                (
-                    one.resource,
-                    second,
-                    pid,
-                    db,
-                    user,
-                    application,
-                    host,
-                    kind,
-                    *wait,
-                    *ids,
-                    db_id,
-                )
+        if (
+            one.target.instance in one.target.data.paused
+        ):  # a paused instance has these metrics, no others, and no sessions
+            self._add_metrics(
+                one, second, {"ServerlessDatabaseCapacity": 0.0, "ACUUtilization": 0.0, "CPUUtilization": 0.0}
             )
-            statements += [(ids[0], query or ""), (key, tokenized)]
-        cores = self._cores(one)
-        one.model.acu_range = AcuRange(one.data.floor_acu, one.data.ceiling_acu)  # ModifyDBCluster may have moved it
-        capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
-        ceiling = one.data.ceiling_acu or 1.0
-        on_cpu = sum(row[8] == "CPU" for row in sessions)
-        counters = {
-            "db.User.numbackends": float(backends),
-            "db.User.max_connections": float(one.data.max_connections),
-            "os.general.serverlessDatabaseCapacity": capacity,
-            "os.general.acuUtilization": 100 * capacity / ceiling,
-            "os.general.minConfiguredAcu": one.data.floor_acu,
-            "os.general.maxConfiguredAcu": one.data.ceiling_acu,
-            "os.general.numVCPUs": capacity * VCPU_PER_ACU,
-        }
-        if cores is not None:
-            counters["os.cpuUtilization.total"] = min(100.0, 100 * cores / (ceiling * VCPU_PER_ACU))
+            return
+        if not one.target.server.is_running:
+            return
+        connection = one.connect()
+        sessions, statements = self._sessions(one, connection, second)
+        (backends,) = connection.execute(_BACKENDS).fetchone() or (0,)
+        counters = self._counters(one, float(backends))
         executed = []
-        # Not "every fifth second": that one may be the tick that a busy machine missed.
+        # Not "every fifth second": a busy machine may miss just that tick.
         if second >= one.statements_due:
-            executed = self._executed(one, second)
+            executed = self._executed(one, connection, second)
             one.statements_due = second - second % STATEMENTS_EVERY_SECONDS + STATEMENTS_EVERY_SECONDS
-        rows = {
+        rows: dict[str, list[tuple[Any, ...]]] = {
             "tick": [(one.resource, second)],
             "session": sessions,
             "counter": [(one.resource, second, name, value) for name, value in counters.items()],
             "executed": executed,
         }
         self.samples.write(second, rows, statements)
+        on_cpu = sum(row[_WAIT_TYPE] == "CPU" for row in sessions)
+        load = {"DBLoad": len(sessions), "DBLoadCPU": on_cpu, "DBLoadNonCPU": len(sessions) - on_cpu}
+        metrics = {metric: counters[name] for name, metric in _METRICS.items() if name in counters}
+        self._add_metrics(one, second, metrics | {name: float(value) for name, value in load.items()})
+
+    def _sessions(
+        self, one: Watched, connection: psycopg.Connection, second: int
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
+        """A row for each active session, and the statements (id, text) that they execute."""
+        sessions, statements = [], []
+        for *client, wait_type, wait_event, query_id, query in connection.execute(_SESSIONS).fetchall():
+            text = query or ""
+            statement = self._tokenized(one, connection, query_id, text)
+            wait = (wait_type, f"{wait_type}:{wait_event}") if wait_event else ("CPU", "CPU")
+            ids = (digest(text), statement.tokenized_id, statement.db_id)
+            sessions.append((one.resource, second, *client, *wait, *ids))
+            statements += [(ids[0], text), (statement.key, statement.text)]
+        return sessions, statements
+
+    def _counters(self, one: Watched, backends: float) -> dict[str, float]:
+        """Performance Insights' counters; capacity follows from the processor time since the last tick."""
+        data, cores = one.target.data, self._cores(one)
+        one.model.acu_range = AcuRange(data.floor_acu, data.ceiling_acu)  # ModifyDBCluster may have changed it
+        capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
+        ceiling = data.ceiling_acu or 1.0
+        counters = {
+            "db.User.numbackends": backends,
+            "db.User.max_connections": float(data.max_connections),
+            "os.general.serverlessDatabaseCapacity": capacity,
+            "os.general.acuUtilization": 100 * capacity / ceiling,
+            "os.general.minConfiguredAcu": data.floor_acu,
+            "os.general.maxConfiguredAcu": data.ceiling_acu,
+            "os.general.numVCPUs": capacity * VCPU_PER_ACU,
+        }
+        if cores is not None:
+            counters["os.cpuUtilization.total"] = min(100.0, 100 * cores / (ceiling * VCPU_PER_ACU))
+        return counters
+
+    def _add_metrics(self, one: Watched, second: int, values: dict[str, float]) -> None:
         minute = self._minutes.setdefault((one.resource, second - second % 60), {})
-        metrics = {
-            "ServerlessDatabaseCapacity": capacity,
-            "ACUUtilization": counters["os.general.acuUtilization"],
-            "DatabaseConnections": float(backends),
-            "DBLoad": float(len(sessions)),
-            "DBLoadCPU": float(on_cpu),
-            "DBLoadNonCPU": float(len(sessions) - on_cpu),
-        } | ({"CPUUtilization": counters["os.cpuUtilization.total"]} if cores is not None else {})
-        for name, value in metrics.items():
+        for name, value in values.items():
             minute.setdefault(name, []).append(value)
 
-    def _tokenized(self, one: Watched, query_id: int | None, query: str) -> tuple[str, str, str, str]:
-        """Id and text of the statement without its literals, under which key the text is kept, and its db_id.
-
-        The id comes from the query id, so that a statement is one and the same before and after its text is known.
-        """
-        if query_id is None and "pg_stat_statements" not in one.server.programs.missing and one.connection is not None:
-            found = one.connection.execute(_ID, (query,)).fetchone()
+    def _tokenized(self, one: Watched, connection: psycopg.Connection, query_id: int | None, query: str) -> Statement:
+        """The id comes from the query id, so that a statement is the same before and after its normalised text is known."""
+        if query_id is None and one.has_statements:
+            found = connection.execute(_ID, (query,)).fetchone()
             query_id = found[0] if found else None
-        if query_id is None or "pg_stat_statements" in one.server.programs.missing:
+        if query_id is None or not one.has_statements:
             text = _LITERALS.sub("?", query)
-            return digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}")
-        key, tokenized_id = str(query_id), digest(str(query_id))
-        if key not in one.texts and one.connection is not None:
-            row = one.connection.execute(_TEXT, (query_id,)).fetchone()
-            if row is None:  # still running for the first time: pg_stat_statements knows it when it ends
-                return tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, key
-            one.texts[key] = row[0]
-        return tokenized_id, one.texts[key], tokenized_id, key
+            return Statement(digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}"))
+        db_id, tokenized_id = str(query_id), digest(str(query_id))
+        if db_id not in one.texts:
+            row = connection.execute(_TEXT, (query_id,)).fetchone()
+            if row is None:  # runs for the first time: pg_stat_statements has it when it ends
+                return Statement(tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, db_id)
+            one.texts[db_id] = row[0]
+        return Statement(tokenized_id, one.texts[db_id], tokenized_id, db_id)
 
-    def _executed(self, one: Watched, second: int) -> list[tuple[Any, ...]]:
-        if "pg_stat_statements" in one.server.programs.missing or one.connection is None:
+    def _executed(self, one: Watched, connection: psycopg.Connection, second: int) -> list[tuple[Any, ...]]:
+        if not one.has_statements:
             return []
-        return [(one.resource, second, *map(_number, row)) for row in one.connection.execute(_EXECUTED).fetchall()]
+        return [(one.resource, second, *map(_number, row)) for row in connection.execute(_EXECUTED).fetchall()]
 
     def _cores(self, one: Watched) -> float | None:
-        """Processor cores used by the server's processes since the last tick; None where the system does not tell."""
-        if one.server.process is None:
+        """Processor cores used by the server's processes since the last tick; None where it cannot be measured."""
+        process = one.target.server.process  # another thread may be reaping it
+        if process is None:
             return None
-        used = _cpu_seconds(one.server.process.pid)
+        used = _cpu_seconds(process.pid)
         previous, one.cpu_seconds = one.cpu_seconds, used
         return None if used is None or previous is None else max(0.0, used - previous)
 
     def _flush(self, second: int) -> None:
-        """Hand finished minutes to CloudWatch; it gets nothing for a minute that nobody looked at."""
+        """Put the metrics of finished minutes into CloudWatch; a minute without a tick has none."""
         for resource, minute in [key for key in self._minutes if key[1] + 60 <= second]:
             values = self._minutes.pop((resource, minute))
             with self._lock:
                 one = self._watched.get(resource)
             if one is not None:
-                with contextlib.suppress(Exception):  # a metric lost must not end the sampling
-                    self._put_metrics(one, minute, values)
+                try:
+                    self._put_metrics(one.target, minute, values)
+                except Exception:  # a lost metric must not end the sampling
+                    log.exception("the metrics of %s for one minute are lost", one.target.instance)
 
 
 def _number(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What the sampler saw, second by second, in SQLite: sessions at work, counters, and statement statistics.
+"""The sampler's samples, second by second, in SQLite: active sessions, counters, and statement statistics.
 
-A tick is stored even when nobody was at work. That is what tells an idle second (load 0.0) from one that nobody looked at
-(no value), which sampling tools commonly confuse.
+A tick is stored even without an active session. That distinguishes an idle second (load 0.0) from one that was not sampled (no
+value), which sampling tools commonly confuse.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from typing import Any
 
 from aurora_ops.sandbox.observe.sqlite_file import SqliteFile
 
-KEPT_SECONDS = 8 * 86400  # Performance Insights' seven days, and the one by which `pi` lets a question begin earlier
-SEEN_EVERY_SECONDS = 3600  # how exactly a statement's last second is known: it decides only when the text goes
+KEPT_SECONDS = 8 * 86400  # Performance Insights' seven days, and one more by which `pi` accepts an earlier StartTime
+SEEN_EVERY_SECONDS = 3600  # resolution of a statement's last second, which only decides when its text is deleted
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session (
@@ -40,7 +40,7 @@ class Samples(SqliteFile):
         super().__init__(path, _SCHEMA)
 
     def write(self, second: int, rows: dict[str, list[tuple[Any, ...]]], statements: list[tuple[str, str]]) -> None:
-        """Insert rows by table, and the statements (id, text) that were seen, in one transaction; a key that is there already stays."""
+        """Insert rows by table, and the statements (id, text) that were seen, in one transaction; existing keys are kept."""
         with self.transaction() as connection:
             for table, values in rows.items():
                 if values:
@@ -49,7 +49,7 @@ class Samples(SqliteFile):
             connection.executemany(_SEEN, [(*one, second, SEEN_EVERY_SECONDS) for one in statements])
 
     def prune(self, before: int) -> None:
-        """Delete what was seen before that second. Table by table, so that the sampler waits for no long deletion."""
+        """Delete samples from before that second. Table by table, so that the sampler does not wait for a long deletion."""
         for resource in self.resources():
             for table in _TIMED:
                 with self.transaction() as connection:
@@ -58,7 +58,7 @@ class Samples(SqliteFile):
             connection.execute("DELETE FROM statement WHERE second < ?", (before - SEEN_EVERY_SECONDS,))
 
     def move_up_to(self, second: int) -> int:
-        """Let the last look at the servers have been at `second`, all others as long before it; returns by how many seconds.
+        """Shift all samples so that the last one is at `second`; returns by how many seconds.
 
         By whole minutes, so that a minute's samples stay one minute's.
         """
@@ -67,13 +67,13 @@ class Samples(SqliteFile):
         if seconds:
             with self.transaction() as connection:
                 for table in (*_TIMED, "statement"):
-                    # By way of negative seconds, which nothing has: else a row would meet another on its way.
+                    # By way of negative seconds, which no row has: else a row would meet another one's key.
                     connection.execute(f"UPDATE {table} SET second = -(second + ?)", (seconds,))  # noqa: S608
                     connection.execute(f"UPDATE {table} SET second = -second")  # noqa: S608
         return seconds
 
     def resources(self) -> set[str]:
-        """Every instance that there are samples of. One look into the index for each; DISTINCT would read it whole."""
+        """Every instance with samples. One index lookup for each; DISTINCT would read the whole index."""
         found = self.read("""
             WITH RECURSIVE known (resource) AS (
                 SELECT min(resource) FROM tick

@@ -1,7 +1,7 @@
-"""A SQLite file of one sandbox: one connection under one lock, and small transactions that a kill cannot cut in two.
+"""A SQLite file of one sandbox: one connection under one lock, and small atomic transactions.
 
-What is committed survives the process, since the operating system has it; like the databases (`fsync=off`) it need not survive a
-power failure.
+A commit survives the process, since the operating system has its data; like the databases (`fsync=off`) it need not survive a power
+failure.
 """
 
 import os
@@ -14,10 +14,10 @@ from typing import Any
 
 
 class SqliteFile:
-    """A file with the tables that `schema` creates where they are missing. Only its owner reads it. Thread-safe."""
+    """A file with the tables that `schema` creates where they are missing. Only its owner can read it. Thread-safe."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # statements and names are the account's own business
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # statements and names are private to the account
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + schema)
@@ -29,7 +29,7 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of what is done inside, or nothing of it. Nobody else reads or writes meanwhile."""
+        """A transaction: all changes made inside, or none. No other thread reads or writes meanwhile."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -40,6 +40,6 @@ class SqliteFile:
             self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Fold the log of writes into the file, so that the folder holds one file of it."""
+        """Close, which merges the write-ahead log into the file."""
         with self._lock:
             self._connection.close()

@@ -1,4 +1,4 @@
-"""Formulas in parameter groups: LEAST({DBInstanceClassMemory/9531392},5000), as "Specifying DB parameters" of the User Guide has them.
+"""Formulas in parameter groups: LEAST({DBInstanceClassMemory/9531392},5000), by "Specifying DB parameters" of the User Guide.
 
 Whole numbers, the four variables that Aurora has here, * and /, and the functions GREATEST, LEAST, SUM and log (to base 2); the result is cut
 to a whole number. A Serverless v2 instance's memory is that of its ceiling.
@@ -13,7 +13,7 @@ from typing import Any
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core.errors import InputError
 
-VCPU_PER_ACU = 0.25  # an assumption: see scaling.py
+VCPU_PER_ACU = 0.25  # an assumption: see aurora_ops/capacity/rules.py
 _CONNECTIONS_DIVISOR = 9531392  # max_connections is LEAST({DBInstanceClassMemory/9531392},5000)
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "GREATEST": max,
@@ -25,7 +25,7 @@ _OPERATORS: dict[type, Callable[[float, float], float]] = {ast.Mult: operator.mu
 
 
 class FormulaError(InputError):
-    """The text is no formula that Aurora computes."""
+    """The text is not a formula that Aurora computes."""
 
 
 def is_formula(text: str) -> bool:
@@ -34,10 +34,10 @@ def is_formula(text: str) -> bool:
 
 
 def variables(ceiling_acu: float, port: int = 5432) -> dict[str, float]:
-    """What formulas may name, for an instance with this ceiling.
+    """The variables of formulas, for an instance with this ceiling.
 
-    DBInstanceClassMemory is what the engine has left, in bytes: for Serverless v2 AWS publishes only the max_connections that come
-    of it, which lie on one line; it is taken from there, so that Aurora's formula gives Aurora's figure.
+    DBInstanceClassMemory is the memory that is available to the engine, in bytes. For Serverless v2 AWS publishes only the resulting
+    max_connections, which are linear in the ceiling; the memory is computed from these, so that Aurora's formula gives Aurora's figure.
 
     >>> [compute("LEAST({DBInstanceClassMemory/9531392},5000)", variables(acu)) for acu in (1, 8, 16, 32)]
     [189, 1668, 3360, 5000]
@@ -58,7 +58,7 @@ def compute(text: str, known: dict[str, float]) -> int:
     Raises
     ------
     FormulaError
-        Not one of Aurora's, or it divides by nothing.
+        Not a formula of Aurora's, or a division by zero.
 
     >>> compute("GREATEST({log(DBInstanceClassMemory/21474836480)*600},200)", {"DBInstanceClassMemory": 2**36})
     1006
@@ -67,7 +67,7 @@ def compute(text: str, known: dict[str, float]) -> int:
         tree = ast.parse(text.replace("${", "(").replace("{", "(").replace("}", ")").strip(), mode="eval").body
         return math.trunc(_value(tree, known))
     except (SyntaxError, ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise FormulaError(f"{text!r} is no formula of a parameter group: {error}") from None
+        raise FormulaError(f"{text!r} is not a formula of a parameter group: {error}") from None
 
 
 def _value(node: Any, known: dict[str, float]) -> float:

@@ -1,7 +1,7 @@
-"""From parameter groups to a server's configuration: what is in force, what waits for a reboot, and what PostgreSQL is told.
+"""From parameter groups to a server's configuration: which values are in force, and which wait for a reboot.
 
-An instance group's value goes over the cluster group's, and that over the family's default. Aurora's own parameters (rds.*, apg_*,
-aurora_*) are kept and not handed over, since PostgreSQL would refuse to start with them; the one that means something to it is translated.
+An instance group's value overrides the cluster group's, and that the family's default. Aurora's own parameters (rds.*, apg_*,
+aurora_*) are stored and not passed on, since PostgreSQL would refuse to start with them; rds.logical_replication is translated.
 """
 
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from aurora_ops.sandbox.parameters import formulas
 from aurora_ops.sandbox.parameters.families import family
 
-# A standby with less of these than its writer stops replaying. Aurora's readers share the writer's storage and have no such rule.
-FOLLOWING = {
+# A standby with a lower value than its writer's stops replaying. Aurora's readers share the writer's storage and have no such rule.
+STANDBY_LIMITS = {
     "max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_locks_per_transaction": 64, "max_prepared_transactions": 0,
 }  # fmt: skip
 _AURORAS = ("rds.", "apg_", "aurora_")
-# The sandbox decides these: they are this machine's memory, or what the archive, the sampler and TLS rest on.
+# The sandbox sets these: they depend on this machine's memory, or its archive, sampler and TLS need them.
 _KEPT = ("max_connections", "shared_buffers", "ssl", "track_commit_timestamp")
 _ONLY_IF_SET = ("autovacuum_naptime",)  # Aurora's 5 s would keep a small machine busy for idle databases
 _SAMPLED = "pg_stat_statements"  # the sampler reads it, so it is always loaded
@@ -31,7 +31,7 @@ class Groups:
     instance: dict[str, str] = field(default_factory=dict)
 
     def is_cluster_pending(self, wanted: "Groups") -> bool:
-        """Whether a reboot would bring other values of the cluster's group than these, which are in force."""
+        """Whether a reboot would put other values of the cluster's group in force."""
         return (self.cluster_name, self.cluster) != (wanted.cluster_name, wanted.cluster)
 
     def is_instance_pending(self, wanted: "Groups") -> bool:
@@ -39,7 +39,7 @@ class Groups:
         return (self.instance_name, self.instance) != (wanted.instance_name, wanted.instance)
 
     def take(self, wanted: "Groups", names: set[str]) -> None:
-        """Put these parameters in force: they were set, or reset, to apply at once."""
+        """Put these parameters in force: they were set, or reset, with ApplyMethod immediate."""
         for mine, theirs in ((self.cluster, wanted.cluster), (self.instance, wanted.instance)):
             for name in names:
                 mine.pop(name, None)
@@ -48,7 +48,7 @@ class Groups:
 
     @property
     def users(self) -> dict[str, str]:
-        """What users set, the instance group's over the cluster group's."""
+        """The values that users set, the instance group's over the cluster group's."""
         return self.cluster | self.instance
 
     def number(self, name: str, ceiling_acu: float) -> int | None:
@@ -57,7 +57,7 @@ class Groups:
         return None if value is None else int(_plain(value, formulas.variables(ceiling_acu)))
 
     def configuration(self, ceiling_acu: float, libraries: frozenset[str] | None = None) -> dict[str, str]:
-        """What PostgreSQL is told, by name. Of the libraries to preload only those that are installed, if they are given."""
+        """PostgreSQL's settings by name. Of the libraries to preload only those among `libraries`, if given."""
         known, users = family(self.family, of_cluster=True), self.users
         variables = formulas.variables(ceiling_acu)
         values = {
@@ -65,16 +65,16 @@ class Groups:
             for name, one in known.items()
             if one.value is not None and one.modifiable and name not in _ONLY_IF_SET
         } | users
-        told = {
+        settings = {
             name: _plain(value, variables)
             for name, value in values.items()
             if not name.startswith(_AURORAS) and name not in _KEPT
         }
         if values.get("rds.logical_replication") == "1":
-            told["wal_level"] = "logical"
-        wanted = [one.strip() for one in told.get("shared_preload_libraries", "").split(",") if one.strip()]
-        there = [one for one in dict.fromkeys((*wanted, _SAMPLED)) if libraries is None or one in libraries]
-        return told | {"shared_preload_libraries": ",".join(there)}
+            settings["wal_level"] = "logical"
+        wanted = [one.strip() for one in settings.get("shared_preload_libraries", "").split(",") if one.strip()]
+        installed = [one for one in dict.fromkeys((*wanted, _SAMPLED)) if libraries is None or one in libraries]
+        return settings | {"shared_preload_libraries": ",".join(installed)}
 
 
 def _plain(value: str, variables: dict[str, float]) -> str:
@@ -82,5 +82,5 @@ def _plain(value: str, variables: dict[str, float]) -> str:
 
 
 def text(configuration: dict[str, str]) -> str:
-    """The configuration as PostgreSQL reads it."""
+    """The configuration as the text of a postgresql.conf."""
     return "".join("{} = '{}'\n".format(name, value.replace("'", "''")) for name, value in configuration.items())

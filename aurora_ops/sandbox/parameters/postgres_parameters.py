@@ -1,4 +1,4 @@
-"""More of a family's parameters, those without a default of Aurora's own: a name, and the range that PostgreSQL 15 gives it.
+"""Parameters of a family without a default of Aurora's own: their names, and PostgreSQL 15's ranges.
 
 Types and ranges are those of `postgres --describe-config`. Which of them only a cluster group has is documented for few; here those of autovacuum.
 """
@@ -93,7 +93,7 @@ STATIC_INTEGERS = {
     "max_prepared_transactions": "0-262143",
 }
 
-# Where a server listens, what it archives and whom it lets in: RDS's own business, as it is the sandbox's.
+# Where a server listens, what it archives and which clients it admits: set by RDS, here by the sandbox.
 _NOT_MODIFIABLE = """
     archive_command archive_mode archive_timeout config_file data_directory hba_file ident_file listen_addresses log_directory port
     primary_conninfo restore_command ssl_cert_file ssl_key_file unix_socket_directories wal_level

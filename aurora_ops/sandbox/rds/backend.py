@@ -114,7 +114,7 @@ class StrictRDSBackend(models.RDSBackend):
             ceiling_acu=acu_range.ceiling if acu_range else 0,
             authority=plane().authority,
             retention_days=retention_days,
-            door=plane().door,
+            ldap_server=plane().ldap_server,
         )
         return cluster
 

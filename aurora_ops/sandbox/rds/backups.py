@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.rds.exceptions import RDSClientError
 
-from aurora_ops.sandbox.dataplane.vault import Vault
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
 from aurora_ops.sandbox.rds.records import Records
 
@@ -21,10 +21,10 @@ class Backup:
     deleted_at: datetime | None = None
 
     @property
-    def vault(self) -> Vault:
+    def stored(self) -> ClusterBackups:
         """Its files."""
         data = None if self.deleted_at else self.cluster.data
-        return data.vault if data else plane().store.retained(self.cluster.db_cluster_resource_id)
+        return data.backups if data else plane().store.retained(self.cluster.db_cluster_resource_id)
 
     @property
     def is_expired(self) -> bool:

@@ -62,7 +62,7 @@ class _Groups(Protocol):
 class AuroraCluster(WithStatus, models.DBCluster):
     """A DB cluster with the fields that moto lacks and endpoints that lead to its servers."""
 
-    wanted_port = 5432
+    wanted_port: int = 5432  # of CreateDBCluster; `port` is another where it was taken
 
     def __init__(self, backend: Any, **kwargs: Any) -> None:
         self.hosts = ("", "")
@@ -153,7 +153,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
     @property  # type: ignore[override]  # moto: always a time
     def earliest_restorable_time(self) -> datetime | None:
         """As far as the base backups and the retention reach back; moto: the creation time, before there is a backup."""
-        return self.data.vault.earliest(self.data.horizon(plane().backup_day)) if self.data else None
+        return self.data.backups.earliest(self.data.horizon(plane().backup_day)) if self.data else None
 
     @earliest_restorable_time.setter
     def earliest_restorable_time(self, value: datetime) -> None:
@@ -262,7 +262,7 @@ class ManagedSecret(models.MasterUserSecret):
         """A new password; the one before stays readable as AWSPREVIOUS."""
         self._status = "rotating"
         self.secretsmanager.put_secret_value(
-            self.secret.arn, self._generate_secret_string(), None, str(uuid4()), ["AWSCURRENT"]
+            self.secret.arn, self._generate_secret_string(), cast("str", None), str(uuid4()), ["AWSCURRENT"]
         )
 
 

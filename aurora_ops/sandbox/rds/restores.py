@@ -79,7 +79,7 @@ class Restores:
             )
         source = backup.cluster
         held = ExitStack()
-        held.enter_context(plane().store.reading(backup.vault.directory))  # before the look at its window: it moves
+        held.enter_context(plane().store.reading(backup.stored.directory))  # before the look at its window: it moves
         try:
             at = rules.check_restore_point(source.db_cluster_identifier, backup.window, restore_point)
             kept = self._kept(source, backup.password) | {
@@ -92,7 +92,7 @@ class Restores:
             held.close()
             raise
         source_id, target_id = source.db_cluster_resource_id, cluster.db_cluster_resource_id
-        self._in_background(cluster, held, lambda: plane().restore(backup.vault, target_id, at, source_id))
+        self._in_background(cluster, held, lambda: plane().restore(backup.stored, target_id, at, source_id))
         return cluster
 
     def from_snapshot(self, snapshot_identifier: str, overrides: dict[str, Any]) -> AuroraCluster:

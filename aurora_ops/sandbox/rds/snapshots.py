@@ -159,7 +159,7 @@ class Snapshots:
 
     def _of(self, backup: Backup) -> list[AuroraSnapshot]:
         found = []
-        for base in backup.vault.bases:
+        for base in backup.stored.bases:
             files = str(base.path.relative_to(plane().store.directory))
             snapshot = AuroraSnapshot(self._records.moto, backup.cluster, base.name, files, snapshot_type="automated")
             snapshot.password = backup.password

@@ -1,6 +1,6 @@
-"""The Price List API, answered from the packaged price book and with the decoys that the real list has beside every right price.
+"""The Price List API, answered from the packaged price book, with the similar products that the real list has beside every right price.
 
-Whoever asks for ACU-hours by unit alone gets Serverless v1 and the proxy too; by family alone, two storage modes and two engines; by
+A question for ACU-hours by unit alone finds Serverless v1 and RDS Proxy too; by family alone, two storage modes and two engines; by
 part of a usage type, a preview that costs nothing. Codes are those of the service's model. Which of them it gives to an unknown service,
 field or format is not documented; InvalidParameterException is what its users report.
 """
@@ -100,12 +100,12 @@ def _changed(real: dict[str, Any], attributes: dict[str, str], usd: str | None =
 
 @cache
 def listed() -> tuple[dict[str, Any], ...]:
-    """Every product, the decoys among them; in the order of the SKUs, which tells nothing."""
+    """Every product, the decoys among them; in the order of the SKUs, which has no meaning."""
     return tuple(sorted([*price_list.products(), *_decoys()], key=lambda one: str(one["product"]["sku"])))
 
 
 def _fields(product: dict[str, Any]) -> dict[str, str]:
-    """What can be filtered on, by the lower-case name."""
+    """The attributes to filter on, by lower-case name."""
     known = {"productFamily": product["product"]["productFamily"], **product["product"]["attributes"]}
     return {name.lower(): value for name, value in known.items()}
 
@@ -176,7 +176,7 @@ def _get_attribute_values(body: dict[str, Any]) -> tuple[str, list[Any]]:
 
 
 def _page(operation: str, body: dict[str, Any], key: str, found: list[Any]) -> dict[str, Any]:
-    """A token goes on with the question that it came from, and with no other."""
+    """One page. A token is valid for the request that it came from, and for no other."""
     most = MOST_RESULTS[operation]
     size = int(body.get("MaxResults", most))
     if not 1 <= size <= most:

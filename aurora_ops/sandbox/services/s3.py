@@ -1,9 +1,9 @@
-"""S3's conditional writes, on which Terraform's lock file stands (`use_lockfile = true`): a check and its write are one step.
+"""S3's conditional writes, which Terraform's lock file needs (`use_lockfile = true`): a check and its write are one step.
 
 Answers are those of "How to prevent object overwrites with conditional writes" and "How to perform conditional deletes" in the S3
-User Guide: 412 PreconditionFailed where the object is there or another one, 404 NoSuchKey where If-Match finds none. AWS may also
-answer 409 ConditionalRequestConflict when two requests meet; here they take turns, so the second one gets the answer to what the
-first one left behind.
+User Guide: 412 PreconditionFailed where the object exists or its ETag differs, 404 NoSuchKey where If-Match finds no object. AWS may also
+answer 409 ConditionalRequestConflict to concurrent requests; here they are serialised, so the second one is answered by the state
+that the first one left.
 """
 
 import threading

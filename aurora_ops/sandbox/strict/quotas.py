@@ -20,6 +20,7 @@ from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from aurora_ops.core.errors import InputError
+from aurora_ops.sandbox import statuses
 from aurora_ops.sandbox.requests import controls
 from aurora_ops.sandbox.requests.layers import Method, around, before, instead
 
@@ -103,7 +104,7 @@ def check(quotas: dict[str, int]) -> dict[str, int]:
     for name, value in quotas.items():
         if name not in QUOTAS:
             raise InputError(f"quota={name!r}: there is no such quota; known are {', '.join(sorted(QUOTAS))}.")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if not statuses.is_number(value) or value != int(value) or value < 0:
             raise InputError(f"{name}={value!r}: a quota is a whole number, 0 or more.")
     return quotas
 

@@ -7,7 +7,7 @@ neither a server nor a sampler finds it again.
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -223,6 +223,7 @@ def force_status(identifier: str, status: str) -> None:
     named = [one for one in _resources() if _identifier(one) == name]
     if not named:
         raise InputError(f"identifier={name!r}: this sandbox has no DB cluster and no DB instance of that name.")
+    words: Collection[str] = ()
     for resource in named:
         words = INSTANCE_WORDS if isinstance(resource, AuroraInstance) else CLUSTER_WORDS
         if status in words:

@@ -54,9 +54,7 @@ def test_copies_run_beside_each_other_and_share_nothing(copies):
 def test_a_copy_restores_to_before_it_was_copied(copies):
     """Its backups and its archive came with it: the window reaches back into the world's own past."""
     found = cluster.find(copies("deployed"), DEV.cluster_identifier)
-    made = min(
-        one.stat().st_mtime for one in (state.root_directory() / "worlds").glob("deployed-dev-*/account.journal")
-    )
+    made = min(one.stat().st_mtime for one in (state.root_directory() / "worlds").glob("deployed-dev-*/account.pickle"))
 
     assert found.earliest_restorable_utc < datetime.fromtimestamp(made, UTC)
 

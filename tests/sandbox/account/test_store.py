@@ -77,9 +77,9 @@ def commit_soon(running, statement):
             time.sleep(0.02)
 
 
-def second_part(journal):
+def second_part(account_file):
     """Where the account begins, after the data plane's record."""
-    stream = io.BytesIO(journal)
+    stream = io.BytesIO(account_file)
     pickle.load(stream)  # noqa: S301 - our own file
     return stream.tell()
 
@@ -143,12 +143,12 @@ def test_the_accounts_file_does_not_grow_with_data_points(name):
     """So a changing call, before whose answer it is written, costs the same after a day of metrics as at the start."""
     running = lifecycle.start(name)
     measure(running, 1.0)
-    journal = state.sandbox_directory(name) / state.JOURNAL
-    before = journal.stat().st_size
+    account_file = state.sandbox_directory(name) / state.ACCOUNT_FILE
+    before = account_file.stat().st_size
     for _ in range(5):
         measure(running, *[2.0] * 1000)
 
-    assert before == journal.stat().st_size
+    assert before == account_file.stat().st_size
     assert [1.0 + 5 * 2.0] == measured(running)[0][:1]
 
 
@@ -276,7 +276,7 @@ def test_reset_is_the_only_way_to_an_empty_account(name):
     assert [] == client_of(lifecycle.reset(name), "rds").describe_db_clusters()["DBClusters"]
 
 
-def test_an_address_that_somebody_else_has_by_now_is_given_up(name):
+def test_an_address_that_another_program_has_taken_is_given_up(name):
     """The cluster answers on other addresses, and says so; nothing is lost."""
     running = lifecycle.start(name)
     build(running)
@@ -296,14 +296,14 @@ def test_a_damaged_account_is_named_and_nothing_is_deleted(name):
     running = lifecycle.start(name)
     build(running)
     lifecycle.stop(name)
-    journal = state.sandbox_directory(name) / state.JOURNAL
-    whole = journal.read_bytes()
-    journal.write_bytes(whole[: len(whole) // 2])
+    account_file = state.sandbox_directory(name) / state.ACCOUNT_FILE
+    whole = account_file.read_bytes()
+    account_file.write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(lifecycle.SandboxError, match=r"cannot be read.*sandbox reset"):
         lifecycle.start(name)
 
-    journal.write_bytes(whole)
+    account_file.write_bytes(whole)
     connect(lifecycle.start(name)).close()
 
 
@@ -311,21 +311,21 @@ def test_an_account_of_another_version_is_refused(name, monkeypatch):
     """Its objects might be misread. The text says what to install, or how to start anew."""
     running = lifecycle.start(name)
     lifecycle.stop(name)
-    journal = state.sandbox_directory(name) / state.JOURNAL
+    account_file = state.sandbox_directory(name) / state.ACCOUNT_FILE
     installed = importlib.metadata.version("moto").encode()
-    journal.write_bytes(journal.read_bytes().replace(installed, b"0" * len(installed), 1))
+    account_file.write_bytes(account_file.read_bytes().replace(installed, b"0" * len(installed), 1))
 
     with pytest.raises(lifecycle.SandboxError, match="was written with"):
         lifecycle.start(name)
 
-    assert journal.exists()
+    assert account_file.exists()
     assert not lifecycle.status(running.name)
 
 
 def test_only_the_owner_reads_it(name):
     """It holds passwords."""
     running = lifecycle.start(name)
-    assert 0o600 == (state.sandbox_directory(running.name) / state.JOURNAL).stat().st_mode & 0o777
+    assert 0o600 == (state.sandbox_directory(running.name) / state.ACCOUNT_FILE).stat().st_mode & 0o777
 
 
 def test_a_copy_runs_beside_its_origin(name):
@@ -389,7 +389,7 @@ def test_snapshots_and_what_a_deleted_cluster_left_come_back_with_their_data(nam
 
 
 def test_a_failover_that_a_kill_cuts_off_is_finished_and_keeps_what_was_committed_on_the_new_writer(name):
-    """The old writer is being rebuilt by then, so nobody else has those rows."""
+    """The old writer is being rebuilt by then, so no other server has those rows."""
     running = lifecycle.start(name)
     rds = build(running, instances=2)
     with connect(running) as connection:
@@ -431,7 +431,7 @@ def test_a_first_instance_whose_creation_a_kill_cuts_off_can_be_created_again(na
 
 
 def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(name):
-    """A server that is killed in between offers it again, for ever if the answer were no."""
+    """A server that is killed in between archives it again, without end if the command failed."""
     running = lifecycle.start(name)
     build(running)
     kill(running)
@@ -454,11 +454,13 @@ def test_servers_follow_the_account_where_the_record_of_a_cluster_at_work_was_ol
     """No server runs that the account does not know of."""
     running = lifecycle.start(name)
     rds = build(running, instances=2)
-    journal = state.sandbox_directory(name) / state.JOURNAL
-    before = journal.read_bytes()
+    account_file = state.sandbox_directory(name) / state.ACCOUNT_FILE
+    before = account_file.read_bytes()
     getattr(rds, operation)(**arguments)
     lifecycle.stop(name)
-    journal.write_bytes(before[: second_part(before)] + journal.read_bytes()[second_part(journal.read_bytes()) :])
+    account_file.write_bytes(
+        before[: second_part(before)] + account_file.read_bytes()[second_part(account_file.read_bytes()) :]
+    )
 
     again = lifecycle.start(name)
 

@@ -134,7 +134,7 @@ def test_after_kill_9_the_next_start_ends_its_orphans_and_nobody_elses(name):
         lifecycle.remove(other)
 
 
-def test_a_pid_that_was_given_to_somebody_else_is_left_alone(tmp_path):
+def test_a_pid_that_another_process_has_now_is_left_alone(tmp_path):
     """A stale postmaster.pid names a process that serves no data directory of ours."""
     (tmp_path / "writer" / "data").mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
@@ -160,7 +160,7 @@ def test_a_private_sandbox_ends_with_its_owner():
 
 
 def test_a_port_in_use_is_no_obstacle(name):
-    """Somebody serves the wanted port on every address: the cluster gets another one and says so."""
+    """Another program listens on the wanted port of every address: the cluster gets another port and shows it."""
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()

@@ -11,9 +11,9 @@ import pytest
 from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane import server as postgres
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.dataplane.server import RecoveryError, Server, ServerError
 from aurora_ops.sandbox.dataplane.template import template
-from aurora_ops.sandbox.dataplane.vault import Vault
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_an_installed_version_15_comes_first():
 def test_the_wheel_says_what_it_lacks(wheel):
     """Whoever needs one of these says SKIP, with this as the reason."""
     assert ("amcheck", "pg_stat_statements", "TLS", "IAM authentication", "major version 15") == wheel.missing
-    assert "not in it: amcheck" in wheel.describe()
+    assert "missing: amcheck" in wheel.describe()
 
 
 def test_as_root_the_programs_lie_where_the_unprivileged_user_reaches_them(wheel):
@@ -68,28 +68,28 @@ def test_the_wheel_restores_to_a_point_in_time_and_refuses_one_beyond(wheel):
     wheel.own(source.directory)
     wheel.run(["cp", "-Rp", str(data), str(source.data)])
     try:
-        source.start_alone()
-        vault = Vault(source.directory)
-        vault.take(source, "wheel")
+        source.start_isolated()
+        backups = ClusterBackups(source.directory)
+        backups.take(source, "wheel")
         with source.connect() as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
             (moment,) = connection.execute("SELECT clock_timestamp()").fetchone()
             connection.execute("DROP TABLE kept")
             source.archive_now(connection)
 
-        vault.recover(copy, moment)
-        copy.start_alone()
+        backups.recover(copy, moment)
+        copy.start_isolated()
         with copy.connect() as connection:
             assert (1,) == connection.execute("SELECT n FROM kept").fetchone()
         with pytest.raises(RecoveryError, match="does not reach"):
-            vault.recover(Server(wheel, home / "beyond", password), datetime.fromisoformat("2100-01-01T00:00:00Z"))
+            backups.recover(Server(wheel, home / "beyond", password), datetime.fromisoformat("2100-01-01T00:00:00Z"))
     finally:
         source.stop(immediate=True)
         copy.stop(immediate=True)
         shutil.rmtree(home)
 
 
-def test_a_port_that_somebody_took_meanwhile_costs_a_second_try(monkeypatch):
+def test_a_port_that_another_program_took_costs_a_second_try(monkeypatch):
     """Between the look for a free port and PostgreSQL's own bind another program may be faster. Three in a row are an error."""
     found = programs.find()
     data, password = template(found)
@@ -103,14 +103,14 @@ def test_a_port_that_somebody_took_meanwhile_costs_a_second_try(monkeypatch):
         ports = iter([taken, postgres.free_port("127.0.0.1"), taken, taken, taken])
         monkeypatch.setattr(postgres, "free_port", lambda _: next(ports))
         try:
-            server.start_alone(archiving=False)
+            server.start_isolated(archiving=False)
             assert taken != server.port
             with server.connect() as connection:
                 assert (1,) == connection.execute("SELECT 1").fetchone()
             server.stop()
 
             with pytest.raises(ServerError, match="could not create any TCP/IP sockets"):
-                server.start_alone(archiving=False)
+                server.start_isolated(archiving=False)
             assert [] == list(ports)
         finally:
             server.stop(immediate=True)

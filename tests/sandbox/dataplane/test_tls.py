@@ -58,7 +58,7 @@ def test_after_a_failover_the_certificate_fits_the_endpoint_still(rds, cluster, 
     assert encrypted(cluster, sslmode="verify-full", sslrootcert=sandbox.variables["PGSSLROOTCERT"])
 
 
-def test_a_bundle_of_somebody_else_is_refused(cluster, tmp_path):
+def test_the_bundle_of_another_authority_is_refused(cluster, tmp_path):
     wrong = tmp_path / "wrong.pem"
     wrong.write_text(Authority().bundle)
 
@@ -118,7 +118,7 @@ def test_from_version_17_on_plain_text_is_refused_unasked(rds, cluster):
         connect(rds.describe_db_clusters(DBClusterIdentifier="newer")["DBClusters"][0], sslmode="disable")
 
 
-def test_without_tls_in_the_programs_force_ssl_locks_nobody_out(monkeypatch):
+def test_without_tls_in_the_programs_force_ssl_locks_no_user_out(monkeypatch):
     """The wheel's programs have none: said at start, and a session connects without."""
     monkeypatch.setattr(programs, "_installed", list)
     wheel = programs.find()

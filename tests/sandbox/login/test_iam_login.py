@@ -16,7 +16,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox.client import lifecycle
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.login import ldap_server
-from aurora_ops.sandbox.login.iam_tokens import Door, Logins
+from aurora_ops.sandbox.login.iam_tokens import Logins, LoginTarget
 from aurora_ops.sandbox.login.ldap_server import LoginRefusedError
 
 REGION = "ap-northeast-1"
@@ -129,23 +129,23 @@ def test_a_token_for_something_else_is_refused(aws, cluster, sandbox):
     assert "signature is not that" in reason(cluster, good[:-1] + ("0" if good[-1] != "0" else "1"), sandbox)
     assert "signature is not that" in reason(cluster, good.replace("Expires=900", "Expires=899"), sandbox)
     assert "no IAM token" in reason(cluster, "x" * 3000, sandbox)
-    assert "is nobody's" in reason(cluster, token(aws, cluster, keys=("AKIANOBODY", "secret")), sandbox)
+    assert "no user or role has" in reason(cluster, token(aws, cluster, keys=("AKIANOBODY", "secret")), sandbox)
     assert "app" == who(cluster, good)
 
 
 @pytest.mark.parametrize(("age", "opens"), [(timedelta(minutes=14), True), (timedelta(minutes=16), False)])
 def test_a_token_counts_for_fifteen_minutes(age, opens):
-    """The clock is given here; a longer life that somebody signs does not count."""
+    """The clock is given here; a signed longer validity does not count."""
     key, secret = "AKIAROOT", "secret"
     token = boto3.Session(key, secret, region_name=REGION).client("rds").generate_db_auth_token("h", 5432, "app")
     logins = Logins((key, secret), faults=None)
-    door = Door(("h",), 5432, REGION, "cluster-A", "app")
+    target = LoginTarget(("h",), 5432, REGION, "cluster-A", "app")
 
     if opens:
-        logins._judge(token, door, datetime.now(UTC) + age)
+        logins._check_token(token, target, datetime.now(UTC) + age)
     else:
-        with pytest.raises(LoginRefusedError, match="counts from"):
-            logins._judge(token, door, datetime.now(UTC) + age)
+        with pytest.raises(LoginRefusedError, match="is valid from"):
+            logins._check_token(token, target, datetime.now(UTC) + age)
 
 
 def test_with_iam_authentication_off_no_token_opens(aws, rds, cluster, sandbox):
@@ -199,17 +199,17 @@ def test_an_assumed_roles_token_counts_with_its_session_and_policy(aws, cluster,
     }
     iam.put_role_policy(RoleName="app", PolicyName="p", PolicyDocument=json.dumps(allow))
     assert "app" == who(cluster, token(aws, cluster, keys=keys))
-    assert "is nobody's" in reason(cluster, token(aws, cluster, keys=(*keys[:2], "another")), sandbox)
+    assert "no user or role has" in reason(cluster, token(aws, cluster, keys=(*keys[:2], "another")), sandbox)
 
 
 def test_tokens_expire_on_purpose_for_some_logins_or_until_cleared(aws, cluster, faults, sandbox):
     faults.expire_tokens(times=1)
-    assert "counts as expired" in reason(cluster, token(aws, cluster), sandbox)
+    assert "treated as expired" in reason(cluster, token(aws, cluster), sandbox)
     assert "app" == who(cluster, token(aws, cluster))
 
     faults.expire_tokens()
     for _ in range(3):
-        assert "counts as expired" in reason(cluster, token(aws, cluster), sandbox)
+        assert "treated as expired" in reason(cluster, token(aws, cluster), sandbox)
     faults.clear()
 
     assert "app" == who(cluster, token(aws, cluster))
@@ -224,22 +224,22 @@ def test_tokens_expire_on_purpose_for_some_logins_or_until_cleared(aws, cluster,
 )  # fmt: skip
 def test_the_door_opens_for_nothing_but_a_simple_bind(message):
     """It ends the connection, or answers with an error; never with success, and it goes on to serve."""
-    door = ldap_server.Door()
-    door.check = lambda *_: None
+    server = ldap_server.LdapServer()
+    server.check = lambda *_: None
     try:
-        with socket.create_connection(door._server.server_address, timeout=5) as client:
+        with socket.create_connection(server._server.server_address, timeout=5) as client:
             client.sendall(message)
             client.shutdown(socket.SHUT_WR)
             answer = client.recv(100)
         assert SUCCESS not in answer
-        assert (0, "") == door.answer("cluster-a/server-1/app", "token")
-        assert ldap_server.INVALID_CREDENTIALS == door.answer("app", "token")[0]
+        assert (0, "") == server.answer("cluster-a/server-1/app", "token")
+        assert ldap_server.INVALID_CREDENTIALS == server.answer("app", "token")[0]
     finally:
-        door.close()
+        server.close()
 
 
-def test_a_restarted_sandbox_judges_tokens_again(monkeypatch):
-    """Another process, another port of the door: users, keys and policy are the account's."""
+def test_a_restarted_sandbox_checks_tokens_again(monkeypatch):
+    """Another process, another port of the LDAP server: users, keys and policy are the account's."""
     if programs.IAM in programs.find().missing:
         pytest.skip("the PostgreSQL programs have no IAM authentication")
     name = "test-iam-restart"

@@ -1,6 +1,6 @@
 """Clients that stand somewhere: what security groups, network ACLs and routes let through to an endpoint. moto alone keeps them as records.
 
-Every blocked connection here is a real one that nobody answers, and every admitted one logs in.
+Every blocked connection here is a real one without an answer, and every admitted one logs in.
 """
 
 import socket
@@ -66,7 +66,7 @@ class World:
             return "silence"
 
     def _greet(self, client):
-        """Whether somebody answers behind the accepted connection."""
+        """Whether a server answers behind the accepted connection."""
         address = (self.host, self.cluster["Port"])
         with socket.create_connection(address, timeout=1, source_address=(client, 0)) as raw:
             raw.sendall((8).to_bytes(4) + (80877103).to_bytes(4))  # asks for TLS; yes and no are answers
@@ -95,7 +95,7 @@ def undo():
 
 
 def test_who_was_not_placed_is_let_in(world, network):
-    """Everything on this machine is everywhere until somebody says where it is."""
+    """No network rule applies to a client that was not placed."""
     assert ("in", []) == (soon("in", world.log_in), network.places())
     assert network.why(world.host).startswith("passes: this client was not placed")
 
@@ -109,7 +109,7 @@ def test_no_rule_means_silence_and_never_refused(world, network):
         psycopg.connect(
             host=world.host, port=world.cluster["Port"], user="postgres", password=PASSWORD, connect_timeout=2
         )
-    assert f"blocked: no inbound rule of {world.guarded} lets tcp 5432 in from 10.0.9.20 in {world.group}; they let in nobody" == (
+    assert f"blocked: no inbound rule of {world.guarded} lets tcp 5432 in from 10.0.9.20 in {world.group}; they let in no source" == (
         network.why(world.host)
     )  # fmt: skip
 
@@ -133,18 +133,18 @@ def test_an_inbound_rule_counts_by_source_port_and_protocol(world, network, undo
     change = {"group": getattr(world, rule["group"])} if "group" in rule else {}
     undo.append(world.allow(**rule | change))
 
-    assert outcome == soon(outcome, world.log_in)  # the front looks ten times a second
+    assert outcome == soon(outcome, world.log_in)  # the proxy looks ten times a second
     assert network.why(world.host).startswith("passes: rule sgr-" if outcome == "in" else "blocked: no inbound rule")
 
 
 def test_a_rule_that_comes_lets_in_at_once_and_one_that_goes_spares_who_is_in(world, network):
     """A security group remembers connections."""
     network.place(subnet=world.application, security_groups=[world.group])
-    take_back = world.allow(group=world.group)
+    restart_clusters = world.allow(group=world.group)
     with psycopg.connect(
         host=world.host, port=world.cluster["Port"], user="postgres", password=PASSWORD, connect_timeout=10, dbname="postgres"
     ) as held:  # fmt: skip
-        take_back()
+        restart_clusters()
 
         assert "silence" == world.log_in()
         assert (1,) == held.execute("SELECT 1").fetchone()

@@ -51,7 +51,7 @@ def test_history_is_kept_for_thirty_days(monkeypatch):
     """What is older goes with the next that happens. moto alone has none."""
     old, recent = ({"Timestamp": utcnow() - timedelta(days=days)} for days in (31, 29))
     monkeypatch.setitem(alarms.history, "here", [old, recent])
-    alarms._remember("here", SimpleNamespace(name="one", rule=None), "StateUpdate", "summary", {})
+    alarms._record("here", SimpleNamespace(name="one", rule=None), "StateUpdate", "summary", {})
 
     assert [recent, "one"] == [one.get("AlarmName", one) for one in alarms.history["here"]]
 
@@ -103,7 +103,7 @@ def fired(cloudwatch, queue):
 
 
 def test_two_breaching_minutes_put_the_alarm_into_alarm_and_it_says_why(fired):
-    """moto alone: OK for ever."""
+    """moto alone: always OK."""
     alarm, last = fired
     shown = f"[96.5 ({last:%d/%m/%y %H:%M:%S}), 95.0 ({last - timedelta(minutes=1):%d/%m/%y %H:%M:%S})]"
 

@@ -92,7 +92,7 @@ def test_each_metric_is_listed_once(cloudwatch):
 
 
 def test_what_moto_computes_is_still_read(cloudwatch, aws):
-    """The objects of a bucket are counted when somebody asks; nobody puts their number."""
+    """The objects of a bucket are counted when they are asked for; no point is put."""
     aws("s3").create_bucket(Bucket="counted", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
     aws("s3").put_object(Bucket="counted", Key="one", Body=b"four")
     dimensions = [{"Name": "StorageType", "Value": "AllStorageTypes"}, {"Name": "BucketName", "Value": "counted"}]

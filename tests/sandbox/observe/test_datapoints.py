@@ -2,11 +2,11 @@
 
 import pytest
 
-from aurora_ops.sandbox.observe.datapoints import Datapoints, Metric, Place, Point
+from aurora_ops.sandbox.observe.datapoints import Datapoints, Metric, Point, Scope
 
 NOW = 1_764_000_000.0  # a whole hour
 HOUR, DAY = 3600, 86400
-PLACE = Place("123456789012", "ap-northeast-1")
+PLACE = Scope("123456789012", "ap-northeast-1")
 USED = Metric("Test", "Used", (("a", "b"),))
 
 
@@ -52,7 +52,7 @@ def test_a_metric_is_its_region_namespace_name_and_all_dimensions(points):
         Metric("Test", "Used", (("a", "c"),)),
     ]
     points.put(PLACE, [value(NOW - 60, 9.0, metric=one) for one in others])
-    points.put(Place(PLACE.account, "us-east-1"), [value(NOW - 60, 9.0)])
+    points.put(Scope(PLACE.account, "us-east-1"), [value(NOW - 60, 9.0)])
     points.put(PLACE, [value(NOW - 60, 1.0)])
 
     assert [1.0] == [one.low for one in points.find(PLACE, "Test", "Used", (0.0, NOW), 60, USED)]

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from common import HANG, connect, create, describe, refused
+from moto.logs.models import LogsBackend
+
+from aurora_ops.sandbox.observe import log_retention
 
 GROUP = "/aws/rds/cluster/logged/postgresql"
 MARK = "no_such_table"
@@ -166,3 +169,58 @@ def test_a_log_groups_key_can_be_changed_and_taken_off(logs):
 
     assert (key, None) == (with_key, shown())
     assert "ResourceNotFoundException" == refused(logs.associate_kms_key, logGroupName="/none", kmsKeyId=key)
+
+
+NOW = 1_700_000_000.0
+DAY = 86_400
+
+
+def log_group(ages_in_days, retention=None):
+    """A log group with one event of each age, and its stream."""
+    backend = LogsBackend("ap-northeast-1", "123456789012")
+    group = backend.create_log_group("/group", {})
+    group.create_log_stream("stream")
+    group.put_log_events(
+        "stream", [{"timestamp": int((NOW - age * DAY) * 1000), "message": f"{age} days"} for age in ages_in_days]
+    )
+    group.set_retention_policy(retention)
+    return group, group.streams["stream"]
+
+
+@pytest.mark.parametrize(
+    ("retention", "kept"),
+    [
+        (None, ["30 days", "8 days", "6 days", "0 days"]),
+        (7, ["6 days", "0 days"]),
+        (30, ["30 days", "8 days", "6 days", "0 days"]),
+    ],
+)
+def test_events_older_than_the_log_groups_retention_are_deleted(retention, kept):
+    """Without a retention they never expire. The group's storedBytes follows. moto alone: kept forever."""
+    group, stream = log_group([30, 8, 6, 0], retention)
+
+    log_retention.prune_group(group, NOW)
+
+    assert kept == [event.message for event in stream.events]
+    assert sum(map(len, kept)) == group.to_describe_dict()["storedBytes"]
+
+
+def test_expired_events_are_deleted_whatever_the_order_of_their_puts():
+    group, stream = log_group([0, 8, 6, 30], retention=7)
+
+    log_retention.prune_group(group, NOW)
+
+    assert ["0 days", "6 days"] == [event.message for event in stream.events]
+
+
+def test_a_log_group_keeps_its_newest_events_up_to_a_number(monkeypatch):
+    """Of all its streams together; not as in AWS, which has no such limit."""
+    group, stream = log_group([3, 2, 1])
+    group.create_log_stream("other")
+    group.put_log_events("other", [{"timestamp": int((NOW - 2.5 * DAY) * 1000), "message": "older"}])
+    monkeypatch.setattr(log_retention, "MAX_EVENTS", 2)
+
+    log_retention.prune_group(group, NOW)
+
+    assert ["2 days", "1 days"] == [event.message for event in stream.events]
+    assert [] == group.streams["other"].events

@@ -4,6 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.cloudwatch.exceptions import ValidationError
+
+from aurora_ops.sandbox.observe import metric_math
+from aurora_ops.sandbox.observe.datapoints import Metric, Point
 
 START = (datetime.now(UTC) - timedelta(minutes=30)).replace(second=0, microsecond=0)
 VALUES = {"Used": [1.0, 2.0, None, 4.0], "Limit": [4.0, 0.0, 4.0, 8.0]}
@@ -95,6 +99,30 @@ def test_what_cannot_be_computed_is_refused(cloudwatch, expression):
 def test_a_percentile_of_single_values_is_computed(cloudwatch):
     """moto alone: HTTP 500."""
     assert {0: 4.0} == compute(cloudwatch, "m1*1", stat="p95", period=300)
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(1.0, 1.0, 3.0, False)], 1.0),
+        ([(4.0, 4.0, 1.0, False), (2.0, 2.0, 1.0, True)], 4.0),
+        ([(1.0, 2.0, 3.0, False)], None),
+        ([(-1.0, -1.0, 1.0, True)], None),
+    ],
+    ids=["equal minimum and maximum", "a count of one", "a statistic set", "a negative value"],
+)
+def test_a_percentile_needs_raw_values(points, expected):
+    """As GetMetricStatistics documents: of a statistic set only with a count of 1 or one value, and never of negative values."""
+    found = [
+        Point(Metric("Test", "Used"), 0.0, low, high, low * count, count, is_single=single)
+        for low, high, count, single in points
+    ]
+
+    if expected is None:
+        with pytest.raises(ValidationError, match="percentiles"):
+            metric_math._statistic("p95", found)
+    else:
+        assert expected == metric_math._statistic("p95", found)
 
 
 def test_an_unknown_statistic_and_a_period_of_90_seconds_are_refused(cloudwatch):

@@ -210,7 +210,7 @@ def test_aurora_parameters_are_kept_and_not_handed_to_postgresql(rds, one):
 
 
 def test_a_value_that_postgresql_refuses_makes_the_instance_incompatible_until_a_reset(rds, one):
-    """Its server does not start; reset and reboot heal it. moto alone: available for ever."""
+    """Its server does not start; reset and reboot repair it. moto alone: always available."""
 
     def status():
         return rds.describe_db_instances(DBInstanceIdentifier="one-1")["DBInstances"][0]["DBInstanceStatus"]

@@ -17,10 +17,10 @@ from common import HANG, INSTANCE, PASSWORD, SHOP, describe, refused, soon
 from common import connect as open_connection
 
 from aurora_ops.core.errors import InputError
-from aurora_ops.sandbox.dataplane import vault
-from aurora_ops.sandbox.dataplane.backup_store import Store
+from aurora_ops.sandbox.dataplane import backups
+from aurora_ops.sandbox.dataplane.backup_store import BackupStore
+from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.dataplane.server import RecoveryError
-from aurora_ops.sandbox.dataplane.vault import Vault
 
 pytestmark = pytest.mark.minutes(2.5)
 
@@ -33,7 +33,7 @@ TABLE = "SELECT to_regclass('orders')::text"
 def short_days():
     """Before the sandbox of this module starts: it reads the setting then."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(vault.DAY_VARIABLE, str(DAY.total_seconds()))
+        patch.setenv(backups.DAY_VARIABLE, str(DAY.total_seconds()))
         yield
 
 
@@ -148,10 +148,10 @@ def test_backups_are_taken_daily_and_expire_and_the_earliest_time_moves(rds, mak
     writer = Writer(rds, name)
     begin = describe(rds, name)["EarliestRestorableTime"]
     folder = Path(sandbox.directory, "servers", describe(rds, name)["DbClusterResourceId"].lower(), "backup")
-    (first,) = Vault(folder).bases
+    (first,) = ClusterBackups(folder).bases
     oldest = min(file.name for file in folder.joinpath("archive").iterdir())
 
-    while first.name in {base.name for base in Vault(folder).bases}:
+    while first.name in {base.name for base in ClusterBackups(folder).bases}:
         writer.write(1, pause=1)
         assert datetime.now(UTC) - begin < 5 * DAY, "nothing ever expired"
 
@@ -342,7 +342,7 @@ def test_a_gap_in_the_archive_makes_an_incompatible_restore(rds, make, sandbox):
 
 def test_what_is_being_read_is_deleted_when_it_has_been_read(tmp_path):
     """A restore of a snapshot that is deleted meanwhile comes to its end."""
-    store, order = Store(tmp_path), []
+    store, order = BackupStore(tmp_path), []
     path = store.snapshot("one")
     path.mkdir()
 
@@ -366,23 +366,23 @@ def test_the_data_of_a_base_backup_that_was_cut_short_is_not_used(tmp_path):
     """A record is written last, so what has none does not count; and a time before every backup is an error, not a later state."""
     tmp_path.joinpath("base-1", "data").mkdir(parents=True)
 
-    assert ([], None) == (Vault(tmp_path).bases, Vault(tmp_path).earliest())
+    assert ([], None) == (ClusterBackups(tmp_path).bases, ClusterBackups(tmp_path).earliest())
     with pytest.raises(RecoveryError, match="no base backup ended before"):
-        Vault(tmp_path).base_for(datetime.now(UTC))
+        ClusterBackups(tmp_path).base_for(datetime.now(UTC))
 
 
 @pytest.mark.parametrize("length", ["0", "-1", "86401", "a day", "nan"])
 def test_a_backup_day_of_impossible_length_is_refused(monkeypatch, length):
-    monkeypatch.setenv(vault.DAY_VARIABLE, length)
+    monkeypatch.setenv(backups.DAY_VARIABLE, length)
 
     with pytest.raises(InputError, match="from 1 to 86400"):
-        vault.backup_day()
+        backups.backup_day()
 
 
 def test_without_the_setting_a_day_is_a_day(monkeypatch):
-    monkeypatch.delenv(vault.DAY_VARIABLE)
+    monkeypatch.delenv(backups.DAY_VARIABLE)
 
-    assert timedelta(days=1) == vault.backup_day()
+    assert timedelta(days=1) == backups.backup_day()
 
 
 @pytest.fixture(scope="module")

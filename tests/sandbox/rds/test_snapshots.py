@@ -340,7 +340,7 @@ def test_a_final_snapshot_holds_the_last_row(rds, source):
     """The cluster is gone with its instance; a restore from the snapshot has what was committed last. With a password set since."""
     rds.create_db_cluster(DBClusterIdentifier="short", **SHOP)
     add_instance(rds, "short")
-    ask(rds, "short", "CREATE TABLE last_words AS SELECT 'kept' AS word")
+    ask(rds, "short", "CREATE TABLE last_log_lines AS SELECT 'kept' AS word")
     remove_instance(rds, "short")
     rds.modify_db_cluster(DBClusterIdentifier="short", MasterUserPassword="set-without-an-instance-2")
 
@@ -352,7 +352,7 @@ def test_a_final_snapshot_holds_the_last_row(rds, source):
     )
     assert "available" == settled(rds, "short")
     add_instance(rds, "short")
-    assert "kept" == ask(rds, "short", "SELECT word FROM last_words", password="set-without-an-instance-2")
+    assert "kept" == ask(rds, "short", "SELECT word FROM last_log_lines", password="set-without-an-instance-2")
     delete(rds, "short")
 
 

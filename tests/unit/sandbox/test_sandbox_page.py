@@ -1,13 +1,16 @@
-"""docs/sandbox.md keeps up with the code: its tables name every fault and every variable, and its links lead somewhere."""
+"""docs/sandbox/ agrees with the code: its tables name every fault and every variable, its modules exist, and its links work."""
 
 import inspect
 import re
 
+import pytest
 from places import ROOT
 
 from aurora_ops.sandbox.client.faults import Faults
 
-PAGE = ROOT / "docs" / "sandbox.md"
+FOLDER = ROOT / "docs" / "sandbox"
+PAGE = FOLDER / "using.md"
+PAGES = sorted([*FOLDER.glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")])
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]+))?\)")
 
 
@@ -48,16 +51,34 @@ def test_the_table_of_settings_has_every_variable_that_the_code_names():
     assert used == set(re.findall(r"`(AURORA_OPS_\w+)`", rows("Settings")))
 
 
-def test_every_link_leads_to_a_file_or_a_heading():
-    text = PAGE.read_text()
-    headings = {anchor(one) for one in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    dead = [
-        path or f"#{heading}"
-        for path, heading in LINK.findall(text)
-        if not (headings >= {heading} if not path else (PAGE.parent / path).exists())
-    ]
+def test_the_pages_are_the_three():
+    assert ["differences.md", "rules.md", "using.md"] == [path.name for path in sorted(FOLDER.glob("*.md"))]
+
+
+def headings(page):
+    return {anchor(one) for one in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_every_link_leads_to_a_file_or_a_heading(page):
+    dead = []
+    for path, heading in LINK.findall(page.read_text()):
+        if "://" in path:
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (heading and heading not in headings(target)):
+            dead.append(f"{path}#{heading}")
 
     assert [] == dead
+
+
+@pytest.mark.parametrize("page", ["using.md", "differences.md"])
+def test_every_module_that_a_page_names_exists(page):
+    """By its file, with as much of its path as the page gives."""
+    files = [str(path) for folder in ("aurora_ops", "tests") for path in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([\w/]+\.py)`", (FOLDER / page).read_text()))
+
+    assert [] == [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)]
 
 
 def test_every_decision_has_a_row_in_the_index():

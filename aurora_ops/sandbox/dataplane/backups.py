@@ -1,8 +1,8 @@
 """A cluster's automated backups: base backups, the WAL archive between them, and recovery from them to any second.
 
-They lie together in one folder, the vault, which outlives the cluster's servers and, if it is retained, the cluster. What the
-vault holds is read from disk each time: a base backup counts from the moment its record is written, which is last, so one that
-was cut short by a crash is never restored from.
+All of a cluster's backups lie in one folder. It outlives the cluster's servers and, if the backups are retained, the cluster.
+The folder is read from disk each time. The record of a base backup (`backup.json`) is written last, and a base backup without its
+record does not count, so one that a crash interrupted is never restored from.
 """
 
 import json
@@ -22,7 +22,7 @@ _START = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
 
 
 def backup_day() -> timedelta:
-    """How long a day lasts for backups: a base backup is taken once a day, and the retention period counts days.
+    """The length of a day for backups: a base backup is taken once a day, and the retention period counts days.
 
     86400 seconds, as in AWS, unless `AURORA_OPS_BACKUP_DAY_SECONDS` says otherwise when the sandbox starts.
     """
@@ -39,17 +39,19 @@ def backup_day() -> timedelta:
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseBackup:
     """One base backup, complete with the WAL that makes it consistent."""
 
     path: Path
     name: str  # of the automated snapshot that it is: rds:<cluster>-<time>
-    ended_at: datetime  # a restore can go to any time from here on, never before (facts C2.2)
+    ended_at: (
+        datetime  # a restore can go to any time from here on, never before ("Recovery Target" in PostgreSQL's manual)
+    )
     first_segment: str  # the oldest WAL segment that a recovery from it reads
 
 
 @dataclass(frozen=True)
-class Vault:
+class ClusterBackups:
     """The folder of one cluster's backups: `archive` and `base-1`, `base-2`, ..."""
 
     directory: Path
@@ -60,16 +62,16 @@ class Vault:
         return self.directory / "archive"
 
     @property
-    def bases(self) -> list[Base]:
+    def bases(self) -> list[BaseBackup]:
         """The complete base backups, the oldest first."""
         found = []
         for record in self.directory.glob("base-*/backup.json"):
             try:
-                told = json.loads(record.read_text())
-            except FileNotFoundError:  # it expired this moment
+                content = json.loads(record.read_text())
+            except FileNotFoundError:  # it has just expired
                 continue
-            ended_at = datetime.fromisoformat(told["ended_at"])
-            found.append(Base(record.parent, told["name"], ended_at, told["first_segment"]))
+            ended_at = datetime.fromisoformat(content["ended_at"])
+            found.append(BaseBackup(record.parent, content["name"], ended_at, content["first_segment"]))
         return sorted(found, key=lambda base: base.ended_at)
 
     def earliest(self, horizon: datetime | None = None) -> datetime | None:
@@ -79,20 +81,20 @@ class Vault:
             return None
         return max(bases[0].ended_at, horizon) if horizon else bases[0].ended_at
 
-    def base_for(self, to: datetime) -> Base:
+    def base_for(self, to: datetime) -> BaseBackup:
         """The latest base backup that ended before `to`: the least WAL to replay.
 
         Raises
         ------
         RecoveryError
-            There is none. PostgreSQL would restore a later state from a later one, and say nothing.
+            There is none. From a later base backup PostgreSQL would restore a later state without an error.
         """
         before = [base for base in self.bases if base.ended_at <= to]
         if not before:
             raise RecoveryError(f"no base backup ended before {to.isoformat()}, so it cannot be restored")
         return before[-1]
 
-    def take(self, server: Server, cluster: str) -> Base:
+    def take(self, server: Server, cluster: str) -> BaseBackup:
         """Take a base backup of the running server of the cluster with that name."""
         folders = (int(one.name.rpartition("-")[2]) for one in self.directory.glob("base-*"))
         path = self.directory / f"base-{max(folders, default=0) + 1}"
@@ -115,7 +117,7 @@ class Vault:
         except Exception:
             shutil.rmtree(path, ignore_errors=True)
             raise
-        return Base(path, record["name"], ended_at, record["first_segment"])
+        return BaseBackup(path, record["name"], ended_at, record["first_segment"])
 
     def _name(self, cluster: str, moment: datetime) -> str:
         """As AWS names automated snapshots, by the minute; to the microsecond where a day is shorter than a minute."""
@@ -124,13 +126,13 @@ class Vault:
         return by_minute if by_minute not in taken else f"{by_minute}-{moment:%S-%f}"
 
     def expire(self, horizon: datetime) -> None:
-        """Delete what no restore to `horizon` or later needs: all base backups before the last one that ended by then, and their WAL."""
+        """Delete base backups and WAL that no restore to `horizon` or later needs: all before the last base backup that ended by then."""
         bases = self.bases
         expired = [base for base in bases if base.ended_at <= horizon][:-1]
         if not expired:
             return
         for base in expired:
-            (base.path / "backup.json").unlink()  # first: it counts no more
+            (base.path / "backup.json").unlink()  # first: from now on it does not count
             shutil.rmtree(base.path)
             bases.remove(base)
         # Names are timeline, then position. A recovery crosses timelines but never goes back in position, so the position alone
@@ -144,7 +146,7 @@ class Vault:
     def recover(self, target: Server, to: datetime, *, seconds: float = 600) -> None:
         """Recover into `target`'s empty directory, to exactly the time `to`. Nothing is rounded.
 
-        The copy reads the archive and never writes to it (facts C2.6). `target` is left stopped, ready to be started as a
+        The restored copy reads the archive and never writes to it. `target` is left stopped, ready to be started as a
         server of its own.
 
         Raises
@@ -161,7 +163,7 @@ class Vault:
             "recovery_target_time": to.astimezone(UTC).isoformat(),
             "recovery_target_inclusive": "on",
             "recovery_target_action": "promote",
-            # Its failovers' too. Nobody but the cluster's own writers writes into this archive (C2.6).
+            # Across the timelines of its failovers. Only the cluster's own writers write into this archive.
             "recovery_target_timeline": "latest",
             "hot_standby": "off",
         }
@@ -183,7 +185,7 @@ def copy_data(server: Server, path: Path) -> datetime:
 
 
 def restore_copy(path: Path, target: Server, *, seconds: float = 600) -> None:
-    """Bring what `copy_data` or `Vault.take` left in `path` to a consistent state in `target`'s empty directory, stopped."""
+    """Bring what `copy_data` or `ClusterBackups.take` left in `path` to a consistent state in `target`'s empty directory, stopped."""
     target.programs.own(target.directory)
     target.programs.run(["cp", "-Rp", str(path / "data"), str(target.data)])
     try:
@@ -195,7 +197,7 @@ def restore_copy(path: Path, target: Server, *, seconds: float = 600) -> None:
 def _run_once(target: Server, settings: dict[str, str], seconds: float) -> None:
     """Let PostgreSQL recover, and stop it."""
     try:
-        target.start_alone(archiving=False, settings=settings, seconds=seconds)
+        target.start_isolated(archiving=False, settings=settings, seconds=seconds)
     finally:
         target.stop()
     target.hosts, target.port = (), 0
