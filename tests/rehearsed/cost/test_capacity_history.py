@@ -215,9 +215,9 @@ def test_an_instance_that_no_file_of_values_knows_is_billed_too(stg, session, me
 
     month = {line.name: line for line in band.cost.expected.items}
     besides = band.cost.expected.known_usd - sum(line.usd for name, line in month.items() if name.startswith("compute"))
-    assert pytest.approx([648, 384, 216]) == sorted((use.acu_hours for use in found.uses), reverse=True)
-    assert pytest.approx((648 + 384 + 216) * 0.15) == found.compute_usd
-    assert (8, 3) == found.daily_acu_hours.shape
+    assert pytest.approx([648, 384, 216]) == sorted((use.acu_hours for use in found.bill.uses), reverse=True)
+    assert pytest.approx((648 + 384 + 216) * 0.15) == found.bill.compute_usd
+    assert (8, 3) == found.bill.daily_acu_hours.shape
     assert pytest.approx((3 + 2 + 1) * 730 * 0.15 + besides) == band.month.p50
 
 

@@ -197,9 +197,9 @@ def test_the_band_is_the_one_that_the_back_test_allows(tmp_path):
     """
     history = history_study.study("prod", capacity_file(tmp_path, np.repeat(1 + np.arange(28) / 2, 24)), timezone="UTC")
 
-    assert history.backtest.is_too_narrow
-    assert history.widened.p90 > history.month.p90
-    assert f"set the budget alarm at {history.widened.p90:,.0f} USD" in str(history.what_to_do().rows)
+    assert history.bill.backtest.is_too_narrow
+    assert history.bill.widened.p90 > history.bill.month.p90
+    assert f"set the budget alarm at {history.bill.widened.p90:,.0f} USD" in str(history.what_to_do().rows)
     assert "PASS" == history.report().verdict
 
 
@@ -220,7 +220,7 @@ def test_a_file_is_a_history_and_a_load(tmp_path):
     found = history_study.study("dev", path, timezone="UTC")
 
     assert (True, 20 * 24.0) == (load.measured, load.demand.hours)
-    assert not found.backtest.is_too_narrow
+    assert not found.bill.backtest.is_too_narrow
     assert 1 == len(range_study.study("dev", path).cases)
     # dev ends at 2 ACU, this series at 4: it is another cluster's.
     assert "FAIL" == found.report().verdict
