@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS
 from aurora_ops.capacity.rules import DemandError, check_seconds
-
-VCPU_PER_ACU = (0.25, 1.0)  # aws/agent-toolkit-for-aws takes 0.25, "Aurora Cost Advisor" takes 1
 
 SEED = 20261124
 
@@ -77,25 +76,9 @@ class Demand:
         return Demand(self.acu[index], self.seconds, self.connected[index])
 
 
-def of_cpu(
-    cpu_percent: npt.ArrayLike,
-    vcpus: float,
-    vcpu_per_acu: float,
-    seconds: float,
-    connected: npt.ArrayLike | None = None,
-) -> Demand:
-    """From the processor load of a provisioned instance with `vcpus`. Compare both ends of `VCPU_PER_ACU`.
-
-    >>> of_cpu([50, 100], vcpus=4, vcpu_per_acu=0.25, seconds=300).acu.tolist()
-    [8.0, 16.0]
-    """
-    check_relation(vcpus, vcpu_per_acu)
-    return Demand(np.asarray(cpu_percent, dtype=np.float64) / 100 * vcpus / vcpu_per_acu, seconds, connected)
-
-
 def check_relation(vcpus: float, vcpu_per_acu: float) -> None:
     """Refuse processors that are none, and a relation that no public tool takes."""
-    low, high = VCPU_PER_ACU
+    low, high = VCPU_PER_ACU_BOUNDS
     if not low <= vcpu_per_acu <= high or not vcpus > 0:
         raise DemandError(
             f"vcpu_per_acu={vcpu_per_acu} with vcpus={vcpus}: AWS does not publish how many vCPU an ACU has, and public "

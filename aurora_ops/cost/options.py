@@ -89,7 +89,6 @@ class Provisioned:
 
     instance_class: str
     usd: float | None
-    serverless_usd: float | None
     carries: bool
     breakeven_acu: float | None
 
@@ -109,7 +108,6 @@ def provisioned(
     `peak_acu` has to fit: 2 GiB and `vcpu_per_acu` processors for each. `mean_vcpus` processors
     are busy on average: on a burstable instance what lies over its baseline is charged as credits.
     """
-    serverless = estimate("serverless", instances, usage, prices, io_optimized=io_optimized)
     acu_hour = prices.find(acu_hour_item(io_optimized))
     found = []
     for name, (vcpus, gib, baseline) in INSTANCE_CLASSES.items():
@@ -122,7 +120,6 @@ def provisioned(
             Provisioned(
                 name,
                 estimate(name, uses, usage, prices, io_optimized=io_optimized).comparable_usd,
-                serverless.comparable_usd,
                 carries=vcpus >= peak_acu * vcpu_per_acu and gib >= peak_acu * GIB_PER_ACU,
                 breakeven_acu=price.usd / acu_hour.usd if acu_hour else None,
             )

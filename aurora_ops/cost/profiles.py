@@ -38,11 +38,6 @@ class Profile:
     logs_gib: float
 
     @property
-    def mean_share(self) -> float:
-        """Mean share of the range over the week."""
-        return sum(self.hour_of_week) / HOURS_PER_WEEK
-
-    @property
     def idle_share(self) -> float:
         """Share of the week's hours in which nobody is at work."""
         return sum(share == 0 for share in self.hour_of_week) / HOURS_PER_WEEK

@@ -10,6 +10,7 @@ from aurora_ops.billing.bill import estimate
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity import simulation
+from aurora_ops.capacity.acu import VCPU_PER_ACU
 from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
@@ -225,7 +226,7 @@ def study(
     as_of: str = "",
     *,
     vcpus: float = 4.0,
-    vcpu_per_acu: float = 0.25,
+    vcpu_per_acu: float = VCPU_PER_ACU,
     idle_acu: float = IDLE_ACU,
     rds_proxy: bool = False,
 ) -> OptionStudy:

@@ -8,8 +8,8 @@ import numpy as np
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.capacity import validation
-from aurora_ops.capacity.acu import AcuRange, AcuRangeError
-from aurora_ops.capacity.demand import VCPU_PER_ACU, Demand
+from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange, AcuRangeError
+from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.capacity.validation import Comparison
@@ -237,8 +237,9 @@ def study(
     asked = subject(environment, region, as_of)
     shape, scaling = asked.shape, rules(idle_acu)
     source = source or asked.profile.name
-    first = sources.load(source, vcpus, VCPU_PER_ACU[0])
-    relations: tuple[float | None, ...] = (None,) if first.measured else (VCPU_PER_ACU[0], 0.5, VCPU_PER_ACU[1])
+    low, high = VCPU_PER_ACU_BOUNDS
+    first = sources.load(source, vcpus, low)
+    relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)
 
     def case(relation: float | None) -> Case:
         load = first if relation is None else sources.load(source, vcpus, relation)

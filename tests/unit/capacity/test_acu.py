@@ -27,7 +27,7 @@ def test_floor_and_ceiling_may_be_equal():
     """
     A fixed size is a range.
     """
-    assert (8.0, 8.0) == AcuRange(4, 4).memory_gib
+    assert (4.0, "4-4 ACU") == (AcuRange(4, 4).clamp(9), str(AcuRange(4, 4)))
 
 
 @pytest.mark.parametrize(
