@@ -62,12 +62,16 @@ class History:
     @property
     def start_utc(self) -> datetime:
         """Begin of the first sample."""
-        return self.samples.index[0].to_pydatetime()
+        found: datetime = self.samples.index[0].to_pydatetime()
+        return found
 
     @property
     def end_utc(self) -> datetime:
         """End of the last sample."""
-        return (self.samples.index[-1] + pd.Timedelta(seconds=self.samples["seconds"].iloc[-1])).to_pydatetime()
+        end: datetime = (
+            self.samples.index[-1] + pd.Timedelta(seconds=self.samples["seconds"].iloc[-1])
+        ).to_pydatetime()
+        return end
 
     @property
     def hours(self) -> float:

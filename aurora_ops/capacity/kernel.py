@@ -6,25 +6,29 @@ import from the package: numba's cache on disk only looks at this file's date.
 
 import numba
 import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 # Rows of the sums, shape (rows, ranges).
 HALF_STEPS, THROTTLED, COLD = range(SUMS := 3)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def run(
-    need_acu,  # (samples,) half steps that the demand needs
-    keep_acu,  # (samples,) what a tick in this sample may not free, or -1 where there is none
-    paused,  # (samples,) whether ranges of this call sleep
-    seconds,  # of a sample
-    rules,  # small speed, small below, speed, lead, warming, 1 / measured to
-    lowest_acu,  # (half steps,) lowest capacity after one tick
-    ranges,  # (3, ranges) floor, ceiling and rest
-    state,  # (2, ranges) in and out: capacity that is reached, and how much of its buffer pool is warm
-    sums,  # (3, ranges) in and out: half steps, and numbers of samples
-    every,  # samples between two rows of half_steps
-    half_steps,  # (samples / every, ranges) running sum of half steps
-):  # fmt: skip
+    need_acu: Floats,  # (samples,) half steps that the demand needs
+    keep_acu: Floats,  # (samples,) what a tick in this sample may not free, or -1 where there is none
+    paused: Flags,  # (samples,) whether ranges of this call sleep
+    seconds: float,  # of a sample
+    rules: tuple[float, ...],  # small speed, small below, speed, lead, warming, 1 / measured to
+    lowest_acu: Floats,  # (half steps,) lowest capacity after one tick
+    ranges: Floats,  # (3, ranges) floor, ceiling and rest
+    state: Floats,  # (2, ranges) in and out: capacity that is reached, and how much of its buffer pool is warm
+    sums: Floats,  # (3, ranges) in and out: half steps, and numbers of samples
+    every: int,  # samples between two rows of half_steps
+    half_steps: Floats,  # (samples / every, ranges) running sum of half steps
+) -> None:  # fmt: skip
     """Walk through the samples; nothing is returned, `state`, `sums` and `half_steps` are written."""
     small_speed, small_below, speed, lead, warming, per_measured = rules
     small_free, ratio, free_speed = small_speed * seconds, speed / small_speed, speed * seconds

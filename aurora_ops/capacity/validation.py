@@ -86,7 +86,8 @@ class Comparison:
 @cache
 def packaged() -> dict[str, Any]:
     """The packaged figures as they stand in their file, with their source."""
-    return json.loads((files("aurora_ops") / "data" / "scaling-runs.json").read_text())
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "scaling-runs.json").read_text())
+    return found
 
 
 def runs() -> tuple[ScalingRun, ...]:

@@ -27,11 +27,11 @@ def clean(
     axes: Axes,
     grid: Literal["both", "x", "y"] | None = "both",
     hidden: Sequence[str] = ("top", "right"),
-    grid_width: float | None = None,
+    grid_width: float = 0.8,
 ) -> None:
     """A grid behind the data, and no frame on the sides `hidden`."""
     if grid:
-        axes.grid(axis=grid, color=GRID, **({} if grid_width is None else {"linewidth": grid_width}))
+        axes.grid(axis=grid, color=GRID, linewidth=grid_width)
         axes.set_axisbelow(True)
     axes.spines[[*hidden]].set_visible(False)
 
@@ -45,6 +45,6 @@ def rows(axes: Axes, names: Sequence[str]) -> None:
     clean(axes, "x", ("top", "right", "left"))
 
 
-def legend(axes: Axes, place: str = "upper right") -> None:
+def legend(axes: Axes, place: Literal["upper right", "lower right"] = "upper right") -> None:
     """Without a frame, inside the axes."""
     axes.legend(loc=place, frameon=False, fontsize=10)

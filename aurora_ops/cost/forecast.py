@@ -138,7 +138,8 @@ def bootstrap(
     index = ((begins[:, :, None] + np.arange(block_days)) % seen).reshape(draws, -1)[:, :whole]
     weights = np.ones(whole)
     weights[-1] = days - (whole - 1)
-    return np.einsum("dw...,w->d...", history[index], weights)
+    totals: Floats = np.einsum("dw...,w->d...", history[index], weights)
+    return totals
 
 
 def check_history(whole_days: int, instance: str) -> None:

@@ -71,7 +71,8 @@ class Profile:
 
 @cache
 def _packaged() -> dict[str, Any]:
-    return json.loads((files("aurora_ops") / "data" / "usage-profiles.json").read_text())
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "usage-profiles.json").read_text())
+    return found
 
 
 def names() -> list[str]:
@@ -85,7 +86,7 @@ def default(environment: str) -> str:
     >>> default("prod")
     'always-on'
     """
-    return _packaged()["defaults"][environment]
+    return str(_packaged()["defaults"][environment])
 
 
 def profile(name: str) -> Profile:
