@@ -90,7 +90,7 @@ def varied(load: Demand, most_acu: float, seed: int = SEED) -> Demand:
     """The same load with days and minutes that differ at random: **assumed**, so that a profile has peaks and no two days alike.
 
     Days differ by 15 %, samples by 35 % (log-normal), and a sample is like those before it: after five of them half is
-    forgotten. The mean stays, the hours in which nobody is at work stay empty, and `most_acu` is never passed. The same seed
+    forgotten. The mean stays, the hours without any work stay empty, and `most_acu` is never passed. The same seed
     gives the same load.
 
     >>> varied(Demand([2.0] * 4 + [0.0], seconds=21_600), most_acu=16).acu.round(2).tolist()

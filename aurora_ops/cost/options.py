@@ -105,7 +105,7 @@ def provisioned(
 ) -> tuple[Provisioned, ...]:
     """Every instance class with a known price in the region, cheapest first, as many instances as the serverless cluster.
 
-    `peak_acu` has to fit: 2 GiB and `vcpu_per_acu` processors for each. `mean_vcpus` processors
+    An instance carries `peak_acu` if it has 2 GiB and `vcpu_per_acu` processors for each ACU. `mean_vcpus` processors
     are busy on average: on a burstable instance what lies over its baseline is charged as credits.
     """
     acu_hour = prices.find(acu_hour_item(io_optimized))
@@ -210,7 +210,7 @@ def auto_pause(
     after_seconds: float = SHORTEST_SECONDS,
     rules: Rules = MEASURED,
 ) -> Pausing:
-    """What a floor of 0 would save, how often somebody would wait for it, and why it may not work at all."""
+    """What a floor of 0 would save, how often a client would wait for it, and why it may not work at all."""
     to_zero = AcuRange(0, acu_range.ceiling)
     found = what_if.sweep(
         demand, [acu_range, to_zero], usage, prices, readers=readers, io_optimized=io_optimized,

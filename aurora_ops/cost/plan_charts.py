@@ -1,4 +1,4 @@
-"""A cost plan as pictures: how far each environment's month can move, and what the expected one is made of."""
+"""Charts of a cost plan: how far each environment's month can move, and what the expected one is made of."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A cost plan for the eye: sentences and tables (`cost_charts` draws it). Amounts are USD a month; money is rounded here.
+"""Sentences and tables of a cost plan (`plan_charts` draws it). Amounts are USD a month; money is rounded here.
 
 The dollar sign is avoided: in a notebook two of them on a line would be read as a formula.
 """

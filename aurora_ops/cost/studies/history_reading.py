@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity.acu import AcuRange
-from aurora_ops.capacity.history import History
+from aurora_ops.capacity.history import History, HistoryError
 from aurora_ops.capacity.shape import Shape
+from aurora_ops.core.times import HISTORY_DAYS
 from aurora_ops.cost import sources
 from aurora_ops.cost.sources import LIVE, LiveHistory
 from aurora_ops.cost.studies.subject import Subject
@@ -42,8 +43,11 @@ def read(subject: Subject, source: str, target: str, days: int, timezone: str, i
     Raises
     ------
     HistoryError, UnknownLoadError, ClusterNotFoundError, MetricsError, UnmeasuredUsageError
-        No history, a source that is none, or a cluster of which CloudWatch does not know enough.
+        No history, days out of bounds, a source that is none, or a cluster of which CloudWatch does not know enough.
     """
+    low, high = HISTORY_DAYS
+    if not low <= days <= high:
+        raise HistoryError(f"days={days}: give {low} to {high}. CloudWatch keeps no more, and less is no history.")
     if source == LIVE:
         return _live(subject, target, days)
     if source == SIMULATED:

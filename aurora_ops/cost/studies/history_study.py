@@ -12,6 +12,7 @@ from aurora_ops.capacity.history import History
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.errors import InputError
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.cost.studies import history_bill, history_reading
@@ -265,7 +266,11 @@ def study(
         No history, less than a week of whole days, or a source that is none.
     UnknownPriceError
         The price of an ACU is not known in the region, so nothing that was used can be billed.
+    InputError
+        The budget is negative.
     """
+    if not budget_usd >= 0:
+        raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
     asked = subject(environment, region, as_of)
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
     found = history_reading.read(asked, source, target, days, timezone, idle_acu)

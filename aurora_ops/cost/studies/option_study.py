@@ -81,7 +81,7 @@ class OptionStudy:
                 "a floor of 0 that pauses",
                 self.pausing.saves_usd,
                 "; ".join(self.pausing.reasons)
-                or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times somebody waits 15 s",
+                or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times a client waits 15 s",
             ),
         )
 

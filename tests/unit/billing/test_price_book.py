@@ -91,7 +91,7 @@ def test_every_packaged_price_has_a_unit_a_known_status_and_a_source_that_is_exp
             assert price.status in {"price_list", "quoted", "unverified"}
             assert price.sources
             assert all(book.source_texts[source] for source in price.sources)
-            assert price.date is None or price.date <= date(2026, 11, 23)
+            assert price.dated is None or price.dated <= date(2026, 11, 23)
 
 
 def test_a_date_that_is_none_is_refused():

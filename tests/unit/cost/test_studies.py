@@ -7,7 +7,9 @@ import pytest
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.capacity.history import HistoryError
 from aurora_ops.core import environments
+from aurora_ops.core.errors import InputError
 from aurora_ops.cost import bands, profiles, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.forecast import ForecastError
@@ -270,3 +272,20 @@ def test_no_output_can_be_read_as_a_formula(ranges, options, history):
     ]  # fmt: skip
 
     assert {0} == {one._repr_markdown_().count("$") for one in shown}
+
+
+@pytest.mark.parametrize("days", [0, -28, 100_000])
+def test_days_out_of_bounds_are_refused_before_anything_is_read(days):
+    """
+    In the library as on the page: no simulation of a hundred thousand days, and no four weeks in place of none.
+    """
+    with pytest.raises(HistoryError, match=r"give 7 to 455"):
+        history_study.study("prod", days=days)
+
+
+def test_a_negative_budget_is_refused():
+    """
+    Every month would go over it.
+    """
+    with pytest.raises(InputError, match="budget_usd=-1"):
+        history_study.study("prod", budget_usd=-1)
