@@ -1,4 +1,4 @@
-"""One style for every chart: ink and grid, a title at the left, axes without a frame. The colours of data are each chart's own."""
+"""One style for every chart: ink and grid, a title at the left, no frame. The colours of data are each chart's own."""
 
 from collections.abc import Sequence
 from typing import Literal

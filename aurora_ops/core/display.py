@@ -1,4 +1,4 @@
-"""Results that print themselves: one line of verdict for a log, a table or a picture for a reader.
+"""Results that print themselves: one line of verdict for a log, a table or a chart for a reader.
 
 `__repr__` is what papermill logs and what nbval compares, so it is one line and holds the numbers that matter.
 What a chart shows stands in its `__repr__` too.

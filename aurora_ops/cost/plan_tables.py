@@ -34,7 +34,7 @@ def bottom_line(plan: CostPlan) -> Line:
 
 
 def _why(plan: CostPlan) -> str:
-    """What the dearest environment is paid for, as a product that anybody can work out again."""
+    """What the dearest environment is paid for, as a product that a reader can work out again."""
     cost = max(plan.environments, key=lambda one: one.expected.known_usd)
     price, compute = cost.expected.items[0].price, cost.expected.compute_usd
     if price is None or compute is None:

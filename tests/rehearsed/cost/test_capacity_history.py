@@ -24,7 +24,7 @@ NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) - DAY
 
 @pytest.fixture
 def session(aws, monkeypatch):
-    """CloudWatch takes nobody's datapoints for AWS/RDS, so that ours have another namespace."""
+    """CloudWatch takes no datapoints of clients for AWS/RDS, so that ours have another namespace."""
     monkeypatch.setattr(metrics, "NAMESPACE", "Test/RDS")
     found = sandbox_session(lifecycle.start(), "ap-northeast-1")
     yield found
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_an_error(session, start, end, words):
     Naive, backwards, too old, and an instance of which nothing is known: none is an empty history.
     """
     with pytest.raises(HistoryError, match=words):
-        capacity_cloudwatch.read(session, "nobody", start, end, now=NOW)
+        capacity_cloudwatch.read(session, "unknown", start, end, now=NOW)
 
 
 @pytest.fixture

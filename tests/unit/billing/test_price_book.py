@@ -131,7 +131,7 @@ def test_a_clock_that_is_held_at_no_date_is_refused(monkeypatch):
 
 def test_no_procedure_and_no_page_has_a_day_of_its_own():
     """
-    A day as default would be judged as now for ever.
+    A fixed day as default would never let a price become stale.
     """
     procedures = [planning.plan, range_study.study, option_study.study, history_study.study]
     pages = [parameters.read(entry.path) for entry in notebooks.collection()]

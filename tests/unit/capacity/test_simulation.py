@@ -95,7 +95,7 @@ def test_buckets_add_up_to_the_whole():
     assert found.bucket_acu_hours.sum(axis=0) == pytest.approx(found.acu_hours)
 
 
-def test_a_floor_of_zero_pauses_when_nobody_is_connected():
+def test_a_floor_of_zero_pauses_when_no_client_is_connected():
     """
     An idle night costs nothing, and the first in the morning waits 15 s; other floors do not sleep.
     """

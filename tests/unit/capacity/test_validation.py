@@ -15,7 +15,7 @@ def compared():
 
 def test_the_rules_in_use_are_those_that_the_fit_finds():
     """
-    One parameter set, fitted on two runs: nobody turned a constant afterwards.
+    One parameter set, fitted on two runs: no constant was changed afterwards.
     """
     assert scaling_fit.fit() == MEASURED
 

@@ -17,7 +17,7 @@ from aurora_ops.capacity.rules import simulate
 from aurora_ops.cost import forecast, options, what_if
 from aurora_ops.cost.forecast import Forecast
 
-# The same examples in every run, and no folder of them beside the tests: a suite that fails on some days helps nobody.
+# The same examples in every run, and no folder of them beside the tests: a suite that fails on some days is no help.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=60)
 settings.load_profile("repeatable")
 
@@ -160,7 +160,7 @@ def test_times_lie_inside_the_whole(demand, acu_range):
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(300, 3600))
-def test_nobody_sleeps_while_somebody_is_connected(connected, after):
+def test_no_instance_pauses_while_a_client_is_connected(connected, after):
     """
     Nor before it was idle for that long; and every resume ends a sleep.
     """

@@ -103,7 +103,7 @@ def test_both_sides_of_a_provisioned_comparison_have_their_readers():
 
 
 @pytest.mark.parametrize(("vcpu_per_acu", "carrying"), [(0.25, True), (1.0, False)])
-def test_whether_an_instance_carries_the_peak_depends_on_what_nobody_knows(vcpu_per_acu, carrying):
+def test_whether_an_instance_carries_the_peak_depends_on_what_is_not_published(vcpu_per_acu, carrying):
     """
     8 ACU are 16 GiB, and 2 or 8 processors: db.r6g.large has 2.
     """

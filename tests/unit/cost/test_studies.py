@@ -70,7 +70,7 @@ def test_a_range_that_keeps_no_tolerance_fails():
 
 def test_the_simulators_misses_stand_in_the_table_and_in_the_verdict(ranges):
     """
-    Nobody can read the recommendation without them.
+    The recommendation is never shown without them.
     """
     missed = sum("MISSED" in row for row in ranges.trust().rows)
 
@@ -145,7 +145,7 @@ def test_the_bill_of_a_history_can_be_worked_out_from_its_table(history):
 
 def test_an_office_that_sleeps_at_night_should_pause():
     """
-    dev's profile has nobody there at night: a floor of 0 saves most, unless a proxy holds it awake.
+    dev's profile has no work at night: a floor of 0 saves most, unless a proxy holds it awake.
     """
     free, held = (option_study.study("dev", "office-hours", rds_proxy=proxy) for proxy in (False, True))
 
@@ -179,7 +179,7 @@ def test_a_price_that_two_sides_differ_in_has_to_be_known():
 
 def test_a_profile_varies_around_itself_and_is_the_same_every_time():
     """
-    Two assumed weeks: the profile's mean, peaks over its busiest hour, no two days alike, nobody at work where nobody is.
+    Two assumed weeks: the profile's mean, peaks over its busiest hour, no two days alike, no work where the profile has none.
     """
     first, again = (sources.load("office-hours", 4, 0.25) for _ in range(2))
     profile = profiles.profile("office-hours")
@@ -207,7 +207,7 @@ def test_the_band_is_the_one_that_the_back_test_allows(tmp_path):
 
 def test_a_simulated_history_says_so_everywhere(history):
     """
-    In the data, in the verdict: nobody takes it for a measured one.
+    In the data, in the verdict: it is not taken for a measured one.
     """
     assert "SIMULATED" in repr(history)
     assert "simulated" in repr(history.report())
