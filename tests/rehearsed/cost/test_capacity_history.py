@@ -189,7 +189,10 @@ def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clus
     assert [("writer", pytest.approx(648)), ("reader", pytest.approx(216))] == [
         (use.role, use.acu_hours) for use in standard.bill.uses
     ]
-    assert (pytest.approx(864 * 0.15), pytest.approx(864 * 0.2)) == (standard.bill.compute_usd, optimized.bill.compute_usd)
+    assert (pytest.approx(864 * 0.15), pytest.approx(864 * 0.2)) == (
+        standard.bill.compute_usd,
+        optimized.bill.compute_usd,
+    )
     assert f"measured capacity of {stg.instance_identifiers[1]}" in repr(standard)
     assert f"reader {stg.instance_identifiers[0]}: 216.0 hours" in repr(standard)
     assert "acu hour io optimized 0.2" in optimized.used().note
