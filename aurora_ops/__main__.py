@@ -241,7 +241,7 @@ def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) != signal.SIG_IGN:
             signal.signal(signum, leave)
-    # The kernel is this environment's, not one that somebody registered for the user under the same name.
+    # The kernel is this environment's, not one that is registered for the user under the same name.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     try:
         cli(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""What the cells of a notebook import: one line, whatever room of the house a thing lives in.
+"""What the cells of a notebook import: one line, whichever module a name belongs to.
 
 Each name is looked up when it is first asked for, so a notebook loads what it uses and nothing else.
 """
@@ -32,7 +32,7 @@ _MODULES = {
     "schema": "schema.procedure",
     "workload": "workload.procedure",
 }
-_TYPES = ("Acu", "Duration", "Environment", "Folder", "Prices", "Seconds", "Usd", "UtcTime")
+_TYPES = ("Acu", "Days", "Duration", "Environment", "Folder", "Prices", "Seconds", "Usd", "UtcTime")
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_session"])
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aurora_ops.billing.price_book import Price, PriceBook, acu_hour_item, instance_item, io_items, storage_item
-from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, billed_backup_gib
+from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Role, Usage, billed_backup_gib
 
 # What the Terraform module creates: processor, capacity, connections and local storage of each instance; besides, the
 # writer's transaction ids and each reader's lag.
@@ -115,18 +115,27 @@ def _compute(
     instances: Sequence[InstanceUse | ProvisionedUse], io_optimized: bool
 ) -> list[tuple[str, str, float, str]]:
     """ACU-hours of writer and readers, then hours and credits by class of what is provisioned."""
+    roles: tuple[tuple[Role, str], ...] = (("writer", "compute, writer"), ("reader", "compute, readers"))
     serverless = [use for use in instances if isinstance(use, InstanceUse)]
     provisioned = [use for use in instances if isinstance(use, ProvisionedUse)]
     lines = []
-    for role, name in (("writer", "compute, writer"), ("reader", "compute, readers")):
+    for role, name in roles:
         hours = [use.acu_hours for use in serverless if use.role == role]
         if hours or (role == "writer" and not provisioned):
             lines.append((name, acu_hour_item(io_optimized), math.fsum(hours), "ACU-hours"))
-        for kind in dict.fromkeys(use.instance_class for use in provisioned if use.role == role):
-            uses = [use for use in provisioned if use.role == role and use.instance_class == kind]
-            lines.append((name, instance_item(kind, io_optimized), math.fsum(use.hours for use in uses), "hours"))
-            surplus = math.fsum(use.credit_vcpu_hours for use in uses)
-            lines += _if_used(f"{name}, CPU credits", "cpu_credit_vcpu_hour_t4g", surplus, "vCPU-hours")
+        lines += _by_class(name, [use for use in provisioned if use.role == role], io_optimized)
+    return lines
+
+
+def _by_class(name: str, uses: Sequence[ProvisionedUse], io_optimized: bool) -> list[tuple[str, str, float, str]]:
+    lines = []
+    for kind in dict.fromkeys(use.instance_class for use in uses):
+        of_kind = [use for use in uses if use.instance_class == kind]
+        hours, surplus = (
+            math.fsum(amounts) for amounts in zip(*((u.hours, u.credit_vcpu_hours) for u in of_kind), strict=True)
+        )
+        lines.append((name, instance_item(kind, io_optimized), hours, "hours"))
+        lines += _if_used(f"{name}, CPU credits", "cpu_credit_vcpu_hour_t4g", surplus, "vCPU-hours")
     return lines
 
 

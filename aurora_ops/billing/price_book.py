@@ -41,10 +41,10 @@ class Price:
         return self.status != "unverified"
 
     @property
-    def date(self) -> date | None:
+    def dated(self) -> date | None:
         """Earliest day that `as_of` can mean, so that an uncertain date counts as old.
 
-        >>> Price(0.4, "Secret", as_of="2026").date
+        >>> Price(0.4, "Secret", as_of="2026").dated
         datetime.date(2026, 1, 1)
         """
         if self.as_of is None:
@@ -54,7 +54,7 @@ class Price:
 
     def is_stale(self, on: date) -> bool:
         """Older than 180 days on the day `on`, or of unknown date."""
-        return self.date is None or (on - self.date).days > STALE_AFTER_DAYS
+        return self.dated is None or (on - self.dated).days > STALE_AFTER_DAYS
 
     def mark(self, on: date) -> str:
         """What to know about this price in two words.
@@ -176,7 +176,8 @@ def day(text: str) -> date:
 @cache
 def packaged() -> dict[str, Any]:
     """The packaged book as it stands in its file."""
-    return json.loads((files("aurora_ops") / "data" / "prices.json").read_text())
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "prices.json").read_text())
+    return found
 
 
 def regions() -> list[str]:

@@ -158,7 +158,7 @@ def _item(row: dict[str, Any], region: str) -> str | None:
     single = attributes.get("deploymentOption") == "Single-AZ"
     if product.get("productFamily") != "Database Instance" or not instance or not single:
         return None
-    return attributes["instanceType"] + ("_io_optimized" if instance[1] else "")
+    return f"{attributes['instanceType']}{'_io_optimized' if instance[1] else ''}"
 
 
 def _on_demand(row: dict[str, Any], item: str) -> Price | None:
@@ -228,7 +228,7 @@ def product(
         "description": f"{attributes['usagetype']} {about}, as of {price.as_of or 'unknown'}",
         "pricePerUnit": {"USD": f"{price.usd / described.units_per_price:.10f}"},
     }
-    since = datetime.combine(price.date or date(1970, 1, 1), datetime.min.time(), UTC)
+    since = datetime.combine(price.dated or date(1970, 1, 1), datetime.min.time(), UTC)
     on_demand = {
         "sku": sku,
         "offerTermCode": "JRTCKXETXF",

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from aurora_ops.core.errors import InputError
 
 HOURS_PER_MONTH = 730.0  # AWS's convention for a month
@@ -41,26 +38,6 @@ class InstanceUse:
         365.0
         """
         return cls(role, mean_acu * hours)
-
-    @classmethod
-    def of_series(cls, role: Role, capacity_acu: npt.ArrayLike, seconds: float) -> "InstanceUse":
-        """From ServerlessDatabaseCapacity, shape (samples,), one every `seconds`. A paused instance has samples of 0.
-
-        A gap (NaN) is refused: what was not measured is not free. `history` says what to do with it.
-
-        >>> InstanceUse.of_series("writer", [1, 2, 3, 2], seconds=900).acu_hours
-        2.0
-        """
-        if not math.isfinite(seconds) or seconds <= 0:
-            raise UsageError(f"seconds={seconds}: a sample lasts longer than nothing; give its length.")
-        samples = np.asarray(capacity_acu, dtype=np.float64)
-        if not samples.size:
-            raise UsageError(
-                "capacity_acu is empty: nothing was measured, which is not the same as 0 ACU. Give samples."
-            )
-        for sample in samples[~(np.isfinite(samples) & (samples >= 0))][:1]:
-            _check("capacity_acu", float(sample))
-        return cls(role, math.fsum(samples) * seconds / 3600)
 
 
 @dataclass(frozen=True)
@@ -99,28 +76,6 @@ def instance_uses(
                 "give independent_reader_acu."
             )
         uses.append(InstanceUse.of_mean("reader", writer_acu if tier <= 1 else independent_reader_acu or 0.0))
-    return tuple(uses)
-
-
-def series_uses(
-    writer_acu: npt.ArrayLike, readers: Sequence[tuple[int, npt.ArrayLike | None]], seconds: float
-) -> tuple[InstanceUse, ...]:
-    """Writer and readers from capacity series, each of shape (samples,); a reader is its tier and its own series.
-
-    A reader of tier 0 or 1 has at least the writer's capacity, and exactly that if it has no series of its own. A tier from 2
-    on needs its own.
-
-    >>> [use.acu_hours for use in series_uses([1, 4], [(1, [2, 2]), (0, None), (2, [0, 1])], seconds=3600)]
-    [5.0, 6.0, 5.0, 1.0]
-    """
-    uses = [InstanceUse.of_series("writer", writer_acu, seconds)]
-    for tier, own_acu in readers:
-        if own_acu is None and tier > 1:
-            raise UsageError(
-                f"a reader of tier {tier} scales on its own: the writer does not tell its cost; give its series."
-            )
-        follows = writer_acu if own_acu is None else np.maximum(own_acu, writer_acu) if tier <= 1 else own_acu
-        uses.append(InstanceUse.of_series("reader", follows, seconds))
     return tuple(uses)
 
 

@@ -3,8 +3,8 @@
 One ACU is about 2 GiB of memory with the processor and network that belong to it. Capacity moves in steps of 0.5 ACU.
 Sources: "How Aurora Serverless v2 works" and "Performance and scaling" in the Aurora User Guide.
 
->>> AcuRange(0.5, 16).memory_gib
-(1.0, 32.0)
+>>> AcuRange(0.5, 16).max_connections
+2000
 >>> AcuRange(0.7, 16)
 Traceback (most recent call last):
     ...
@@ -21,6 +21,9 @@ from aurora_ops.core.errors import InputError
 STEP_ACU = 0.5
 LIMIT_ACU = 256.0
 GIB_PER_ACU = 2.0
+# AWS publishes no relation of ACU and vCPU: aws/agent-toolkit-for-aws takes 0.25, "Aurora Cost Advisor" takes 1.
+VCPU_PER_ACU_BOUNDS = (0.25, 1.0)
+VCPU_PER_ACU = VCPU_PER_ACU_BOUNDS[0]  # assumed where one value is needed: the careful end
 
 # Default max_connections by ceiling (User Guide, "Maximum connections"). It is set by the ceiling, not by the capacity
 # of the moment, and a changed ceiling takes effect after a reboot.
@@ -65,11 +68,6 @@ class AcuRange:
 
     def __str__(self) -> str:
         return f"{self.floor:g}-{self.ceiling:g} ACU"
-
-    @property
-    def memory_gib(self) -> tuple[float, float]:
-        """Memory at the floor and at the ceiling, in GiB."""
-        return self.floor * GIB_PER_ACU, self.ceiling * GIB_PER_ACU
 
     @property
     def max_connections(self) -> int:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS
 from aurora_ops.capacity.rules import DemandError, check_seconds
-
-VCPU_PER_ACU = (0.25, 1.0)  # aws/agent-toolkit-for-aws takes 0.25, "Aurora Cost Advisor" takes 1
 
 SEED = 20261124
 
@@ -77,25 +76,9 @@ class Demand:
         return Demand(self.acu[index], self.seconds, self.connected[index])
 
 
-def of_cpu(
-    cpu_percent: npt.ArrayLike,
-    vcpus: float,
-    vcpu_per_acu: float,
-    seconds: float,
-    connected: npt.ArrayLike | None = None,
-) -> Demand:
-    """From the processor load of a provisioned instance with `vcpus`. Compare both ends of `VCPU_PER_ACU`.
-
-    >>> of_cpu([50, 100], vcpus=4, vcpu_per_acu=0.25, seconds=300).acu.tolist()
-    [8.0, 16.0]
-    """
-    check_relation(vcpus, vcpu_per_acu)
-    return Demand(np.asarray(cpu_percent, dtype=np.float64) / 100 * vcpus / vcpu_per_acu, seconds, connected)
-
-
 def check_relation(vcpus: float, vcpu_per_acu: float) -> None:
     """Refuse processors that are none, and a relation that no public tool takes."""
-    low, high = VCPU_PER_ACU
+    low, high = VCPU_PER_ACU_BOUNDS
     if not low <= vcpu_per_acu <= high or not vcpus > 0:
         raise DemandError(
             f"vcpu_per_acu={vcpu_per_acu} with vcpus={vcpus}: AWS does not publish how many vCPU an ACU has, and public "
@@ -107,7 +90,7 @@ def varied(load: Demand, most_acu: float, seed: int = SEED) -> Demand:
     """The same load with days and minutes that differ at random: **assumed**, so that a profile has peaks and no two days alike.
 
     Days differ by 15 %, samples by 35 % (log-normal), and a sample is like those before it: after five of them half is
-    forgotten. The mean stays, the hours in which nobody is at work stay empty, and `most_acu` is never passed. The same seed
+    forgotten. The mean stays, the hours without any work stay empty, and `most_acu` is never passed. The same seed
     gives the same load.
 
     >>> varied(Demand([2.0] * 4 + [0.0], seconds=21_600), most_acu=16).acu.round(2).tolist()

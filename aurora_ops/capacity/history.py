@@ -1,4 +1,4 @@
-"""What one instance really had: capacity in samples of known length, with gaps told apart from pauses.
+"""The capacity that one instance had: samples of known length, in which a gap is not a pause.
 
 A sample of 0 ACU is a pause: it was measured, and costs nothing. A sample that is NaN is a gap: nothing was measured, which
 is neither free nor a pause. Nothing here fills a gap unless it is asked to. Index and names: `start_utc` is where a sample
@@ -62,12 +62,16 @@ class History:
     @property
     def start_utc(self) -> datetime:
         """Begin of the first sample."""
-        return self.samples.index[0].to_pydatetime()
+        found: datetime = self.samples.index[0].to_pydatetime()
+        return found
 
     @property
     def end_utc(self) -> datetime:
         """End of the last sample."""
-        return (self.samples.index[-1] + pd.Timedelta(seconds=self.samples["seconds"].iloc[-1])).to_pydatetime()
+        end: datetime = (
+            self.samples.index[-1] + pd.Timedelta(seconds=self.samples["seconds"].iloc[-1])
+        ).to_pydatetime()
+        return end
 
     @property
     def hours(self) -> float:

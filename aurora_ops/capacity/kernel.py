@@ -1,4 +1,4 @@
-"""The rules of `scaling` for many ranges at once: the inner loop runs over ranges, so that the processor works on several.
+"""The rules of `rules` for many ranges at once: the inner loop runs over ranges, so that the processor works on several.
 
 Compiled by numba without fast-math, so every result equals the plain loop's, bit by bit (a test compares). One file with no
 import from the package: numba's cache on disk only looks at this file's date.
@@ -6,32 +6,35 @@ import from the package: numba's cache on disk only looks at this file's date.
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-# Rows of the state and of the sums, shape (rows, ranges).
-REACHED, WARM = range(2)
-HALF_STEPS, THROTTLED, COLD, AT_FLOOR, AT_CEILING = range(5)
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+# Rows of the sums, shape (rows, ranges).
+HALF_STEPS, THROTTLED, COLD = range(SUMS := 3)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def run(
-    need_acu,  # (samples,) half steps that the demand needs
-    keep_acu,  # (samples,) what a tick in this sample may not free, or -1 where there is none
-    paused,  # (samples,) whether ranges of this call sleep
-    seconds,  # of a sample
-    rules,  # small speed, small below, speed, lead, warming, 1 / measured to
-    lowest_acu,  # (half steps,) lowest capacity after one tick
-    ranges,  # (3, ranges) floor, ceiling and rest
-    state,  # (2, ranges) in and out
-    sums,  # (5, ranges) in and out: half steps, and numbers of samples
-    every,  # samples between two rows of half_steps
-    half_steps,  # (samples / every, ranges) running sum of half steps
-):  # fmt: skip
+    need_acu: Floats,  # (samples,) half steps that the demand needs
+    keep_acu: Floats,  # (samples,) what a tick in this sample may not free, or -1 where there is none
+    paused: Flags,  # (samples,) whether ranges of this call sleep
+    seconds: float,  # of a sample
+    rules: tuple[float, ...],  # small speed, small below, speed, lead, warming, 1 / measured to
+    lowest_acu: Floats,  # (half steps,) lowest capacity after one tick
+    ranges: Floats,  # (3, ranges) floor, ceiling and rest
+    state: Floats,  # (2, ranges) in and out: capacity that is reached, and how much of its buffer pool is warm
+    sums: Floats,  # (3, ranges) in and out: half steps, and numbers of samples
+    every: int,  # samples between two rows of half_steps
+    half_steps: Floats,  # (samples / every, ranges) running sum of half steps
+) -> None:  # fmt: skip
     """Walk through the samples; nothing is returned, `state`, `sums` and `half_steps` are written."""
     small_speed, small_below, speed, lead, warming, per_measured = rules
     small_free, ratio, free_speed = small_speed * seconds, speed / small_speed, speed * seconds
     floor, ceiling, rest = ranges[0], ranges[1], ranges[2]
     reached, warm = state[0], state[1]
-    halves, throttled, cold, at_floor, at_ceiling = sums[0], sums[1], sums[2], sums[3], sums[4]
+    halves, throttled, cold = sums[0], sums[1], sums[2]
     many = floor.size
     for sample in range(need_acu.size):
         need, keep = need_acu[sample], keep_acu[sample]
@@ -62,8 +65,6 @@ def run(
                 halves[j] += half
                 throttled[j] += 1.0 if need * 2.0 > half else 0.0
                 cold[j] += 1.0 if now_warm < target else 0.0
-                at_floor[j] += 1.0 if half <= floor[j] * 2.0 else 0.0
-                at_ceiling[j] += 1.0 if half >= ceiling[j] * 2.0 else 0.0
         if (sample + 1) % every == 0:
             for j in range(many):
                 half_steps[(sample + 1) // every - 1, j] = halves[j]

@@ -65,14 +65,14 @@ class Pauses:
 
     @property
     def resumes(self) -> int:
-        """How often somebody waited."""
+        """How often a client waited."""
         return int(np.count_nonzero(self.resume_seconds))
 
 
 def pauses(demand: Demand, after_seconds: float = SHORTEST_SECONDS) -> Pauses:
     """When an instance that may pause does, under `demand`.
 
-    It sleeps from the first sample that begins when nobody was connected for `after_seconds`; at the beginning of the series
+    It sleeps from the first sample that begins when no client was connected for `after_seconds`; at the beginning of the series
     it counts as just used. The first sample with a connection after a sleep waits for the resume.
 
     >>> found = pauses(Demand([1, 0, 0, 0, 1], seconds=300))

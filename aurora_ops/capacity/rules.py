@@ -40,7 +40,7 @@ class DemandError(InputError):
 
 @dataclass(frozen=True)
 class Rules:
-    """The parameters of the rules above: one set for every run. `MEASURED` is what the fit found."""
+    """The parameters of the rules above: one set for every run. `MEASURED` was fitted to public runs."""
 
     speed_small_acu_per_second: float = 1.5
     small_below_acu: float = 4.0

@@ -1,7 +1,7 @@
-"""Capacity of many ACU ranges under one demand, fast: the rules of `scaling`, computed by `scaling_kernel` in threads.
+"""Capacity of many ACU ranges under one demand, fast: the rules of `rules`, computed by `kernel` in threads.
 
 What does not depend on a range is worked out once for all: what each sample needs, when the ticks fall and what they may not
-free, and when somebody who may pause sleeps.
+free, and when an instance that may pause is paused.
 """
 
 import math
@@ -35,8 +35,6 @@ class Outcomes:
     acu_hours: Floats
     throttled_seconds: Floats
     cold_seconds: Floats
-    floor_seconds: Floats
-    ceiling_seconds: Floats
     paused_seconds: Floats
     resumes: Floats
     bucket_acu_hours: Floats
@@ -84,11 +82,35 @@ def outcomes(
             f"bucket_seconds={bucket_seconds}: {samples} samples of {schedule.seconds:g} s do not fill whole buckets, and a "
             "part would look like a cheap one; cut the series or use another length."
         )
-    floors = np.array([max(one.floor, STEP_ACU) for one in ranges])
-    ceilings = np.array([one.ceiling for one in ranges])
-    limits = np.stack([floors, ceilings, np.array([one.rest(rules.idle_acu) for one in ranges])])
     may_pause = np.array([slept is not None and one.floor == 0 for one in ranges])
-    sums, half_steps = np.zeros((5, len(ranges))), np.zeros((samples // every, len(ranges)))
+    sums, half_steps = _walk(schedule, ranges, may_pause, every, rules, threads)
+    waiting, asleep, resumes = (
+        (float(slept.resume_seconds.sum()), float(slept.paused.sum()) * demand.seconds, slept.resumes)
+        if slept
+        else (0.0, 0.0, 0)
+    )
+    return Outcomes(
+        tuple(ranges),
+        demand.hours,
+        acu_hours=_hours(sums[kernel.HALF_STEPS], schedule.seconds),
+        throttled_seconds=sums[kernel.THROTTLED] * schedule.seconds + may_pause * waiting,
+        cold_seconds=sums[kernel.COLD] * schedule.seconds,
+        paused_seconds=may_pause * asleep,
+        resumes=may_pause * float(resumes),
+        bucket_acu_hours=_hours(np.diff(half_steps, axis=0, prepend=0.0), schedule.seconds),
+    )
+
+
+def _walk(
+    schedule: _Schedule, ranges: Sequence[AcuRange], may_pause: Flags, every: int, rules: Rules, threads: int
+) -> tuple[Floats, Floats]:
+    """The kernel's sums, and its running half steps after each `every` samples, worked out by blocks of ranges in threads."""
+    from aurora_ops.capacity import kernel
+
+    samples = schedule.need_acu.size
+    floors, ceilings = np.array([max(one.floor, STEP_ACU) for one in ranges]), np.array([one.ceiling for one in ranges])
+    limits = np.stack([floors, ceilings, np.array([one.rest(rules.idle_acu) for one in ranges])])
+    sums, half_steps = np.zeros((kernel.SUMS, len(ranges))), np.zeros((samples // every, len(ranges)))
     parameters = (
         rules.speed_small_acu_per_second,
         rules.small_below_acu,
@@ -101,7 +123,7 @@ def outcomes(
 
     def work(block: np.ndarray) -> None:
         paused = schedule.paused if may_pause[block[0]] else awake
-        own, own_sums = np.ascontiguousarray(limits[:, block]), np.zeros((5, block.size))
+        own, own_sums = np.ascontiguousarray(limits[:, block]), np.zeros((kernel.SUMS, block.size))
         own_half_steps = np.zeros((samples // every, block.size))
         kernel.run(
             schedule.need_acu, schedule.keep_acu, paused, schedule.seconds, parameters, lowest, own,
@@ -116,21 +138,7 @@ def outcomes(
     ]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, blocks))
-    waiting, asleep, resumes = (
-        (float(slept.resume_seconds.sum()), float(slept.paused.sum()) * demand.seconds, slept.resumes)
-        if slept
-        else (0.0, 0.0, 0)
-    )
-    return Outcomes(
-        tuple(ranges),
-        demand.hours,
-        _hours(sums[kernel.HALF_STEPS], schedule.seconds),
-        sums[kernel.THROTTLED] * schedule.seconds + may_pause * waiting,
-        *(sums[row] * schedule.seconds for row in (kernel.COLD, kernel.AT_FLOOR, kernel.AT_CEILING)),
-        may_pause * asleep,
-        may_pause * float(resumes),
-        _hours(np.diff(half_steps, axis=0, prepend=0.0), schedule.seconds),
-    )
+    return sums, half_steps
 
 
 def capacity(

@@ -5,11 +5,10 @@ pool of one instance changed. Nothing is tuned to hide a miss: what the rules do
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -87,7 +86,8 @@ class Comparison:
 @cache
 def packaged() -> dict[str, Any]:
     """The packaged figures as they stand in their file, with their source."""
-    return json.loads((files("aurora_ops") / "data" / "scaling-runs.json").read_text())
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "scaling-runs.json").read_text())
+    return found
 
 
 def runs() -> tuple[ScalingRun, ...]:
@@ -116,32 +116,6 @@ def validate(rules: Rules = MEASURED) -> tuple[Comparison, ...]:
     return tuple(comparison for run in runs() for comparison in _compare(run, rules))
 
 
-def fit(names: Sequence[str] = FITTED_ON) -> Rules:
-    """The rules whose climbs are nearest to those of the runs `names`, on a grid over speed, lead and warming.
-
-    Least squares of the logarithms, among those that bring each climb within 25 %; of all, if none does. The speed below
-    4 ACU and the rules of shrinking are read off the runs and not fitted.
-    """
-    climbs = [(run, climb) for run in runs() if run.name in names for climb in _levels(run)]
-
-    def cost(rules: Rules) -> tuple[bool, float]:
-        errors = [_climb_seconds(run, low, high, rules) / seconds for run, (low, high, seconds) in climbs]
-        outside = any(abs(error - 1) > CLIMB_TOLERANCE for error in errors)
-        return outside, float(np.square(np.log(errors)).sum())
-
-    speeds, leads, warmings = np.arange(20, 31) / 100, np.arange(440, 560, 5) / 100, np.arange(18, 31) / 1000
-    grid = (
-        replace(
-            MEASURED,
-            speed_acu_per_second=float(speed),
-            lead_acu=float(lead),
-            warming_acu_per_second=float(warming),
-        )
-        for speed, lead, warming in product(speeds, leads, warmings)
-    )
-    return min(grid, key=cost)
-
-
 def reconstructed_acu_hours(run: ScalingRun) -> tuple[float, float]:
     """ACU-hours of a run from the start of the load to its last change: lowest and highest.
 
@@ -159,23 +133,6 @@ def _climbs(one: dict[str, Any]) -> list[tuple[float, float, float]]:
     """Where the article names no climbs: from change to change."""
     points = [(0, one["floor_acu"]), *((at, acu) for at, acu in one["acu"] if at <= one["load_seconds"])]
     return [(acu, after, later - at) for (at, acu), (later, after) in pairwise(points)]
-
-
-def _levels(run: ScalingRun) -> list[tuple[float, float, float]]:
-    return [climb for climb in run.climbs if climb[1] > MEASURED.small_below_acu]
-
-
-def _climb_seconds(run: ScalingRun, from_acu: float, to_acu: float, rules: Rules) -> float:
-    """Closed form of a climb under a demand that is high enough; whole seconds, as the runs were read."""
-
-    def reached_seconds(level: float) -> float:
-        start, small = run.acu_range.floor, rules.small_below_acu
-        below = max(0.0, min(level, small) - start) / rules.speed_small_acu_per_second
-        above = max(0.0, level - max(start, small)) / rules.speed_acu_per_second
-        led = (level - start - rules.lead_acu) / rules.warming_acu_per_second
-        return float(np.ceil(max(below + above, led, 0.0) - 1e-9))
-
-    return reached_seconds(to_acu) - reached_seconds(from_acu)
 
 
 def _compare(run: ScalingRun, rules: Rules) -> list[Comparison]:

@@ -1,7 +1,7 @@
-"""Results that print themselves: one line of verdict for a log, a table or a picture for a reader.
+"""Results that print themselves: one line of verdict for a log, a table or a chart for a reader.
 
 `__repr__` is what papermill logs and what nbval compares, so it is one line and holds the numbers that matter.
-Pictures are for the eye only; what they show stands in their `__repr__` too.
+What a chart shows stands in its `__repr__` too.
 """
 
 import io
@@ -23,7 +23,7 @@ _MASKS = (
 
 
 def mask(text: str) -> str:
-    """Hide account ids and endpoints: a notebook with outputs is read by more people than the account.
+    """Hide account ids and endpoints: more people read a notebook with outputs than may see the account.
 
     >>> mask("arn:aws:rds:ap-northeast-1:123456789012:cluster:miyabi-dev-aurora-cluster")
     'arn:aws:rds:ap-northeast-1:************:cluster:miyabi-dev-aurora-cluster'

@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
     """What JSON cannot hold, as what it can: moments in UTC, numbers without numpy, the rest by its repr."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise JournalError(f"{value} has no zone, so nobody can tell when it was. Make it UTC.")
+            raise JournalError(f"{value} has no zone, so it names no moment. Make it UTC.")
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()

@@ -1,7 +1,7 @@
 """A plan is data with an id: what will be called, on what, from which state to which.
 
 The id hashes account, region, parameters and the observed state. A plan that was read at ten cannot be applied at
-twenty past if somebody changed the cluster in between.
+twenty past if the cluster was changed in between.
 """
 
 import hashlib

@@ -5,7 +5,10 @@ from datetime import UTC, date, datetime
 
 from aurora_ops.core.errors import InputError
 
-# Stored outputs are made, and compared, as of one day. Who asks without a day gets today, so nobody else sets it.
+# A history of capacity: less than a week is none to draw a month from, and CloudWatch keeps no more.
+HISTORY_DAYS = (7, 455)
+
+# Stored outputs are made, and compared, as of one day. Where it is not set, a day that is not named is today.
 AS_OF = "AURORA_OPS_AS_OF"
 
 

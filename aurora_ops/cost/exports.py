@@ -1,4 +1,4 @@
-"""A cost plan for others: CSV and JSON, a page for the planning meeting, a usage file for infracost, thresholds for budgets.
+"""Exports of a cost plan: CSV and JSON, a page for the planning meeting, a usage file for infracost, thresholds for budgets.
 
 Amounts are USD a month, and yen at the rate that is stated beside them. Nothing here knows an exchange rate.
 """
@@ -142,7 +142,7 @@ def as_budgets(bands: Bands) -> str:
 
 
 def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: str = "") -> str:
-    """One page for people: the sentence, the picture, the band, the lines, what moves them, and every price."""
+    """One page to read: the sentence, the charts, the band, the lines, what moves them, and every price."""
     parts: list[str] = [
         f"<h1>What Aurora costs a month</h1><p class=lead>{html.escape(repr(plan_tables.bottom_line(plan)))}</p>"
     ]

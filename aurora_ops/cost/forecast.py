@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from aurora_ops.billing.bill import Estimate, estimate
 from aurora_ops.billing.price_book import PriceBook
-from aurora_ops.billing.usage import InstanceUse, Usage
+from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity.demand import Floats
 from aurora_ops.core.errors import InputError
 
@@ -23,7 +23,7 @@ SEED = 20261123
 SHARE = 0.8  # of the futures lies between p10 and p90
 DRAWS = 1000
 BLOCK_DAYS = 7
-DAYS_PER_MONTH = 730 / 24
+DAYS_PER_MONTH = HOURS_PER_MONTH / 24
 
 
 class ForecastError(InputError):
@@ -138,7 +138,8 @@ def bootstrap(
     index = ((begins[:, :, None] + np.arange(block_days)) % seen).reshape(draws, -1)[:, :whole]
     weights = np.ones(whole)
     weights[-1] = days - (whole - 1)
-    return np.einsum("dw...,w->d...", history[index], weights)
+    totals: Floats = np.einsum("dw...,w->d...", history[index], weights)
+    return totals
 
 
 def check_history(whole_days: int, instance: str) -> None:

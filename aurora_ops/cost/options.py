@@ -89,7 +89,6 @@ class Provisioned:
 
     instance_class: str
     usd: float | None
-    serverless_usd: float | None
     carries: bool
     breakeven_acu: float | None
 
@@ -106,10 +105,9 @@ def provisioned(
 ) -> tuple[Provisioned, ...]:
     """Every instance class with a known price in the region, cheapest first, as many instances as the serverless cluster.
 
-    `peak_acu` has to fit: 2 GiB and `vcpu_per_acu` processors for each. `mean_vcpus` processors
+    An instance carries `peak_acu` if it has 2 GiB and `vcpu_per_acu` processors for each ACU. `mean_vcpus` processors
     are busy on average: on a burstable instance what lies over its baseline is charged as credits.
     """
-    serverless = estimate("serverless", instances, usage, prices, io_optimized=io_optimized)
     acu_hour = prices.find(acu_hour_item(io_optimized))
     found = []
     for name, (vcpus, gib, baseline) in INSTANCE_CLASSES.items():
@@ -122,7 +120,6 @@ def provisioned(
             Provisioned(
                 name,
                 estimate(name, uses, usage, prices, io_optimized=io_optimized).comparable_usd,
-                serverless.comparable_usd,
                 carries=vcpus >= peak_acu * vcpu_per_acu and gib >= peak_acu * GIB_PER_ACU,
                 breakeven_acu=price.usd / acu_hour.usd if acu_hour else None,
             )
@@ -213,7 +210,7 @@ def auto_pause(
     after_seconds: float = SHORTEST_SECONDS,
     rules: Rules = MEASURED,
 ) -> Pausing:
-    """What a floor of 0 would save, how often somebody would wait for it, and why it may not work at all."""
+    """What a floor of 0 would save, how often a client would wait for it, and why it may not work at all."""
     to_zero = AcuRange(0, acu_range.ceiling)
     found = what_if.sweep(
         demand, [acu_range, to_zero], usage, prices, readers=readers, io_optimized=io_optimized,

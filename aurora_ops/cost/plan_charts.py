@@ -1,19 +1,16 @@
-"""A cost plan as pictures: how far each environment's month can move, and what the expected one is made of."""
+"""Charts of a cost plan: how far each environment's month can move, and what the expected one is made of."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
 
 from aurora_ops.billing.bill import Estimate
+from aurora_ops.core import charts
 from aurora_ops.core.display import Chart
 from aurora_ops.cost.plan import CostPlan
 from aurora_ops.cost.plan_tables import at_least, spec_band
 
-_INK, _GRID, _BAND = "#222222", "#dddddd", "#f2c14e"
-# Lines of a bill that are told apart in the chart; what is left is small and fixed.
+# Lines of a bill that have a colour of their own; the others are small and fixed.
 _GROUPS = {
-    "compute, writer": ("writer", "#1f4e79"),
+    "compute, writer": ("writer", charts.BLUE),
     "compute, readers": ("readers", "#6fa8dc"),
     "storage": ("storage", "#2e7d5b"),
     "I/O": ("I/O", "#8cc5a2"),
@@ -25,15 +22,16 @@ _REST = ("backup, alarms, key, secret", "#9e9e9e")
 
 def range_chart(plan: CostPlan) -> Chart:
     """Floor to ceiling with the expected month, and the spec's band behind, on a logarithmic axis."""
-    figure = Figure(figsize=(8.6, 3.0))
-    axes = figure.add_subplot()
+    figure, axes = charts.canvas(3.0)
     for row, cost in enumerate(plan.environments):
         low, high = cost.band_usd
         floor, expected, ceiling = cost.floor.known_usd, cost.expected.known_usd, cost.ceiling.known_usd
-        axes.barh(row, high - low, left=low, height=0.5, color=_BAND, label="what the spec says" if row == 0 else None)
-        axes.plot([floor, ceiling], [row, row], color=_INK, linewidth=2, solid_capstyle="butt")
-        axes.plot([floor, ceiling], [row, row], "|", color=_INK, markersize=14, markeredgewidth=2)
-        axes.plot(expected, row, "o", color=_INK, markersize=9)
+        axes.barh(
+            row, high - low, left=low, height=0.5, color=charts.YELLOW, label="what the spec says" if row == 0 else None
+        )
+        axes.plot([floor, ceiling], [row, row], color=charts.INK, linewidth=2, solid_capstyle="butt")
+        axes.plot([floor, ceiling], [row, row], "|", color=charts.INK, markersize=14, markeredgewidth=2)
+        axes.plot(expected, row, "o", color=charts.INK, markersize=9)
         for amount, offset, align, weight in (
             (floor, (-7, 0), "right", "normal"),
             (expected, (0, 15), "center", "bold"),
@@ -43,12 +41,12 @@ def range_chart(plan: CostPlan) -> Chart:
                 f"{amount:,.0f}", (amount, row), offset, textcoords="offset points", ha=align, va="center",
                 fontsize=11, fontweight=weight,
             )  # fmt: skip
-    _clean(axes, [cost.name for cost in plan.environments])
+    charts.rows(axes, [cost.name for cost in plan.environments])
     axes.set_xscale("log")
     axes.set_xticks(ticks := [30, 100, 300, 1000, 3000, 10000], [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim(30, 10000)
-    axes.set_title(f"USD a month in {plan.region}: floor, ● expected, ceiling", loc="left", fontsize=12)
+    charts.heading(axes, f"USD a month in {plan.region}: floor, ● expected, ceiling")
     axes.legend(loc="upper right", frameon=False, fontsize=11)
     numbers = "; ".join(
         f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}, spec {spec_band(c)}"
@@ -59,8 +57,7 @@ def range_chart(plan: CostPlan) -> Chart:
 
 def line_item_chart(plan: CostPlan) -> Chart:
     """What the expected month is made of, stacked."""
-    figure = Figure(figsize=(8.6, 3.0))
-    axes = figure.add_subplot()
+    figure, axes = charts.canvas(3.0)
     stacks = {cost.name: _grouped(cost.expected) for cost in plan.environments}
     groups = dict.fromkeys([*_GROUPS.values(), _REST])
     for row, cost in enumerate(plan.environments):
@@ -72,9 +69,9 @@ def line_item_chart(plan: CostPlan) -> Chart:
         axes.annotate(
             f"{left:,.0f}", (left, row), (6, 0), textcoords="offset points", va="center", fontsize=10, fontweight="bold"
         )
-    _clean(axes, list(stacks))
+    charts.rows(axes, list(stacks))
     axes.set_xlim(0, max(cost.expected.known_usd for cost in plan.environments) * 1.1)
-    axes.set_title(f"What the expected month is made of, USD in {plan.region}", loc="left", fontsize=12)
+    charts.heading(axes, f"What the expected month is made of, USD in {plan.region}")
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=len(groups), frameon=False, fontsize=9, columnspacing=1.2
     )
@@ -98,13 +95,3 @@ def _stack_text(stack: dict[str, list[float | None]]) -> str:
     return ", ".join(
         f"{group} {'unknown' if None in amounts else f'{_known(amounts):,.2f}'}" for group, amounts in stack.items()
     )
-
-
-def _clean(axes: Any, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=12)
-    axes.invert_yaxis()
-    axes.set_ylim(len(names) - 0.45, -0.7)
-    axes.grid(axis="x", color=_GRID)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)

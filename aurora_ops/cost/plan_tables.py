@@ -1,4 +1,4 @@
-"""A cost plan for the eye: sentences and tables (`cost_charts` draws it). Amounts are USD a month; money is rounded here.
+"""Sentences and tables of a cost plan (`plan_charts` draws it). Amounts are USD a month; money is rounded here.
 
 The dollar sign is avoided: in a notebook two of them on a line would be read as a formula.
 """
@@ -34,7 +34,7 @@ def bottom_line(plan: CostPlan) -> Line:
 
 
 def _why(plan: CostPlan) -> str:
-    """What the dearest environment is paid for, as a product that anybody can work out again."""
+    """What the dearest environment is paid for, as a product that a reader can work out again."""
     cost = max(plan.environments, key=lambda one: one.expected.known_usd)
     price, compute = cost.expected.items[0].price, cost.expected.compute_usd
     if price is None or compute is None:

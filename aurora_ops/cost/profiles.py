@@ -38,19 +38,14 @@ class Profile:
     logs_gib: float
 
     @property
-    def mean_share(self) -> float:
-        """Mean share of the range over the week."""
-        return sum(self.hour_of_week) / HOURS_PER_WEEK
-
-    @property
     def idle_share(self) -> float:
-        """Share of the week's hours in which nobody is at work."""
+        """Share of the week's hours without any work."""
         return sum(share == 0 for share in self.hour_of_week) / HOURS_PER_WEEK
 
     def hourly_acu(self, acu_range: AcuRange, idle_acu: float = IDLE_ACU) -> tuple[float, ...]:
         """Capacity of one instance in each hour of the week: its share of the range, and never under where it comes to rest.
 
-        An instance whose floor is 0 sleeps in the hours in which nobody is at work.
+        An instance whose floor is 0 sleeps in the hours without any work.
 
         >>> profile("office-hours").hourly_acu(AcuRange(0.5, 16))[7:10]
         (1.5, 2.05, 4.375)
@@ -76,7 +71,8 @@ class Profile:
 
 @cache
 def _packaged() -> dict[str, Any]:
-    return json.loads((files("aurora_ops") / "data" / "usage-profiles.json").read_text())
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "usage-profiles.json").read_text())
+    return found
 
 
 def names() -> list[str]:
@@ -90,7 +86,7 @@ def default(environment: str) -> str:
     >>> default("prod")
     'always-on'
     """
-    return _packaged()["defaults"][environment]
+    return str(_packaged()["defaults"][environment])
 
 
 def profile(name: str) -> Profile:
@@ -111,7 +107,7 @@ def profile(name: str) -> Profile:
 
 
 def of_profile(profile: Profile, peak_acu: float, days: int, seconds: float = 60.0) -> Demand:
-    """An assumed week, repeated, in which the share 1 stands for `peak_acu` and 0 for nobody at work.
+    """An assumed week, repeated, in which the share 1 stands for `peak_acu` and 0 for no work at all.
 
     >>> of_profile(profile("office-hours"), peak_acu=4, days=1, seconds=3600).acu[8:11].tolist()
     [0.4, 1.0, 1.0]

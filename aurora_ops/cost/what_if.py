@@ -147,7 +147,7 @@ def recommend(found: Sweep, throttled_minutes: float, cold_minutes: float = np.i
             "no range has a known bill: the price of an ACU is missing in this region, so none is the cheapest."
         )
     # The narrower range first among equals: it promises less.
-    order = known[np.lexsort(([found.ranges[one].ceiling for one in known], found.usd[known]))]
+    order = known[np.lexsort((np.array([found.ranges[one].ceiling for one in known]), found.usd[known]))]
     holds = (found.throttled_minutes <= throttled_minutes) & (found.cold_minutes <= cold_minutes)
     keeping = order[holds[order]]
     if not keeping.size:

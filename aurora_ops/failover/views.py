@@ -2,16 +2,13 @@
 
 from matplotlib.figure import Figure
 
+from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table
 from aurora_ops.database.probe import Record
 from aurora_ops.failover.client import Passage
 
-_DONE, _FAILED, _GAP, _INK = (
-    "#0072b2",
-    "#d55e00",
-    "#fbe3d2",
-    "#222222",
-)  # Okabe and Ito's: told apart by the colour-blind too
+# Okabe and Ito's, which the colour-blind distinguish too.
+_DONE, _FAILED, _GAP = "#0072b2", charts.ORANGE, "#fbe3d2"
 _BEFORE_SECONDS = 1.0  # of calm that the picture shows
 
 
@@ -50,16 +47,18 @@ def over_time(passage: Passage) -> Chart:
         _lane(axes, passage, record, height)
     end = max(record.attempts[-1].ended for _, record in lanes) - passage.called
     for moment, text in ((0.0, "call"), (passage.swapped - passage.called, "new roles shown")):
-        axes.axvline(moment, color=_INK, linewidth=0.9, linestyle="--")
-        axes.annotate(text, (moment, 1.62), (3, 0), textcoords="offset points", fontsize=9, color=_INK, va="center")
+        axes.axvline(moment, color=charts.INK, linewidth=0.9, linestyle="--")
+        axes.annotate(
+            text, (moment, 1.62), (3, 0), textcoords="offset points", fontsize=9, color=charts.INK, va="center"
+        )
     for colour, label in ((_DONE, "answered"), (_FAILED, "failed"), (_GAP, "longest time without an answer")):
         axes.plot([], [], color=colour, linewidth=6, label=label)
-    axes.set_title(f"{passage.to} takes over from {passage.old_writer}", loc="left", fontsize=12, color=_INK)
+    axes.set_title(f"{passage.to} takes over from {passage.old_writer}", loc="left", fontsize=12, color=charts.INK)
     axes.set_yticks((1, 0), [name for name, _ in lanes])
     axes.set_ylim(-0.5, 1.8)
     axes.set_xlim(-_BEFORE_SECONDS, end)
     axes.set_xlabel("seconds after the call")
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    charts.clean(axes, grid=None, hidden=("top", "right", "left"))
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return Chart.of(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
+from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table
 from aurora_ops.load.model import CLASSES, Load, Statement, findings
 
@@ -30,7 +31,6 @@ COLOURS = {
     "Other": "#b0b0b0",
 }
 _HATCH = {"Lock": "////"}
-_INK, _GRID = "#222222", "#dddddd"
 _BUCKETS = (1, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400)
 _SHOWN = 120  # buckets over the width: finer is noise
 
@@ -94,16 +94,14 @@ def over_time(load: Load) -> Chart:
         f"Active sessions of {load.instance} ({load.role}) by what they did or waited for",
         loc="left",
         fontsize=12,
-        color=_INK,
+        color=charts.INK,
     )
     axes.set_ylabel(f"active sessions, average of {_span(seconds)}")
     axes.set_xlabel(f"UTC, {starts[0].astype('datetime64[m]').item():%Y-%m-%d}")
     _clock(axes, len(load.total) * load.period_seconds)
     axes.set_xlim(starts[0], ends[-1])
     axes.set_ylim(0, max(1.0, float(frame[["peak", "vcpu"]].max().max() if load.has_data else 1.0)) * 1.05)
-    axes.yaxis.grid(True, color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    charts.clean(axes, "y", grid_width=0.6)
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
     shares = ", ".join(f"{name} {load.classes[name].mean():.2f}" for name in present)
     return _chart(
@@ -175,13 +173,13 @@ def by_statement(load: Load, most: int = 8) -> Chart:
         )
         left += values
     for row, statement in enumerate(shown):
-        axes.text(left[row], row, f"  {_figures(load, statement)}", va="center", fontsize=9, color=_INK)
+        axes.text(left[row], row, f"  {_figures(load, statement)}", va="center", fontsize=9, color=charts.INK)
     axes.set_yticks(range(len(shown)), [f"{statement.title}  {statement.id[:4]}" for statement in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, max(left.max(initial=0.0) * 1.6, 0.1))
     axes.set_xlabel("average active sessions over the window")
-    axes.set_title("Which statements the sessions worked on", loc="left", fontsize=12, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title("Which statements the sessions worked on", loc="left", fontsize=12, color=charts.INK)
+    charts.clean(axes, grid=None)
     if present:
         figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
     top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({_share(load, s):.0%})" for s in shown[:3])

@@ -117,7 +117,7 @@ def canonical(notebook: Any) -> str:
             if IGNORED_OUTPUT not in tags:
                 copy["outputs"] = _merged(cell.outputs)
         kept.cells.append(nbformat.from_dict(copy))
-    return nbformat.writes(kept) + "\n"
+    return f"{nbformat.writes(kept)}\n"
 
 
 def _merged(outputs: list[Any]) -> list[Any]:

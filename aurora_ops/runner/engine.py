@@ -148,7 +148,7 @@ class _Client(NotebookClient):
     def _execute(self, cell: Any, index: int) -> None:
         timed_out = threading.Event()
         # nbclient's own timeout would interrupt again and again, and so cut a `finally` longer than the timeout.
-        timer = threading.Timer(self.cell_timeout or 0, lambda: (timed_out.set(), self._interrupt()))
+        timer = threading.Timer(self.cell_timeout or 0, self._time_out, [timed_out])
         if self.cell_timeout and not self.protected:
             timer.start()
         try:
@@ -156,11 +156,22 @@ class _Client(NotebookClient):
         finally:
             timer.cancel()
             self.executing = False
+            error = CellTimeoutError(f"the cell was interrupted after {self.cell_timeout or 0:g} seconds")
             if timed_out.is_set():
-                error = CellTimeoutError(f"the cell was interrupted after {self.cell_timeout:g} seconds")
                 cell.outputs.append(_error_output(error))
         if timed_out.is_set():  # and the cell made as if nothing had happened
             raise CellExecutionError("", "CellTimeoutError", str(error))
+
+    def _time_out(self, timed_out: threading.Event) -> None:
+        timed_out.set()
+        self._interrupt()
+
+    @property
+    def _kernel(self) -> Any:
+        """The manager of the kernel that runs now. Its provisioner has a process id, which the base class does not declare."""
+        if self.km is None:
+            raise DeadKernelError("there is no kernel")
+        return self.km
 
     def _interrupt(self) -> None:
         self.interrupt_wanted = True
@@ -168,7 +179,7 @@ class _Client(NotebookClient):
             self.interrupt_sent = True
             # Not km.interrupt_kernel(): that signals the whole process group.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.km.provisioner.pid, signal.SIGINT)
+                os.kill(self._kernel.provisioner.pid, signal.SIGINT)
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         if msg["msg_type"] == "execute_input":  # before this the kernel ignores SIGINT, and an interrupt would be lost
@@ -202,7 +213,8 @@ class _Client(NotebookClient):
                 self._run_silently(cell.source)
 
     def _run_silently(self, source: str) -> None:
-        self.wait_for_reply(self.kc.execute(source, silent=True))
+        client: Any = self.kc
+        self.wait_for_reply(client.execute(source, silent=True))
 
     def _start_kernel(self) -> None:
         for tries_left in reversed(range(STARTS)):
@@ -230,9 +242,9 @@ class _Client(NotebookClient):
         # process takes one of them meanwhile, the kernel does not start and, in ipykernel 7, does not end either.
         path = self.folder / f"kernel-{self.kernels}"
         if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
-            self.km.transport, self.km.ip = "ipc", str(path)
+            self._kernel.transport, self._kernel.ip = "ipc", str(path)
         else:
-            self.km.transport_encryption = "auto"  # anybody on this machine can connect to a port
+            self._kernel.transport_encryption = "auto"  # any user of this machine can connect to a port
 
     @property
     def _exited(self) -> Path:
@@ -243,7 +255,7 @@ class _Client(NotebookClient):
             self._cleanup_kernel()
 
     async def _async_cleanup_kernel(self) -> None:
-        watch = asyncio.ensure_future(self._kill_what_hangs(getattr(self.km.provisioner, "process", None)))
+        watch = asyncio.ensure_future(self._kill_what_hangs(getattr(self._kernel.provisioner, "process", None)))
         try:
             await super()._async_cleanup_kernel()
         finally:
@@ -283,7 +295,7 @@ class _Client(NotebookClient):
 
         previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            # A signal that somebody chose to ignore, as nohup does, stays ignored.
+            # A signal that the parent process ignores, as nohup does, stays ignored.
             previous = {s: signal.signal(s, on_signal) for s in SIGNALS if signal.getsignal(s) != signal.SIG_IGN}
         try:
             yield

@@ -2,7 +2,7 @@
 
 papermill guesses a type from how a value looks: an engine version 15.10 becomes the number 15.1, an account id loses
 its leading zero, and a misspelt name is a warning while the run goes on with the default. Here the annotation decides,
-and what does not fit is refused before a kernel starts. The types below are for use in such a cell.
+and what the annotation does not allow is refused before a kernel starts. The types below are for use in such a cell.
 """
 
 import ast
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.core.times import to_datetime
+from aurora_ops.core.times import HISTORY_DAYS, to_datetime
 
 
 class ParameterError(InputError):
-    """A parameter is unknown or its value does not fit its annotation."""
+    """A parameter is unknown, or its annotation does not allow the value."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,13 @@ def _folder(text: str) -> str:
     return str(path)
 
 
+def _days(value: int) -> int:
+    low, high = HISTORY_DAYS
+    if not low <= value <= high:
+        raise ValueError(f"CloudWatch keeps {high} days, and less than {low} are no history to draw a month from")
+    return value
+
+
 Environment = Literal["dev", "stg", "prod"]
 Prices = Literal["packaged", "live"]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
@@ -79,10 +86,12 @@ Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
 Folder = Annotated[str, Checked(_folder, "a folder, or nothing")]
 Duration = Annotated[str, Checked(_duration, "a duration such as 500ms, 30s or 5min")]
 Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
+Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS[0]} to {HISTORY_DAYS[1]}")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
-    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Duration": Duration, "Folder": Folder,
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
+    "Duration": Duration, "Folder": Folder,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 
@@ -102,7 +111,7 @@ class Parameter:
 
     @property
     def expected(self) -> str:
-        """What a value has to be, for a person."""
+        """What a value has to be, in words."""
         if get_origin(self.type) is Literal:
             return "one of " + ", ".join(map(repr, get_args(self.type)))
         for check in get_args(self.type):
@@ -113,7 +122,7 @@ class Parameter:
         )
 
     def accept(self, value: Any) -> Any:
-        """`value` as this parameter's type. Text is read, as a command line has nothing else; other values must fit."""
+        """`value` as this parameter's type. Text is read, as a command line has nothing else; other values must have the type."""
         from pydantic import ConfigDict, TypeAdapter, ValidationError
 
         own_config = isinstance(self.type, type) or get_origin(self.type) is not None

@@ -9,7 +9,7 @@ in the first working cell (`parameters.verify`), and before each later cell of a
 import ast
 import symtable
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +90,14 @@ def read(notebook: Path | str | Mapping[str, Any]) -> Parameters:
     ParameterError
         No cell is tagged `parameters` though one looks like it, several are, or a later cell sets a parameter again.
     """
-    name = "the notebook"
     if isinstance(notebook, Path | str):
         import nbformat
 
-        name = Path(notebook).stem
-        notebook = nbformat.read(str(notebook), as_version=4)
+        return _parameters(Path(notebook).stem, nbformat.read(str(notebook), as_version=4))
+    return _parameters("the notebook", notebook)
+
+
+def _parameters(name: str, notebook: Mapping[str, Any]) -> Parameters:
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     cells = tagged(notebook, TAG)
     if len(cells) > 1:
@@ -110,7 +112,11 @@ def read(notebook: Path | str | Mapping[str, Any]) -> Parameters:
                 )
         return Parameters(name, ())
     found = parse(cells[0]["source"], name)
-    later = code[next(n for n, cell in enumerate(code) if cell is cells[0]) + 1 :]
+    _refuse_set_again(name, found, code[next(n for n, cell in enumerate(code) if cell is cells[0]) + 1 :])
+    return found
+
+
+def _refuse_set_again(name: str, found: Parameters, later: Sequence[Mapping[str, Any]]) -> None:
     for cell in later:
         again = names_set(cell["source"]) & {p.name for p in found}
         if again and "injected-parameters" not in cell["metadata"].get("tags", []):
@@ -118,7 +124,6 @@ def read(notebook: Path | str | Mapping[str, Any]) -> Parameters:
                 f"cell {cell.get('id', '')!r} of {name} sets the parameter {min(again)!r} again, so a given value would not be "
                 "the one that is used. Nothing was started. Give the variable in that cell another name."
             )
-    return found
 
 
 def _looks_like_parameters(source: str) -> bool:
@@ -211,4 +216,5 @@ class _Guard:
 def _rejected(text: str) -> Exception:
     from IPython.core.error import InputRejected  # any other exception would only switch the guard off
 
-    return type("ParameterError", (ParameterError, InputRejected), {})(text)
+    refusal: type[Exception] = type("ParameterError", (ParameterError, InputRejected), {})
+    return refusal(text)

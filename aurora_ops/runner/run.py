@@ -157,7 +157,7 @@ def _execute(
             parameters=dict(values),
             engine_name="aurora-ops",
             kernel_name="python3",
-            # tqdm's `disable=None`: a bar where somebody watches, nothing in a log.
+            # tqdm's `disable=None`: a bar on a terminal, nothing in a log.
             progress_bar={"desc": entry.name, "leave": False, "disable": None} if progress else False,
             cwd=str(entry.path.parent),  # where JupyterLab and nbval run it too
             execution_timeout=cell_timeout_seconds,

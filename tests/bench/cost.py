@@ -1,6 +1,6 @@
 """How fast a year is planned: medians of five within one run, as ratios, which hold on a noisy machine; seconds do not.
 
-The yardstick is what anybody would write first for a thousand ceilings: a bare `numpy.clip(x, low, high).sum()` each.
+The yardstick is what one would write first for a thousand ceilings: a bare `numpy.clip(x, low, high).sum()` each.
 """
 
 import resource

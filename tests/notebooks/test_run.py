@@ -113,7 +113,7 @@ def test_the_verdict_decides_status_and_exit_code(tmp_path, work, status, code, 
 
 
 def test_a_run_that_breaks_after_its_verdict_has_not_passed(tmp_path):
-    """A drill that proved the backup and then could not delete its cluster needs somebody to look."""
+    """A drill that proved the backup and then could not delete its cluster needs a person to look."""
     path = write(tmp_path, PASS, clean_up="raise AuroraOpsError('the drill cluster is still there')")
 
     ended = run(path)

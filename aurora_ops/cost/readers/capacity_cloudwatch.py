@@ -15,9 +15,10 @@ import pandas as pd
 from aurora_ops.aws import metrics
 from aurora_ops.aws.session import Session
 from aurora_ops.capacity.history import History, HistoryError
+from aurora_ops.core.times import HISTORY_DAYS
 
 # (how long CloudWatch keeps it, sample in seconds, days that one request reads): under 100,800 values a request.
-RESOLUTIONS = ((timedelta(days=15), 60, 7), (timedelta(days=63), 300, 35), (timedelta(days=455), 3600, 180))
+RESOLUTIONS = ((timedelta(days=15), 60, 7), (timedelta(days=63), 300, 35), (timedelta(days=HISTORY_DAYS[1]), 3600, 180))
 OLDEST = RESOLUTIONS[-1][0]
 # A datapoint may still change for a while; a day that ended before that is final.
 FINAL_AFTER = timedelta(hours=3)
@@ -41,7 +42,7 @@ def resolution_seconds(age: timedelta) -> int:
 def read(session: Session, instance: str, start: datetime, end: datetime, *, now: datetime | None = None) -> History:
     """Capacity and connections of a DB instance from `start` to `end`, each part as fine as CloudWatch still has it.
 
-    Whole days of UTC are read; a day before the instance existed, or while nobody measured, is a gap.
+    Whole days of UTC are read; a day before the instance existed, or while nothing was measured, is a gap.
 
     Raises
     ------

@@ -4,24 +4,25 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import estimate
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity import simulation
+from aurora_ops.capacity.acu import VCPU_PER_ACU
 from aurora_ops.capacity.pausing import Gates
-from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
+from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
-from aurora_ops.core import environments
+from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
-from aurora_ops.cost import options, plan_tables, profiles, sources
+from aurora_ops.cost import options, plan_tables, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
+from aurora_ops.cost.studies.subject import rules, subject
 
-_INK, _GRID, _STANDARD, _OPTIMIZED, _UNUSED = "#222222", "#dddddd", "#1f4e79", "#d55e00", "#f2c14e"
+_STANDARD, _OPTIMIZED, _UNUSED = charts.BLUE, charts.ORANGE, charts.YELLOW
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class OptionStudy:
                 "a floor of 0 that pauses",
                 self.pausing.saves_usd,
                 "; ".join(self.pausing.reasons)
-                or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times somebody waits 15 s",
+                or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times a client waits 15 s",
             ),
         )
 
@@ -116,22 +117,22 @@ class OptionStudy:
         most = max(self.breakeven.io_millions, self.usage.io_millions) * 1.6 + 1
         millions = np.array([0.0, most])
         standard = np.array([_modes(self, one).standard_usd for one in millions])
-        figure = Figure(figsize=(8.6, 3.2))
-        axes = figure.add_subplot()
+        figure, axes = charts.canvas(3.2)
         axes.plot(millions, standard, color=_STANDARD, linewidth=2, label="Standard")
         axes.plot(millions, [self.breakeven.io_optimized_usd] * 2, color=_OPTIMIZED, linewidth=2, label="I/O-Optimized")
         meet = self.breakeven.io_millions
-        axes.plot(meet, self.breakeven.io_optimized_usd, "o", color=_INK, markersize=8)
+        axes.plot(meet, self.breakeven.io_optimized_usd, "o", color=charts.INK, markersize=8)
         axes.annotate(
             f"{meet:,.0f} million", (meet, self.breakeven.io_optimized_usd), (0, 10), textcoords="offset points", ha="right",
             fontsize=11, fontweight="bold",
         )  # fmt: skip
-        axes.axvline(self.usage.io_millions, color=_INK, linestyle=":", linewidth=1)
+        axes.axvline(self.usage.io_millions, color=charts.INK, linestyle=":", linewidth=1)
         axes.set_xlim(0, most)
         axes.set_ylim(0, float(standard.max()) * 1.1)
         axes.set_xlabel("million I/O a month (dotted: this environment)", fontsize=11)
-        axes.set_title(f"USD a month: I/O-Optimized pays from {meet:,.0f} million I/O on", loc="left", fontsize=12)
-        _clean(axes, legend="lower right")
+        charts.heading(axes, f"USD a month: I/O-Optimized pays from {meet:,.0f} million I/O on")
+        charts.clean(axes)
+        charts.legend(axes, "lower right")
         return Chart.of(
             f"I/O-Optimized pays from {meet:,.1f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
             f"(rule of thumb: 25 %); here {self.usage.io_millions:,.1f}: Standard {self.breakeven.standard_usd:,.2f}, "
@@ -144,8 +145,7 @@ class OptionStudy:
         used = np.sort(self.hourly_acu)[::-1]
         share = np.arange(1, used.size + 1) / used.size * 100
         covered = self.plan.covered_acu
-        figure = Figure(figsize=(8.6, 3.2))
-        axes = figure.add_subplot()
+        figure, axes = charts.canvas(3.2)
         axes.fill_between(
             share, np.minimum(used, covered), color=_STANDARD, alpha=0.35, linewidth=0, label="covered, at a discount"
         )
@@ -155,14 +155,13 @@ class OptionStudy:
         axes.fill_between(
             share, used, covered, where=used > covered, color=_OPTIMIZED, alpha=0.35, linewidth=0, label="on demand"
         )
-        axes.plot(share, used, color=_INK, linewidth=1.5)
+        axes.plot(share, used, color=charts.INK, linewidth=1.5)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, float(used.max()) * 1.05 + 0.5)
         axes.set_xlabel("% of the hours", fontsize=11)
-        axes.set_title(
-            f"ACU of all instances, hours sorted: the best plan covers {covered:.1f}", loc="left", fontsize=12
-        )
-        _clean(axes)
+        charts.heading(axes, f"ACU of all instances, hours sorted: the best plan covers {covered:.1f}")
+        charts.clean(axes)
+        charts.legend(axes)
         return Chart.of(
             f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
             f"{self.plan.wasted_usd:,.2f} of it for hours that use less",
@@ -227,7 +226,7 @@ def study(
     as_of: str = "",
     *,
     vcpus: float = 4.0,
-    vcpu_per_acu: float = 0.25,
+    vcpu_per_acu: float = VCPU_PER_ACU,
     idle_acu: float = IDLE_ACU,
     rds_proxy: bool = False,
 ) -> OptionStudy:
@@ -241,44 +240,39 @@ def study(
     UnknownPriceError
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
-    settings = environments.settings(environment)
-    shape, book = Shape.of(settings), price_book.book(region)
-    profile = profiles.profile(profiles.default(environment))
-    usage = profile.usage(shape.retention_days)
-    load = sources.load(source or profile.name, vcpus, vcpu_per_acu)
-    rules = replace(MEASURED, idle_acu=idle_acu)
-    found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=rules)
+    asked = subject(environment, region, as_of)
+    shape, book, usage, scaling = asked.shape, asked.book, asked.usage, rules(idle_acu)
+    load = sources.load(source or asked.profile.name, vcpus, vcpu_per_acu)
+    found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=scaling)
     # A provisioned instance has to carry what the serverless one could give.
     peak_acu = min(float(load.demand.acu.max()), shape.acu_range.ceiling)
     instances = 1 + len(shape.reader_tiers)
     month = float(found.acu_hours[0]) * HOURS_PER_MONTH / found.hours
     uses = tuple(InstanceUse("reader" if number else "writer", month) for number in range(instances))
     hourly = found.bucket_acu_hours[:, 0] * instances
-    plan = options.savings_plan(hourly, book.acu_hour(shape.io_optimized).usd)
-    per_month = HOURS_PER_MONTH / hourly.size
-    readers = [(tier, load.demand if tier > 1 else None) for tier in shape.reader_tiers]
     now = estimate(environment, uses, usage, book, io_optimized=shape.io_optimized)
     return OptionStudy(
-        environment, shape, book, price_book.day(as_of), load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
+        environment, shape, book, asked.as_of, load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
         options.io_breakeven(uses, usage, book),
         options.provisioned(
             uses, usage, book, peak_acu=peak_acu, vcpu_per_acu=vcpu_per_acu, mean_vcpus=float(load.demand.acu.mean()) * vcpu_per_acu,
             io_optimized=shape.io_optimized,
         ),
-        replace(plan, on_demand_usd=plan.on_demand_usd * per_month, usd=plan.usd * per_month, wasted_usd=plan.wasted_usd * per_month),
+        _of_a_month(options.savings_plan(hourly, book.acu_hour(shape.io_optimized).usd), hourly.size),
         options.auto_pause(
             load.demand, shape.acu_range, Gates(shape.engine_version, rds_proxy), usage, book,
-            readers=readers, io_optimized=shape.io_optimized, rules=rules,
+            readers=asked.readers(load.demand), io_optimized=shape.io_optimized, rules=scaling,
         ),
     )  # fmt: skip
 
 
+def _of_a_month(plan: SavingsPlan, hours: int) -> SavingsPlan:
+    """The plan's amounts of `hours` hours in proportion to a month."""
+    share = HOURS_PER_MONTH / hours
+    return replace(
+        plan, on_demand_usd=plan.on_demand_usd * share, usd=plan.usd * share, wasted_usd=plan.wasted_usd * share
+    )
+
+
 def _modes(found: OptionStudy, io_millions: float) -> Breakeven:
     return options.io_breakeven(found.uses, replace(found.usage, io_millions=float(io_millions)), found.book)
-
-
-def _clean(axes: object, legend: str = "upper right") -> None:
-    axes.grid(color=_GRID)  # type: ignore[attr-defined]
-    axes.set_axisbelow(True)  # type: ignore[attr-defined]
-    axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
-    axes.legend(loc=legend, frameon=False, fontsize=10)  # type: ignore[attr-defined]

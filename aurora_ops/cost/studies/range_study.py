@@ -1,28 +1,28 @@
 """The procedure behind the notebook `acu-range-what-if`: which ACU range, for whom, and how far the answer can be trusted."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.capacity import validation
-from aurora_ops.capacity.acu import AcuRange, AcuRangeError
-from aurora_ops.capacity.demand import VCPU_PER_ACU, Demand
-from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
+from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange, AcuRangeError
+from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.capacity.validation import Comparison
-from aurora_ops.core import environments
+from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost import plan_tables, profiles, sources, what_if
+from aurora_ops.cost import plan_tables, sources, what_if
 from aurora_ops.cost.sources import Load
+from aurora_ops.cost.studies.subject import rules, subject
 from aurora_ops.cost.what_if import Recommendation, Sweep
 
 HARDLY = 0.01  # of the money: a range is not changed for less
-_INK, _GRID, _ALL, _LINE, _NOW = "#222222", "#dddddd", "#b8c4d0", "#1f4e79", "#d55e00"
+_ALL, _LINE, _NOW = "#b8c4d0", charts.BLUE, charts.ORANGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +126,7 @@ class RangeStudy:
         """Dollars against throttled minutes, every range a dot, for the first case."""
         case = self.cases[0]
         found, advice = case.sweep, case.advice
-        figure = Figure(figsize=(8.6, 3.8))
-        axes = figure.add_subplot()
+        figure, axes = charts.canvas(3.8)
         axes.plot(found.throttled_minutes, found.usd, ".", color=_ALL, markersize=3, label="a range")
         # Of the line, what money alone buys: the lower edge of the cloud.
         order = [n for n in np.argsort(found.throttled_minutes, kind="stable") if found.pareto[n]]
@@ -149,7 +148,7 @@ class RangeStudy:
             axes.annotate(
                 words, (x, y), offset, textcoords="offset points", fontsize=11, fontweight="bold", color=colour
             )
-        axes.axvline(self.throttled_minutes, color=_INK, linestyle=":", linewidth=1)
+        axes.axvline(self.throttled_minutes, color=charts.INK, linestyle=":", linewidth=1)
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(-1, None)
         ticks = [0, 10, 100, 1000, 10_000]
@@ -157,10 +156,9 @@ class RangeStudy:
         axes.minorticks_off()
         axes.set_ylim(0, float(np.nanmax(found.usd[found.throttled_minutes <= found.throttled_minutes.max()])) * 1.02)
         axes.set_xlabel("throttled minutes a month (dotted: the tolerance)", fontsize=11)
-        axes.set_title(f"USD a month in {self.book.region}, if an ACU is {case.words}", loc="left", fontsize=12)
-        axes.grid(color=_GRID)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="upper right", frameon=False, fontsize=10)
+        charts.heading(axes, f"USD a month in {self.book.region}, if an ACU is {case.words}")
+        charts.clean(axes)
+        charts.legend(axes)
         return Chart.of(
             f"USD a month against throttled minutes: cheapest {advice.acu_range} {advice.usd:,.2f} / {advice.throttled_minutes:,.0f}, "
             f"now {self.shape.acu_range} {found.usd[now]:,.2f} / {found.throttled_minutes[now]:,.0f}",
@@ -236,27 +234,25 @@ def study(
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `vcpus` are the processors
     that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor.
     """
-    settings = environments.settings(environment)
-    shape, book = Shape.of(settings), price_book.book(region)
-    profile = profiles.profile(profiles.default(environment))
-    usage, rules = profile.usage(shape.retention_days), replace(MEASURED, idle_acu=idle_acu)
-    source = source or profile.name
-    first = sources.load(source, vcpus, VCPU_PER_ACU[0])
-    relations: tuple[float | None, ...] = (None,) if first.measured else (VCPU_PER_ACU[0], 0.5, VCPU_PER_ACU[1])
+    asked = subject(environment, region, as_of)
+    shape, scaling = asked.shape, rules(idle_acu)
+    source = source or asked.profile.name
+    low, high = VCPU_PER_ACU_BOUNDS
+    first = sources.load(source, vcpus, low)
+    relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)
 
     def case(relation: float | None) -> Case:
         load = first if relation is None else sources.load(source, vcpus, relation)
         ranges = _ranges(load.demand, shape.acu_range)
-        readers = [(tier, load.demand if tier > 1 else None) for tier in shape.reader_tiers]
         found = what_if.sweep(
-            load.demand, ranges, usage, book, readers=readers, io_optimized=shape.io_optimized, rules=rules
-        )
+            load.demand, ranges, asked.usage, asked.book, readers=asked.readers(load.demand),
+            io_optimized=shape.io_optimized, rules=scaling,
+        )  # fmt: skip
         advice = what_if.recommend(found, throttled_minutes, cold_minutes)
         return Case(relation, load, found, advice, ranges.index(shape.acu_range))
 
-    return RangeStudy(
-        environment, shape, book, price_book.day(as_of), throttled_minutes, cold_minutes, tuple(map(case, relations))
-    )
+    cases = tuple(map(case, relations))
+    return RangeStudy(environment, shape, asked.book, asked.as_of, throttled_minutes, cold_minutes, cases)
 
 
 def _ranges(demand: Demand, present: AcuRange) -> tuple[AcuRange, ...]:

@@ -16,14 +16,13 @@ from typing import Any
 
 import psycopg
 
-from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.acu import VCPU_PER_ACU, AcuRange
 from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
-VCPU_PER_ACU = 0.25  # an assumption: public tools use 0.25 to 1
 STATEMENTS_EVERY_SECONDS = 5
 
 _SESSIONS = """

@@ -10,10 +10,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.acu import VCPU_PER_ACU, AcuRange
 from aurora_ops.core.errors import InputError
 
-VCPU_PER_ACU = 0.25  # an assumption: see aurora_ops/capacity/rules.py
 _CONNECTIONS_DIVISOR = 9531392  # max_connections is LEAST({DBInstanceClassMemory/9531392},5000)
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "GREATEST": max,

@@ -24,7 +24,7 @@ NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) - DAY
 
 @pytest.fixture
 def session(aws, monkeypatch):
-    """CloudWatch takes nobody's datapoints for AWS/RDS, so that ours have another namespace."""
+    """CloudWatch takes no datapoints of clients for AWS/RDS, so that ours have another namespace."""
     monkeypatch.setattr(metrics, "NAMESPACE", "Test/RDS")
     found = sandbox_session(lifecycle.start(), "ap-northeast-1")
     yield found
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_an_error(session, start, end, words):
     Naive, backwards, too old, and an instance of which nothing is known: none is an empty history.
     """
     with pytest.raises(HistoryError, match=words):
-        capacity_cloudwatch.read(session, "nobody", start, end, now=NOW)
+        capacity_cloudwatch.read(session, "unknown", start, end, now=NOW)
 
 
 @pytest.fixture
@@ -191,9 +191,12 @@ def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clus
     aws("rds").modify_db_cluster(DBClusterIdentifier=name, StorageType="aurora", ApplyImmediately=True)
 
     assert [("writer", pytest.approx(648)), ("reader", pytest.approx(216))] == [
-        (use.role, use.acu_hours) for use in standard.uses
+        (use.role, use.acu_hours) for use in standard.bill.uses
     ]
-    assert (pytest.approx(864 * 0.15), pytest.approx(864 * 0.2)) == (standard.compute_usd, optimized.compute_usd)
+    assert (pytest.approx(864 * 0.15), pytest.approx(864 * 0.2)) == (
+        standard.bill.compute_usd,
+        optimized.bill.compute_usd,
+    )
     assert f"measured capacity of {stg.instance_identifiers[1]}" in repr(standard)
     assert f"reader {stg.instance_identifiers[0]}: 216.0 hours" in repr(standard)
     assert "acu hour io optimized 0.2" in optimized.used().note
@@ -219,9 +222,9 @@ def test_an_instance_that_no_file_of_values_knows_is_billed_too(stg, session, me
 
     month = {line.name: line for line in band.cost.expected.items}
     besides = band.cost.expected.known_usd - sum(line.usd for name, line in month.items() if name.startswith("compute"))
-    assert pytest.approx([648, 384, 216]) == sorted((use.acu_hours for use in found.uses), reverse=True)
-    assert pytest.approx((648 + 384 + 216) * 0.15) == found.compute_usd
-    assert (8, 3) == found.daily_acu_hours.shape
+    assert pytest.approx([648, 384, 216]) == sorted((use.acu_hours for use in found.bill.uses), reverse=True)
+    assert pytest.approx((648 + 384 + 216) * 0.15) == found.bill.compute_usd
+    assert (8, 3) == found.bill.daily_acu_hours.shape
     assert pytest.approx((3 + 2 + 1) * 730 * 0.15 + besides) == band.month.p50
 
 

@@ -16,7 +16,7 @@ START = NOW - timedelta(hours=12)
 
 @pytest.fixture
 def session(aws, monkeypatch):
-    """CloudWatch takes nobody's datapoints for AWS/RDS, so that ours have another namespace."""
+    """CloudWatch takes no datapoints of clients for AWS/RDS, so that ours have another namespace."""
     monkeypatch.setattr(metrics, "NAMESPACE", "Test/RDS")
     return sandbox_session(lifecycle.start(), "ap-northeast-1")
 

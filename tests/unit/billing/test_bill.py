@@ -1,5 +1,6 @@
 """Expected figures come from other tools' golden files, AWS's documentation, and tools that were run."""
 
+import pandas as pd
 import pytest
 
 from aurora_ops.billing import price_book
@@ -14,8 +15,8 @@ from aurora_ops.billing.usage import (
     billed_backup_gib,
     instance_uses,
     retained_backup_gib,
-    series_uses,
 )
+from aurora_ops.capacity.history import of_samples
 
 US, TOKYO = price_book.book("us-east-1"), price_book.book("ap-northeast-1")
 
@@ -110,8 +111,9 @@ def test_a_series_and_its_mean_cost_the_same():
     """
     Measured and planned capacity go through one billing function.
     """
-    series = [0.5, 4.0, 1.5, 2.0] * 15
-    measured = InstanceUse.of_series("writer", series, seconds=60)
+    minutes = pd.date_range("2026-11-23T00:00Z", periods=60, freq="min")
+    samples = pd.DataFrame({"capacity_acu": [0.5, 4.0, 1.5, 2.0] * 15, "connections": 1.0}, index=minutes)
+    measured = of_samples("writer-1", samples).use("writer")
     planned = InstanceUse.of_mean("writer", 2.0, hours=1)
 
     assert bill([planned], Usage(), US) == bill([measured], Usage(), US)
@@ -121,7 +123,7 @@ def test_a_paused_month_has_no_compute_but_is_not_free():
     """
     At 0 ACU storage goes on.
     """
-    lines = amounts(InstanceUse.of_series("writer", [0.0] * 60, seconds=60), storage_gib=10)
+    lines = amounts(InstanceUse.of_mean("writer", 0.0), storage_gib=10)
 
     assert (0.0, 1.0) == (lines["compute, writer"], lines["storage"])
 
@@ -172,26 +174,9 @@ def test_impossible_quantities_are_refused(value):
     Negative and undefined quantities would falsify a bill.
     """
     with pytest.raises(UsageError):
-        InstanceUse.of_series("writer", [1.0, value], seconds=60)
+        InstanceUse("writer", value)
     with pytest.raises(UsageError):
         Usage(storage_gib=value)
-
-
-def test_an_empty_series_is_refused():
-    """
-    Nothing measured is not 0 ACU.
-    """
-    with pytest.raises(UsageError, match="nothing was measured"):
-        InstanceUse.of_series("writer", [], seconds=60)
-
-
-@pytest.mark.parametrize("seconds", [0, -60, float("nan")])
-def test_samples_without_a_length_are_refused(seconds):
-    """
-    They would make every capacity free.
-    """
-    with pytest.raises(UsageError, match="seconds="):
-        InstanceUse.of_series("writer", [1.0], seconds)
 
 
 def test_the_documented_week_of_backups_bills_60_gib():
@@ -244,23 +229,6 @@ def test_what_is_not_used_does_not_make_a_month_unknown():
     assert without.usd is not None
     assert (None, ("snapshot export",)) == (with_export.usd, with_export.unpriced)
     assert pytest.approx(10 * 0.114) == with_export.known_usd - without.usd
-
-
-def test_a_reader_that_follows_has_at_least_the_writers_capacity():
-    """
-    Of tier 0 and 1 in every sample; a reader of tier 2 has its own, also when it is smaller.
-    """
-    writer, follows, free = series_uses([1, 4, 1], [(1, [2, 2, 0]), (2, [2, 2, 0])], seconds=3600)
-
-    assert (6.0, 7.0, 4.0) == (writer.acu_hours, follows.acu_hours, free.acu_hours)
-
-
-def test_a_gap_is_not_billed_as_a_pause():
-    """
-    NaN is what was not measured.
-    """
-    with pytest.raises(UsageError, match="capacity_acu=nan"):
-        InstanceUse.of_series("writer", [1.0, float("nan")], seconds=60)
 
 
 def test_the_provisioned_side_of_the_aws_toolkit():

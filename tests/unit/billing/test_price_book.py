@@ -91,7 +91,7 @@ def test_every_packaged_price_has_a_unit_a_known_status_and_a_source_that_is_exp
             assert price.status in {"price_list", "quoted", "unverified"}
             assert price.sources
             assert all(book.source_texts[source] for source in price.sources)
-            assert price.date is None or price.date <= date(2026, 11, 23)
+            assert price.dated is None or price.dated <= date(2026, 11, 23)
 
 
 def test_a_date_that_is_none_is_refused():
@@ -131,7 +131,7 @@ def test_a_clock_that_is_held_at_no_date_is_refused(monkeypatch):
 
 def test_no_procedure_and_no_page_has_a_day_of_its_own():
     """
-    A day as default would be judged as now for ever.
+    A fixed day as default would never let a price become stale.
     """
     procedures = [planning.plan, range_study.study, option_study.study, history_study.study]
     pages = [parameters.read(entry.path) for entry in notebooks.collection()]

@@ -33,7 +33,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def real():
-    """The rows of the real list, which somebody had put into a table, back in the API's shape."""
+    """The rows of the real list, which had been put into a table, back in the API's shape."""
     if not REAL.exists():
         pytest.skip(f"{REAL.name} is not beside this checkout: the real list is not part of the project")
     return [
@@ -140,7 +140,7 @@ def changed(usagetype, change):
 
 def test_two_rows_that_disagree_are_an_error():
     """
-    Storage is listed for two engines: if they differ nobody may choose.
+    Storage is listed for two engines: if they differ, no choice is made.
     """
     rows = changed("APN1-Aurora:StorageUsage", lambda one: one["pricePerUnit"].update(USD="0.13"))
 

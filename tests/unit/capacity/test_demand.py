@@ -5,11 +5,12 @@ import csv
 import numpy as np
 import pytest
 from places import SHARED
+from processors import of_cpu
 
-from aurora_ops.capacity import demand, simulation
-from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity import simulation
+from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange
 from aurora_ops.capacity.rules import DemandError, needed_acu
-from aurora_ops.cost import profiles
+from aurora_ops.cost import profiles, sources
 from aurora_ops.cost.profiles import profile
 
 TRACE = SHARED / "traces" / "rds_cpu_utilization_e47b3b.csv"
@@ -24,7 +25,7 @@ def test_the_toolkits_acu_come_out_of_its_own_formula():
     """
     cost-cases.json, aws-toolkit-r6g.xlarge: p95 35 %, most 72 %, 4 vCPU at 0.25 vCPU an ACU: 6 ACU "typical", 12 at peak.
     """
-    typical, peak = demand.of_cpu([toolkit_typical_percent(35, 72), 72], vcpus=4, vcpu_per_acu=0.25, seconds=60).acu
+    typical, peak = of_cpu([toolkit_typical_percent(35, 72), 72], vcpus=4, vcpu_per_acu=0.25, seconds=60).acu
 
     assert (6.0, 12.0) == (needed_acu(typical), needed_acu(peak))
 
@@ -37,7 +38,7 @@ def test_the_toolkits_typical_load_is_no_estimate_of_a_bill():
         pytest.skip(f"{TRACE.name} is not beside this checkout: the real series are not part of the project")
     with TRACE.open() as file:
         cpu = np.array([float(row["value"]) for row in csv.DictReader(file)])
-    load = demand.of_cpu(cpu, vcpus=4, vcpu_per_acu=0.25, seconds=300)
+    load = of_cpu(cpu, vcpus=4, vcpu_per_acu=0.25, seconds=300)
     typical = needed_acu(toolkit_typical_percent(np.quantile(cpu, 0.95), cpu.max()) / 100 * 16)
     found = simulation.outcomes(load, [AcuRange(0.5, 16)])
 
@@ -50,16 +51,16 @@ def test_the_relation_of_acu_and_vcpu_is_named_and_bounded(vcpu_per_acu):
     There is no default: public tools differ four times, and the error says between what.
     """
     with pytest.raises(DemandError, match=r"0\.25 to 1"):
-        demand.of_cpu([50], vcpus=2, vcpu_per_acu=vcpu_per_acu, seconds=60)
+        sources.load("office-hours", vcpus=2, vcpu_per_acu=vcpu_per_acu)
 
 
 def test_the_uncertain_relation_moves_the_demand_four_times():
     """
-    The same processor load at both ends.
+    The same profile of the same processors at both ends.
     """
-    low, high = (demand.of_cpu([50], 4, ratio, 60).acu[0] for ratio in demand.VCPU_PER_ACU)
+    most, least = (sources.load("office-hours", 4, relation).demand.acu for relation in VCPU_PER_ACU_BOUNDS)
 
-    assert (8.0, 2.0) == (low, high)
+    assert pytest.approx(4) == most.mean() / least.mean()
 
 
 def test_a_profile_is_a_week_of_demand():

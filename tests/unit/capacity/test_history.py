@@ -63,7 +63,7 @@ def test_a_history_with_a_gap_is_a_demand_only_on_request():
 
 def test_connections_tell_whether_an_instance_could_pause():
     """
-    Where they are known a capacity of 2 without any counts as nobody there; else 0 ACU does.
+    Where they are known a capacity of 2 without any counts as no client; else 0 ACU does.
     """
     known = of_samples("writer", series([2, 2], connections=[0.0, 3.0])).demand(seconds=300)
     unknown = of_samples("writer", series([2, 0])).demand(seconds=300)

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aurora_ops.billing import price_book
-from aurora_ops.billing.bill import bill, estimate
-from aurora_ops.billing.usage import Drills, InstanceUse, Usage, billed_backup_gib, instance_uses, series_uses
+from aurora_ops.billing.bill import bill
+from aurora_ops.billing.usage import Drills, Usage, billed_backup_gib, instance_uses
 from aurora_ops.capacity import simulation
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
@@ -18,7 +17,7 @@ from aurora_ops.capacity.rules import simulate
 from aurora_ops.cost import forecast, options, what_if
 from aurora_ops.cost.forecast import Forecast
 
-# The same examples in every run, and no folder of them beside the tests: a suite that fails on some days helps nobody.
+# The same examples in every run, and no folder of them beside the tests: a suite that fails on some days is no help.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=60)
 settings.load_profile("repeatable")
 
@@ -26,7 +25,6 @@ BOOKS = st.sampled_from([price_book.book(region) for region in ("us-east-1", "ap
 ACU = st.floats(0, 256)
 QUANTITY = st.floats(0, 1e5)
 USAGES = st.builds(Usage, *[QUANTITY] * 7, st.builds(Drills, st.integers(0, 60), *[st.floats(0, 1e3)] * 4))
-SERIES = st.lists(ACU, min_size=1, max_size=50)
 DEMANDS = st.lists(st.floats(0, 40), min_size=1, max_size=300)
 RANGES = st.tuples(st.integers(1, 60), st.integers(0, 60)).map(
     lambda halves: AcuRange(halves[0] / 2, max(1.0, sum(halves) / 2))
@@ -55,30 +53,6 @@ def test_a_bill_is_monotone_in_readers(book, acu, readers, usage):
     fewer, more = (usd(instance_uses(acu, [1] * number), usage, book) for number in (readers, readers + 1))
 
     assert fewer < more
-
-
-@given(BOOKS, SERIES, SERIES, st.sampled_from([1.0, 60.0, 300.0, 3600.0]))
-def test_compute_is_additive_over_time(book, first, second, seconds):
-    """
-    Two spans one after the other cost what each costs alone.
-    """
-    whole, *parts = (
-        estimate("", series_uses(series, [(1, None)], seconds), Usage(), book).compute_usd
-        for series in (first + second, first, second)
-    )
-
-    assert whole == pytest.approx(sum(parts))
-
-
-@given(SERIES, st.data())
-def test_a_follower_never_costs_less_than_its_writer(series, data):
-    """
-    Whatever its own load.
-    """
-    own = data.draw(st.lists(ACU, min_size=len(series), max_size=len(series)))
-    writer, follower = series_uses(series, [(1, own)], 60)
-
-    assert follower.acu_hours >= writer.acu_hours
 
 
 @given(BOOKS, ACU, QUANTITY, st.integers(0, 4))
@@ -179,14 +153,14 @@ def test_times_lie_inside_the_whole(demand, acu_range):
     found = simulation.outcomes(Demand(demand, 60), [acu_range])
     whole = len(demand) * 60
 
-    for seconds in (found.throttled_seconds, found.cold_seconds, found.floor_seconds, found.ceiling_seconds):
+    for seconds in (found.throttled_seconds, found.cold_seconds):
         assert 0 <= seconds[0] <= whole
     assert acu_range.floor * whole / 3600 <= found.acu_hours[0] * (1 + 1e-9)
     assert found.acu_hours[0] <= acu_range.ceiling * whole / 3600 * (1 + 1e-9)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(300, 3600))
-def test_nobody_sleeps_while_somebody_is_connected(connected, after):
+def test_no_instance_pauses_while_a_client_is_connected(connected, after):
     """
     Nor before it was idle for that long; and every resume ends a sleep.
     """
@@ -211,15 +185,3 @@ def test_on_the_pareto_line_less_money_means_more_waiting(demand):
     for usd_, throttled, cold, _ in line:
         for other_usd, other_throttled, other_cold, _ in line:
             assert usd_ >= other_usd or throttled > other_throttled or cold > other_cold
-
-
-@given(SERIES)
-def test_an_instance_use_is_its_mean_times_its_hours(series):
-    """
-    Measured and planned are the same thing.
-    """
-    measured = InstanceUse.of_series("writer", series, 60)
-
-    assert measured.acu_hours == pytest.approx(
-        InstanceUse.of_mean("writer", float(np.mean(series)), len(series) / 60).acu_hours
-    )

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 from places import SHARED
+from processors import of_cpu
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import estimate
@@ -117,7 +118,7 @@ def test_an_80_percent_band_contains_about_80_percent_of_weeks_like_those_before
 @pytest.mark.parametrize(
     ("name", "to_demand", "raw", "moved", "narrow"),
     [
-        ("rds_cpu_utilization_e47b3b", lambda cpu: demand.of_cpu(cpu, 4, 0.25, 300), 3, 4, True),
+        ("rds_cpu_utilization_e47b3b", lambda cpu: of_cpu(cpu, 4, 0.25, 300), 3, 4, True),
         ("elb_request_count_8c0756", lambda count: demand.Demand(count / count.max() * 16, 300), 5, 5, False),
     ],
 )

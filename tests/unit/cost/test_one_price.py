@@ -64,7 +64,7 @@ def test_every_page_and_the_drill_bill_an_acu_hour_at_one_price(asked):
         prod.expected.compute_usd / (prod.instances * prod.profile.mean_acu(prod.acu_range, prod.idle_acu) * HOURS_PER_MONTH),
         options.plan.on_demand_usd / sum(use.acu_hours for use in options.uses),
         options.book.price(price_book.instance_item(provisioned.instance_class, options.shape.io_optimized)).usd / provisioned.breakeven_acu,
-        history.compute_usd / history.acu_hours,
+        history.bill.compute_usd / history.bill.acu_hours,
         compute.usd / compute.quantity,
         options.book.acu_hour(options.shape.io_optimized).usd,
     ]  # fmt: skip

@@ -117,9 +117,9 @@ def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo
 
 def test_plans_and_simulations_assume_the_same_rest():
     """
-    One default, and under a profile without anybody at work the simulated month is the planned one, but for its first minutes.
+    One default, and under a profile without any work the simulated month is the planned one, but for its first minutes.
     """
-    acu_range, nobody = AcuRange(0.5, 16), profiles.profile("idle")
+    acu_range, idle = AcuRange(0.5, 16), profiles.profile("idle")
     capacity = simulation.capacity(Demand([4.0] + [0.0] * 60 * 24, 60), acu_range)
 
     assert {scaling.MEASURED.idle_acu} == {
@@ -130,10 +130,10 @@ def test_plans_and_simulations_assume_the_same_rest():
             range_study.study,
             option_study.study,
             history_study.study,
-            nobody.mean_acu,
+            idle.mean_acu,
         )
     }
-    assert nobody.mean_acu(acu_range) == capacity[-1]
+    assert idle.mean_acu(acu_range) == capacity[-1]
 
 
 def test_a_region_without_all_prices_fails_and_shows_unknown():

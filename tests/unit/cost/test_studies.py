@@ -7,7 +7,9 @@ import pytest
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.capacity.history import HistoryError
 from aurora_ops.core import environments
+from aurora_ops.core.errors import InputError
 from aurora_ops.cost import bands, profiles, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.forecast import ForecastError
@@ -68,7 +70,7 @@ def test_a_range_that_keeps_no_tolerance_fails():
 
 def test_the_simulators_misses_stand_in_the_table_and_in_the_verdict(ranges):
     """
-    Nobody can read the recommendation without them.
+    The recommendation is never shown without them.
     """
     missed = sum("MISSED" in row for row in ranges.trust().rows)
 
@@ -143,7 +145,7 @@ def test_the_bill_of_a_history_can_be_worked_out_from_its_table(history):
 
 def test_an_office_that_sleeps_at_night_should_pause():
     """
-    dev's profile has nobody there at night: a floor of 0 saves most, unless a proxy holds it awake.
+    dev's profile has no work at night: a floor of 0 saves most, unless a proxy holds it awake.
     """
     free, held = (option_study.study("dev", "office-hours", rds_proxy=proxy) for proxy in (False, True))
 
@@ -177,14 +179,14 @@ def test_a_price_that_two_sides_differ_in_has_to_be_known():
 
 def test_a_profile_varies_around_itself_and_is_the_same_every_time():
     """
-    Two assumed weeks: the profile's mean, peaks over its busiest hour, no two days alike, nobody at work where nobody is.
+    Two assumed weeks: the profile's mean, peaks over its busiest hour, no two days alike, no work where the profile has none.
     """
     first, again = (sources.load("office-hours", 4, 0.25) for _ in range(2))
     profile = profiles.profile("office-hours")
     days = first.demand.acu.reshape(14, -1).sum(axis=1)
 
     assert first.demand.acu.tolist() == again.demand.acu.tolist()
-    assert pytest.approx(profile.mean_share * 16) == first.demand.acu.mean()
+    assert pytest.approx(np.mean(profile.hour_of_week) * 16) == first.demand.acu.mean()
     assert max(profile.hour_of_week) * 16 < first.demand.acu.max() <= 16
     assert 10 == len(set(days[days > 0]))
     assert ("ASSUMED" in first.about, "nothing was measured" in first.about) == (True, True)
@@ -197,15 +199,15 @@ def test_the_band_is_the_one_that_the_back_test_allows(tmp_path):
     """
     history = history_study.study("prod", capacity_file(tmp_path, np.repeat(1 + np.arange(28) / 2, 24)), timezone="UTC")
 
-    assert history.backtest.is_too_narrow
-    assert history.widened.p90 > history.month.p90
-    assert f"set the budget alarm at {history.widened.p90:,.0f} USD" in str(history.what_to_do().rows)
+    assert history.bill.backtest.is_too_narrow
+    assert history.bill.widened.p90 > history.bill.month.p90
+    assert f"set the budget alarm at {history.bill.widened.p90:,.0f} USD" in str(history.what_to_do().rows)
     assert "PASS" == history.report().verdict
 
 
 def test_a_simulated_history_says_so_everywhere(history):
     """
-    In the data, in the verdict: nobody takes it for a measured one.
+    In the data, in the verdict: it is not taken for a measured one.
     """
     assert "SIMULATED" in repr(history)
     assert "simulated" in repr(history.report())
@@ -220,7 +222,7 @@ def test_a_file_is_a_history_and_a_load(tmp_path):
     found = history_study.study("dev", path, timezone="UTC")
 
     assert (True, 20 * 24.0) == (load.measured, load.demand.hours)
-    assert not found.backtest.is_too_narrow
+    assert not found.bill.backtest.is_too_narrow
     assert 1 == len(range_study.study("dev", path).cases)
     # dev ends at 2 ACU, this series at 4: it is another cluster's.
     assert "FAIL" == found.report().verdict
@@ -270,3 +272,20 @@ def test_no_output_can_be_read_as_a_formula(ranges, options, history):
     ]  # fmt: skip
 
     assert {0} == {one._repr_markdown_().count("$") for one in shown}
+
+
+@pytest.mark.parametrize("days", [0, -28, 100_000])
+def test_days_out_of_bounds_are_refused_before_anything_is_read(days):
+    """
+    In the library as on the page: no simulation of a hundred thousand days, and no four weeks in place of none.
+    """
+    with pytest.raises(HistoryError, match=r"give 7 to 455"):
+        history_study.study("prod", days=days)
+
+
+def test_a_negative_budget_is_refused():
+    """
+    Every month would go over it.
+    """
+    with pytest.raises(InputError, match="budget_usd=-1"):
+        history_study.study("prod", budget_usd=-1)

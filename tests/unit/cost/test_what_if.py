@@ -132,7 +132,7 @@ def test_an_unknown_price_makes_no_recommendation():
 
 def test_pausing_is_worth_its_nights():
     """
-    A floor of 0 sleeps at night, costs less than 0.5, and somebody waits each morning.
+    A floor of 0 sleeps at night, costs less than 0.5, and a client waits each morning.
     """
     slept = what_if.sweep(office(), [AcuRange(0, 4), AcuRange(0.5, 4)], Usage(), TOKYO, pause_after_seconds=300)
 

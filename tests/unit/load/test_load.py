@@ -312,14 +312,26 @@ def test_pictures_are_small_and_carry_their_numbers():
 
 def test_no_data_and_idle_can_be_drawn():
     """
-    An empty figure with a sentence, no error.
+    An empty figure with a sentence, no error: idle has figures of 0, no data has none.
     """
-    for load in (make({"CPU": [0.0] * 60}), make({}, total=[np.nan] * 60)):
-        load_views.over_time(load)
-        load_views.by_statement(load)
-        load_views.what_to_do(load)
-        load_views.statements(load)
-        load_views.clients(load)
+    idle, unseen = make({"CPU": [0.0] * 60}), make({}, total=[np.nan] * 60)
+    views = (
+        load_views.over_time,
+        load_views.by_statement,
+        load_views.statements,
+        load_views.clients,
+        load_views.what_to_do,
+    )
+
+    said = {name: [repr(view(load)) for view in views] for name, load in (("idle", idle), ("unseen", unseen))}
+    nothing = ["CHART no statement was active", "no statement was active", "no application was active"]
+
+    assert said["idle"][0].startswith("CHART w: 0.00 AAS on average, peak 0")
+    assert "CHART w: no data" == said["unseen"][0]
+    assert [nothing, nothing] == [said[name][1:4] for name in ("idle", "unseen")]
+    assert "nothing to do: no wait and no queue for a processor stands out" == said["idle"][4]
+    assert "nothing to advise: there is no data" == said["unseen"][4]
+    assert all(view(load).png.startswith(b"\x89PNG") for view in views[:2] for load in (idle, unseen))
 
 
 def test_every_class_has_a_colour():

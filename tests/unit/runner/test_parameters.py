@@ -1,5 +1,6 @@
 import pytest
 
+from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import parameters
 from aurora_ops.runner.parameter_types import ParameterError, coerce, parse
 
@@ -135,7 +136,30 @@ def test_verify_reads_the_text_true_where_a_truth_value_is_meant():
     assert live["dry_run"] is False
 
 
-def test_verify_accepts_what_fits():
+def test_verify_accepts_values_of_the_annotated_types():
+    """A whole number is a float; nothing but its type is changed."""
     live = {"share": 1, "target": "x", "__annotations__": {"share": float, "target": str}, "In": ["x = 1"]}
 
     parameters.verify(live)
+
+    assert (1.0, float, "x") == (live["share"], type(live["share"]), live["target"])
+
+
+@pytest.mark.parametrize("value", ["0", "-28", "100000", "6", "456", "7.5"])
+def test_days_of_a_history_have_bounds(value):
+    """Refused before a kernel starts, with the bounds: CloudWatch keeps 455 days, and a month is not drawn from less than a week."""
+    declared = parse("days: Days = 28")
+
+    with pytest.raises(ParameterError, match="from 7 to 455"):
+        coerce(declared, {"days": value})
+    assert [{"days": 7}, {"days": 455}] == [coerce(declared, {"days": days}) for days in ("7", "455")]
+
+
+def test_a_budget_is_no_negative_amount():
+    """acu-history declares it as USD, and so refuses it before a kernel starts."""
+    declared = parameters.read(PROJECT_ROOT / "notebooks" / "04_acu-history.ipynb")
+
+    with pytest.raises(ParameterError, match=r"budget_usd.*may not be negative"):
+        coerce(declared, {"budget_usd": "-1"})
+    with pytest.raises(ParameterError, match="from 7 to 455"):
+        coerce(declared, {"days": "-28"})
