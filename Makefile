@@ -23,7 +23,7 @@ check: $(TOOLS)  ## lint, format, direction of imports, spelling, workflow: seco
 	@$(BIN)/codespell
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/pre-commit validate-config
-#	@$(BIN)/mypy
+	@$(BIN)/mypy
 
 test: check  ## check, then every test and every notebook (nbval) but the slow ones
 	@$(PYTEST) -m "not slow" tests notebooks runbooks

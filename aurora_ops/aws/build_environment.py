@@ -7,9 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import changes
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import aws_tags, code_of
 from aurora_ops.aws.session import Session
-from aurora_ops.aws.tags import aws_tags
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.environments import Settings
 

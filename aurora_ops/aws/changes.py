@@ -13,10 +13,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import cluster as clusters
+from aurora_ops.aws.api import aws_tags, code_of
 from aurora_ops.aws.cluster import Cluster
-from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
-from aurora_ops.aws.tags import aws_tags
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting
 from aurora_ops.core.engine import ENGINE

@@ -8,7 +8,7 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import login
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import code_of
 from aurora_ops.aws.login import Login
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED

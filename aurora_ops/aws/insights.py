@@ -18,8 +18,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import metrics
+from aurora_ops.aws.api import code_of
 from aurora_ops.aws.cluster import Cluster, Instance
-from aurora_ops.aws.errors import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.load.bundle import CAPACITY, CEILING, LOAD, STATISTIC, STATISTICS, VCPUS, Bundle, Recorded

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aurora_ops.aws import paging
+from aurora_ops.aws import api
 from aurora_ops.aws.session import Session
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
 
@@ -40,11 +40,11 @@ def clusters(session: Session) -> list[Listed]:
 def of_client(rds: Any) -> list[Listed]:
     """The same by a boto3 client of some region."""
     instances: dict[str, list[dict[str, Any]]] = {}
-    for one in paging.items(rds, "describe_db_instances", "DBInstances"):
+    for one in api.items(rds, "describe_db_instances", "DBInstances"):
         instances.setdefault(one.get("DBClusterIdentifier", ""), []).append(one)
     found = [
         _listed(raw, instances.get(raw["DBClusterIdentifier"], []))
-        for raw in paging.items(rds, "describe_db_clusters", "DBClusters")
+        for raw in api.items(rds, "describe_db_clusters", "DBClusters")
     ]
     return sorted(found, key=lambda one: one.identifier)
 

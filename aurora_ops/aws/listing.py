@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops.aws import inventory, session
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import code_of
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.which_cluster import why_not
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import paging
+from aurora_ops.aws import api
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.errors import InputError
 
@@ -110,7 +110,7 @@ def _secrets(session: Session, cluster: "Cluster", secret: str) -> list[str]:
     known = [one for one in (managed, secret) if one]
     if known:
         return known
-    found = paging.items(session.client("secretsmanager"), "list_secrets", "SecretList")
+    found = api.items(session.client("secretsmanager"), "list_secrets", "SecretList")
     return [one["ARN"] for one in found if _names(one, cluster.identifier)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 

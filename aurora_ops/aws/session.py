@@ -22,7 +22,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import code_of
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.sandbox.client import lifecycle

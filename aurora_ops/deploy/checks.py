@@ -12,9 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import cluster, paging
+from aurora_ops.aws import api, cluster
+from aurora_ops.aws.api import code_of, is_denied, is_not_found
 from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
-from aurora_ops.aws.errors import code_of, is_denied, is_not_found
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.display import Check
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
@@ -158,14 +158,14 @@ def place(session: Session, settings: Settings, account: str) -> Iterator[Check]
 def version(session: Session, settings: Settings, there: Cluster | None) -> Iterator[Check]:
     """Whether the engine version can be had here, new or as an upgrade, and allows the capacity range."""
     rds, wanted = session.client("rds"), settings.engine_version
-    offered = {one["EngineVersion"]: one for one in paging.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE)}  # fmt: skip
+    offered = {one["EngineVersion"]: one for one in api.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE)}  # fmt: skip
     if there is None or there.engine_version == wanted:
         name = "the version can be created" if there is None else "the version is the running one"
         yield Check.of(name, there is not None or _is_orderable(rds, wanted), _version_detail(wanted, offered, there))
     else:
         # What runs here may have been withdrawn since: it is not offered any more, and can be upgraded all the same.
         withdrawn = {"EngineVersion": there.engine_version, "IncludeAll": True}
-        running = offered.get(there.engine_version) or next(paging.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE, **withdrawn), {})  # fmt: skip
+        running = offered.get(there.engine_version) or next(api.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE, **withdrawn), {})  # fmt: skip
         targets = [one["EngineVersion"] for one in running.get("ValidUpgradeTarget", [])]
         name, way = "the version can be upgraded to", f"from {there.engine_version} to {wanted}"
         if running:
@@ -186,7 +186,7 @@ def version(session: Session, settings: Settings, there: Cluster | None) -> Iter
 def _is_orderable(rds: Any, wanted: str) -> bool:
     try:
         asked = {"Engine": ENGINE, "EngineVersion": wanted, "DBInstanceClass": SERVERLESS_CLASS}
-        offered = paging.items(rds, "describe_orderable_db_instance_options", "OrderableDBInstanceOptions", **asked)
+        offered = api.items(rds, "describe_orderable_db_instance_options", "OrderableDBInstanceOptions", **asked)
         return next(offered, None) is not None
     except ClientError as error:
         if code_of(error) == "InvalidParameterCombination":  # "Cannot find version …"

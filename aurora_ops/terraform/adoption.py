@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import paging
-from aurora_ops.aws.errors import is_not_found
+from aurora_ops.aws import api
+from aurora_ops.aws.api import is_not_found
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import InputError
@@ -122,7 +122,7 @@ def _named(operation: str, parameter: str, answer: str) -> Callable[[Session, Se
 
 
 def _log_group(session: Session, _: Settings, wanted: Values) -> str | None:
-    there = paging.items(session.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=wanted["name"])
+    there = api.items(session.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=wanted["name"])
     return wanted["name"] if wanted["name"] in {one["logGroupName"] for one in there} else None
 
 

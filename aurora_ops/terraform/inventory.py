@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws.errors import is_not_found
+from aurora_ops.aws.api import is_not_found
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.terraform.plan import CLUSTER, INSTANCE

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws.errors import code_of
+from aurora_ops.aws.api import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import InputError
