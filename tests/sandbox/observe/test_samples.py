@@ -16,7 +16,7 @@ TIMED = ("tick", "session", "counter", "executed")
 KILLED_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
-from aurora_ops.sandbox.samples import Samples
+from aurora_ops.sandbox.observe.samples import Samples
 samples = Samples(Path(sys.argv[1]))
 samples._connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
 samples._connection.execute("CREATE TEMP TRIGGER cut BEFORE UPDATE ON executed BEGIN SELECT die(); END")
