@@ -1,6 +1,6 @@
 """Reads CloudWatch's metrics of an instance: one column each, indexed by the START of the minute in UTC.
 
-A minute without a datapoint is NaN: CloudWatch publishes DBLoad only while there is load, and nothing while nobody measures.
+A minute without a datapoint is NaN: CloudWatch publishes DBLoad only while there is load, and nothing while it is not measured.
 """
 
 from collections.abc import Sequence

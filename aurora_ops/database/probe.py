@@ -79,7 +79,7 @@ class Record:
 class Probe(threading.Thread):
     """Acts `per_second` times a second until `stop`, one after the other, over one connection for as long as it lasts.
 
-    After any error it connects anew: a writer that became a reader would refuse for ever, and only a new connection is led elsewhere.
+    After any error it connects anew: a writer that became a reader would go on refusing, and only a new connection is led elsewhere.
     """
 
     def __init__(self, name: str, connect: Connect, act: Act, per_second: float) -> None:

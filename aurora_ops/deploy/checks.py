@@ -244,7 +244,7 @@ def topic(session: Session, settings: Settings) -> Iterator[Check]:
 
 
 def state(session: Session, where: Place) -> Iterator[Check]:
-    """Whether the state can be kept, and nobody else is at work on it."""
+    """Whether the state can be kept, and no other run holds its lock."""
     yield from _versioned(session, where)
     held = terraform_state.lock(session, where)
     yield Check.of("the state's lock is free", held is None, held.describe(datetime.now(UTC)) if held else "")
@@ -301,14 +301,14 @@ def _alarms(session: Session, settings: Settings, outputs: dict[str, Any]) -> It
     missing = sorted(names - set(there))
     deaf = settings.alarm_sns_topic_arn is None
     told = f"{len(names)} alarms" + (", which tell nobody: alarm_sns_topic_arn is null" if deaf else "")
-    # One that fires and tells nobody, although the file names somebody, does not stand.
+    # One that fires without notifying, although the file names a topic, does not stand.
     unheard = [] if deaf else sorted(name for name in names & set(there) if settings.alarm_sns_topic_arn not in there[name]["AlarmActions"])  # fmt: skip
     wrong = [f"{name} is missing" for name in missing] + [f"{name} does not tell the topic" for name in unheard]
     yield Check.of("alarms stand", bool(names) and not wrong, "; ".join(wrong[:3]) or told)
 
 
 def answers(session: Session, settings: Settings, found: Cluster) -> Check:
-    """Whether the writer answers a query of the master user. From outside of its network nobody can ask."""
+    """Whether the writer answers a query of the master user. From outside of its network that cannot be asked."""
     name = "the writer answers a query"
     try:
         with cluster.connect(session, settings, cluster=found) as connection:

@@ -104,12 +104,12 @@ class Deployment(TerraformRun):
         self.break_lock = ""  # it was this one, and not that of the environment's state
 
     def plan(self) -> Plan:
-        """What Terraform would do, as a plan with an id. The state may be mended for it; nothing in AWS is changed.
+        """What Terraform would do, as a plan with an id. The state may be repaired for it; nothing in AWS is changed.
 
         Raises
         ------
         PreflightFailedError, StateLockedError
-            The preflight failed, or somebody else is at work on the state.
+            The preflight failed, or another run holds the lock of the state.
         """
         if (self._preflight or self.preflight()).verdict == "FAIL":
             raise PreflightFailedError(
@@ -155,7 +155,7 @@ class Deployment(TerraformRun):
         Raises
         ------
         DestructionRefusedError
-            The plan destroys what nobody named.
+            The plan destroys what was not named.
         """
         plan = self.planned or self.plan()
         try:

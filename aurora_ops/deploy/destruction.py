@@ -33,7 +33,7 @@ from aurora_ops.terraform.plan import CLUSTER, INSTANCE, ResourceChange
 
 DESTROYABLE = ("dev", "stg")
 DELETION_SECONDS = 3600
-# What somebody loses with it who is not the database.
+# What others lose with it.
 _TAKES = {
     "aws_rds_cluster_parameter_group": "the cluster's settings",
     "aws_db_parameter_group": "the instances' settings",
@@ -110,7 +110,7 @@ class Destruction(TerraformRun):
         Raises
         ------
         PreflightFailedError, StateLockedError, NotInStateError
-            The preflight failed, somebody else is at work on the state, or the state does not describe what stands here.
+            The preflight failed, another run holds the lock of the state, or the state does not describe what stands here.
         """
         if (self._preflight or self.preflight()).verdict == "FAIL":
             raise PreflightFailedError(

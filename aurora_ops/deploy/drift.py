@@ -1,8 +1,8 @@
 """What differs between code, state and AWS, since when, and what to do about each. It reads: no lock is taken, no state is written.
 
-Code against AWS is a plan that nobody applies; state against AWS is what its refresh found. What Terraform cannot see is looked for by
-name: what somebody made by hand, and what waits at AWS for a window or a restart. Since when is told by whoever kept a time: the state's
-versions, RDS's events, an alarm's history, CloudTrail. Where nobody did, two times are said between which it happened.
+Code against AWS is a plan that is not applied; state against AWS is what its refresh found. What Terraform cannot see is looked for by
+name: what was made by hand, and what is pending at AWS for a window or a restart. Since when is told by whoever kept a time: the state's
+versions, RDS's events, an alarm's history, CloudTrail. Where no time is known, two are said between which it happened.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,5 +1,5 @@
 """Since when something differs: told by whoever kept a time. The state's versions say when Terraform last saw it as it was; RDS's events, an
-alarm's history and CloudTrail may know the moment, and CloudTrail whose it was. Where nobody knows, two times are said. Reads only.
+alarm's history and CloudTrail may know the moment, and CloudTrail who caused it. Where no time is known, two are said. Reads only.
 """
 
 import subprocess

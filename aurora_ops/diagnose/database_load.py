@@ -53,7 +53,7 @@ class Diagnosis:
         )
 
     def bottom_line(self) -> Line:
-        """The verdict on every instance. "Idle" and "no data" are told apart."""
+        """The verdict on every instance. "Idle" and "no data" are different."""
         return Line(" ".join(verdict(load) for load in self.loads))
 
     def over_time(self) -> Chart:

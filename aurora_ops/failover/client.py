@@ -33,12 +33,12 @@ STATEMENT_TIMEOUT = "5s"  # a client that hangs measures nothing
 _CREATE = """
 CREATE SCHEMA {schema};
 CREATE TABLE {schema}.writes (
-    passage integer, n integer, PRIMARY KEY (passage, n),
+    switchover integer, n integer, PRIMARY KEY (switchover, n),
     server text NOT NULL DEFAULT concat(inet_server_addr(), ':', inet_server_port()))
 """
 _DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
-_WRITE = "INSERT INTO {schema}.writes (passage, n) VALUES (%s, %s)"
-_WRITTEN = "SELECT n, server FROM {schema}.writes WHERE passage = %s"
+_WRITE = "INSERT INTO {schema}.writes (switchover, n) VALUES (%s, %s)"
+_WRITTEN = "SELECT n, server FROM {schema}.writes WHERE switchover = %s"
 _IS_READER = "SELECT pg_is_in_recovery()"
 # The transaction that comes next: a reader whose answer is lower has not yet seen all that is committed.
 _NEXT_TRANSACTION = "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
@@ -53,7 +53,7 @@ class NotAReaderError(AuroraOpsError):
 
 
 @dataclass(frozen=True)
-class Passage:
+class Switchover:
     """The way from one writer to the next as the client met it. Moments are of the monotonic clock."""
 
     number: int
@@ -97,7 +97,7 @@ class Passage:
         return [one.number for one in self.writes.answered if one.number not in stored]
 
     def counts(self, stored: dict[int, str] | None) -> dict[str, int]:
-        """Writes by what became of them; of the stored ones only where somebody has looked.
+        """Writes by their outcome; whether they are stored is known only where the table was read.
 
         One that failed and is there all the same was committed, and its acknowledgement went with the connection.
         """
@@ -168,11 +168,11 @@ class Client:
         with self.connect(found, found.endpoint) as connection:
             return connection.execute("SELECT to_regnamespace(%s) IS NULL", (self.schema,)).fetchone() == (True,)
 
-    def written(self, connection: psycopg.Connection, passage: Passage) -> dict[int, str]:
-        """The writes of a passage that are there: their numbers, and the server that took each."""
-        return dict(self._execute(connection, _WRITTEN, (passage.number,)).fetchall())
+    def written(self, connection: psycopg.Connection, switchover: Switchover) -> dict[int, str]:
+        """The writes of a switchover that are there: their numbers, and the server that took each."""
+        return dict(self._execute(connection, _WRITTEN, (switchover.number,)).fetchall())
 
-    def measure(self, found: Cluster, to: str, number: int, per_second: float) -> Passage:
+    def measure(self, found: Cluster, to: str, number: int, per_second: float) -> Switchover:
         """Fail over to the instance `to` and meet it at work.
 
         Raises
@@ -204,7 +204,7 @@ class Client:
             time.sleep(AFTERMATH_SECONDS)
         finally:
             records = [probe.stop() for probe in (writes, reads)]
-        return Passage(number, found, to, called, swapped, *records)
+        return Switchover(number, found, to, called, swapped, *records)
 
     def _execute(self, connection: psycopg.Connection, statement: str, values: tuple[int, ...] = ()) -> psycopg.Cursor:
         text = sql.SQL(statement).format(schema=sql.Identifier(self.schema))

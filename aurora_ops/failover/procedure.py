@@ -1,7 +1,7 @@
 """A fail-over on purpose, and what it costs the application: a client writes all the while, and every write that it was told is done
 is looked for afterwards.
 
-The seconds are the client's, through the cluster's endpoints: what AWS reports is when roles changed, not when somebody could write
+The seconds are the client's, through the cluster's endpoints: what AWS reports is when roles changed, not when a client could write
 again. What the client wrote is dropped whatever happens.
 """
 
@@ -19,7 +19,7 @@ from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.core.journal import Journal, run_id
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.failover import views
-from aurora_ops.failover.client import Client, Passage, is_reader, next_transaction, within
+from aurora_ops.failover.client import Client, Switchover, is_reader, next_transaction, within
 
 NAME = "fail-over"
 CLEAN_UP_SECONDS = 120.0  # in the middle of a fail-over there is no writer for a while
@@ -47,8 +47,8 @@ class FailOver:
     max_gap_seconds: float
     max_lag_seconds: float
     run_id: str = field(default_factory=run_id)
-    passages: list[Passage] = field(default_factory=list)  # there, and back
-    stored: dict[int, dict[int, str]] = field(default_factory=dict)  # by passage, what `verify` found of its writes
+    switchovers: list[Switchover] = field(default_factory=list)  # there, and back
+    stored: dict[int, dict[int, str]] = field(default_factory=dict)  # by switchover, what `verify` found of its writes
 
     @property
     def client(self) -> Client:
@@ -148,101 +148,105 @@ class FailOver:
         Journal.of_run(self.session.state_directory, NAME).write("schema", name=self.client.schema)
         found = self._find()
         self.client.create(found)
-        passage = self._pass_over(self._target(found))
+        switchover = self._switch_over(self._target(found))
         by = "confirmed by itself in the sandbox" if self.session.is_sandbox else "confirmed"
-        return Line(f"FAILED OVER {plan.id} ({by}): {passage.to} took over from {passage.old_writer}")
+        return Line(f"FAILED OVER {plan.id} ({by}): {switchover.to} took over from {switchover.old_writer}")
 
-    def _pass_over(self, to: str) -> Passage:
+    def _switch_over(self, to: str) -> Switchover:
         found = self._find()
         try:
-            passage = self.client.measure(found, to, len(self.passages), self.writes_per_second)
+            switchover = self.client.measure(found, to, len(self.switchovers), self.writes_per_second)
         except ClientError as error:
             reason = error.response["Error"]
             raise FailOverError(
                 f"{error.operation_name} was refused ({reason['Code']}: {reason['Message']}), so nobody can say yet who writes. "
                 "Look at the cluster's events, then run again."
             ) from None
-        self.passages.append(passage)
-        return passage
+        self.switchovers.append(switchover)
+        return switchover
 
     def figures(self) -> Table | Line:
         """What it cost: seconds and writes, as far as `verify` has looked."""
-        if not self.passages:
+        if not self.switchovers:
             return Line("nothing was applied, so nothing was measured")
         where = "in the sandbox, which says nothing of AWS's times" if self.session.is_sandbox else "as measured here"
-        return views.figures(self.passages[0], self.stored.get(0), where)
+        return views.figures(self.switchovers[0], self.stored.get(0), where)
 
     def over_time(self) -> Chart | Line:
         """The same as a picture."""
-        return views.over_time(self.passages[0]) if self.passages else Line("nothing was applied, so nothing is shown")
+        return (
+            views.over_time(self.switchovers[0])
+            if self.switchovers
+            else Line("nothing was applied, so nothing is shown")
+        )
 
     def verify(self) -> Report:
         """Whether another instance writes, nothing acknowledged is lost, and the interruption was short enough."""
-        return self._verify(self.passages[0], NAME) if self.passages else _skipped(NAME)
+        return self._verify(self.switchovers[0], NAME) if self.switchovers else _skipped(NAME)
 
-    def _verify(self, passage: Passage, name: str) -> Report:
+    def _verify(self, switchover: Switchover, name: str) -> Report:
         found = self._find()
-        stored = self.stored[passage.number] = self._look(found, passage)
+        stored = self.stored[switchover.number] = self._look(found, switchover)
         writers, readers, waiting = _writers(found), _readers(found), _not_available(found)
-        same = {one.identifier for one in passage.before.instances} == {one.identifier for one in found.instances}
-        writes, reads = (record.since(passage.swapped).answered for record in (passage.writes, passage.reads))
-        lost = passage.lost(stored)
+        same = {one.identifier for one in switchover.before.instances} == {one.identifier for one in found.instances}
+        writes, reads = (record.since(switchover.swapped).answered for record in (switchover.writes, switchover.reads))
+        lost = switchover.lost(stored)
         took = [
             {stored[one.number] for one in part.answered if one.number in stored}
-            for part in (passage.writes.before(passage.called), passage.writes.since(passage.swapped))
+            for part in (switchover.writes.before(switchover.called), switchover.writes.since(switchover.swapped))
         ]
-        gap, allowed = passage.gap_seconds, self.max_gap_seconds
+        gap, allowed = switchover.gap_seconds, self.max_gap_seconds
         return Report(name, (
-            Check.of("the promoted instance writes", writers == [passage.to], ", ".join(writers)),
-            Check.of("the old writer is a reader", same and passage.old_writer in [one.identifier for one in readers], _named(readers)),
+            Check.of("the promoted instance writes", writers == [switchover.to], ", ".join(writers)),
+            Check.of("the old writer is a reader", same and switchover.old_writer in [one.identifier for one in readers], _named(readers)),
             Check.of("cluster and instances are available", not waiting, ", ".join(waiting)),
             Check.of("writes are acknowledged again", bool(writes), "" if writes else "none since the roles changed"),
             Check.of("a reader answers at the reader endpoint again", bool(reads), "" if reads else "none since the roles changed"),
             Check.of("no acknowledged write is lost", bool(stored) and not lost, f"{len(lost)} lost, such as {lost[:5]}" if lost else "each was looked for"),
             Check.of("another server takes the writes", all(took) and took[0].isdisjoint(took[1]), "each row says which took it"),
-            self._check_readers_rows(found, passage, stored),
+            self._check_readers_rows(found, switchover, stored),
             Check.of("no longer without writes than allowed", gap <= allowed, f"limit {allowed:g} s" if gap <= allowed else f"{gap:.1f} s, limit {allowed:g} s"),
         ))  # fmt: skip
 
-    def _check_readers_rows(self, found: Cluster, passage: Passage, stored: dict[int, str]) -> Check:
+    def _check_readers_rows(self, found: Cluster, switchover: Switchover, stored: dict[int, str]) -> Check:
         name = "the reader endpoint shows the writes too"
         try:
             with self.client.connect(found, found.reader_endpoint) as connection:
-                shown = within(self.max_lag_seconds, lambda: self.client.written(connection, passage) == stored)
+                shown = within(self.max_lag_seconds, lambda: self.client.written(connection, switchover) == stored)
         except _UNREACHABLE as error:
             return Check(name, "FAIL", str(error))
         return Check.of(name, shown, f"within {self.max_lag_seconds:g} s" if shown else "not all of them")
 
-    def _look(self, found: Cluster, passage: Passage) -> dict[int, str]:
+    def _look(self, found: Cluster, switchover: Switchover) -> dict[int, str]:
         with self.client.connect(found, found.endpoint) as connection:
-            return self.client.written(connection, passage)
+            return self.client.written(connection, switchover)
 
     def undo(self) -> Report:
         """Fail back to the old writer where that was asked for, and verify that as well; otherwise say how."""
         name = "fail back"
-        if not self.passages:
+        if not self.switchovers:
             return _skipped(name)
-        old = self.passages[0].old_writer
+        old = self.switchovers[0].old_writer
         if not self.fail_back:
             return Report(name, (Check(name, "SKIP", f"not asked for. To do it: run again with -p to {old}"),))
         if old in _writers(self._find()):
             return Report(name, (Check(name, "SKIP", f"{old} writes already"),))
-        return self._verify(self._pass_over(old), name)
+        return self._verify(self._switch_over(old), name)
 
     def result(self) -> dict[str, object]:
         """The numbers worth keeping; none after a dry run."""
-        if not self.passages:
+        if not self.switchovers:
             return {}
-        passage = self.passages[0]
-        error = passage.first_error
+        switchover = self.switchovers[0]
+        error = switchover.first_error
         return {
-            "old_writer": passage.old_writer,
-            "new_writer": passage.to,
-            "seconds_without_writes": round(passage.gap_seconds, 2),
-            "seconds_without_reads": round(passage.reader_gap_seconds, 2),
-            "seconds_to_new_roles": round(passage.swapped - passage.called, 2),
+            "old_writer": switchover.old_writer,
+            "new_writer": switchover.to,
+            "seconds_without_writes": round(switchover.gap_seconds, 2),
+            "seconds_without_reads": round(switchover.reader_gap_seconds, 2),
+            "seconds_to_new_roles": round(switchover.swapped - switchover.called, 2),
             "first_error": error and error.error,
-        } | passage.counts(self.stored.get(0))
+        } | switchover.counts(self.stored.get(0))
 
     def _find(self) -> Cluster:
         return cluster.find(self.session, self.settings.cluster_identifier)

@@ -2,9 +2,9 @@
 
 A session is active when the server works for it or it waits for something inside the server. One active session for a whole
 second is 1 AAS. Load over the number of vCPUs on CPU is queueing, and load in waits is no matter of capacity at all: that
-is why a load is first told apart by wait.
+is why a load is first divided by wait.
 
-No data (nobody looked) is NaN here and a gap in every picture; idle (looked, nobody was active) is 0.0.
+No data (not sampled) is NaN here and a gap in every picture; idle (sampled, no session active) is 0.0.
 
 >>> [wait_class(name) for name in ("CPU", "IO:XactSync", "IO:DataFileRead", "Lock:tuple", "Activity:WalSenderMain")]
 ['CPU', 'Commit', 'IO', 'Lock', 'Other']
@@ -143,7 +143,7 @@ class Load:
 
     @property
     def is_idle(self) -> bool:
-        """Looked at, and nobody was active."""
+        """Sampled, and no session was active."""
         return self.has_data and self.average < IDLE_AAS
 
     def share(self, name: str) -> float:
@@ -207,7 +207,7 @@ class Finding:
 
 
 def verdict(load: Load) -> str:
-    """The load in one or two sentences. "Idle" and "no data" are told apart."""
+    """The load in one or two sentences. "Idle" and "no data" are different."""
     if not load.has_data:
         return f"{load.instance} has no data in this window: nobody looked, which says nothing about its load."
     partly = "" if load.coverage > 0.995 else f" ({load.coverage:.0%} of it sampled)"

@@ -1,6 +1,6 @@
-"""Database load for the eye: who worked or waited over time, and on which statements.
+"""Tables and charts of database load: who worked or waited over time, and on which statements.
 
-One class keeps one colour everywhere (Okabe and Ito's palette, told apart by the colour-blind too); Lock is hatched as well.
+One class keeps one colour everywhere (Okabe and Ito's palette, distinct for the colour-blind too); Lock is hatched as well.
 """
 
 import io
@@ -36,7 +36,7 @@ _SHOWN = 120  # buckets over the width: finer is noise
 
 
 def over_time(load: Load) -> Chart:
-    """AAS by wait class over time, stacked, under the line of vCPUs. What nobody looked at stays empty and dotted grey."""
+    """AAS by wait class over time, stacked, under the line of vCPUs. What was not sampled stays empty and dotted grey."""
     seconds = next(
         s for s in _BUCKETS if s >= load.period_seconds and len(load.total) * load.period_seconds / s <= _SHOWN
     )

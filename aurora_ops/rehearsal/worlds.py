@@ -1,7 +1,7 @@
 """The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, applied.
 
 A notebook names the world that it needs. Where the sandbox has an account already, what is missing is built in it, and nothing when
-an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and put by. A live target is taken
+an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and cached. A live target is taken
 as it is.
 """
 
@@ -60,7 +60,7 @@ def open_world(world: str = "empty", environment: str = "dev", region: str = DEF
 
 
 def start(name: str, world: str, environment: str = "dev") -> state.State:
-    """Start a new sandbox as a copy of a world, which is built first if it was not put by: a minute for "busy", else seconds.
+    """Start a new sandbox as a copy of a world, which is built first if it is not cached: a minute for "busy", else seconds.
 
     The copy has addresses of its own, so several run beside each other and beside their origin. What was sampled and measured in
     it is moved up to now; what stands in the database is as old as the world.

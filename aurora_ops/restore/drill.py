@@ -64,7 +64,7 @@ class Drill:
     run_id: str = field(default_factory=run_id)
     source: Cluster | None = None
     restore_point: datetime | None = None
-    before: Fingerprint | None = None  # of the source's tables that nobody wrote to around the restore point
+    before: Fingerprint | None = None  # of the source's tables without writes around the restore point
     written: tuple[str, ...] = ()  # the other tables
     offered_rpo_seconds: float = math.nan
     seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration

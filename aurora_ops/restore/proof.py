@@ -72,7 +72,7 @@ def stored_gib(connection: psycopg.Connection) -> float:
 
 
 def has_commit_times(connection: psycopg.Connection) -> bool:
-    """Whether commits carry their time (`track_commit_timestamp`). Without it nobody can tell which second came back."""
+    """Whether commits carry their time (`track_commit_timestamp`). Without it the restored second is not known."""
     return connection.execute("SHOW track_commit_timestamp").fetchone() == ("on",)
 
 

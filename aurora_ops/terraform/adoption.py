@@ -2,7 +2,7 @@
 
 An apply that is killed leaves resources that were made and never noted; RDS itself makes a cluster's log group again while it deletes the
 cluster. What stands under exactly the name that a plan wants to create is imported: the plan then says "adopt", and its attributes are
-compared like those of everything else. A cluster of somebody else's is refused: it holds data. And where the creation was cut off after
+compared like those of everything else. A cluster of another owner is refused: it holds data. And where the creation was cut off after
 Terraform had noted it, Terraform calls the resource tainted and would destroy it, to create the same again: it is kept as it is.
 """
 

@@ -19,7 +19,7 @@ Action = Literal["create", "adopt", "update in place", "replace", "destroy", "fo
 MODULE = "module.aurora."  # every resource of an environment stands in it, so that saying it adds nothing
 READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
 CLUSTER, INSTANCE = "aws_rds_cluster", "aws_rds_cluster_instance"
-# What takes data or an availability that nobody can give back with it: refused unless its address is named.
+# What takes data, or an availability that cannot be restored, with it: refused unless its address is named.
 GUARDED = {
     CLUSTER: "the database and its automated backups",
     INSTANCE: "an instance, and whoever is connected to it",
@@ -45,7 +45,7 @@ _RESTARTS = {"engine_version", "instance_class", "db_parameter_group_name", "db_
 
 
 class DestructionRefusedError(InputError):
-    """The plan takes away something that cannot be given back, and nobody named it."""
+    """The plan takes away something that cannot be restored, and it was not named."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ MINIMUM = (1, 11)
 HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
 _PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 _INTERRUPTED = "terraform was told once, finished what it had begun, wrote its state and ended. Run again: it goes on from what is there."
-_PLAN_SECONDS = 24 * 3600  # a plan that nobody applied in a day is forgotten
+_PLAN_SECONDS = 24 * 3600  # a plan that was not applied within a day is deleted
 # What in an operator's shell would lead to another state, change a command or its output: a run is what its parameters say.
 _STEERING = ("TF_WORKSPACE", "TF_CLI_ARGS", "TF_VAR_", "TF_LOG", "TF_REATTACH_PROVIDERS")
 
@@ -72,7 +72,7 @@ def mirror() -> Path | None:
 
 
 def cli_config(folder: Path) -> dict[str, str]:
-    """Variables that make terraform use a mirror where the machine has one and nobody configured otherwise."""
+    """Variables that make terraform use a mirror where the machine has one and nothing else is configured."""
     configured = os.environ.get("TF_CLI_CONFIG_FILE")
     if (configured and Path(configured).exists()) or (found := mirror()) is None:
         # A variable that names no file is only noise: terraform warns and goes on.
@@ -248,7 +248,7 @@ class Root:
 
 
 def forget_old_plans(home: Path) -> None:
-    """Remove the plans of runs that were killed, and those that nobody applied within a day."""
+    """Remove the plans of runs that were killed, and those that were not applied within a day."""
     for left in home.glob("*.tfplan"):
         if time.time() - left.stat().st_mtime > _PLAN_SECONDS:
             left.unlink(missing_ok=True)

@@ -92,7 +92,7 @@ def place(session: Session, settings: Settings, root: str = "aurora") -> Place:
     }
     try:
         named = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
-    except ValueError:  # a brace that nobody closes
+    except ValueError:  # a brace that is not closed
         named = set()
     if not _NEEDED <= named <= set(known):
         raise StatePlaceError(
@@ -166,7 +166,7 @@ def lock(session: Session, where: Place) -> Lock | None:
     Raises
     ------
     StatePlaceError
-        The lock may not be read, or is nothing that Terraform wrote: whether somebody is at work is not known.
+        The lock may not be read, or is nothing that Terraform wrote: whether another run is at work is not known.
     """
     try:
         answer = session.client("s3", region=where.region).get_object(Bucket=where.bucket, Key=f"{where.key}.tflock")

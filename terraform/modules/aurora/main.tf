@@ -95,7 +95,7 @@ resource "aws_rds_cluster" "this" {
   apply_immediately = var.apply_immediately
   tags              = merge(local.tags, { Name = local.cluster_id })
 
-  # RDS creates a missing log group itself: unencrypted, and kept for ever.
+  # RDS creates a missing log group itself: unencrypted, and kept without an end.
   depends_on = [aws_cloudwatch_log_group.postgresql]
 
   lifecycle {

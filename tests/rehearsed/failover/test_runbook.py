@@ -119,7 +119,7 @@ def test_it_fails_back_when_asked_to_gets_past_throttling_and_says_when_it_took_
     too_long = "no longer without writes than allowed"
     assert (other(old), old) == (there, writer(session))
     assert ([too_long], [too_long]) == (failed(report), failed(back))
-    assert f"{failing.passages[0].gap_seconds:.1f} s, limit 0.001 s" == check(report, too_long).detail
+    assert f"{failing.switchovers[0].gap_seconds:.1f} s, limit 0.001 s" == check(report, too_long).detail
 
 
 # --- the measure
@@ -133,7 +133,7 @@ def test_the_gap_is_the_time_in_which_no_server_ran(session, faults):
     found = cluster.find(session, DEV.cluster_identifier)
     client = failover_client.Client(session, DEV, "crash")
     client.create(found)
-    insert = "INSERT INTO failover_crash.writes (passage, n) VALUES (0, %s)"
+    insert = "INSERT INTO failover_crash.writes (switchover, n) VALUES (0, %s)"
     probe = Probe("crash", lambda: client.connect(found, found.endpoint, read_only=False), lambda at, n: at.execute(insert, (n,)), 20)  # fmt: skip
     probe.start()
     soon(True, lambda: len(probe.record.answered) > 5)
@@ -206,7 +206,7 @@ def test_an_acknowledged_write_that_is_missing_is_found(session, make):
     """One row is taken away behind the client's back: FAIL, by its number; only that, for the reader lacks it as well."""
     failing = make()
     failing.apply()
-    gone = failing.passages[0].writes.answered[-1].number
+    gone = failing.switchovers[0].writes.answered[-1].number
     with cluster.connect(session, STG, read_only=False) as connection:
         connection.execute(f"DELETE FROM {failing.client.schema}.writes WHERE n = {gone}")  # noqa: S608 - our own names
 
