@@ -21,10 +21,10 @@ from cryptography import x509
 from cryptography.hazmat.bindings._rust import openssl
 from cryptography.hazmat.primitives import serialization
 
+from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.login.ldap_server import LdapServer
 
 TRIES = 20  # of a dictionary that another request changes while it is read
 Reducer = Callable[[Any], tuple[Any, ...]]

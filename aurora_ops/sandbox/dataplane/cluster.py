@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.sandbox.dataplane.backups import ClusterBackups
+from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, free_port
 from aurora_ops.sandbox.dataplane.template import template
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.login.ldap_server import LdapServer
 from aurora_ops.sandbox.parameters.in_force import STANDBY_LIMITS, Groups
 
 log = logging.getLogger(__name__)

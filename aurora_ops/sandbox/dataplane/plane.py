@@ -23,10 +23,10 @@ from aurora_ops.sandbox.dataplane import backups, instances
 from aurora_ops.sandbox.dataplane.backup_store import BackupStore
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.endpoint_proxy import EndpointProxy
+from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
 from aurora_ops.sandbox.dataplane.programs import IAM, Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, can_bind, free_port
 from aurora_ops.sandbox.dataplane.tls import Authority
-from aurora_ops.sandbox.login.ldap_server import LdapServer
 from aurora_ops.sandbox.parameters.in_force import Groups
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from typing import Any, LiteralString
 import psycopg
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
 from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.tls import Authority, access
-from aurora_ops.sandbox.login.ldap_server import LdapServer
 from aurora_ops.sandbox.parameters.in_force import Groups, text
 
 ADMIN = "rdsadmin"  # owns the server, as in RDS; the master user is not a superuser

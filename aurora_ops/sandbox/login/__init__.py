@@ -1,1 +1,1 @@
-"""Logins by IAM token: the LDAP server that PostgreSQL asks, the check, the policies."""
+"""Logins by IAM token: the check, and the policies that allow it."""

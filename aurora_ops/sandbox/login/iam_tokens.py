@@ -22,8 +22,8 @@ from moto.rds.models import rds_backends
 from moto.sts.models import sts_backends
 
 from aurora_ops.sandbox.client.faults import TOKENS
+from aurora_ops.sandbox.dataplane.ldap_server import LoginRefusedError
 from aurora_ops.sandbox.login.iam_policies import allows, documents
-from aurora_ops.sandbox.login.ldap_server import LoginRefusedError
 from aurora_ops.sandbox.rds.models import AuroraCluster
 from aurora_ops.sandbox.requests.faults import Register
 

@@ -14,10 +14,9 @@ from common import connect as open_connection
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.sandbox.dataplane import programs
-from aurora_ops.sandbox.login import ldap_server
+from aurora_ops.sandbox.dataplane import ldap_server, programs
+from aurora_ops.sandbox.dataplane.ldap_server import LoginRefusedError
 from aurora_ops.sandbox.login.iam_tokens import Logins, LoginTarget
-from aurora_ops.sandbox.login.ldap_server import LoginRefusedError
 
 REGION = "ap-northeast-1"
 SUCCESS = b"\x0a\x01\x00"  # an LDAP result code of zero
