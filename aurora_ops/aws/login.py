@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import psycopg
 from botocore.exceptions import ClientError
@@ -18,14 +18,30 @@ from aurora_ops.aws import api
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.errors import InputError
 
-if TYPE_CHECKING:
-    from aurora_ops.aws.cluster import Cluster
-
 FORMS = "secret:NAME-OR-ARN, iam:USER, env: for libpq's own variables and password file, or nothing to have it found"
 
 
 class LoginError(InputError):
     """`login` says no way in, or no secret for the cluster can be found."""
+
+
+class Reachable(Protocol):
+    """What of a cluster a login needs; `aws.cluster.Cluster` has it."""
+
+    @property
+    def identifier(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def reader_endpoint(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def master_username(self) -> str: ...
+    @property
+    def raw(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class Login:
     source: str  # where it came from, for people
 
 
-def find(session: Session, cluster: "Cluster", login: str = "", secret: str = "") -> Login:
+def find(session: Session, cluster: Reachable, login: str = "", secret: str = "") -> Login:
     """The first way in, without trying it. `secret` is the environment's, where the cluster is an environment's.
 
     Raises
@@ -50,7 +66,7 @@ def find(session: Session, cluster: "Cluster", login: str = "", secret: str = ""
 
 def connect(
     session: Session,
-    cluster: "Cluster",
+    cluster: Reachable,
     *,
     database: str = "",
     login: str = "",
@@ -79,7 +95,7 @@ def connect(
     raise refused or LoginError(_nothing_found(cluster))
 
 
-def _ways(session: Session, cluster: "Cluster", login: str, secret: str) -> Iterator[Login]:
+def _ways(session: Session, cluster: Reachable, login: str, secret: str) -> Iterator[Login]:
     kind, _, name = login.partition(":")
     if login == "env:":
         yield Login(None, None, "libpq's own variables and password file")
@@ -98,14 +114,14 @@ def _ways(session: Session, cluster: "Cluster", login: str, secret: str) -> Iter
             raise LoginError(_nothing_found(cluster))
 
 
-def _nothing_found(cluster: "Cluster") -> str:
+def _nothing_found(cluster: Reachable) -> str:
     return (
         f"no secret names cluster {cluster.identifier}, so there is no password to connect with. Say login: {FORMS.partition(',')[0]}, "
         "iam:USER or env:."
     )
 
 
-def _secrets(session: Session, cluster: "Cluster", secret: str) -> list[str]:
+def _secrets(session: Session, cluster: Reachable, secret: str) -> list[str]:
     managed = (cluster.raw.get("MasterUserSecret") or {}).get("SecretArn")
     known = [one for one in (managed, secret) if one]
     if known:
