@@ -25,7 +25,7 @@ class LoginError(InputError):
     """`login` says no way in, or no secret for the cluster can be found."""
 
 
-class Reachable(Protocol):
+class _Reachable(Protocol):
     """What of a cluster a login needs; `aws.cluster.Cluster` has it."""
 
     @property
@@ -53,7 +53,7 @@ class Login:
     source: str  # where it came from, for people
 
 
-def find(session: Session, cluster: Reachable, login: str = "", secret: str = "") -> Login:
+def find(session: Session, cluster: _Reachable, login: str = "", secret: str = "") -> Login:
     """The first way in, without trying it. `secret` is the environment's, where the cluster is an environment's.
 
     Raises
@@ -66,7 +66,7 @@ def find(session: Session, cluster: Reachable, login: str = "", secret: str = ""
 
 def connect(
     session: Session,
-    cluster: Reachable,
+    cluster: _Reachable,
     *,
     database: str = "",
     login: str = "",
@@ -95,7 +95,7 @@ def connect(
     raise refused or LoginError(_nothing_found(cluster))
 
 
-def _ways(session: Session, cluster: Reachable, login: str, secret: str) -> Iterator[Login]:
+def _ways(session: Session, cluster: _Reachable, login: str, secret: str) -> Iterator[Login]:
     kind, _, name = login.partition(":")
     if login == "env:":
         yield Login(None, None, "libpq's own variables and password file")
@@ -114,14 +114,14 @@ def _ways(session: Session, cluster: Reachable, login: str, secret: str) -> Iter
             raise LoginError(_nothing_found(cluster))
 
 
-def _nothing_found(cluster: Reachable) -> str:
+def _nothing_found(cluster: _Reachable) -> str:
     return (
         f"no secret names cluster {cluster.identifier}, so there is no password to connect with. Say login: {FORMS.partition(',')[0]}, "
         "iam:USER or env:."
     )
 
 
-def _secrets(session: Session, cluster: Reachable, secret: str) -> list[str]:
+def _secrets(session: Session, cluster: _Reachable, secret: str) -> list[str]:
     managed = (cluster.raw.get("MasterUserSecret") or {}).get("SecretArn")
     known = [one for one in (managed, secret) if one]
     if known:
