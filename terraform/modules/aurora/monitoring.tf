@@ -35,24 +35,24 @@ locals {
 
   alarms = {
     # The specification's. Both percentages are of what the ceiling gives, so there is a fifth left.
-    cpu         = { metric = "CPUUtilization", above = 80, means = "CPU above 80 % of what the ceiling of ${var.max_capacity} ACU gives" }
-    capacity    = { metric = "ACUUtilization", above = 80, means = "Capacity above 80 % of the ceiling of ${var.max_capacity} ACU" }
-    connections = { metric = "DatabaseConnections", above = local.connections_threshold, means = "More than ${local.connections_threshold} connections, of about ${local.max_connections} that are possible" }
+    cpu         = { metric = "CPUUtilization", above = 80, roles = ["writer", "reader"], means = "CPU above 80 % of what the ceiling of ${var.max_capacity} ACU gives" }
+    capacity    = { metric = "ACUUtilization", above = 80, roles = ["writer", "reader"], means = "Capacity above 80 % of the ceiling of ${var.max_capacity} ACU" }
+    connections = { metric = "DatabaseConnections", above = local.connections_threshold, roles = ["writer", "reader"], means = "More than ${local.connections_threshold} connections, of about ${local.max_connections} that are possible" }
 
     # A query that spills more than the local disk holds fails: a GiB is the time to find it.
-    local-storage = { metric = "FreeLocalStorage", below = 1073741824, means = "Less than 1 GiB of local disk free for temporary files" }
+    local-storage = { metric = "FreeLocalStorage", below = 1073741824, roles = ["writer", "reader"], means = "Less than 1 GiB of local disk free for temporary files" }
 
     # A reader is usually under 0.1 s behind: at a second, readers of their own writes notice.
-    replica-lag = { metric = "AuroraReplicaLag", above = 1000, role = "reader", means = "More than a second behind the writer" }
+    replica-lag = { metric = "AuroraReplicaLag", above = 1000, roles = ["reader"], means = "More than a second behind the writer" }
 
     # Autovacuum begins at 200 million; at 2.1 billion the database goes read-only. Half-way leaves days.
-    transaction-ids = { metric = "MaximumUsedTransactionIDs", above = 1000000000, role = "writer", means = "The oldest transaction id not yet vacuumed is 1 billion old, half-way to a read-only database" }
+    transaction-ids = { metric = "MaximumUsedTransactionIDs", above = 1000000000, roles = ["writer"], means = "The oldest transaction id not yet vacuumed is 1 billion transactions old, half-way to a read-only database" }
   }
 
   alarms_by_instance = merge([
     for key, identifier in local.instances : {
       for name, alarm in local.alarms : "${key}-${name}" => merge(alarm, { instance = identifier })
-      if try(startswith(key, alarm.role), true)
+      if contains(alarm.roles, key == "writer" ? "writer" : "reader")
     }
   ]...)
 
