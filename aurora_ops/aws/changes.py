@@ -1,7 +1,7 @@
 """The only module that calls an AWS operation which changes something, and waits until it has.
 
 Waiting is by status, from short steps to five seconds: the service model's own waiters poll every 30 s, which would put half
-a minute of noise on every measured recovery time (facts A3).
+a minute of noise on every measured recovery time.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def restore_to_time(
 ) -> None:
     """Start a full-copy restore of `source` to `restore_point` (UTC, whole seconds) into a new cluster, beside it in the network.
 
-    What the API does not carry over (facts A3) is passed: subnet group, security groups, parameter group, capacity, tags. The
+    What RestoreDBClusterToPointInTime does not carry over is passed: subnet group, security groups, parameter group, capacity, tags. The
     drill's cluster is never protected from deletion.
     """
     raw, scaling = source.raw, copy_range(source, ceiling_acu)

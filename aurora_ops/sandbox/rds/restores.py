@@ -1,7 +1,7 @@
 """Restores into new clusters: to a point in time, of an existing or a deleted cluster, and from a snapshot.
 
 In AWS and here a restore makes a cluster without an instance, whose status is "creating" until its data is there. What AWS does
-not carry over is not carried over (facts A3; "created from the source snapshot with a default configuration").
+not carry over is not carried over (RestoreDBClusterToPointInTime: "created from the source snapshot with a default configuration").
 """
 
 import logging

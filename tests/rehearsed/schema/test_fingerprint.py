@@ -1,4 +1,4 @@
-"""Fingerprints of a database on real PostgreSQL: the faults of facts A6, each alone, and what must not count as one."""
+"""Fingerprints of a database on real PostgreSQL: nine faults, each alone, and what must not count as one."""
 
 from pathlib import Path
 

@@ -78,7 +78,7 @@ def test_a_restore_brings_rows_back_that_were_deleted_later(rds, source):
 
 
 def test_a_restored_server_never_writes_into_its_sources_archive(rds, source):
-    """Facts C2.6: it did, and a later restore of the source returned rows of the drill. So: write in the copy, restore the source."""
+    """It did once, and a later restore of the source returned rows of the drill. So: write in the copy, restore the source."""
     with connect(describe(rds, "copy")) as copy:
         copy.execute("INSERT INTO orders VALUES (666)")
         (written,) = copy.execute("SELECT clock_timestamp()").fetchone()
@@ -114,7 +114,7 @@ def test_a_cluster_that_is_being_restored_takes_no_instance_and_cannot_be_delete
 
 
 def test_a_password_that_is_set_before_the_first_instance_is_the_one_that_works(rds, source):
-    """Facts A3: this is how a restored cluster whose password was rotated is entered."""
+    """This is how a restored cluster whose password was rotated is entered."""
     rds.modify_db_cluster(DBClusterIdentifier="soon", MasterUserPassword="set-before-3", ApplyImmediately=True)
     rds.create_db_instance(DBInstanceIdentifier="soon-1", DBClusterIdentifier="soon", **INSTANCE)
 
@@ -145,7 +145,7 @@ def test_a_password_that_rds_takes_over_is_the_one_in_its_secret(rds, source, aw
 
 
 def test_what_aws_does_not_carry_over_is_not_carried_over(rds, source):
-    """Facts A3: protection, tags, IAM authentication and log exports are off; moto copies them."""
+    """RestoreDBClusterToPointInTime: protection, tags, IAM authentication and log exports are off; moto copies them."""
     copy = describe(rds, "copy")
 
     assert (False, [], False) == (copy["DeletionProtection"], copy["TagList"], copy["IAMDatabaseAuthenticationEnabled"])

@@ -51,7 +51,7 @@ def usd(product):
 def test_region_family_engine_and_the_end_of_the_usage_type_find_one_price(
     pricing, item, wanted, suffix, unit, per_unit
 ):
-    """The rule of facts/cost.md 2: what it finds is the book's price, and nothing else is left."""
+    """What it finds is the book's price, and nothing else is left."""
     [found] = [one for one in listed(pricing, filters(**wanted)) if usage(one).endswith(suffix)]
 
     assert (unit, pytest.approx(price_book.book("ap-northeast-1").price(item).usd)) == (

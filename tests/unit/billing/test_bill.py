@@ -83,7 +83,7 @@ def test_one_instance_as_the_aws_toolkit_prices_it(acu, expected):
 
 def test_readers_are_priced_where_the_aws_toolkit_forgets_them():
     """
-    Two r6g.large at 2 ACU and 50 GB: 355.40 USD; the toolkit says 180.20 (facts/cost.md 1.1, defect 1).
+    Two r6g.large at 2 ACU and 50 GB: 355.40 USD; the toolkit says 180.20 (aws/agent-toolkit-for-aws, acu_calculator.py).
     """
     lines = amounts(*instance_uses(2.0, reader_tiers=[1]), storage_gib=50)
 

@@ -34,7 +34,7 @@ def usd(product):
 )
 def test_the_book_has_the_list_price_of_io_optimized_and_not_a_factor(region, acu_hour, io_optimized):
     """
-    facts/prices.json: 0.16 and 0.20, where AWS's own toolkit computes 0.156 and 0.195.
+    The published prices are 0.16 and 0.20, where AWS's own toolkit computes 0.156 and 0.195.
     """
     book = price_book.book(region)
 

@@ -13,7 +13,7 @@ from aurora_ops.cost.readers.price_api import differences
 from aurora_ops.sandbox.services import pricing
 
 REAL = SHARED / "facts" / "price-list-eu-west-1-2023-02-23.json"
-# facts/prices.json, and rows read by eye; instances are shortened in the usage type only.
+# The packaged price book, and rows read one by one; instances are shortened in the usage type only.
 EXPECTED = {
     "acu_hour_standard": 0.14,
     "storage_gb_month_standard": 0.11,

@@ -47,7 +47,7 @@ def test_floor_and_ceiling_may_be_equal():
 )
 def test_max_connections_follows_the_ceiling(floor, ceiling, expected):
     """
-    The published points (facts/cost.md 1.2 and terraform.md 3.3): at most 2,000 with a floor of 0.5 or less.
+    The published points (Aurora's user guide, max_connections for Serverless v2): at most 2,000 with a floor of 0.5 or less.
     """
     assert expected == AcuRange(floor, ceiling).max_connections
 

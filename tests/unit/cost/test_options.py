@@ -31,7 +31,7 @@ def test_io_optimized_costs_what_the_list_says_and_not_what_a_factor_of_1_3_says
 
 def test_the_verdict_in_tokyo_is_the_other_one_with_tokyos_prices():
     """
-    facts/cost.md 1.1, defect 3: two db.r6g.large, 20 GiB, 620 million I/O. The toolkit, which takes us-east-1's prices of
+    Two db.r6g.large, 20 GiB, 620 million I/O. The toolkit, which takes us-east-1's prices of
     I/O and storage, says Standard; at Tokyo's it is 608.18 against 599.62.
     """
     found = options.io_breakeven(pair("db.r6g.large"), Usage(storage_gib=20, io_millions=620), TOKYO)
@@ -82,7 +82,7 @@ def test_a_region_whose_prices_are_not_known_has_no_break_even():
 )  # fmt: skip
 def test_the_mean_acu_at_which_a_provisioned_instance_costs_as_much(book, instance_class, acu):
     """
-    facts/cost.md 2.1: 0.75 and 2.09 in Tokyo, 0.61 and 2.17 in us-east-1.
+    As published: 0.75 and 2.09 in Tokyo, 0.61 and 2.17 in us-east-1.
     """
     found = options.provisioned(instance_uses(1.0), Usage(), book, peak_acu=2, vcpu_per_acu=0.25)
 

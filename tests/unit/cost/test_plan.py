@@ -38,7 +38,7 @@ def by_name(costs):
 )
 def test_compute_at_floor_and_ceiling(tokyo, name, region, floor, ceiling):
     """
-    facts/cost.md 2.1: the spec's ranges and readers at 730 hours.
+    The spec's ranges and readers at 730 hours.
     """
     cost = by_name((*tokyo.environments, *tokyo.compared))[name, region]
 
