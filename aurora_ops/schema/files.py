@@ -19,13 +19,15 @@ _DESTROYS = re.compile(r"\b(DROP|TRUNCATE|DELETE\s+FROM)\b", re.IGNORECASE)
 _NO_TRANSACTION = re.compile(r"--\s*no-transaction\s*", re.IGNORECASE)
 # The second half of a file that holds both directions: run as a whole, it undoes itself.
 _DOWN = re.compile(
-    r"^\s*--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down|\+micrate\s+down|rollback\b|//@undo|=+\s*down)",
+    r"^\s*--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down|\+micrate\s+down|//@undo)",
     re.I | re.M,
 )
+# Only in a file of Liquibase: elsewhere the word begins an ordinary comment.
+_LIQUIBASE = re.compile(r"\A\s*--\s*liquibase\s+formatted\s+sql\b.*?^\s*--\s*rollback\b", re.I | re.M | re.S)
 _QUOTED = re.compile(
     r"""(?P<comment>--[^\n]*)
       | (?P<block>/\*)
-      | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
+      | (?P<dollar>(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
       | (?P<escaped>\b[eE]'(?:\\.|''|[^'\\])*')
       | (?P<text>'(?:''|[^'])*')
       | (?P<name>"(?:""|[^"])*")""",
@@ -111,9 +113,9 @@ def _text(path: Path) -> str:
 
 
 def _checked(file: SchemaFile) -> SchemaFile:
-    if down := _DOWN.search(file.text):
+    if down := _DOWN.search(file.text) or _LIQUIBASE.search(file.text):
         raise SchemaFilesError(
-            f"{file.name} line {_line(file.text, down.end())} is {down.group().strip()!r}: the file holds a way up and a way down, and as a "
+            f"{file.name} line {_line(file.text, down.end())} is {down.group().strip().splitlines()[-1].strip()!r}: the file holds a way up and a way down, and as a "
             "whole it would undo itself. Nothing was run. Keep the part that goes up; undo by a later file."
         )
     code = _ATOMIC.sub(lambda body: re.sub(r"[^\n]", " ", body.group()), without_quoted(file.text))

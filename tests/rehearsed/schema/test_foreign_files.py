@@ -40,8 +40,8 @@ def exists(connection, name):
 
 @pytest.mark.parametrize(
     "marker",
-    ["-- migrate:down", "-- +goose Down", "-- +migrate Down", "--rollback DROP TABLE sales", "-- //@UNDO"],
-    ids=["dbmate", "goose", "sql-migrate", "Liquibase", "MyBatis"],
+    ["-- migrate:down", "-- +goose Down", "-- +migrate Down", "-- //@UNDO"],
+    ids=["dbmate", "goose", "sql-migrate", "MyBatis"],
 )
 def test_a_file_with_a_way_down_is_refused_by_its_marker(connection, folder, marker):
     """Run as a whole it creates the table and drops it again, and says OK."""
@@ -50,6 +50,14 @@ def test_a_file_with_a_way_down_is_refused_by_its_marker(connection, folder, mar
     with pytest.raises(SchemaFilesError, match=r"001_file\.sql line 4 .*a way down.*Nothing was run"):
         load(connection, directory)
     assert not exists(connection, "ops.schema_history")
+
+
+def test_liquibases_way_down_is_refused_in_a_file_of_liquibase_only(folder):
+    """Elsewhere the word may begin any comment."""
+    with pytest.raises(SchemaFilesError, match=r"line 4 is '--rollback': the file holds a way up and a way down"):
+        read(folder(f"--liquibase formatted sql\n--changeset me:1\n{TABLE}--rollback DROP TABLE sales;\n"))
+
+    assert 1 == len(read(folder(f"-- rollback plan: restore to before\n{TABLE}")))
 
 
 def test_a_file_in_capitals_is_not_left_out_without_a_word(folder):
@@ -114,6 +122,7 @@ def test_the_same_words_inside_texts_and_functions_are_run_as_they_are(connectio
 \c nowhere';
     CREATE FUNCTION one() RETURNS integer LANGUAGE plpgsql AS $body$ BEGIN RETURN 1; END $body$;
     CREATE FUNCTION two() RETURNS integer BEGIN ATOMIC SELECT 1; SELECT 2; END;
+    CREATE TABLE a$b$c (id integer); -- $b$
     CREATE TABLE "COPY x FROM STDIN" ("BEGIN" text DEFAULT E'it\'s; COMMIT;');
     -- COMMIT; and \q in a comment
     """
