@@ -10,6 +10,7 @@ from aurora_ops.aws import inventory, session
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.which_cluster import why_not
+from aurora_ops.core.errors import InputError
 
 _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
 _AT_ONCE = 8  # regions that are asked at the same time
@@ -36,6 +37,10 @@ def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool =
             yield f"{name}:"
             yield from _aligned([_HEADINGS, *(_row(one, pages) for one in answer)])
     looked = sum(not isinstance(answer, str) for answer in answers)
+    if not looked:
+        raise InputError(
+            f"no region of {target} could be looked at, so nothing is known of its clusters. Check rds:DescribeDBClusters."
+        )
     yield f"{found} clusters in {looked} of {len(regions)} regions of {target}"
 
 

@@ -126,7 +126,15 @@ def _secrets(session: Session, cluster: _Reachable, secret: str) -> list[str]:
     known = [one for one in (managed, secret) if one]
     if known:
         return known
-    found = api.items(session.client("secretsmanager"), "list_secrets", "SecretList")
+    try:
+        found = list(api.items(session.client("secretsmanager"), "list_secrets", "SecretList"))
+    except ClientError as error:
+        if not api.is_denied(error):
+            raise
+        raise LoginError(
+            f"the secrets may not be listed ({api.code_of(error)}), so it is not known whether one names cluster {cluster.identifier}. "
+            f"Allow secretsmanager:ListSecrets, or say login: {FORMS}."
+        ) from None
     return [one["ARN"] for one in found if _names(one, cluster.identifier)]
 
 
@@ -146,7 +154,9 @@ def _of_secret(session: Session, name: str, master: str) -> Iterator[Login]:
 
 def _before(session: Session, name: str) -> str | None:
     client = session.client("secretsmanager")
-    with suppress(ClientError):  # it has none, or may not be asked for it: the current one's refusal is what counts
+    with suppress(
+        ClientError, KeyError
+    ):  # it has none, or may not be asked for it: the current one's refusal is what counts
         return str(client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"])
     return None
 
@@ -165,7 +175,7 @@ def of_text(text: str, master: str, source: str) -> Login:
         content = None
     if not isinstance(content, dict):
         return Login(master, text, source)
-    if "password" not in content:
+    if not content.get("password"):
         raise LoginError(
             f'{source} is JSON without "password", so there is nothing to connect with. It has: {", ".join(sorted(content)) or "nothing"}.'
         )

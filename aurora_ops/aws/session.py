@@ -115,12 +115,15 @@ class Session:
     def secret(self, name: str) -> str:
         """The text of a Secrets Manager secret. It is used at once and kept nowhere."""
         try:
-            return str(self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+            answer = self.client("secretsmanager").get_secret_value(SecretId=name)
         except ClientError as error:
             raise DatabaseUnreachableError(
                 f"secret {name!r} could not be read ({code_of(error)}), so there is no password to connect with. "
                 "Run deploy-environment first, or check secretsmanager:GetSecretValue."
             ) from None
+        if "SecretString" not in answer:
+            raise DatabaseUnreachableError(f"secret {name!r} is binary, so there is no password in it to connect with.")
+        return str(answer["SecretString"])
 
     def connect(
         self,

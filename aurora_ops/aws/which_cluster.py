@@ -62,27 +62,28 @@ def why_not(found: Listed) -> str | None:
 
 
 def _named(text: str, session: Session) -> Listed:
-    name = text.lower()
-    if name.startswith("arn:"):
-        name = _of_arn(text, session)
+    kind, name = _of_arn(text, session) if text.lower().startswith("arn:") else ("", text.lower())
     there = inventory.clusters(session)
-    host = name.rstrip(".").rpartition(":")[0] if re.search(r":\d+$", name) else name.rstrip(".")
-    for one in there:
-        if name == one.identifier or host in one.endpoints or name in one.instances:
-            return one
+    host = re.sub(r":\d+$", "", name).rstrip(".")
+    looks = {
+        "cluster": [one for one in there if name == one.identifier],
+        "": [one for one in there if host in one.endpoints],
+        "db": [one for one in there if name in one.instances],
+    }
+    # An identifier before an instance: of two things of one name, a cluster is what is asked for.
+    for which, found in looks.items():
+        if found and kind in ("", which):
+            return found[0]
     names = [one.identifier for one in there]
-    hint = (
-        did_you_mean(name.partition(".")[0], names)
-        if names
-        else "There is no cluster at all. Look with `aurora-ops clusters --all-regions`."
-    )
+    nothing = "There is no cluster at all. Look with `aurora-ops clusters --all-regions`."
+    hint = did_you_mean(name.partition(".")[0], names) if names else nothing
     raise UnknownClusterError(
         f"cluster={text!r} names no cluster in {session.region} of target {session.target}, so nothing was read. {hint}"
     )
 
 
-def _of_arn(text: str, session: Session) -> str:
-    parts = _ARN.fullmatch(text)
+def _of_arn(text: str, session: Session) -> tuple[str, str]:
+    parts = _ARN.fullmatch(text.lower())
     if parts is None:
         raise UnknownClusterError(
             f"cluster={text!r} is no ARN of a cluster or an instance of RDS, so nothing was read. One looks like arn:aws:rds:REGION:ACCOUNT:cluster:NAME."
@@ -95,4 +96,4 @@ def _of_arn(text: str, session: Session) -> str:
         raise UnknownClusterError(
             f"cluster={text!r} is of another account than target {session.target}, so nothing was read. Use a profile of that account."
         )
-    return parts["name"].lower()
+    return parts["kind"], parts["name"]

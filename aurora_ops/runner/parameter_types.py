@@ -89,7 +89,7 @@ Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
 Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS[0]} to {HISTORY_DAYS[1]}")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
-_NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict, tuple)} | {
+_NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
     "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
     "Duration": Duration, "Folder": Folder,
     "Literal": Literal, "Annotated": Annotated, "None": None,

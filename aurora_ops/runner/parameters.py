@@ -3,10 +3,12 @@
 papermill puts the given values into a cell of their own, behind the one that is tagged `parameters`. Where no cell has
 that tag, or where a later cell sets a name again, the defaults win: a runbook that was given stg and a live profile
 passes for dev in the sandbox. Three looks prevent that: at the notebook before a kernel starts (our runner and engine),
-in the first working cell (`parameters.verify`), and before each later cell of a kernel that was given values.
+in the first working cell (`parameters.verify`), and before each later cell of a kernel that was given values. What a cell hides
+from being read (`exec`, `globals()`, the body of a cell magic) is noticed by the next look only, the last of which is the verdict's.
 """
 
 import ast
+import re
 import symtable
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +25,8 @@ from aurora_ops.runner.parameter_types import (
     tagged,
 )
 
-TAG = "parameters"
+TAG, INJECTED = "parameters", "injected-parameters"
+_STAR = re.compile(r"^[^\S\n]*from\s+\S+\s+import\s+\*", re.MULTILINE)
 _HEADING = "# Parameters\n"  # how papermill begins the cell that it injects
 _OF_PAPERMILL = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}  # what its --inject-paths adds
 _TAG_IT = f"Give exactly one cell, the one with the defaults, the tag {TAG!r}: papermill puts given values behind it."
@@ -88,12 +91,19 @@ def read(notebook: Path | str | Mapping[str, Any]) -> Parameters:
     Raises
     ------
     ParameterError
-        No cell is tagged `parameters` though one looks like it, several are, or a later cell sets a parameter again.
+        No cell is tagged `parameters` though one looks like it, several are, a later cell sets a parameter again or imports
+        names that cannot be known, or the file is the executed copy of an earlier run.
     """
     if isinstance(notebook, Path | str):
         import nbformat
 
-        return _parameters(Path(notebook).stem, nbformat.read(str(notebook), as_version=4))
+        name, content = Path(notebook).stem, nbformat.read(str(notebook), as_version=4)
+        if tagged(content, INJECTED):
+            raise ParameterError(
+                f"{name} is the copy that an earlier run has written: the values that were given to that run stand in it, and "
+                "would count without being named. Nothing was started. Run the notebook that it was made from."
+            )
+        return _parameters(name, content)
     return _parameters("the notebook", notebook)
 
 
@@ -118,8 +128,13 @@ def _parameters(name: str, notebook: Mapping[str, Any]) -> Parameters:
 
 def _refuse_set_again(name: str, found: Parameters, later: Sequence[Mapping[str, Any]]) -> None:
     for cell in later:
+        if found.all and _STAR.search(cell["source"]):
+            raise ParameterError(
+                f"cell {cell.get('id', '')!r} of {name} imports every name of a module, and any of them could be a parameter's. "
+                "Nothing was started. Import what the cell needs by its name."
+            )
         again = names_set(cell["source"]) & {p.name for p in found}
-        if again and "injected-parameters" not in cell["metadata"].get("tags", []):
+        if again and INJECTED not in cell["metadata"].get("tags", []):
             raise ParameterError(
                 f"cell {cell.get('id', '')!r} of {name} sets the parameter {min(again)!r} again, so a given value would not be "
                 "the one that is used. Nothing was started. Give the variable in that cell another name."
@@ -141,7 +156,15 @@ def _tags(cell: Mapping[str, Any]) -> str:
 def check_injected(notebook: Mapping[str, Any]) -> None:
     """Refuse what plain papermill has put into a notebook if its own rules bent a value or let an unknown name pass."""
     known = read(notebook)
-    for cell in tagged(notebook, "injected-parameters"):
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    behind = [n for n, cell in enumerate(code) if INJECTED in cell["metadata"].get("tags", [])]
+    first = next((n for n, cell in enumerate(code) if TAG in cell["metadata"].get("tags", [])), -1)
+    if behind and behind != [first + 1]:
+        raise ParameterError(
+            f"the notebook holds values of an earlier run in code cell {behind[-1] + 1}, and those would win over what is given. "
+            "Nothing was started. Run the notebook that it was made from."
+        )
+    for cell in tagged(notebook, INJECTED):
         for name, value in injected(cell["source"]).items():
             known[name].accept_from_papermill(value)
 
@@ -164,7 +187,7 @@ def verify_unchanged(namespace: dict[str, Any] | None = None) -> None:
     """Refuse to go on if a value that papermill injected is no longer the one that the kernel works with."""
     live = vars(sys.modules["__main__"]) if namespace is None else namespace
     known = _of_kernel(live)
-    for name, value in _last_given(live).items():
+    for name, value in _given(live).items():
         wanted = known[name].accept_from_papermill(value)
         if wanted != live[name]:
             raise ParameterError(
@@ -179,12 +202,25 @@ def _of_kernel(live: Mapping[str, Any]) -> Parameters:
     return Parameters("this notebook", tuple(found))
 
 
-def _last_given(live: Mapping[str, Any]) -> dict[str, Any]:
-    return next((values for source in reversed(live.get("In", [])) if (values := injected(source))), {})
+def _given(live: Mapping[str, Any]) -> dict[str, Any]:
+    """What papermill gave to this kernel. Its cell may come again with the same values, as in "Run all"."""
+    cells = [values for source in live.get("In", []) if (values := injected(source))]
+    found, known = dict(cells[0]) if cells else {}, _of_kernel(live)
+    for again in cells[1:]:
+        if not all(name in known for name in again):
+            continue  # a cell of the notebook's own under the same heading
+        for name in again.keys() & found.keys():
+            if again[name] != found[name]:
+                raise ParameterError(
+                    f"{name} was given twice, as {found[name]!r} and as {again[name]!r}: the notebook holds values of an earlier run, and "
+                    "those would win. Nothing more was done. Run the notebook that it was made from, or restart the kernel."
+                )
+        found |= again
+    return found
 
 
 def _guard_later_cells(live: dict[str, Any]) -> None:
-    if _last_given(live):
+    if _given(live):
         transformers = live["get_ipython"]().ast_transformers
         transformers[:] = [t for t in transformers if not isinstance(t, _Guard)] + [_Guard(live)]
 
@@ -198,10 +234,16 @@ class _Guard:
     live: dict[str, Any]
 
     def visit(self, cell: ast.Module) -> ast.Module:
-        source, given = ast.unparse(cell), _last_given(self.live)
-        if _looks_like_parameters(source) or injected(_HEADING + source) == given:
-            return cell
+        source = ast.unparse(cell)
         try:
+            given = _given(self.live)
+            if _looks_like_parameters(source) or injected(_HEADING + source) == given:
+                return cell
+            if _STAR.search(source):
+                raise ParameterError(
+                    f"this cell imports every name of a module, and one could be {', '.join(sorted(given))}, which the run was given, so "
+                    "the cell was not run. Import what it needs by its name."
+                )
             if again := sorted(names_set(source) & set(given)):
                 raise ParameterError(
                     f"this cell sets {again[0]!r} again, and the run was given {again[0]}={given[again[0]]!r}, so the cell was "

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -21,7 +21,7 @@ SELECT format('pid %%s (user %%s, application %%s, %%s%%s), whose last statement
 def watched(connection: psycopg.Connection) -> Iterator[list[str]]:
     """A list that holds, in words, the sessions that blocked `connection` when it last waited for a lock.
 
-    A second connection looks every 0.2 s. Where none can be had, the list stays empty: that is no reason not to go on.
+    A second connection looks every 0.2 s. Where none can be had, the list says so: that is no reason not to go on.
     """
     found: list[str] = []
     over = threading.Event()
@@ -36,7 +36,7 @@ def watched(connection: psycopg.Connection) -> Iterator[list[str]]:
 
 def _watch(connection: psycopg.Connection, found: list[str], over: threading.Event) -> None:
     pid, info = connection.info.backend_pid, connection.info
-    with suppress(psycopg.Error):
+    try:
         if over.wait(_EVERY_SECONDS):  # most statements never wait
             return
         where = make_conninfo(**info.get_parameters(), password=info.password)
@@ -46,3 +46,6 @@ def _watch(connection: psycopg.Connection, found: list[str], over: threading.Eve
                     found[:] = [text for (text,) in rows]
                 if over.wait(_EVERY_SECONDS):
                     return
+    except psycopg.Error as error:
+        if not found:
+            found.append(f"a session that could not be looked up ({str(error).strip().splitlines()[0]})")

@@ -7,7 +7,6 @@ CONCURRENTLY. What other tools' files hold beside plain SQL is refused by line, 
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +18,11 @@ _DESTROYS = re.compile(r"\b(DROP|TRUNCATE|DELETE\s+FROM)\b", re.IGNORECASE)
 _NO_TRANSACTION = re.compile(r"--\s*no-transaction\s*", re.IGNORECASE)
 # The second half of a file that holds both directions: run as a whole, it undoes itself.
 _DOWN = re.compile(
-    r"^\s*--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down|\+micrate\s+down|//@undo)",
+    r"^\s*--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down|\+micrate\s+down|//@undo|down\s+migration\b|-*\s*create\s+above\s*/\s*drop\s+below)",
     re.I | re.M,
 )
+_CONCURRENTLY = re.compile(r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\b", re.IGNORECASE)
+_MARK = re.compile(r"\s*--\s*no-transaction\b", re.IGNORECASE)
 # Only in a file of Liquibase: elsewhere the word begins an ordinary comment.
 _LIQUIBASE = re.compile(r"\A\s*--\s*liquibase\s+formatted\s+sql\b.*?^\s*--\s*rollback\b", re.I | re.M | re.S)
 _QUOTED = re.compile(
@@ -118,7 +119,16 @@ def _checked(file: SchemaFile) -> SchemaFile:
             f"{file.name} line {_line(file.text, down.end())} is {down.group().strip().splitlines()[-1].strip()!r}: the file holds a way up and a way down, and as a "
             "whole it would undo itself. Nothing was run. Keep the part that goes up; undo by a later file."
         )
+    first, *others = file.text.split("\n")
+    if any(_MARK.match(line) for line in others) or (_MARK.match(first) and file.in_transaction):
+        raise SchemaFilesError(
+            f"{file.name} says no-transaction, but not as its whole first line, where it counts. Nothing was run. Make the first line `-- no-transaction`."
+        )
     code = _ATOMIC.sub(lambda body: re.sub(r"[^\n]", " ", body.group()), without_quoted(file.text))
+    if not code.strip("; \n\t\r"):
+        raise SchemaFilesError(
+            f"{file.name} holds no statement, so to apply it would prove nothing. Write it, or delete it."
+        )
     text = file.text
     for command in _PSQL.finditer(code):
         if command[1] not in _HARMLESS:
@@ -142,11 +152,18 @@ def _checked(file: SchemaFile) -> SchemaFile:
             f"{file.name} is marked `-- no-transaction` and holds {number} statements: after an error it would be half done. "
             "Nothing was run. Give each statement such a file of its own."
         )
+    if _CONCURRENTLY.search(code) and not concurrent_index(text):
+        raise SchemaFilesError(
+            f"{file.name} creates an index CONCURRENTLY without naming it, so what a failure leaves of it could not be found again. "
+            "Nothing was run. Give the index a name."
+        )
     return SchemaFile(file.version, file.name, text)
 
 
-def without_quoted(text: str) -> str:
+def without_quoted(text: str, *, names: bool = False) -> str:
     """The text with comments, strings, dollar quotes and quoted names blanked, each character by a blank, lines kept.
+
+    With `names`, quoted names stay.
 
     >>> without_quoted("SELECT 'a;b', x -- c;").split()
     ['SELECT', ',', 'x']
@@ -154,7 +171,8 @@ def without_quoted(text: str) -> str:
     parts, at = [], 0
     while match := _QUOTED.search(text, at):
         end = _end_of_block(text, match.end()) if match["block"] else match.end()
-        parts += [text[at : match.start()], re.sub(r"[^\n]", " ", text[match.start() : end])]
+        kept = names and match["name"] is not None
+        parts += [text[at : match.start()], match.group() if kept else re.sub(r"[^\n]", " ", text[match.start() : end])]
         at = end
     return "".join([*parts, text[at:]])
 
@@ -173,11 +191,18 @@ def _line(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def made_concurrently(text: str) -> Iterator[str]:
-    """The names of the indexes that a file creates CONCURRENTLY, as written.
+def concurrent_index(text: str) -> tuple[str, str] | None:
+    """Name and table of the index that a file creates CONCURRENTLY, the name as the catalog has it; None where it creates none.
 
-    >>> list(made_concurrently("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS by_day ON sales (day)"))
-    ['by_day']
+    >>> concurrent_index('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS /* why */ By_Day ON ONLY app.sales (day)')
+    ('by_day', 'app.sales')
     """
-    pattern = r'\bINDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?("(?:""|[^"])+"|[\w$]+)\s+ON\b'
-    yield from re.findall(pattern, text, re.IGNORECASE)
+    word = r'(?:"(?:""|[^"])+"|[\w$]+)'
+    found = re.search(
+        rf"\bINDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?(?!ON\b)({word})\s+ON\s+(?:ONLY\s+)?({word}(?:\s*\.\s*{word})?)",
+        without_quoted(text, names=True), re.IGNORECASE,
+    )  # fmt: skip
+    if not found:
+        return None
+    name = found[1][1:-1].replace('""', '"') if found[1].startswith('"') else found[1].lower()
+    return name, found[2]

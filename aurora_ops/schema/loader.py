@@ -12,7 +12,7 @@ from psycopg import sql
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.schema import blockers
-from aurora_ops.schema.files import SchemaFile, SchemaFilesError, made_concurrently, read
+from aurora_ops.schema.files import SchemaFile, SchemaFilesError, concurrent_index, read
 
 SCHEMA = PROJECT_ROOT / "sql" / "schema"
 _LOCK = 0x6F70732E736368  # "ops.sch": a number that no other program is likely to lock; per database
@@ -162,6 +162,7 @@ def _run(connection: psycopg.Connection, file: SchemaFile, lock_timeout: str, st
                     _set(connection, settings, local=True)
                     connection.execute(_OPERATIONS)
                     connection.execute(block)
+                    connection.execute("RESET ROLE")  # a SET ROLE of the file is the file's own
                     _note(connection, file, started)
             else:
                 connection.execute(_OPERATIONS)
@@ -169,27 +170,37 @@ def _run(connection: psycopg.Connection, file: SchemaFile, lock_timeout: str, st
                 _note(connection, file, started)
         except psycopg.Error as error:
             raise _explained(file, error, blocking, lock_timeout, statement_timeout) from error
+    connection.execute("RESET ALL")  # what a file has set, as pg_dump's do, is not the next one's
 
 
 def _run_alone(connection: psycopg.Connection, file: SchemaFile, settings: Iterable[tuple[str, str]]) -> None:
     """Outside a transaction. What an attempt before left of its index is invalid, costs every write, and goes first."""
-    for index in made_concurrently(file.text):
-        for statement in connection.execute(_INVALID, (index,)).fetchall():
-            connection.execute(sql.SQL(statement[0]))
     _set(connection, settings, local=False)
     try:
+        for index in _invalid(connection, file):
+            connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.SQL(index)))
         connection.execute(sql.SQL(file.text))  # as it is: a percent sign is no placeholder
+        if left := _invalid(connection, file):
+            raise SchemaFileError(
+                f"{file.name} ran without an error, but index {left[0]} is invalid, so the file is not applied. Files before it stand. "
+                "Run again: the index is removed and built anew."
+            )
     finally:
         if not connection.closed:
-            for name, _ in settings:
-                connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
+            connection.execute("RESET ROLE")
+            connection.execute("RESET ALL")
 
 
-# An index that is there and invalid is what a CREATE INDEX CONCURRENTLY that failed has left.
-_INVALID = """
-SELECT format('DROP INDEX CONCURRENTLY %%s', indexrelid::regclass)
-  FROM pg_index WHERE NOT indisvalid AND indexrelid = to_regclass(%s)
-"""
+def _invalid(connection: psycopg.Connection, file: SchemaFile) -> list[str]:
+    """The index that the file creates, as SQL names it, where it is there and invalid: so a CREATE INDEX CONCURRENTLY leaves it that failed."""
+    wanted = concurrent_index(file.text)
+    if wanted is None:
+        return []
+    query = (
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "WHERE NOT indisvalid AND relname = %s AND indrelid = to_regclass(%s)"
+    )
+    return [index for (index,) in connection.execute(query, wanted).fetchall()]
 
 
 def _set(connection: psycopg.Connection, settings: Iterable[tuple[str, str]], *, local: bool) -> None:
@@ -216,13 +227,21 @@ def _explained(
     what = f"{file.name}{_line(error)}: {error.diag.message_primary or error}."
     stands = "The whole file was rolled back; files before it stand."
     if not file.in_transaction:
-        stands = "It ran outside a transaction, so an index that it began may be left invalid; the next run removes that first. Files before it stand."
+        stands = "It ran outside a transaction. Files before it stand."
+        if index := concurrent_index(file.text):
+            stands += f" Index {index[0]} may be left invalid; the next run removes that first."
+        else:
+            stands += " What it had done stays: look at it before you run again."
     if isinstance(error, psycopg.errors.LockNotAvailable):
-        who = "; ".join(blocking) or "a session that had gone when it was asked for"
+        who = "; ".join(blocking) or "a session that was not seen in time"
         return SchemaBlockedError(
             f"{what} It waited {lock_timeout} for a lock held by {who}. {stands} The file is not wrong: let that session finish, or end it, and run again."
         )
-    if isinstance(error, psycopg.errors.QueryCanceled):
+    if isinstance(error, psycopg.errors.FeatureNotSupported) and "INTO" in str(error):
+        return SchemaFileError(
+            f"{what} {stands} Write CREATE TABLE … AS SELECT instead of SELECT … INTO, and run again."
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in str(error):
         return SchemaTimeoutError(
             f"{what} It was still running after {statement_timeout}. {stands} If it is meant to take longer, allow it a longer statement_timeout and run again."
         )
@@ -230,7 +249,8 @@ def _explained(
         return SchemaFileError(
             f"{what} PostgreSQL runs this statement outside a transaction only. {stands} Give it a file of its own whose first line is `-- no-transaction`."
         )
-    return SchemaFileError(f"{what} {stands} Correct the file and run again; nothing has to be cleaned up.")
+    clean = "; nothing has to be cleaned up" if file.in_transaction else ""
+    return SchemaFileError(f"{what} {stands} Correct the file and run again{clean}.")
 
 
 def _line(error: psycopg.Error) -> str:

@@ -45,6 +45,9 @@ SPOILED = {
     "the cell of the defaults stands last": [
         ("verify", VERIFY, []), ("parameters", DEFAULTS, []), ("act", ACT, []),
     ],
+    "a cell imports every name of a module": [
+        ("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("act", f"from defaults_of_ours import *\n{ACT}", []),
+    ],
     "a string sets it": [
         ("parameters", DEFAULTS, ["parameters"]), ("verify", VERIFY, []), ("again", "exec('environment = \"dev\"')", []), ("act", ACT, []),
     ],
@@ -137,6 +140,54 @@ def test_an_executed_notebook_can_be_run_again_in_its_kernel(tmp_path):
 
     assert 0 == ended.returncode, ended.stderr
     assert "stg 3" == (tmp_path / "acted-on").read_text()
+
+
+EARLIER = "# Parameters\nenvironment = 'dev'\n"
+
+
+@pytest.mark.parametrize("tag", [["injected-parameters"], []], ids=["with its tag", "without"])
+@pytest.mark.parametrize("given", [("-p", "environment", "stg"), ()], ids=["given", "nothing given"])
+def test_the_copy_of_an_earlier_run_is_no_notebook_to_run(tmp_path, tag, given):
+    """The values of that run would count, and result.json would state others."""
+    cells = [
+        ("parameters", DEFAULTS, ["parameters"]),
+        ("earlier", EARLIER, tag),
+        ("verify", VERIFY, []),
+        ("act", ACT, []),
+    ]
+    path = write(tmp_path, cells)
+
+    ended = CliRunner().invoke(cli, ["run", str(path), "--output-dir", str(tmp_path / "runs"), *given])
+
+    assert (2, False) == (ended.exit_code, (tmp_path / "runs").exists())
+    assert "othing was started" in ended.stderr
+
+
+@pytest.mark.parametrize("engine", [(), ("--engine", "aurora-ops")], ids=["papermill", "our engine"])
+@pytest.mark.parametrize("tags", [[["injected-parameters"]] * 2, [[]]], ids=["two with the tag", "one without"])
+def test_values_of_an_earlier_run_never_win_over_given_ones(tmp_path, engine, tags):
+    """papermill replaces the first cell that has the tag, and leaves every other."""
+    earlier = [(f"earlier-{number}", EARLIER, tag) for number, tag in enumerate(tags)]
+    path = write(
+        tmp_path, [("parameters", DEFAULTS, ["parameters"]), *earlier, ("verify", VERIFY, []), ("act", ACT, [])]
+    )
+
+    ended = papermill(path, "-r", "environment", "stg", *engine)
+
+    assert 1 == ended.returncode
+    assert not (tmp_path / "acted-on").exists()
+
+
+def test_a_heading_of_the_notebooks_own_is_no_injected_cell(tmp_path):
+    cells = [
+        ("parameters", DEFAULTS, ["parameters"]),
+        ("verify", VERIFY, []),
+        ("own", "# Parameters\nlimit = 10", []),
+        ("act", ACT, []),
+    ]
+    ended = papermill(write(tmp_path, cells), "-r", "environment", "stg")
+
+    assert (0, "stg 3") == (ended.returncode, (tmp_path / "acted-on").read_text()), ended.stderr
 
 
 @pytest.mark.parametrize("entry", collection(), ids=lambda entry: entry.name)

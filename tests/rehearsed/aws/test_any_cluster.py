@@ -63,8 +63,19 @@ def session(orders):
         lambda orders: orders["Endpoint"],
         lambda orders: f"{orders['ReaderEndpoint']}:{orders['Port']}",
         lambda orders: "reports-b",
+        lambda orders: orders["DBClusterArn"].replace("arn:", "ARN:").upper(),
+        lambda orders: f"{orders['Endpoint']}.:{orders['Port']}",
     ],
-    ids=["identifier", "capitals and blanks", "ARN", "writer endpoint", "reader endpoint with port", "an instance"],
+    ids=[
+        "identifier",
+        "capitals and blanks",
+        "ARN",
+        "writer endpoint",
+        "reader endpoint with port",
+        "an instance",
+        "ARN in capitals",
+        "endpoint with a dot",
+    ],
 )
 def test_a_cluster_is_found_by_what_people_have_at_hand(session, orders, named):
     found = which_cluster.find(session, named(orders))
@@ -97,6 +108,18 @@ def test_a_cluster_that_is_not_here_is_refused_with_where_to_look(session, named
         which_cluster.find(session, named)
 
     assert said in str(refused.value)
+
+
+def test_a_cluster_comes_before_an_instance_of_its_name(rds, session, orders):
+    """An instance of another cluster may be called like this one; an ARN says which of the two is meant."""
+    rds.create_db_instance(DBInstanceIdentifier="orders-empty", DBClusterIdentifier=NAME, **INSTANCE)
+    try:
+        with pytest.raises(UnsuitableClusterError, match="no instance"):
+            which_cluster.find(session, "orders-empty")
+        instance = orders["DBClusterArn"].replace(":cluster:orders-live", ":db:orders-empty")
+        assert NAME == which_cluster.find(session, instance).identifier
+    finally:
+        rds.delete_db_instance(DBInstanceIdentifier="orders-empty", SkipFinalSnapshot=True)
 
 
 def test_a_region_without_clusters_says_how_to_look_in_all(sandbox):

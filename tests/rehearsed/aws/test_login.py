@@ -154,6 +154,16 @@ def test_a_secret_that_is_not_there_or_holds_no_password_is_named(shop, secret):
         user_by(shop, f"secret:{secret(json.dumps({'user': 'a', 'host': 'b'}))}")
 
 
+def test_a_secret_without_a_text_or_with_an_empty_password_is_told(shop, aws, secret):
+    client = aws("secretsmanager")
+    client.create_secret(Name="binary", SecretBinary=b"x")
+    with pytest.raises(DatabaseUnreachableError, match="'binary' is binary"):
+        user_by(shop, "secret:binary")
+    client.delete_secret(SecretId="binary", ForceDeleteWithoutRecovery=True)
+    with pytest.raises(LoginError, match='without "password"'):
+        user_by(shop, f"secret:{secret(json.dumps({'username': 'postgres', 'password': None}))}")
+
+
 def test_no_password_shows_itself():
     assert "hunter2" not in repr(login.of_text("hunter2", "postgres", "secret s"))
 

@@ -4,6 +4,7 @@ The situations are public reports: ts-safeql/safeql#394, golang-migrate/migrate#
 mattes/migrate#246, margince/margince#1844, strelov1/freehire#1284, artifact-keeper/artifact-keeper#1304.
 """
 
+import psycopg
 import pytest
 from common import failed
 
@@ -40,8 +41,15 @@ def exists(connection, name):
 
 @pytest.mark.parametrize(
     "marker",
-    ["-- migrate:down", "-- +goose Down", "-- +migrate Down", "-- //@UNDO"],
-    ids=["dbmate", "goose", "sql-migrate", "MyBatis"],
+    [
+        "-- migrate:down",
+        "-- +goose Down",
+        "-- +migrate Down",
+        "-- //@UNDO",
+        "---- create above / drop below ----",
+        "-- Down Migration",
+    ],
+    ids=["dbmate", "goose", "sql-migrate", "MyBatis", "tern", "node-pg-migrate"],
 )
 def test_a_file_with_a_way_down_is_refused_by_its_marker(connection, folder, marker):
     """Run as a whole it creates the table and drops it again, and says OK."""
@@ -238,3 +246,76 @@ def test_a_run_on_a_folder_of_ones_own_plans_loads_and_verifies_it(live, folder,
     ]
     assert ("001_file.sql", "002_file.sql") == outcome.files
     assert "SKIP" == schema.verify(live, "dev", directory).checks[-1].verdict
+
+
+@pytest.mark.parametrize(
+    "index", ["by_day", '"By Day"', "/* why */ by_day"], ids=["plain", "quoted", "behind a comment"]
+)
+def test_an_invalid_index_is_found_in_the_schema_of_its_table(connection, folder, index):
+    """With IF NOT EXISTS PostgreSQL keeps it and says nothing: the file would be recorded and the index never be used."""
+    file = f"-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {index} ON app.sales (day);"
+    rows = TABLE.replace("TABLE sales", "TABLE app.sales") + TWICE.replace("INTO sales", "INTO app.sales")
+    directory = folder("CREATE SCHEMA app;\n" + rows, file)
+    with pytest.raises(SchemaFileError, match="may be left invalid"):
+        load(connection, directory)
+    connection.execute("DELETE FROM app.sales WHERE id = 2")
+
+    load(connection, directory)
+
+    assert [(True,)] == connection.execute(
+        "SELECT indisvalid FROM pg_index WHERE indrelid = 'app.sales'::regclass AND NOT indisprimary"
+    ).fetchall()
+
+
+def test_an_index_that_only_a_comment_names_is_left_alone(connection, folder):
+    load(connection, folder(TABLE))
+    connection.execute("INSERT INTO sales VALUES (1, '2026-01-01'), (2, '2026-01-01')")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY old ON sales (day)")
+
+    load(
+        connection,
+        folder(TABLE, "-- no-transaction\n-- after CREATE INDEX CONCURRENTLY old ON sales failed\nVACUUM sales;"),
+    )
+
+    assert exists(connection, "public.old")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-- no-transaction\nCREATE INDEX CONCURRENTLY ON sales (day);", "without naming it"),
+        ("\n-- no-transaction\nVACUUM sales;", "not as its whole first line"),
+        ("-- no-transaction: because\nVACUUM sales;", "not as its whole first line"),
+        ("", "holds no statement"),
+        ("-- later\n;", "holds no statement"),
+    ],
+)
+def test_a_file_that_would_prove_nothing_or_cannot_be_found_again_is_refused(folder, text, said):
+    with pytest.raises(SchemaFilesError, match=said):
+        read(folder(text))
+
+
+def test_what_a_file_sets_is_not_the_next_ones(database, connection, folder):
+    """pg_dump's files set a role, a search path and timeouts for the session."""
+    with database.superuser() as superuser:
+        superuser.execute(
+            "CREATE ROLE owner_of_one; GRANT owner_of_one TO postgres; GRANT CREATE ON SCHEMA public TO owner_of_one"
+        )
+    try:
+        load(
+            connection,
+            folder(f"SET ROLE owner_of_one; SET lock_timeout = 0;\n{TABLE}", "CREATE TABLE more (id integer);"),
+        )
+        owners = connection.execute(
+            "SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        ).fetchall()
+        assert [("more", "postgres"), ("sales", "owner_of_one")] == owners
+    finally:
+        with database.superuser() as superuser:
+            superuser.execute("DROP OWNED BY owner_of_one; DROP ROLE owner_of_one")
+
+
+def test_select_into_is_told_how_to_be_written(connection, folder):
+    with pytest.raises(SchemaFileError, match="Write CREATE TABLE … AS SELECT"):
+        load(connection, folder(TABLE, "SELECT * INTO copied FROM sales;"))
