@@ -141,7 +141,7 @@ def changing_calls() -> None:
     from aurora_ops.sandbox.client import lifecycle, state
 
     lifecycle.remove()
-    session = worlds.open_session(world="deployed")
+    session = worlds.open_world(world="deployed")
     arn = cluster.find(session, settings("dev").cluster_identifier).arn
     rds, cloudwatch = (boto3.client(name, **_access(lifecycle.start())) for name in ("rds", "cloudwatch"))
     account_file = state.sandbox_directory(lifecycle.name_in_use()) / state.ACCOUNT_FILE
