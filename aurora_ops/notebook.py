@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aurora_ops.aws.access import Access
     from aurora_ops.aws.session import Session
 
 _MODULES = {
@@ -34,7 +35,7 @@ _MODULES = {
 }
 _TYPES = ("Acu", "Days", "Duration", "Environment", "Folder", "Prices", "Seconds", "Usd", "UtcTime")
 
-__all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_session"])
+__all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])
 
 
 def open_session(target: str, region: str, *, world: str = "empty", environment: str = "dev") -> "Session":
@@ -49,6 +50,26 @@ def open_session(target: str, region: str, *, world: str = "empty", environment:
 
         return worlds.open_world(world, environment, region)
     return session.open_session(target, region)
+
+
+def open_cluster(
+    target: str,
+    region: str,
+    *,
+    world: str = "empty",
+    environment: str = "dev",
+    cluster: str = "",
+    database: str = "",
+    login: str = "",
+) -> "Access":
+    """The cluster that a page works on (see `aws.access.open_access`), in a session opened as by `open_session`.
+
+    A cluster that is named is there already: nothing is built for it.
+    """
+    from aurora_ops.aws.access import open_access
+
+    session = in_world(world, environment, cluster)(target, region)
+    return open_access(session, environment, cluster, database, login)
 
 
 def in_world(world: str, environment: str, cluster: str = "") -> "Callable[[str, str], Session]":

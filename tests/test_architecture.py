@@ -36,7 +36,7 @@ STARTS_PROGRAMS = {
 ASKS_WHERE_IT_RUNS = {
     "aws/session.py": "it decides where calls go",
     "aws/build_environment.py": "builds in the sandbox only",
-    "aws/connection_lines.py": "shows how to trust the sandbox's certificate",
+    "deploy/connection_lines.py": "shows how to trust the sandbox's certificate",
     "aws/insights.py": "says where load was measured and what is simulated",
     "cost/readers/price_api.py": "the sandbox offers the packaged prices, in the API's shape",
     "deploy/checks.py": "says SKIP, or how to repair it, where the sandbox differs",

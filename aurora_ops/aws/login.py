@@ -53,6 +53,19 @@ class Login:
     source: str  # where it came from, for people
 
 
+def check(login: str) -> None:
+    """Refuse a `login` of no known form, before anything is asked for.
+
+    Raises
+    ------
+    LoginError
+        It is none of `FORMS`.
+    """
+    kind, _, name = login.partition(":")
+    if login and not (login == "env:" or (kind in ("iam", "secret") and name)):
+        raise LoginError(f"login={login!r} is no way in, so nothing was connected to. Use {FORMS}.")
+
+
 def find(session: Session, cluster: _Reachable, login: str = "", secret: str = "") -> Login:
     """The first way in, without trying it. `secret` is the environment's, where the cluster is an environment's.
 
@@ -96,6 +109,7 @@ def connect(
 
 
 def _ways(session: Session, cluster: _Reachable, login: str, secret: str) -> Iterator[Login]:
+    check(login)
     kind, _, name = login.partition(":")
     if login == "env:":
         yield Login(None, None, "libpq's own variables and password file")
@@ -104,8 +118,6 @@ def _ways(session: Session, cluster: _Reachable, login: str, secret: str) -> Ite
         yield Login(name, token, f"an IAM token of {name}")
     elif kind == "secret" and name:
         yield from _of_secret(session, name, cluster.master_username)
-    elif login:
-        raise LoginError(f"login={login!r} is no way in, so nothing was connected to. Use {FORMS}.")
     else:
         names = _secrets(session, cluster, secret)
         for one in names:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from aurora_ops.aws import build_environment, cluster, connection_lines
+from aurora_ops.aws import build_environment, cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import UnknownPriceError
 from aurora_ops.capacity import shape
@@ -20,6 +20,7 @@ from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.deploy import checks as deploy_checks
+from aurora_ops.deploy import connection_lines
 from aurora_ops.deploy.terraform_run import (
     ApplyFailedError,
     PreflightFailedError,

@@ -12,6 +12,7 @@ import pytest
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner import parameter_types, parameters
+from aurora_ops.runner.common_parameters import COMMON
 
 ENTRIES = notebooks.collection()
 RUNBOOKS = [entry for entry in ENTRIES if entry.folder == "runbooks"]
@@ -116,6 +117,17 @@ def test_parameters_are_typed_and_explained(entry):
     """They are the notebook's command line; each is one annotated line with a comment."""
     assert 1 == len(parameter_types.tagged(entry.read(), "parameters"))
     assert [] == [p.name for p in parameters.read(entry.path) if not p.help]
+
+
+@parametrized(ENTRIES)
+def test_common_parameters_are_the_same_on_every_page(entry):
+    """Who knows how to name a cluster on one page knows it on all: same type, default, comment and order."""
+    lines = parameter_types.tagged(entry.read(), "parameters")[0].source.splitlines()
+    written = [line for line in lines if line.partition(":")[0] in COMMON]
+    names = [line.partition(":")[0] for line in written]
+
+    assert [COMMON[name].line(name) for name in COMMON if name in names] == written
+    assert names in ([], ["cluster"], list(COMMON)), "a page that never logs in has only `cluster`"
 
 
 @parametrized(ENTRIES)

@@ -17,9 +17,10 @@ import psycopg
 import pytest
 from common import client_of, describe, soon
 
-from aurora_ops.aws import changes, cluster, connection_lines
+from aurora_ops.aws import changes, cluster
 from aurora_ops.aws.cluster import ClusterNotFoundError
 from aurora_ops.core.environments import PROJECT_ROOT, settings
+from aurora_ops.deploy import connection_lines
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.sandbox.client.network import Network
 from aurora_ops.sandbox.dataplane import programs
