@@ -1,11 +1,27 @@
-"""How AWS's APIs speak: the codes of their errors, pages, and tags."""
+"""How AWS's APIs speak: the codes of their errors, pages, tags, and what to do when they say "not so fast"."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from aurora_ops.core.errors import AuroraOpsError
+
+Answer = TypeVar("Answer")
+
 _DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
+_THROTTLED = {
+    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+    "RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "LimitExceededException", "PriorRequestNotComplete",
+}  # fmt: skip
+PATIENCE_SECONDS = 60.0  # beyond boto3's own five tries of each call
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 10.0)
+
+
+class ThrottledError(AuroraOpsError):
+    """The account's rate of requests is used up, and stayed so for as long as we waited."""
 
 
 def code_of(error: ClientError) -> str:
@@ -21,6 +37,41 @@ def is_denied(error: ClientError) -> bool:
 def is_not_found(error: ClientError) -> bool:
     """Whether what was asked for does not exist. RDS and EC2 have a code for each kind of thing."""
     return "NotFound" in code_of(error)
+
+
+def is_throttled(error: ClientError) -> bool:
+    """Whether the call came too soon after others of the account. Services name that differently."""
+    return code_of(error) in _THROTTLED
+
+
+def patiently(what: str, call: Callable[[], Answer]) -> Answer:
+    """The answer of `call`, asked again with growing pauses for up to `PATIENCE_SECONDS` while the account is throttled; it says so once.
+
+    `what` is the operation as IAM names it, such as "pi:GetResourceMetrics".
+
+    Raises
+    ------
+    ThrottledError
+        It is still throttled after that time. Any other refusal is raised as it is.
+    """
+    started, tries = time.monotonic(), 0
+    while True:
+        try:
+            return call()
+        except ClientError as error:
+            if not is_throttled(error):
+                raise
+            tries += 1
+            waited = time.monotonic() - started
+            pause = _PAUSES[min(tries, len(_PAUSES)) - 1]
+            if waited + pause > PATIENCE_SECONDS:
+                raise ThrottledError(
+                    f"{what} is throttled ({code_of(error)}): AWS refused it {tries} times in {waited:.0f} s, each time after boto3's own tries, "
+                    "so the answer is unknown. Others use up this account's rate in this region: run again later, or ask for less at once."
+                ) from None
+            if tries == 1:
+                print(f"{what} is throttled: waiting up to {PATIENCE_SECONDS:.0f} s", file=sys.stderr)  # noqa: T201 - the progress of a wait
+            time.sleep(pause)
 
 
 def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import metrics
-from aurora_ops.aws.api import code_of
+from aurora_ops.aws.api import ThrottledError, code_of, patiently
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
@@ -132,7 +132,9 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
             token = {"NextToken": more}
     moments = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
     compared: dict[str, float] = {}
-    with suppress(metrics.MetricsError):  # without the comparison the load is still known; the check then is a SKIP
+    with suppress(
+        metrics.MetricsError, ThrottledError
+    ):  # without the comparison the load is still known; the check then is a SKIP
         db_load = metrics.read(session, instance.identifier, ("DBLoad",), *moments)["DBLoad"].dropna()
         compared = {str(int(at.timestamp())): round(float(value), 4) for at, value in db_load.items()}
     return Recorded(
@@ -145,7 +147,7 @@ def _ask(client: Any, operation: str, request: dict[str, Any], wanted: str) -> d
         operation
     ]
     try:
-        answer = call(**request)
+        answer = patiently(f"pi:{operation}", lambda: call(**request))
     except ClientError as error:
         code, text = code_of(error), error.response["Error"].get("Message", "")
         raise InsightsError(

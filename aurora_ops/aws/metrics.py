@@ -5,12 +5,13 @@ A minute without a datapoint is NaN: CloudWatch publishes DBLoad only while ther
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws.api import code_of
+from aurora_ops.aws.api import code_of, patiently
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 
@@ -55,12 +56,16 @@ def read(
     ]
     client = session.client("cloudwatch")
     found: dict[str, dict[datetime, float]] = {name: {} for name in names}
-    pages = client.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=queries, StartTime=first, EndTime=end, ScanBy="TimestampAscending"
-    )
+    request = {"MetricDataQueries": queries, "StartTime": first, "EndTime": end, "ScanBy": "TimestampAscending"}
+    token: dict[str, str] = {}
     try:
-        for answer in pages:
+        # By hand and not by the paginator, which would begin anew after a throttled page.
+        while True:
+            answer = patiently("cloudwatch:GetMetricData", partial(client.get_metric_data, **request, **token))
             _take(answer, names, found)
+            if not (more := answer.get("NextToken")):
+                break
+            token = {"NextToken": more}
     except ClientError as error:
         raise MetricsError(
             f"cloudwatch:GetMetricData was refused ({code_of(error)}), so {', '.join(names)} of {instance} are unknown. "

@@ -57,8 +57,12 @@ class Diagnosis:
         return Line(" ".join(verdict(load) for load in self.loads))
 
     def over_time(self) -> Chart:
-        """Active sessions of the busiest instance by wait class."""
-        return load_views.over_time(self.busiest)
+        """Active sessions by wait class, each instance on the same scale."""
+        return load_views.over_time(self.loads)
+
+    def instances(self) -> Table:
+        """The instances side by side."""
+        return load_views.instances(self.loads)
 
     def by_statement(self) -> Chart:
         """The heaviest statements of the busiest instance."""

@@ -4,12 +4,14 @@ One class keeps one colour everywhere (Okabe and Ito's palette, distinct for the
 """
 
 import io
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MinuteLocator
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -33,83 +35,91 @@ COLOURS = {
 _HATCH = {"Lock": "////"}
 _BUCKETS = (1, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400)
 _SHOWN = 120  # buckets over the width: finer is noise
+PANELS = 6  # instances drawn: more would not be told apart
+_NO_DATA = "no data"
 
 
-def over_time(load: Load) -> Chart:
-    """AAS by wait class over time, stacked, under the line of vCPUs. What was not sampled stays empty and dotted grey."""
+def over_time(loads: Sequence[Load]) -> Chart:
+    """AAS by wait class over time, stacked, under the line of vCPUs: an instance a panel, all on one scale.
+
+    What was not sampled stays empty and dotted grey. Of more than `PANELS` instances the busiest are drawn, and the caption
+    says how many are not.
+    """
+    shown = _busiest(loads)
+    first = shown[0]
     seconds = next(
-        s for s in _BUCKETS if s >= load.period_seconds and len(load.total) * load.period_seconds / s <= _SHOWN
+        s for s in _BUCKETS if s >= first.period_seconds and len(first.total) * first.period_seconds / s <= _SHOWN
     )
-    frame = load.every(seconds)
-    present = [name for name in CLASSES if frame[name].sum() > 0]
-    # Points carry the end of what they stand for; a bar is drawn over it. UTC, and matplotlib is not asked about zones.
-    ends = frame.index.tz_localize(None).to_numpy()
-    starts = ends - np.timedelta64(seconds, "s")
-    width = np.timedelta64(seconds, "s")
-
-    figure = Figure(figsize=(10.4, 4.3), layout="constrained")
-    axes = figure.subplots()
-    bottom = np.zeros(len(frame))
-    for name in present:
-        height = frame[name].fillna(0.0).to_numpy()
-        axes.bar(
-            starts,
-            height,
-            width,
-            bottom,
-            align="edge",
-            color=COLOURS[name],
-            hatch=_HATCH.get(name),
-            edgecolor="#ffffff80",
-            linewidth=0,
+    frames = [load.every(seconds) for load in shown]
+    present = [name for name in CLASSES if any(frame[name].sum() > 0 for frame in frames)]
+    figure = Figure(figsize=(10.4, 4.3 if len(shown) == 1 else 1.1 + 2.3 * len(shown)), layout="constrained")
+    panels = figure.subplots(len(shown), sharex=True, sharey=True, squeeze=False)[:, 0]
+    lines: dict[str, Artist] = {}
+    for axes, load, frame in zip(panels, shown, frames, strict=True):
+        lines |= _panel(axes, load, frame, seconds, present)
+        by = " by what they did or waited for" if load is first else ""
+        axes.set_title(
+            f"Active sessions of {load.instance} ({load.role}){by}", loc="left", fontsize=12, color=charts.INK
         )
-        bottom += height
-    axes.step(
-        np.append(starts[:1], ends),
-        np.append(frame["peak"].iloc[:1], frame["peak"]),
-        where="pre",
-        color="#888888",
-        linewidth=0.9,
-    )
+    label = f"active sessions, average of {_span(seconds)}"
+    panels[0].set_ylabel(label) if len(shown) == 1 else figure.supylabel(label, fontsize="medium")
+    top = max(float(frame[["peak", "vcpu"]].max().max()) if load.has_data else 1.0 for load, frame in zip(shown, frames, strict=True))  # fmt: skip
+    panels[0].set_ylim(0, max(1.0, top) * 1.05)
+    panels[-1].set_xlabel(f"UTC, {first.total.index[0] - pd.Timedelta(seconds=first.period_seconds):%Y-%m-%d}")
+    _clock(panels[-1], len(first.total) * first.period_seconds)
+
+    share = {name: f"  {_percent(first.share(name))}" if len(shown) == 1 else "" for name in present}
     handles: list[Artist] = [
-        Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}  {_percent(load.share(n))}")
+        Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}{share[n]}")
         for n in reversed(present)
     ]
-    handles += [
-        axes.plot(
-            [],
-            [],
-            color="#888888",
-            linewidth=0.9,
-            label="busiest second" if load.period_seconds == 1 else "busiest period",
-        )[0]
-    ]
-    handles += _capacity(axes, load, frame, starts, ends)
+    handles += [line for label, line in lines.items() if label != _NO_DATA]
+    handles += [line for label, line in lines.items() if label == _NO_DATA]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
+    hidden = (
+        f"; not drawn: {count(len(loads) - len(shown), 'instance')} with less load" if len(loads) > len(shown) else ""
+    )
+    return _chart("\n".join(_caption(load, seconds) for load in shown) + hidden, figure)
+
+
+def _busiest(loads: Sequence[Load]) -> list[Load]:
+    """At most `PANELS` of them, in their own order: the writer first."""
+    ranked = sorted(loads, key=lambda load: load.average if load.has_data else -1.0, reverse=True)[:PANELS]
+    return [load for load in loads if any(load is one for one in ranked)]
+
+
+def _caption(load: Load, seconds: int) -> str:
+    if not load.has_data:
+        return f"{load.instance}: no data"
+    shares = ", ".join(f"{n} {load.classes[n].mean():.2f}" for n in CLASSES if load.classes[n].sum() > 0)
+    return f"{load.instance}: {load.average:.2f} AAS on average, peak {load.peak:.0f}; by class: {shares}; {_span(seconds)} a bar"
+
+
+def _panel(axes: Axes, load: Load, frame: pd.DataFrame, seconds: int, present: list[str]) -> dict[str, Artist]:
+    """Draw one instance; what has to be explained in the legend, by its label."""
+    # Points carry the end of what they stand for; a bar is drawn over it. UTC, and matplotlib is not asked about zones.
+    ends = frame.index.tz_localize(None).to_numpy()
+    width = np.timedelta64(seconds, "s")
+    starts, bottom = ends - width, np.zeros(len(frame))
+    for name in present:
+        height = frame[name].fillna(0.0).to_numpy()
+        style: dict[str, Any] = {"color": COLOURS[name], "hatch": _HATCH.get(name), "edgecolor": "#ffffff80"}
+        axes.bar(starts, height, width, bottom, align="edge", linewidth=0, **style)
+        bottom += height
+    label = "busiest second" if load.period_seconds == 1 else "busiest period"
+    peaks = np.append(frame["peak"].iloc[:1], frame["peak"])
+    drawn: dict[str, Artist] = {
+        label: axes.step(np.append(starts[:1], ends), peaks, where="pre", color="#888888", linewidth=0.9, label=label)[
+            0
+        ]
+    }
+    drawn |= {str(line.get_label()): line for line in _capacity(axes, load, frame, starts, ends)}
     for left, right in _gaps(frame["total"].isna().to_numpy(), starts, ends):
         axes.axvspan(left, right, facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", linewidth=0)
-    if frame["total"].isna().any():
-        handles.append(Patch(facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", label="no data"))
-
-    axes.set_title(
-        f"Active sessions of {load.instance} ({load.role}) by what they did or waited for",
-        loc="left",
-        fontsize=12,
-        color=charts.INK,
-    )
-    axes.set_ylabel(f"active sessions, average of {_span(seconds)}")
-    axes.set_xlabel(f"UTC, {starts[0].astype('datetime64[m]').item():%Y-%m-%d}")
-    _clock(axes, len(load.total) * load.period_seconds)
+        drawn[_NO_DATA] = Patch(facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", label=_NO_DATA)
     axes.set_xlim(starts[0], ends[-1])
-    axes.set_ylim(0, max(1.0, float(frame[["peak", "vcpu"]].max().max() if load.has_data else 1.0)) * 1.05)
     charts.clean(axes, "y", grid_width=0.6)
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
-    shares = ", ".join(f"{name} {load.classes[name].mean():.2f}" for name in present)
-    return _chart(
-        f"{load.instance}: {load.average:.2f} AAS on average, peak {load.peak:.0f}; by class: {shares}; {_span(seconds)} a bar"
-        if load.has_data
-        else f"{load.instance}: no data",
-        figure,
-    )
+    return drawn
 
 
 def _capacity(axes: Any, load: Load, frame: pd.DataFrame, starts: Any, ends: Any) -> list[Artist]:
@@ -148,6 +158,26 @@ def _clock(axes, seconds: int) -> None:  # type: ignore[no-untyped-def]
 
 def _span(seconds: int) -> str:
     return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+
+
+def instances(loads: Sequence[Load]) -> Table:
+    """Every instance a row: load, processors and what its sessions waited for most. Unknown cells stay empty."""
+    rows = []
+    for load in loads:
+        wait = load.biggest_wait
+        known = (load.average, load.p99, load.peak, _percent(load.share("CPU"))) if load.has_data else (None,) * 4
+        vcpu, acu = (None if series.isna().all() else float(series.mean()) for series in (load.vcpu, load.capacity_acu))
+        most = f"{wait} {_percent(load.share(wait))}" if wait else ""
+        rows.append((load.instance, load.role, *known, vcpu, acu, most, _percent(load.coverage)))
+    seen = [load for load in loads if load.has_data]
+    total = sum(load.average for load in seen)
+    writer = sum(load.average for load in seen if load.role == "writer")
+    told = f"{total:.2f} AAS together, {_percent(writer / total)} on the writer" if total else "no load"
+    return Table(
+        f"{count(len(loads), 'instance')}: {told}",
+        ("instance", "role", "AAS", "p99", "peak", "on CPU", "vCPUs", "ACU", "waits most for", "sampled"),
+        rows,
+    )
 
 
 def by_statement(load: Load, most: int = 8) -> Chart:

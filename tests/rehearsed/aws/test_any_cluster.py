@@ -1,5 +1,7 @@
 """A cluster that another team made, by plain boto3, under a name of its own: found by whatever people have at hand."""
 
+from datetime import UTC, datetime, timedelta
+
 import boto3
 import pytest
 from click.testing import CliRunner
@@ -7,12 +9,14 @@ from common import INSTANCE, soon
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.__main__ import cli
-from aurora_ops.aws import inventory, which_cluster
+from aurora_ops.aws import api, cluster, insights, inventory, metrics, which_cluster
+from aurora_ops.aws.api import ThrottledError
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import open_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose import database_load
+from aurora_ops.sandbox.client.faults import UNTIL_CLEARED
 
 REGION, NAME = "eu-west-1", "orders-live"
 CLUSTER = {
@@ -152,6 +156,35 @@ def test_its_load_is_read_where_nothing_of_ours_was_deployed(session, orders, sa
         found.bundle.cluster, found.bundle.region, [(one.instance, one.role) for one in found.loads],
     )  # fmt: skip
     assert [] == session.client("rds", region="ap-northeast-1").describe_db_clusters()["DBClusters"]
+
+
+def test_a_throttled_account_is_waited_for(session, orders, faults, capfd):
+    """boto3 gives up after five tries; a busy account is no reason to know nothing. The wait is told, once."""
+    faults.throttle("GetResourceMetrics", 6, service="pi")
+    found = database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1)
+
+    assert [NAME] == [found.bundle.cluster]
+    assert 1 == capfd.readouterr().err.count("pi:GetResourceMetrics is throttled: waiting up to 60 s")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "ask"),
+    [
+        ("pi", "DescribeDimensionKeys", lambda session, start, end: insights.record(session, cluster.find(session, NAME), start, end)),
+        ("cloudwatch", "GetMetricData", lambda session, *window: metrics.read(session, "primary-a", ("CPUUtilization",), *window)),
+    ],
+    ids=["Performance Insights", "CloudWatch"],
+)  # fmt: skip
+@pytest.mark.usefixtures("orders")
+def test_throttling_that_does_not_end_is_given_up_by_its_name(session, faults, monkeypatch, service, operation, ask):
+    """Not advice about IAM or Performance Insights, which are in order: whose rate is used up, and what to do."""
+    monkeypatch.setattr(api, "PATIENCE_SECONDS", 0.0)
+    faults.throttle(operation, UNTIL_CLEARED, service=service)
+    end = datetime.now(UTC).replace(microsecond=0)
+
+    with pytest.raises(ThrottledError, match=rf"{service}:{operation} is throttled .*rate in this region") as told:
+        ask(session, end - timedelta(minutes=1), end)
+    assert "IAM" not in str(told.value)
 
 
 def test_a_window_may_go_back_as_far_as_its_instances_keep_it(session):

@@ -1,5 +1,6 @@
 """Load is told apart by wait, gaps stay gaps, and no advice is given without a figure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -310,13 +311,45 @@ def test_pictures_are_small_and_carry_their_numbers():
     assert f"{found.busiest.average:.2f} AAS" in repr(found.over_time())
 
 
+def test_instances_are_shown_side_by_side_on_one_scale():
+    """
+    A reader that works beside an idle writer is seen: a row and a panel each, and the caption has every instance's numbers.
+    """
+    writer = make({"CPU": [0.0] * 60})
+    reader = replace(make({"CPU": [1.0] * 60, "IO:DataFileRead": [3.0] * 60}), instance="r", role="reader")
+    unseen = replace(make({}, total=[np.nan] * 60), instance="s", role="reader")
+    table, chart = (view([writer, reader, unseen]) for view in (load_views.instances, load_views.over_time))
+
+    assert "3 instances: 4.00 AAS together, 0% on the writer" in repr(table)
+    assert [("w", "writer", 0.0, ""), ("r", "reader", 4.0, "IO:DataFileRead 75%"), ("s", "reader", None, "")] == [
+        (row[0], row[1], row[2], row[8]) for row in table.rows
+    ]
+    assert ["w: 0.00 AAS", "r: 4.00 AAS", "s: no data"] == [
+        line.removeprefix("CHART ")[:11].rstrip() for line in repr(chart).splitlines()
+    ]
+
+
+def test_of_many_instances_the_busiest_are_drawn_and_the_others_counted():
+    """
+    A cluster may have fifteen readers; what is not drawn is said, and the table has them all.
+    """
+    loads = [replace(make({"CPU": [float(n)] * 60}), instance=f"i{n}") for n in range(9)]
+    lines = repr(load_views.over_time(loads)).splitlines()
+
+    assert [f"i{n}" for n in range(9 - load_views.PANELS, 9)] == [
+        line.removeprefix("CHART ").partition(":")[0] for line in lines
+    ]
+    assert lines[-1].endswith("not drawn: 3 instances with less load")
+    assert 9 == len(load_views.instances(loads).rows)
+
+
 def test_no_data_and_idle_can_be_drawn():
     """
     An empty figure with a sentence, no error: idle has figures of 0, no data has none.
     """
     idle, unseen = make({"CPU": [0.0] * 60}), make({}, total=[np.nan] * 60)
     views = (
-        load_views.over_time,
+        lambda load: load_views.over_time([load]),
         load_views.by_statement,
         load_views.statements,
         load_views.clients,
