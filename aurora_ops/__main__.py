@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.runner.common_parameters import COMMON
 
 OUTPUT_DIR = click.option(
     "--output-dir",
@@ -126,25 +127,34 @@ def schema() -> None:
     """The schema files of a database."""
 
 
+def _of_a_database(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which files, and which database of which cluster; as the pages take them."""
+    options = [
+        click.option("--directory", default="", metavar="FOLDER", help="The folder of the files; empty: sql/schema."),
+        click.option("--environment", default="dev", show_default=True, help="Whose cluster, where none is named."),
+        *(click.option(f"--{name}", default="", metavar="TEXT", help=one.comment) for name, one in COMMON.items()),
+        click.option("--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."),
+        click.option("--region", default="ap-northeast-1", show_default=True, help="Region of the cluster."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @schema.command()
-@click.option(
-    "--directory", default="", metavar="FOLDER", help="The folder of the files; by default the application's."
-)
-@click.option("--environment", default="dev", show_default=True, help="In whose database they are loaded.")
-@click.option(
-    "--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."
-)
-@click.option("--region", default="ap-northeast-1", show_default=True, help="Region of the cluster.")
+@_of_a_database
 @_told
-def catalog(directory: str, environment: str, target: str, region: str) -> None:
+def catalog(directory: str, target: str, region: str, **named: str) -> None:
     """Write catalog.txt: what the loaded database is made of is what the files must amount to from now on."""
-    from aurora_ops.aws import cluster, session
-    from aurora_ops.core import environments
     from aurora_ops.schema import procedure
 
-    opened = session.open_session(target, region)
-    with cluster.connect(opened, environments.settings(environment)) as connection:
-        click.echo(f"written: {procedure.write_catalog(connection, procedure.folder(directory))}")
+    click.echo(f"written: {procedure.catalog(_access(target, region, named), directory)}")
+
+
+def _access(target: str, region: str, named: dict[str, str]) -> Any:
+    from aurora_ops.aws import access, session
+
+    return access.open_access(session.open_session(target, region), **named)
 
 
 @cli.group()

@@ -10,11 +10,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from aurora_ops.aws import cluster
-from aurora_ops.aws.session import Session
-from aurora_ops.core import environments
+from aurora_ops.aws.access import ALL, Access, UnknownDatabaseError
 from aurora_ops.core.display import Check, Report, Table
-from aurora_ops.core.environments import Settings
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
@@ -50,11 +47,17 @@ class Outcome:
         return Table(self.line, ("file", "sha256"), self.rows)._repr_markdown_() if self.rows else f"**{self.line}**"
 
 
-def preflight(session: Session, environment: str, directory: str = "") -> Report:
-    """Whether the files could be applied. Changes nothing."""
-    settings = environments.settings(environment)
-    found = cluster.find(session, settings.cluster_identifier)
-    with cluster.connect(session, settings, cluster=found) as connection:
+def preflight(access: Access, directory: str = "") -> Report:
+    """Whether the files could be applied. Changes nothing.
+
+    Raises
+    ------
+    UnknownDatabaseError
+        All databases were asked for, or one that the cluster does not have.
+    """
+    _database(access)
+    found = access.described()
+    with access.connect(cluster=found) as connection:
         return Report(
             "preflight",
             (
@@ -62,6 +65,16 @@ def preflight(session: Session, environment: str, directory: str = "") -> Report
                 *preflight_checks(connection, folder(directory)),
             ),
         )
+
+
+def _database(access: Access) -> str:
+    """The one database to load into."""
+    if access.database == ALL:
+        raise UnknownDatabaseError(
+            'database="*" names all databases, and each has a ledger of its own, so a load is of one and nothing was read or changed. '
+            "Name it, and run once for each."
+        )
+    return access.databases()[0]
 
 
 def folder(directory: str) -> Path:
@@ -104,32 +117,33 @@ def _tables_of_unknown_origin(connection: psycopg.Connection) -> str:
     return f"holds {counted(number, 'table')} but no ledger: somebody else created them" if number else ""
 
 
-def plan(session: Session, environment: str, directory: str = "") -> Plan:
+def plan(access: Access, directory: str = "") -> Plan:
     """The files that are not applied yet. Reads only; refuses what the ledger contradicts."""
-    settings = environments.settings(environment)
-    with cluster.connect(session, settings) as connection:
+    database = _database(access)
+    with access.connect() as connection:
         applied = history(connection)
         if unknown := _tables_of_unknown_origin(connection):
             raise SchemaChangedError(
-                f"database {settings.database_name} {unknown}, so nothing was planned. "
+                f"database {database} {unknown}, so nothing was planned. "
                 "Find out who made them; load into an empty database."
             )
     return Plan(
         name="load-schema",
-        account=session.account,
-        region=session.region,
-        parameters={"environment": environment} | ({"directory": directory} if directory else {}),
+        account=access.session.account,
+        region=access.session.region,
+        parameters=access.parameters | ({"directory": directory} if directory else {}),
         observed={f"{version:03}": sha256 for version, (_, sha256) in applied.items()},
         changes=[
-            _change(settings, directory or "sql/schema", file) for file in pending(read(folder(directory)), applied)
+            _change(f"{access.identifier}/{database}", directory or "sql/schema", file)
+            for file in pending(read(folder(directory)), applied)
         ],
     )
 
 
-def _change(settings: Settings, directory: str, file: SchemaFile) -> Change:
+def _change(target: str, directory: str, file: SchemaFile) -> Change:
     return Change(
         action=f"run {directory}/{file.name}",
-        target=f"{settings.cluster_identifier}/{settings.database_name}",
+        target=target,
         before="not applied",
         after=f"sha256 {file.sha256[:12]}",
         undo="write a later file, or restore to a time before (restore-drill shows how)",
@@ -138,17 +152,16 @@ def _change(settings: Settings, directory: str, file: SchemaFile) -> Change:
 
 
 def apply(
-    session: Session, plan: Plan, confirm: str, *, lock_timeout: str = "3s", statement_timeout: str = "5min"
+    access: Access, plan: Plan, confirm: str, *, lock_timeout: str = "3s", statement_timeout: str = "5min"
 ) -> Outcome:
     """Run the plan's files. Unconfirmed, they are run and rolled back: a dry run that finds what a parser cannot.
 
     A statement waits for a table that the application holds for `lock_timeout`, and runs for `statement_timeout`.
     """
-    confirmed = is_confirmed(plan, confirm, sandbox=session.is_sandbox)
+    confirmed = is_confirmed(plan, confirm, sandbox=access.session.is_sandbox)
     if not plan.changes:
         return Outcome(f"0 changes: {counted(len(plan.observed), 'file')} already applied")
-    environment = plan.parameters["environment"]
-    with cluster.connect(session, environments.settings(environment), read_only=False) as connection:
+    with access.connect(read_only=False) as connection:
         ran = load(
             connection,
             folder(plan.parameters.get("directory", "")),
@@ -171,9 +184,9 @@ def apply(
     )
 
 
-def verify(session: Session, environment: str, directory: str = "") -> Report:
+def verify(access: Access, directory: str = "") -> Report:
     """Whether the database is what the files say. SKIP when files are still pending, as after a dry run."""
-    with cluster.connect(session, environments.settings(environment)) as connection:
+    with access.connect() as connection:
         todo = pending(read(folder(directory)), history(connection))
         if todo:
             return Report(
@@ -183,9 +196,9 @@ def verify(session: Session, environment: str, directory: str = "") -> Report:
         return verify_catalog(connection, folder(directory))
 
 
-def clean_up(session: Session, environment: str) -> Report:
+def clean_up(access: Access) -> Report:
     """Whether the loader left nothing behind that could block the next one. There is no undo: history only goes on."""
-    with cluster.connect(session, environments.settings(environment)) as connection:
+    with access.connect() as connection:
         return Report("clean up", (Check.of("the loader's lock is free", not is_locked(connection)),))
 
 
@@ -257,6 +270,13 @@ def write_catalog(connection: psycopg.Connection, directory: Path = SCHEMA) -> P
     path = directory / CATALOG
     path.write_text("\n".join(fingerprint.catalog(connection).lines) + "\n", encoding="utf-8")
     return path
+
+
+def catalog(access: Access, directory: str = "") -> Path:
+    """Record what the cluster's database is made of; see `write_catalog`."""
+    _database(access)
+    with access.connect() as connection:
+        return write_catalog(connection, folder(directory))
 
 
 def checks(connection: psycopg.Connection) -> Report:

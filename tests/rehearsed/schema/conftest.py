@@ -1,15 +1,30 @@
 """What tests of the loader share."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws.access import Access
 from aurora_ops.aws.session import Session
 
 
+@dataclass(frozen=True)
+class Reached(Access):
+    """A cluster's database that is the test's own, on a server without a cluster around it."""
+
+    there: Any = None
+
+    def connect(self, **_: object):
+        return self.there.connect()
+
+    def databases(self, connection=None):
+        return (self.there.name,)
+
+
 @pytest.fixture
-def live(database, monkeypatch) -> Session:
-    """A session that counts as live, whose database is the test's."""
-    monkeypatch.setattr(cluster, "connect", lambda *_, **__: database.connect())
+def live(database, monkeypatch) -> Access:
+    """Access that counts as live, to the test's database."""
     session = Session("some-profile", "ap-northeast-1")
     monkeypatch.setitem(vars(session), "account", "123456789012")
-    return session
+    return Reached(session, "orders-live", there=database)

@@ -235,9 +235,9 @@ def test_a_catalog_is_not_written_from_a_database_that_lacks_a_file(connection, 
 def test_a_run_on_a_folder_of_ones_own_plans_loads_and_verifies_it(live, folder, capsys):
     """By the runbook's steps, on a live target: the plan names the files, and only its id applies it."""
     directory = str(folder(TABLE, INDEX))
-    plan = schema.plan(live, "dev", directory)
+    plan = schema.plan(live, directory)
     unconfirmed = schema.apply(live, plan, "")
-    outcome = schema.apply(live, schema.plan(live, "dev", directory), plan.id)
+    outcome = schema.apply(live, schema.plan(live, directory), plan.id)
 
     assert "DRY RUN" in repr(unconfirmed)
     assert "1 file ran without error, then rolled back. 1 file not tried" in capsys.readouterr().out
@@ -245,7 +245,7 @@ def test_a_run_on_a_folder_of_ones_own_plans_loads_and_verifies_it(live, folder,
         change.action for change in plan.changes
     ]
     assert ("001_file.sql", "002_file.sql") == outcome.files
-    assert "SKIP" == schema.verify(live, "dev", directory).checks[-1].verdict
+    assert "SKIP" == schema.verify(live, directory).checks[-1].verdict
 
 
 @pytest.mark.parametrize(

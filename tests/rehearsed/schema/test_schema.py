@@ -423,39 +423,39 @@ def test_without_confirmation_a_live_target_stays_as_it_is(live, connection, cap
     """
     The files are run and rolled back, the line tells how to apply, and verify is SKIP, neither passed nor failed.
     """
-    plan = schema.plan(live, "dev")
+    plan = schema.plan(live)
 
     outcome = schema.apply(live, plan, "")
 
     assert f"DRY RUN: nothing was changed. To apply exactly this plan: -p confirm {plan.id}" == repr(outcome)
     assert "1 file ran without error, then rolled back.\n" == capsys.readouterr().out
     assert 0 == tables(connection)
-    assert "SKIP" == schema.verify(live, "dev").verdict
+    assert "SKIP" == schema.verify(live).verdict
 
 
 def test_a_confirmed_plan_is_applied_and_then_there_is_none(live, connection):
     """
     confirm with the plan's id applies it; the next plan is empty and needs no confirmation.
     """
-    plan = schema.plan(live, "dev")
+    plan = schema.plan(live)
 
     outcome = schema.apply(live, plan, plan.id)
 
     assert ("001_application.sql",) == outcome.files
-    assert "PASS" == schema.verify(live, "dev").verdict
-    assert "0 changes: 1 file already applied" == repr(schema.apply(live, schema.plan(live, "dev"), ""))
-    assert "PASS" == schema.clean_up(live, "dev").verdict
+    assert "PASS" == schema.verify(live).verdict
+    assert "0 changes: 1 file already applied" == repr(schema.apply(live, schema.plan(live), ""))
+    assert "PASS" == schema.clean_up(live).verdict
 
 
 def test_a_plan_read_before_somebody_else_loaded_is_refused(live, connection):
     """
     Another loader was faster: the id that was read no longer stands for what would be done.
     """
-    old = schema.plan(live, "dev")
+    old = schema.plan(live)
     load(connection)
 
     with pytest.raises(PlanChangedError, match="names another plan"):
-        schema.apply(live, schema.plan(live, "dev"), old.id)
+        schema.apply(live, schema.plan(live), old.id)
 
 
 def test_tables_of_unknown_origin_are_not_planned_over(live, connection):
@@ -465,7 +465,7 @@ def test_tables_of_unknown_origin_are_not_planned_over(live, connection):
     connection.execute("CREATE TABLE tenants (id INTEGER)")
 
     with pytest.raises(SchemaChangedError, match="1 table but no ledger"):
-        schema.plan(live, "dev")
+        schema.plan(live)
 
 
 # --- invariants
