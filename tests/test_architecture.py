@@ -176,7 +176,7 @@ def test_an_import_only_points_down(copied):
     ("module", "line", "said"),
     [
         ("core/times.py", "from aurora_ops.aws import session", "aurora_ops.core is not allowed to import aurora_ops.aws"),
-        ("restore/proof.py", "from aurora_ops.workload import content", "aurora_ops.restore is not allowed to import aurora_ops.workload"),
+        ("restore/drill.py", "from aurora_ops.workload import content", "aurora_ops.restore is not allowed to import aurora_ops.workload"),
         ("billing/usage.py", "import boto3", "aurora_ops.billing is not allowed to import boto3"),
         ("aws/metrics.py", "import moto", "aurora_ops.aws is not allowed to import moto"),
     ],

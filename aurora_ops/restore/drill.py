@@ -7,40 +7,30 @@ The copy lives beside the source, carries the run's id as a tag, and is deleted 
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from aurora_ops.aws import changes, cluster
-from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
-from aurora_ops.aws.session import Session, open_session
-from aurora_ops.billing import price_book
-from aurora_ops.billing.bill import Estimate, bill
-from aurora_ops.billing.usage import Drills, Usage
-from aurora_ops.core import waiting
+from aurora_ops.aws import changes
+from aurora_ops.aws.access import Access
+from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check, Line, Report, Table
-from aurora_ops.core.environments import Settings, settings
 from aurora_ops.core.errors import AuroraOpsError, InputError
-from aurora_ops.core.journal import Journal, run_id
+from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.core.times import to_datetime
-from aurora_ops.restore import proof
+from aurora_ops.restore.copies import CEILING_ACU, EXPIRES, LIFETIME, TAG, Copy, clean_up, journal
+from aurora_ops.restore.cost import DrillCost
+from aurora_ops.restore.proof import canaries, commit_times, content, storage
 from aurora_ops.schema import fingerprint
 from aurora_ops.schema import procedure as schema
 from aurora_ops.schema.fingerprint import Fingerprint
 
-TAG = "drill-run-id"
-EXPIRES = "drill-expires-at"
-LIFETIME = timedelta(hours=4)
-CEILING_ACU = 2.0  # the copy answers a few queries; it does not need the source's ceiling
-# How often the cost limit takes the data to be read, on source and copy together: fingerprints and commit times five times, the rules
-# twice, and the index check a table for each of its indexes, four times here; one more to spare. What is cached is not billed again.
-READINGS = 12
+__all__ = ["EXPIRES", "LIFETIME", "TAG", "Drill", "DrillError", "DrillRefusedError", "Report", "clean_up", "drill"]
+
 MAX_COST_USD = 50.0  # holds for the 100 GiB that prod is planned with, even if no page of it was ever cached
-_PAGE_BYTES = 8192  # PostgreSQL's; Aurora bills the reading of one as one I/O
 
 
 class DrillError(AuroraOpsError):
@@ -53,10 +43,9 @@ class DrillRefusedError(InputError):
 
 @dataclass
 class Drill:
-    """One drill on one environment. Use it in order: preflight, plan, mark, restore, verify; then `clean_up`."""
+    """One drill on one cluster. Use it in order: preflight, plan, mark, restore, verify; then `clean_up`."""
 
-    session: Session
-    settings: Settings
+    access: Access  # to the source
     asked_point: datetime | None  # restore point asked for; None: the drill sets its own
     max_cost_usd: float
     rto_minutes: float
@@ -72,9 +61,19 @@ class Drill:
     volume_gib: float = math.nan  # that the source's databases fill, as the preflight found it, rounded up
 
     @property
+    def session(self) -> Session:
+        """Where the source is."""
+        return self.access.session
+
+    @property
+    def copy(self) -> Copy:
+        """What the drill creates; its phases are timed in `seconds`."""
+        return Copy(self.access, self.run_id, self.seconds)
+
+    @property
     def identifier(self) -> str:
-        """Of the cluster that the drill creates. Known before the call, so that it can be written down first."""
-        return f"{self.settings.cluster_identifier}-drill-{self.run_id}"
+        """Of the cluster that the drill creates."""
+        return self.copy.identifier
 
     @property
     def ceiling_acu(self) -> float:
@@ -82,59 +81,23 @@ class Drill:
         return changes.copy_range(self._source(), CEILING_ACU).ceiling
 
     @property
-    def cost(self) -> Estimate:
-        """What the drill costs at most: the copy at its ceiling, with the source's storage, until the hour at which it expires.
-
-        The copy has the storage type of its source, and so its prices. Known after the preflight. It holds if the copy is gone by
-        then, which `clean_up` does, or whoever deletes what has expired.
-
-        Raises
-        ------
-        UnknownPriceError
-            The price of an ACU-hour is not known in the region, so there is no limit that could be kept.
-        """
-        book, io_optimized = price_book.book(self.session.region), self._source().io_optimized
-        book.acu_hour(io_optimized)
-        io_millions = READINGS * self.volume_gib * 2**30 / _PAGE_BYTES / 1e6
-        drills = Drills(1, LIFETIME / timedelta(hours=1), self.ceiling_acu, self.volume_gib, io_millions)
-        lines = bill((), Usage(drills=drills), book, io_optimized=io_optimized)
-        return Estimate("restore drill", book.region, tuple(line for line in lines if line.name.startswith("drills")))
-
-    @property
-    def cost_usd(self) -> float:
-        """The known lines of `cost`."""
-        return self.cost.known_usd
-
-    def _cost_check(self) -> Check:
-        """The gate of drills that run on a schedule, with what it assumes."""
-        cost = self.cost
-        acu_hour = cost.items[0].price
-        reading = "" if self._source().io_optimized else f" and read {READINGS} times"
-        unknown = (
-            f"; not included, because their price is not known here: {', '.join(cost.unpriced)}"
-            if cost.unpriced
-            else ""
-        )
-        return Check.of(
-            "cost is within the limit",
-            cost.known_usd <= self.max_cost_usd,
-            f"at most ${cost.known_usd:.2f} of ${self.max_cost_usd:.2f}: {LIFETIME / timedelta(hours=1):g} h at {self.ceiling_acu:g} ACU × "
-            f"${acu_hour.usd if acu_hour else math.nan:g}, {self.volume_gib:,.0f} GiB stored as long{reading}{unknown}",
-        )
+    def cost(self) -> DrillCost:
+        """What it costs at most. Known after the preflight."""
+        return DrillCost(self.session.region, self._source(), self.ceiling_acu, self.volume_gib)
 
     def preflight(self) -> Report:
         """Read only. A FAIL makes `restore` refuse."""
-        self.source = source = cluster.find(self.session, self.settings.cluster_identifier)
+        self.source = source = self.access.described()
         latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
-        with cluster.connect(self.session, self.settings, cluster=source) as connection:
-            filled = proof.filled_tables(connection)
-            timed = proof.has_commit_times(connection)
-            self.volume_gib = math.ceil(proof.stored_gib(connection))
+        with self.access.connect(cluster=source) as connection:
+            filled = content.filled_tables(connection)
+            timed = commit_times.has_commit_times(connection)
+            self.volume_gib = math.ceil(content.stored_gib(connection))
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
             Check.of("backups are kept", source.raw["BackupRetentionPeriod"] >= 1, f"{source.raw['BackupRetentionPeriod']} days"),
             Check.of("a restore point exists", latest is not None, "" if latest else "LatestRestorableTime is empty"),
-            self._cost_check(),
+            self.cost.check(self.max_cost_usd),
         ]  # fmt: skip
         if latest:
             self.offered_rpo_seconds = (datetime.now(UTC) - latest).total_seconds()
@@ -165,7 +128,7 @@ class Drill:
     def plan(self) -> Plan:
         """What will be created and deleted. Nothing existing is changed but for canary rows in schema ops."""
         source = self._source()
-        copy = f"{self.settings.cluster_identifier}-drill-…"
+        copy = f"{self.access.identifier}-drill-…"
         point = f"{self.asked_point:%F %T}Z" if self.asked_point else "a second between two marks"
         steps = (
             []
@@ -175,7 +138,7 @@ class Drill:
                     "INSERT, then DELETE",
                     "ops.drill_canary",
                     "",
-                    f"{proof.CANARY_ROWS} rows around the restore point",
+                    f"{canaries.CANARY_ROWS} rows around the restore point",
                     "rows are deleted at the end",
                 )
             ]
@@ -200,7 +163,7 @@ class Drill:
             ),
         ]
         parameters = {
-            "environment": self.settings.environment,
+            **self.access.parameters,
             "restore_to": str(self.asked_point or ""),
             "max_cost_usd": self.max_cost_usd,
         }
@@ -219,9 +182,9 @@ class Drill:
         if self.asked_point:
             self.restore_point = self.asked_point
             return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
-        with cluster.connect(self.session, self.settings, cluster=self._source(), read_only=False) as connection:
-            self._journal("mark")
-            proof.write_canaries(connection, self.run_id, proof.BEFORE)
+        with self.access.connect(cluster=self._source(), read_only=False) as connection:
+            journal(self.session).write("mark")
+            canaries.write_canaries(connection, self.run_id, canaries.BEFORE)
             earlier = fingerprint.read(connection)
             # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
             self.restore_point = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
@@ -233,81 +196,37 @@ class Drill:
                 Fingerprint(later.catalog, quiet),
                 tuple(sorted(set(later.content) - set(quiet))),
             )
-            proof.delete_canaries(connection, self.run_id)
-            proof.write_canaries(connection, self.run_id, proof.AFTER, 1)
-        return Line(f"{proof.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
+            canaries.delete_canaries(connection, self.run_id)
+            canaries.write_canaries(connection, self.run_id, canaries.AFTER, 1)
+        return Line(f"{canaries.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
 
     def restore(self) -> Line:
         """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once."""
         source, restore_point = self._source(), self.restore_point
         if restore_point is None:
             raise DrillError("no restore point is set. Run mark() first.")
-        self._timed(
-            "archive",
-            lambda: waiting.wait_until(
-                f"restore point {restore_point:%T}Z archived",
-                lambda: _latest(self.session, source) >= restore_point,
-                1800,
-            ),
-        )
-        tags = {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + LIFETIME).isoformat(timespec="seconds")}
-        self._journal("restore", identifier=self.identifier, source=source.identifier, to=restore_point)
-        try:
-            started = time.monotonic()
-            changes.restore_to_time(
-                self.session, source, self.identifier, restore_point, ceiling_acu=CEILING_ACU, tags=tags
-            )
-            changes.wait_for_cluster(self.session, self.identifier)
-            self.seconds["cluster"] = time.monotonic() - started
-            self._timed("instance", self._add_instance)
-            self._timed("first query", self._first_query)
-        except BaseException:
-            # The clean-up cell follows under our runner; under another nothing might, so the deletion is asked for now.
-            with suppress(Exception):
-                changes.delete_cluster(self.session, self.identifier, tag=(TAG, self.run_id), timeout_seconds=1)
-            raise
+        self.copy.restore(source, restore_point)
         return Line(f"restored {source.identifier} beside itself and connected to it")
-
-    def _journal(self, event: str, **fields: object) -> None:
-        Journal.of_run(self.session.state_directory, "restore-drill").write(event, **fields)
-
-    def _add_instance(self) -> None:
-        changes.add_instance(self.session, self.identifier, f"{self.identifier}-1", tags={TAG: self.run_id})
-        changes.wait_for_instance(self.session, f"{self.identifier}-1")
-
-    def _first_query(self) -> None:
-        with self._connect() as connection:
-            connection.execute("SELECT 1")
-
-    def _timed(self, phase: str, step: Callable[[], object]) -> None:
-        started = time.monotonic()
-        step()
-        self.seconds[phase] = time.monotonic() - started
-
-    def _connect(self, *, read_only: bool = True) -> psycopg.Connection:
-        return cluster.connect(
-            self.session, self.settings, cluster=cluster.find(self.session, self.identifier), read_only=read_only
-        )
 
     def verify(self) -> Report:
         """Whether the copy holds what the source held at the restore point, and came back in time."""
         started = time.monotonic()
-        source = cluster.connect(self.session, self.settings, cluster=self._source())
-        with source, self._connect() as copy:
+        source = self.access.connect(cluster=self._source())
+        with source, self.copy.connect() as copy:
             restored = fingerprint.read(copy)
-            checks = [] if self.asked_point else proof.boundary(copy, source, self.run_id)
-            if self.restore_point and proof.has_commit_times(copy):
-                checks += proof.same_second(copy, source, sorted(restored.content), self.restore_point)
+            checks = [] if self.asked_point else canaries.boundary(copy, source, self.run_id)
+            if self.restore_point and commit_times.has_commit_times(copy):
+                checks += commit_times.same_second(copy, source, sorted(restored.content), self.restore_point)
         if self.before:
             comparable = {table: rows for table, rows in restored.content.items() if table not in self.written}
             checks += fingerprint.compare(self.before, Fingerprint(restored.catalog, comparable)).checks
             reason = "written to around the restore point: no fingerprint of that second"
             checks += [Check(table, "SKIP", reason) for table in self.written]
-        with self._connect(read_only=False) as connection:
+        with self.copy.connect(read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
             checks += [
                 Check("the copy takes writes", "PASS", "a temporary table"),
-                proof.index_check(connection),
+                storage.index_check(connection),
             ]
         self.seconds["checks"] = time.monotonic() - started
         rto, rpo = self.rto_seconds / 60, self.offered_rpo_seconds / 60
@@ -319,7 +238,7 @@ class Drill:
 
     def verify_schema(self) -> Report:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""
-        with self._connect() as connection:
+        with self.copy.connect() as connection:
             return Report.combine("schema and rules", (schema.verify_catalog(connection), schema.checks(connection)))
 
     @property
@@ -335,7 +254,7 @@ class Drill:
             "rpo_offered_seconds": round(self.offered_rpo_seconds, 2),
             "phases_seconds": {phase: round(value, 2) for phase, value in self.seconds.items()},
             "cost_limit_usd": self.max_cost_usd,
-            "cost_at_most_usd": round(self.cost_usd, 2),
+            "cost_at_most_usd": round(self.cost.estimate.known_usd, 2),
         }
 
     def timings(self) -> Table:
@@ -358,13 +277,12 @@ class Drill:
 
     def _source(self) -> Cluster:
         if self.source is None:
-            self.source = cluster.find(self.session, self.settings.cluster_identifier)
+            self.source = self.access.described()
         return self.source
 
 
 def drill(
-    session: Session,
-    environment: str,
+    access: Access,
     *,
     restore_point: str = "",
     max_cost_usd: float = MAX_COST_USD,
@@ -377,50 +295,8 @@ def drill(
         raise DrillRefusedError(
             f"restore_to={restore_point!r}: a restore point is a whole second. Leave the fraction out."
         )
-    return Drill(session, settings(environment), asked, max_cost_usd, rto_minutes, rpo_minutes)
-
-
-def clean_up(target: str, region: str, environment: str) -> Report:
-    """Delete what this run created and prove that it is gone. Needs nothing but the run's id and its journal.
-
-    Runs after success, failure and interruption alike, and again without harm.
-    """
-    session, of_source, this_run = open_session(target, region), settings(environment), run_id()
-    journal = Journal.of_run(session.state_directory, "restore-drill")
-    entries = journal.entries()
-    if not entries:
-        return Report(
-            "clean up", (Check("nothing left of this run", "SKIP", "the journal names nothing that was made"),)
-        )
-    checks = []
-    for identifier in dict.fromkeys(entry["identifier"] for entry in entries if entry["event"] == "restore"):
-        changes.delete_cluster(session, identifier, tag=(TAG, this_run))
-        checks.append(
-            Check.of("the copy is gone", not _exists(session, identifier), "cluster and instances: not found")
-        )
-        pages = session.client("rds").get_paginator("describe_db_instances").paginate()
-        names = [one["DBInstanceIdentifier"] for page in pages for one in page["DBInstances"]]
-        left = [name for name in names if name.startswith(identifier)]
-        checks.append(Check.of("no instance of the copy is left", not left, ", ".join(left) or "none"))
-    if any(entry["event"] == "mark" for entry in entries):
-        with cluster.connect(session, of_source, read_only=False) as connection:
-            proof.delete_canaries(connection, this_run)
-        checks.append(Check("canary rows are deleted", "PASS", "from the source"))
-    journal.write("clean")
-    return Report("clean up", tuple(checks))
-
-
-def _exists(session: Session, identifier: str) -> bool:
-    try:
-        cluster.find(session, identifier)
-    except ClusterNotFoundError:
-        return False
-    return True
+    return Drill(access, asked, max_cost_usd, rto_minutes, rpo_minutes)
 
 
 def _clock(connection: psycopg.Connection) -> datetime:
     return connection.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)  # type: ignore[index,no-any-return]
-
-
-def _latest(session: Session, source: Cluster) -> datetime:
-    return cluster.find(session, source.identifier).latest_restorable_utc or datetime.min.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ import pytest
 from common import whole_second
 
 from aurora_ops.aws import changes, cluster
+from aurora_ops.aws.access import open_access
 from aurora_ops.aws.changes import ProtectedError
 from aurora_ops.core import waiting
 from aurora_ops.core.environments import settings
@@ -13,6 +14,7 @@ from aurora_ops.core.journal import RUN_ID, Journal
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.restore import drill as restore
 from aurora_ops.restore.drill import DrillRefusedError
+from aurora_ops.restore.proof import canaries
 
 DEV = settings("dev")
 REGION = "ap-northeast-1"
@@ -27,7 +29,7 @@ def session(sandbox):
 @pytest.fixture(scope="module")
 def drill(session, sandbox):
     """A drill up to the restored copy, which the tests then damage; cleaned up at the end."""
-    found = restore.drill(session, "dev")
+    found = restore.drill(open_access(session))
     found.mark()
     found.restore()
     yield found
@@ -82,7 +84,7 @@ def test_a_damaged_copy_fails(drill, damage, failing):
 
 def test_a_cost_limit_refuses_before_anything_is_written_or_created(session):
     """The gate of scheduled drills. The refusal is an input error (exit 2), and the journal names nothing."""
-    cheap = restore.drill(session, "dev", max_cost_usd=0.01)
+    cheap = restore.drill(open_access(session), max_cost_usd=0.01)
     before = Journal.of_run(session.state_directory, "restore-drill").entries()
 
     assert "FAIL" == verdicts(cheap.preflight())["cost is within the limit"]
@@ -93,7 +95,7 @@ def test_a_cost_limit_refuses_before_anything_is_written_or_created(session):
 
 def test_the_cost_limit_counts_what_the_source_stores_and_its_storage_type(session, aws):
     """Read from the cluster and its databases, less than a GiB here: rounded up. 4 h at 2 ACU, 1 GiB, and 12 readings where I/O costs."""
-    wanted, rds = restore.drill(session, "dev"), aws("rds")
+    wanted, rds = restore.drill(open_access(session)), aws("rds")
     details = []
     for storage_type in ("aurora", "aurora-iopt1", "aurora"):
         rds.modify_db_cluster(
@@ -109,7 +111,7 @@ def test_the_cost_limit_counts_what_the_source_stores_and_its_storage_type(sessi
 def test_a_time_outside_the_window_is_refused(session):
     """Tomorrow cannot be restored; the message names the window."""
     tomorrow = restore.drill(
-        session, "dev", restore_point=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+        open_access(session), restore_point=(datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     )
 
     check = next(c for c in tomorrow.preflight().checks if c.name == "the time asked for can be restored")
@@ -121,12 +123,12 @@ def test_a_time_outside_the_window_is_refused(session):
 def test_a_time_without_a_zone_or_sense_is_refused(session, text):
     """It would be restored to another hour than the operator meant."""
     with pytest.raises(ValueError):
-        restore.drill(session, "dev", restore_point=text)
+        restore.drill(open_access(session), restore_point=text)
 
 
 def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(session, monkeypatch):
     """Rows of the restore point's second are unknown then: SKIP, while the canary rows still prove the time."""
-    busy, read = restore.drill(session, "dev"), restore.fingerprint.read
+    busy, read = restore.drill(open_access(session)), restore.fingerprint.read
     busy.run_id = "busybusy"
     with cluster.connect(session, DEV, read_only=False) as writer:
 
@@ -136,7 +138,7 @@ def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(sess
 
         monkeypatch.setattr(restore.fingerprint, "read", read_while_somebody_writes)
         busy.mark()
-        restore.proof.delete_canaries(writer, "busybusy")
+        canaries.delete_canaries(writer, "busybusy")
 
     assert ("tenants",) == busy.written
 
@@ -168,7 +170,7 @@ def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, 
     waiting.wait_until(
         "archived", lambda: cluster.find(session, DEV.cluster_identifier).latest_restorable_utc > moment, 30
     )
-    asked = restore.drill(session, "dev", restore_point=moment.isoformat())
+    asked = restore.drill(open_access(session), restore_point=moment.isoformat())
     try:
         asked.mark()
         asked.restore()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import price_book
@@ -38,7 +39,8 @@ def drill(environment, storage_type, gib):
         wanted.min_capacity, wanted.max_capacity, None, None, (), raw,
     )  # fmt: skip
     session = Session("sandbox", "ap-northeast-1", variables={}, state_directory=None)
-    return Drill(session, wanted, None, restore.MAX_COST_USD, 60, 15, source=source, volume_gib=gib)
+    access = Access(session, wanted.cluster_identifier, environment)
+    return Drill(access, None, restore.MAX_COST_USD, 60, 15, source=source, volume_gib=gib)
 
 
 @pytest.fixture(scope="module", params=[STANDARD, IO_OPTIMIZED], ids=["standard", "io-optimized"])
@@ -57,7 +59,7 @@ def test_every_page_and_the_drill_bill_an_acu_hour_at_one_price(asked):
     """
     pages, usd, _ = asked
     prod, options, history = pages.plan.environments[-1], pages.options, pages.history
-    compute = pages.drill.cost.items[0]
+    compute = pages.drill.cost.estimate.items[0]
     provisioned = options.provisioned[0]
 
     assert [pytest.approx(usd)] * 6 == [
@@ -121,7 +123,7 @@ def test_the_cost_of_a_drill_is_bounded_by_the_life_of_its_copy(asked):
     gib_month = 0.12 if usd == 0.15 else 0.27
     reading = 12 * 100 * 2**30 / 8192 / 1e6 * 0.24 if usd == 0.15 else 0.0
 
-    assert pytest.approx(4 * 2 * usd + 100 * gib_month * 4 / 730 + reading) == pages.drill.cost_usd
+    assert pytest.approx(4 * 2 * usd + 100 * gib_month * 4 / 730 + reading) == pages.drill.cost.estimate.known_usd
 
 
 @pytest.mark.parametrize("environment", environments.ENVIRONMENTS)
@@ -131,7 +133,7 @@ def test_the_default_limit_lets_each_environment_be_drilled(environment, storage
     With as much stored as its usage profile plans.
     """
     gib = profiles.profile(profiles.default(environment)).storage_gib
-    check = drill(environment, storage_type, gib)._cost_check()
+    check = drill(environment, storage_type, gib).cost.check(restore.MAX_COST_USD)
 
     assert "PASS" == check.verdict
     assert (
@@ -146,7 +148,7 @@ def test_a_source_with_a_low_ceiling_has_a_cheaper_copy():
     found = drill("dev", "aurora", gib=1)
     found.source = replace(found.source, floor_acu=0.5, ceiling_acu=1.0)
 
-    assert (1.0, pytest.approx(4 * 1 * 0.15)) == (found.ceiling_acu, found.cost.items[0].usd)
+    assert (1.0, pytest.approx(4 * 1 * 0.15)) == (found.ceiling_acu, found.cost.estimate.items[0].usd)
 
 
 def test_a_drill_without_a_known_price_of_an_acu_has_no_limit():
@@ -154,16 +156,16 @@ def test_a_drill_without_a_known_price_of_an_acu_has_no_limit():
     And is refused; a price of storage that is not known (us-west-2) is named in the check.
     """
     found = drill("dev", "aurora", gib=1)
-    found.session = Session("sandbox", "us-west-2", variables={}, state_directory=None)
-    west = found._cost_check()
-    found.session = Session("sandbox", "eu-north-1", variables={}, state_directory=None)
+    found.access = replace(found.access, session=Session("sandbox", "us-west-2", variables={}, state_directory=None))
+    west = found.cost.check(restore.MAX_COST_USD)
+    found.access = replace(found.access, session=Session("sandbox", "eu-north-1", variables={}, state_directory=None))
 
     assert ("PASS", True) == (
         west.verdict,
         "not included, because their price is not known here: drills, storage, drills, I/O" in west.detail,
     )
     with pytest.raises(price_book.UnknownPriceError, match="eu-north-1"):
-        found.cost_usd  # noqa: B018 - the price is asked for by reading it
+        found.cost.estimate.known_usd  # noqa: B018 - the price is asked for by reading it
 
 
 def test_only_the_price_book_names_the_items_of_an_acu_hour():

@@ -1,0 +1,1 @@
+"""What a restored copy has to show before it counts as one."""
