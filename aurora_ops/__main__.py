@@ -211,6 +211,17 @@ def env() -> None:
         click.echo(f"export {key}={shlex.quote(value)}")
 
 
+@sandbox.command()
+@click.argument("name", default="")
+@click.option("--region", default="ap-northeast-1", show_default=True, help="Where the cluster is to be.")
+@_told
+def world(name: str, region: str) -> None:
+    """Build a cluster NAME that no page of ours built, to try pages on; without a name, list them."""
+    from aurora_ops.rehearsal import foreign
+
+    click.echo(foreign.build(name, region) if name else foreign.listing())
+
+
 @cli.group("notebooks")
 def notebooks_() -> None:
     """Look after the committed notebooks."""
