@@ -133,7 +133,7 @@ def _password(session: Session, name: str, world: World) -> dict[str, Any]:
 
 
 def _add_instance(session: Session, rds: Any, identifier: str, name: str, world: World) -> None:
-    insights = {"EnablePerformanceInsights": bool(world.insights_days)}
+    insights: dict[str, Any] = {"EnablePerformanceInsights": bool(world.insights_days)}
     if world.insights_days:
         insights |= {"PerformanceInsightsRetentionPeriod": world.insights_days}
     try:
