@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aurora_ops.aws.session import Session
 
 _MODULES = {
+    "compare_load": "diagnose.comparison",
     "cost_bands": "cost.bands",
     "cost_charts": "cost.plan_charts",
     "cost_exports": "cost.exports",

@@ -4,25 +4,21 @@ High load is a finding in words, not a failed run: the run fails only on data th
 from such data is worse than nothing (docs/decisions/load-from-pi.md).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from aurora_ops.aws import insights, which_cluster
-from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, Session, open_session
-from aurora_ops.core import environments
+from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.core.times import to_datetime
-from aurora_ops.load import bundle as bundles
+from aurora_ops.diagnose import sources
 from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle
 from aurora_ops.load.model import Load, findings, verdict
+from aurora_ops.runner import evidence
 
 SOURCES = ("recording", "live")
 RECORDING = "2026-11-23_busy"
-_LONGEST_DAYS = 731  # of Performance Insights, by botocore's model; Database Insights advanced has 465
 _ROUNDING_AAS = 0.01  # values are kept to four digits; fifteen waits may add up to this
 
 
@@ -32,6 +28,20 @@ class Diagnosis:
 
     bundle: Bundle = field(repr=False)
     loads: tuple[Load, ...] = field(repr=False)
+    fresh: bool = field(
+        default=False, repr=False
+    )  # whether the API was asked just now, and nothing has kept its answers yet
+
+    def keep(self) -> Line:
+        """Keep every raw answer in the run's folder, where there is one: the service forgets them."""
+        if not self.fresh:
+            return Line(f"the answers are kept already: {self.bundle.source}")
+        kept = evidence.keep("database-load.json.gz", self.bundle.write)
+        return Line(
+            f"every raw answer is kept in {kept.name} of this run's folder; -p source PATH opens it, years later and offline"
+            if kept
+            else "not kept: this run has no folder. Run it by `aurora-ops run database-load` to keep the raw answers"
+        )
 
     @property
     def busiest(self) -> Load:
@@ -119,56 +129,30 @@ class Diagnosis:
 
 def load(
     source: str = "recording", target: str = SANDBOX, region: str = DEFAULT_REGION, environment: str = "dev", *, minutes: int = 15, as_of: str = "",
-    cluster: str = "", opener: Callable[[str, str], Session] = open_session,
+    cluster: str = "", opener: sources.Opener = open_session,
 ) -> Diagnosis:  # fmt: skip
-    """Open the packaged recording, or ask the API about the `minutes` before `as_of` (a time with a zone; empty: now).
+    """Open the packaged recording or what an earlier run kept, or ask the API about the `minutes` before `as_of` (empty: now).
 
-    `cluster` names any cluster of target and region (see `aws.which_cluster`); empty: the environment's.
+    `source` is "recording", "live", or the path of a file that a run kept. `cluster` names any cluster of target and region (see `aws.which_cluster`); empty: the environment's.
     `opener` is asked for a session only where the API is asked: a recording starts no sandbox.
 
     Raises
     ------
     InputError
-        An unknown source or cluster, a window outside what Performance Insights of every instance keeps, or a recording
-        where another database was asked for.
+        An unknown source or cluster, a window outside what Performance Insights of every instance keeps, or a recording or
+        a file of another database than was asked for.
     """
-    if source not in SOURCES:
-        raise InputError(f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))}")
-    if source == "recording":
-        settings = environments.settings(environment)
-        bundle = bundles.recording(RECORDING)
-        if target != SANDBOX or bundle.cluster != (cluster or settings.cluster_identifier):
-            raise InputError(
-                f"the recording shows {bundle.cluster} of a sandbox, not {cluster or settings.cluster_identifier} of {target}, so it would mislead. "
-                "Use source='live' to ask the API."
-            )
-        return Diagnosis(bundle, bundle.loads())
-    if minutes < 1:
-        raise InputError(f"minutes={minutes}: a window has at least one minute. Nothing was read.")
-    now, moment = datetime.now(UTC), to_datetime(as_of)
-    if moment and moment > now:
+    if sources.is_path(source):
+        found = sources.kept(source, cluster)
+    elif source == "recording":
+        found = sources.recorded(RECORDING, target, environment, cluster)
+    elif source == "live":
+        found = sources.live(target, region, environment, cluster, minutes=minutes, as_of=as_of, opener=opener)
+    else:
         raise InputError(
-            f"as_of={as_of!r} lies in the future, so there is no load yet. Choose an earlier end, or none for now."
+            f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))} A kept window ends in .json.gz."
         )
-    length = timedelta(minutes=minutes)
-    _check_kept((moment or now) - length, now, _LONGEST_DAYS, f"any instance ({_LONGEST_DAYS} days at most)")
-    session = opener(target, region)  # in the sandbox this may take a minute, and the window ends after it
-    found = which_cluster.find(session, cluster, environment)
-    # The point of the second that is just passing does not exist yet.
-    end = moment or datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=2)
-    enabled = [one for one in found.instances if one.performance_insights_enabled]
-    kept = min((one.insights_days for one in enabled), default=_LONGEST_DAYS)
-    _check_kept(end - length, now, kept, f"{found.identifier}, {kept} days")
-    bundle = insights.record(session, found, end - length, end)
-    return Diagnosis(bundle, bundle.loads())
-
-
-def _check_kept(start: datetime, now: datetime, days: int, whose: str) -> None:
-    if start < now - timedelta(days=days):
-        raise InputError(
-            f"the window from {start:%Y-%m-%d %H:%M} UTC on begins before what Performance Insights keeps of {whose}, so part of it "
-            "is gone. Choose a later end or fewer minutes; a longer retention keeps what is still to come."
-        )
+    return Diagnosis(found, found.loads(), fresh=source == "live")
 
 
 def _checks(bundle: Bundle, load: Load) -> list[Check]:

@@ -4,7 +4,9 @@ A bundle outlives the seven days that the service keeps, and is read the same wh
 A point without `Value` means that there is no data: it becomes NaN, never 0.
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +29,10 @@ STATISTIC = "db.sql_tokenized.stats.{}.avg"
 
 class UnknownRecordingError(InputError):
     """The package holds no recording of that name."""
+
+
+class NotABundleError(InputError):
+    """A file is no bundle."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Bundle:
         return (self.end - self.start) // self.period_seconds
 
     def write(self, path: Path) -> Path:
-        """Write the bundle as JSON, one exchange a line."""
+        """Write the bundle as JSON, one exchange a line; compressed where the name ends in .gz."""
         head = json.dumps(asdict(self) | {"instances": []})[:-1]
         path.parent.mkdir(parents=True, exist_ok=True)
         parts = []
@@ -75,13 +81,17 @@ class Bundle:
             lines = ",\n".join(json.dumps(e, separators=(",", ":"), ensure_ascii=False) for e in one.exchanges)
             parts.append(f'{json.dumps(about)[:-1]}, "exchanges": [\n{lines}\n]}}')
         joined = ",\n".join(parts)
-        path.write_text(head.replace('"instances": []', f'"instances": [\n{joined}\n]') + "}\n", encoding="utf-8")
+        text = head.replace('"instances": []', f'"instances": [\n{joined}\n]') + "}\n"
+        # Without the time of writing: the same answers are the same bytes.
+        content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
+        path.write_bytes(content)
         return path
 
     @classmethod
     def read(cls, path: Path) -> "Bundle":
         """Read what `write` wrote."""
-        content = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        content = json.loads((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode())
         return cls(**content | {"instances": [Recorded(**one) for one in content["instances"]]})
 
     def loads(self) -> tuple[Load, ...]:
@@ -101,14 +111,38 @@ class Bundle:
         return next(one for one in self.instances if one.instance == instance)
 
 
+def names() -> list[str]:
+    """Of the packaged recordings."""
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
 def recording(name: str) -> Bundle:
     """A packaged recording, such as "2026-11-23_busy"."""
-    known = [path.stem for path in RECORDINGS.glob("*.json")]
-    if name not in known:
+    if name not in (known := names()):
         raise UnknownRecordingError(
             f"no recording is called {name!r}, so nothing was read. {did_you_mean(name, known)}"
         )
     return Bundle.read(RECORDINGS / f"{name}.json")
+
+
+def open_file(path: Path) -> Bundle:
+    """What an earlier run kept.
+
+    Raises
+    ------
+    NotABundleError
+        There is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise NotABundleError(
+            f"{path} is no file, so there is no load to show. A run keeps one as database-load.json.gz in its folder."
+        )
+    try:
+        return Bundle.read(path)
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+        raise NotABundleError(
+            f"{path} holds no window of load that a run of database-load kept ({type(error).__name__}), so nothing was read."
+        ) from None
 
 
 def _utc(seconds: Any) -> pd.DatetimeIndex:

@@ -79,7 +79,7 @@ def over_time(loads: Sequence[Load]) -> Chart:
     hidden = (
         f"; not drawn: {count(len(loads) - len(shown), 'instance')} with less load" if len(loads) > len(shown) else ""
     )
-    return _chart("\n".join(_caption(load, seconds) for load in shown) + hidden, figure)
+    return compact("\n".join(_caption(load, seconds) for load in shown) + hidden, figure)
 
 
 def _busiest(loads: Sequence[Load]) -> list[Load]:
@@ -213,10 +213,10 @@ def by_statement(load: Load, most: int = 8) -> Chart:
     if present:
         figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
     top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({_share(load, s):.0%})" for s in shown[:3])
-    return _chart(f"heaviest statements: {top}" if shown else "no statement was active", figure)
+    return compact(f"heaviest statements: {top}" if shown else "no statement was active", figure)
 
 
-def _chart(caption: str, figure: Figure) -> Chart:
+def compact(caption: str, figure: Figure) -> Chart:
     """Flat colours need no more than a palette: a third of the bytes for the same sight."""
     chart, small = Chart.of(caption, figure), io.BytesIO()
     picture = Image.open(io.BytesIO(chart.png)).convert("RGB")

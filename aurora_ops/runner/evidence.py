@@ -8,7 +8,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -67,6 +67,12 @@ def _add(path: Path, line: str, report: Report, result: Mapping[str, Any]) -> No
         "result": before["result"] | json.loads(json.dumps(result, default=plain)),
     }
     path.write_text(json.dumps(content, indent=1))
+
+
+def keep(name: str, write: Callable[[Path], Path]) -> Path | None:
+    """Have `write` put a file of this name into the run's folder; None where the run has none, as in JupyterLab."""
+    target = os.environ.get(RESULT)
+    return write(Path(target).parent / name) if target else None
 
 
 def write_html(notebook: Path) -> Path:

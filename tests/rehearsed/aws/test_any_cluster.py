@@ -15,7 +15,8 @@ from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import open_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
 from aurora_ops.core.errors import InputError
-from aurora_ops.diagnose import database_load
+from aurora_ops.diagnose import comparison, database_load
+from aurora_ops.runner import evidence
 from aurora_ops.sandbox.client.faults import UNTIL_CLEARED
 
 REGION, NAME = "eu-west-1", "orders-live"
@@ -156,6 +157,19 @@ def test_its_load_is_read_where_nothing_of_ours_was_deployed(session, orders, sa
         found.bundle.cluster, found.bundle.region, [(one.instance, one.role) for one in found.loads],
     )  # fmt: skip
     assert [] == session.client("rds", region="ap-northeast-1").describe_db_clusters()["DBClusters"]
+
+
+def test_what_a_live_run_was_answered_is_kept_and_opened_again(session, orders, monkeypatch, tmp_path):
+    """In the run's folder, as evidence that outlives the service's memory; and the window now is compared with it."""
+    monkeypatch.setenv(evidence.RESULT, str(tmp_path / ".verdict.json"))
+    found = database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1)
+    kept = tmp_path / "database-load.json.gz"
+
+    assert kept.name in repr(found.keep())
+    assert found.bundle == database_load.load(str(kept), cluster=NAME).bundle
+    compared = comparison.compare(str(kept), "now", "sandbox", REGION, cluster=NAME, minutes=1)
+    assert (NAME, ["after"]) == (compared.after.cluster, [name for name, _ in compared.fresh])
+    assert "kept in this run's folder: after.json.gz" == repr(compared.keep())
 
 
 def test_a_throttled_account_is_waited_for(session, orders, faults, capfd):
