@@ -34,7 +34,9 @@ _MODULES = {
     "schema": "schema.procedure",
     "workload": "workload.procedure",
 }
-_TYPES = ("Acu", "Days", "Duration", "Environment", "Folder", "Prices", "Seconds", "Usd", "UtcTime")
+_TYPES = (
+    "Acu", "Day", "Days", "Duration", "Environment", "Folder", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
+)  # fmt: skip
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])
 

@@ -5,7 +5,7 @@ is neither free nor a pause. Nothing here fills a gap unless it is asked to. Ind
 begins, `seconds` how long it is, `capacity_acu` its mean, `connections` the most that were open (NaN where not known).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +28,7 @@ class HistoryError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Samples of one instance, without holes in the index: what is missing is there as NaN.
+    """Samples of one instance, without holes in the index: what is missing is there as NaN. `origin` says where they are from, in words.
 
     Raises
     ------
@@ -38,6 +38,7 @@ class History:
 
     instance: str
     samples: pd.DataFrame
+    origin: str = ""
 
     def __post_init__(self) -> None:
         index, capacity = self.samples.index, self.samples["capacity_acu"]
@@ -105,6 +106,22 @@ class History:
             )
             for _, group in groups
         )
+
+    @property
+    def lengths(self) -> str:
+        """How long the samples are, in words: `300 s until 2026-11-12 00:00, then 60 s`."""
+        seconds = self.samples["seconds"]
+        begins = self.samples.index[(seconds != seconds.shift()).to_numpy()]
+        if len(begins) > 4:
+            return f"{seconds.min():g} to {seconds.max():g} s"
+        each = [f"{seconds[begin]:g} s" for begin in begins]
+        return ", then ".join(
+            [*(f"{words} until {end:%Y-%m-%d %H:%M}" for words, end in zip(each, begins[1:], strict=False)), each[-1]]
+        )
+
+    def told(self, origin: str) -> "History":
+        """The same samples with another origin."""
+        return replace(self, origin=origin)
 
     def use(self, role: Role) -> InstanceUse:
         """What to bill for the measured time."""
@@ -192,39 +209,67 @@ def check_times(name: str, index: pd.Index) -> None:
         raise HistoryError(f"{name}: times are out of order; sort them.")
 
 
-def of_samples(instance: str, samples: pd.DataFrame) -> History:
+# What CloudWatch keeps is as long as this, and what a dashboard makes of it. Others are lengths only where they are the most frequent.
+_USUAL_SECONDS = (1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 21_600, 86_400)
+_RUN = 12  # so many equal distances behind each other are no chance
+
+
+def of_samples(instance: str, samples: pd.DataFrame, origin: str = "") -> History:
     """A history from samples that may lie apart: what is missing between them becomes gaps, as long as the sample before.
 
     `samples` is indexed by aware times and has `capacity_acu`, and `connections` if known; `seconds` by default is the most
-    frequent distance between two.
+    frequent distance between two, or longer ones in an older part, as CloudWatch keeps older samples.
     """
     check_times(instance, samples.index)
     given = samples.tz_convert("UTC")
     if "connections" not in given:
         given = given.assign(connections=np.nan)
     if "seconds" not in given:
-        distances = np.diff(given.index.to_numpy()).astype("timedelta64[s]").astype(float)
-        if not distances.size:
-            raise HistoryError(f"{instance} has one sample, so its length is not known; give more.")
-        values, counts = np.unique(distances, return_counts=True)
-        given = given.assign(seconds=float(values[counts.argmax()]))
+        given = given.assign(seconds=_lengths(instance, given.index))
     pieces = []
     ends = given.index + pd.to_timedelta(given["seconds"].to_numpy(), unit="s")
     for at in np.flatnonzero(ends[:-1] < given.index[1:]):
-        length = pd.Timedelta(seconds=given["seconds"].iloc[at])
-        missing = pd.date_range(ends[at], given.index[at + 1], freq=length, inclusive="left")
-        if missing[-1] + length != given.index[at + 1]:
+        # Between two resolutions either one may fit.
+        fitting = (pd.Timedelta(seconds=seconds) for seconds in given["seconds"].iloc[at : at + 2])
+        hole = given.index[at + 1] - ends[at]
+        length = next((one for one in fitting if hole % one == pd.Timedelta(0)), None)
+        if length is None:
             raise HistoryError(
-                f"{instance}: from {given.index[at]} to {given.index[at + 1]} is no multiple of {length.total_seconds():g} s, so "
+                f"{instance}: from {given.index[at]} to {given.index[at + 1]} is no multiple of {given['seconds'].iloc[at]:g} s, so "
                 "the length of the samples between is not known; resample to one distance."
             )
+        missing = pd.date_range(ends[at], given.index[at + 1], freq=length, inclusive="left")
         pieces.append(
             pd.DataFrame(
                 {"seconds": length.total_seconds(), "capacity_acu": np.nan, "connections": np.nan}, index=missing
             )
         )
     whole = pd.concat([given[list(COLUMNS)], *pieces]).sort_index().rename_axis("start_utc")
-    return History(instance, whole.astype(float))
+    return History(instance, whole.astype(float), origin)
+
+
+def _lengths(instance: str, index: pd.DatetimeIndex) -> np.ndarray:
+    """How long each sample is. A row that lacks makes one distance longer; a coarser resolution makes all of a stretch so.
+
+    CloudWatch keeps minutes for 15 days, five minutes for 63 and hours after that: within a series lengths only fall with time.
+    """
+    distances = np.diff(index.to_numpy()).astype("timedelta64[ms]").astype(float) / 1000
+    if not distances.size:
+        raise HistoryError(f"{instance} has one sample, so its length is not known; give more.")
+    values, counts = np.unique(distances, return_counts=True)
+    usual = float(values[counts.argmax()])
+    lengths = np.full(len(index), usual)
+    starts = np.flatnonzero(np.diff(distances, prepend=np.nan) != 0)
+    runs = [
+        (start, float(distances[start]))
+        for start, end in zip(starts, [*starts[1:], len(distances)], strict=True)
+        if end - start >= _RUN and (distances[start] == usual or distances[start] in _USUAL_SECONDS)
+    ]
+    finest = np.inf
+    for start, seconds in runs:
+        if seconds < finest:
+            lengths[start if finest < np.inf else 0 :] = finest = seconds
+    return lengths
 
 
 def zone(timezone: str) -> ZoneInfo:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aurora_ops.capacity import plausible
 from aurora_ops.capacity.demand import Floats
 from aurora_ops.core.display import Table
 from aurora_ops.cost import forecast, sources
@@ -39,11 +40,12 @@ class EnvironmentBand:
 
 
 def bands(
-    plan: CostPlan, histories: Mapping[str, str] | None = None, target: str = "sandbox", *, timezone: str = "Asia/Tokyo"
+    plan: CostPlan, histories: Mapping[str, str] | None = None, target: str = "sandbox", *, timezone: str = ""
 ) -> tuple[EnvironmentBand, ...]:
-    """A band for each environment of the plan; `histories` maps its name to a CSV or Parquet file of its writer, or to "live":
+    """A band for each environment of the plan; `histories` maps its name to a file of its writer's capacity, or to "live":
     the last four weeks in CloudWatch of `target`, of every instance that its cluster has now.
 
+    `timezone` is of days, Asia/Tokyo where it is empty, and of times in a file that have no offset; those are refused where it is empty.
     From a profile the band holds what weekdays and weekends do, not how wrong the profile is. From a history it is moved by
     the errors of its back-test where that finds it too narrow.
 
@@ -90,12 +92,16 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
         return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
     if path == sources.LIVE:
         live = sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
-        name, each = live.cluster.identifier, live.daily_acu_hours(timezone).to_numpy()
+        name, each = live.cluster.identifier, live.daily_acu_hours(timezone or sources.DAYS_OF).to_numpy()
         # The plan's bill is of as many instances as it knows, each as busy as the others; this mean has the cluster's ACU-hours.
         daily = each.sum(axis=1) / cost.instances
     else:
-        history = sources.read_history(path)
-        name, daily = history.instance, history.daily_acu_hours(timezone).to_numpy()
+        history = sources.read_history(path, timezone=timezone)
+        if doubt := plausible.doubt(history, cost.acu_range):
+            raise ForecastError(
+                f"{path} is no capacity of {cost.name}, {cost.acu_range}: {doubt}. Give the right file."
+            )
+        name, daily = history.instance, history.daily_acu_hours(timezone or sources.DAYS_OF).to_numpy()
         each = daily
     forecast.check_history(len(daily), name)
     if each.max() > cost.acu_range.ceiling * 25:

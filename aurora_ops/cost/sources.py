@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from aurora_ops.capacity import demand, simulation
+from aurora_ops.capacity import demand, plausible, simulation
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
-from aurora_ops.capacity.history import History, of_samples, zone
+from aurora_ops.capacity.history import History, HistoryError, of_samples, zone
 from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
 from aurora_ops.core import environments
+from aurora_ops.core.display import Check
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.cost import profiles
 from aurora_ops.cost.readers import capacity_files
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # brings boto3, which only what is live needs
     from aurora_ops.aws.cluster import Cluster
 
 LIVE = "live"
+DAYS_OF = "Asia/Tokyo"  # whose days a history has where no time zone is named
 WEEKS = 2
 SECONDS = 300.0
 
@@ -39,10 +40,18 @@ class Load:
     about: str
     demand: Demand
     measured: bool
+    history: History | None = None  # where it was measured
+
+    def checks(self, acu_range: AcuRange) -> tuple[Check, ...]:
+        """Whether what was measured can be the capacity of an instance with this range."""
+        if self.history is None:
+            return ()
+        against = plausible.doubt(self.history, acu_range)
+        return (Check.of("the file can be this cluster's capacity", not against, str(against)),)
 
 
-def load(source: str, vcpus: float, vcpu_per_acu: float) -> Load:
-    """The load called `source`: the name of a usage profile, or the path of a CSV or Parquet history.
+def load(source: str, vcpus: float, vcpu_per_acu: float, *, timezone: str = "", ceiling_acu: float = 0.0) -> Load:
+    """The load called `source`: the name of a usage profile, or the path of a history (see `read_histories`).
 
     A profile is a share of `vcpus` processors, and becomes ACU through `vcpu_per_acu`. Its two weeks differ from day to day and
     from one five minutes to the next, at random. A history is in ACU already; its gaps are taken to be like what came before
@@ -57,9 +66,22 @@ def load(source: str, vcpus: float, vcpu_per_acu: float) -> Load:
         demand.check_relation(vcpus, vcpu_per_acu)
         words = f"{7 * WEEKS} ASSUMED days of the usage profile {source} on {vcpus:g} vCPU, with random peaks of five minutes; nothing was measured"
         return Load(source, words, assumed(source, vcpus / vcpu_per_acu, WEEKS), measured=False)
-    found = read_history(source)
-    words = f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps"
-    return Load(Path(source).stem, words, found.demand("previous"), measured=True)
+    found = read_history(source, timezone=timezone, ceiling_acu=ceiling_acu)
+    words = (
+        f"{found.hours / 24:.1f} days of measured capacity of {found.instance}, {len(found.gaps)} gaps ({found.origin})"
+    )
+    return Load(
+        capacity_files.parts(source)[0].stem,
+        words,
+        found.demand("previous", _common_seconds(found)),
+        measured=True,
+        history=found,
+    )
+
+
+def _common_seconds(found: History) -> float:
+    """A minute, or what a sample that is shorter, or no number of minutes, can be cut into."""
+    return float(np.gcd.reduce([60, *found.samples["seconds"].astype(int).unique()]))
 
 
 def assumed(profile: str, most_acu: float, weeks: int) -> Demand:
@@ -67,21 +89,47 @@ def assumed(profile: str, most_acu: float, weeks: int) -> Demand:
     return demand.varied(profiles.of_profile(profiles.profile(profile), most_acu, 7 * weeks, SECONDS), most_acu)
 
 
-def read_history(source: str) -> History:
-    """The history in a file whose name ends in .csv or .parquet.
+def read_histories(source: str, *, timezone: str = "", ceiling_acu: float = 0.0) -> tuple[History, ...]:
+    """The histories in a file of CloudWatch, Grafana or another tool, one for each instance that it has (see `capacity_files.read`).
 
     Raises
     ------
     UnknownLoadError, HistoryError
-        No such kind of file, or a file that is no history.
+        No path, or a file that is no history.
     """
-    if not source.endswith((".csv", ".parquet")):
+    if "://" in source:
+        raise UnknownLoadError(
+            f"source={source!r} is no file of this machine, and others are not read. Copy it first, as with `aws s3 cp`, and give its path."
+        )
+    if not is_path(source):
         raise UnknownLoadError(
             f"source={source!r} is no load, so nothing can be planned for. {did_you_mean(source, profiles.names())} "
-            "A path ends in .csv or .parquet."
+            "The path of a file ends in .csv, .json or .parquet."
         )
+    return capacity_files.read(source, timezone=timezone, ceiling_acu=ceiling_acu)
 
-    return (capacity_files.read_parquet if source.endswith(".parquet") else capacity_files.read_csv)(source)
+
+def read_history(source: str, *, timezone: str = "", ceiling_acu: float = 0.0) -> History:
+    """The one history in a file.
+
+    Raises
+    ------
+    UnknownLoadError, HistoryError
+        As `read_histories`; or the file holds several instances.
+    """
+    found = read_histories(source, timezone=timezone, ceiling_acu=ceiling_acu)
+    if len(found) > 1:
+        names = ", ".join(one.instance for one in found)
+        raise HistoryError(
+            f'{source} holds {len(found)} instances ({names}), and one is planned from here; name it as in "{source}#{found[0].instance}".'
+        )
+    return found[0]
+
+
+def is_path(source: str) -> bool:
+    """Whether this is meant as a path, and not as a name: it has a folder or an ending, or is there."""
+    path, _ = capacity_files.parts(source)
+    return path.name != str(path) or bool(path.suffix) or path.exists()
 
 
 @dataclass(frozen=True, eq=False)

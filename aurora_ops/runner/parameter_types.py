@@ -11,8 +11,11 @@ import re
 import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.times import HISTORY_DAYS, to_datetime
@@ -70,6 +73,61 @@ def _folder(text: str) -> str:
     return str(path)
 
 
+def _new_folder(text: str) -> str:
+    if not text:
+        return text
+    path = Path(text).expanduser().absolute()
+    if "://" in text:
+        raise ValueError(
+            "it is written on this machine only. Give a folder, and copy it from there, as with `aws s3 cp --recursive`"
+        )
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is no folder")
+    return str(path)
+
+
+def _source(text: str) -> str:
+    """A path from where the person stands, as a whole one; behind `#` it may name a series. A name stays as it is."""
+    if "://" in text:
+        raise ValueError("only files of this machine are read. Copy it first, as with `aws s3 cp`, and give its path")
+    path, mark, series = (text, "", "") if Path(text).expanduser().exists() else text.partition("#")
+    if not (re.fullmatch(r"\.[A-Za-z]\w*", Path(path).suffix) or Path(path).name != path):
+        return text
+    whole = Path(path).expanduser().absolute()
+    if whole.is_dir():
+        raise ValueError(f"{whole} is a folder; give the path of a file in it")
+    if not whole.exists():
+        raise ValueError(f"there is no file {whole}")
+    return f"{whole}{mark}{series}"
+
+
+def _timezone(name: str) -> str:
+    try:
+        return name if not name else ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = get_close_matches(name, available_timezones(), n=1)
+        raise ValueError("no time zone has this name" + (f". Did you mean {near[0]!r}?" if near else "")) from None
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("it has to be more than 0")
+    return value
+
+
+def _day(text: str) -> str:
+    try:
+        return text and date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("there is no such day; write it as 2026-11-23") from None
+
+
+def _region(name: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", name):
+        raise ValueError("a region has a name such as ap-northeast-1")
+    return name
+
+
 def _days(value: int) -> int:
     low, high = HISTORY_DAYS
     if not low <= value <= high:
@@ -86,12 +144,21 @@ Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
 Folder = Annotated[str, Checked(_folder, "a folder, or nothing")]
 Duration = Annotated[str, Checked(_duration, "a duration such as 500ms, 30s or 5min")]
 Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
+Positive = Annotated[float, Checked(_positive, "a number over 0")]
+Day = Annotated[str, Checked(_day, "a day such as 2026-11-23, or nothing")]
+Timezone = Annotated[str, Checked(_timezone, 'a time zone such as "Asia/Tokyo" or "UTC", or nothing')]
+Region = Annotated[str, Checked(_region, "the name of an AWS region")]
+# Relative to where the person stands, as a folder is.
+Source = Annotated[str, Checked(_source, "a name, or the path of a file")]
+NewFolder = Annotated[str, Checked(_new_folder, "a folder, which is made where it is not there, or nothing")]
+NotNegative = Annotated[float, Checked(_not_negative, "a number, 0 or more")]
 Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS[0]} to {HISTORY_DAYS[1]}")]
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
     "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
-    "Duration": Duration, "Folder": Folder,
+    "Duration": Duration, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
+    "NewFolder": NewFolder, "NotNegative": NotNegative,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 

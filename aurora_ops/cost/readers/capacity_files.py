@@ -1,136 +1,156 @@
-"""Capacity history from files: CSV and Parquet."""
+"""Capacity history from a file as it is: says which format, metric, instance, statistic and zone it took, and refuses what could mean two things."""
 
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from aurora_ops.capacity.history import History, HistoryError, of_samples
+from aurora_ops.cost.readers.files import content, delimited, metric_json, parquet, tables
+from aurora_ops.cost.readers.files.found import Found, Series
+from aurora_ops.cost.readers.files.labels import AVERAGE, CAPACITY, CONNECTIONS, UTILIZATION
+
+_LABELS_SHOWN = 6
+_EXPORT = f"Export {CAPACITY} with the statistic Average"
 
 
-def read_csv(
-    path: str | Path,
-    *,
-    time: str = "timestamp",
-    capacity: str = "capacity_acu",
-    connections: str | None = None,
-    timezone: str | None = None,
-    separator: str = ",",
-    decimal: Literal[".", ","] = ".",
-) -> History:
-    """A history from a CSV file with a column of times and one of capacity in ACU; an empty cell is a gap.
+def read(source: str | Path, *, timezone: str = "", ceiling_acu: float = 0.0) -> tuple[History, ...]:
+    """The histories in a file, one for each instance of which it has a series; what was taken stands in their `origin`.
 
-    Times without an offset are refused unless `timezone` says where they were written; then an hour that the clocks repeat
-    is told by the order of the rows, and one that they skip is an error. Else rows may be in any order; a row that is there twice counts
-    once, and twice with different values is an error. Missing rows become gaps.
+    `source` is a path; behind `#` it may name one series, by its label or instance, which is then taken to be the capacity.
+    Times without an offset are of `timezone`, and refused if that is empty. `ceiling_acu` is what 100 % of ACUUtilization were,
+    and 0 refuses that metric. Rows may be in any order; one that is there twice counts once, and twice with different values is an
+    error. An empty cell and a missing row are gaps.
 
     Raises
     ------
     HistoryError
-        No such file or column, no rows, numbers that are none (a comma as decimal sign asks for `decimal=","`), or times
-        that are naive, contradictory or irregular.
+        No file, no series of capacity, or one that could be read in two ways.
     """
-    file = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
-            table = pd.read_csv(file, sep=separator, decimal=decimal, index_col=False)
-    except FileNotFoundError:
-        raise HistoryError(f"{file} does not exist: there is no history to read; check the path.") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+    path, wanted = parts(str(source))
+    found = _found(content.read(path), timezone)
+    chosen = _named(path, found, wanted) if wanted else _capacities(path, found)
+    instances = [one.what.instance for one in chosen]
+    twice = next((name for name in instances if instances.count(name) > 1), "")
+    if twice or (len(chosen) > 1 and "" in instances):
         raise HistoryError(
-            f"{file} is no table ({error}); a comma as decimal sign in a comma-separated file splits numbers in two. "
-            'Say separator=";" and decimal=",", or export with points.'
-        ) from None
-    return _of_table(file, table, time, capacity, connections, timezone)
-
-
-def read_parquet(
-    path: str | Path,
-    *,
-    time: str = "timestamp",
-    capacity: str = "capacity_acu",
-    connections: str | None = None,
-    timezone: str | None = None,
-) -> History:
-    """The same from a Parquet file."""
-    import duckdb  # read by this function only, and 0.2 s to import
-
-    file = Path(path)
-    try:
-        found = duckdb.read_parquet(str(file))
-        columns = {name: np.ma.filled(values.astype(float), np.nan) if np.ma.isMA(values) else values
-                   for name, values in found.fetchnumpy().items()}  # fmt: skip
-    except (duckdb.Error, ValueError) as error:
-        raise HistoryError(
-            f"{file} cannot be read as Parquet ({str(error).splitlines()[0]}); check the path."
-        ) from None
-    table = pd.DataFrame(columns)
-    kinds = dict(zip(found.columns, map(str, found.types), strict=True))
-    if "TIME ZONE" in kinds.get(time, ""):
-        table[time] = table[time].dt.tz_localize("UTC")  # DuckDB gives what it knows the zone of in UTC
-    return _of_table(file, table, time, capacity, connections, timezone)
-
-
-def _of_table(
-    file: Path, table: pd.DataFrame, time: str, capacity: str, connections: str | None, timezone: str | None
-) -> History:
-    wanted = {time: "start_utc", capacity: "capacity_acu"} | ({connections: "connections"} if connections else {})
-    absent = [name for name in wanted if name not in table]
-    if absent:
-        raise HistoryError(
-            f"{file.name} has no column {absent[0]!r}; it has {', '.join(map(str, table.columns))}. Name it."
+            f"{path.name} has {len(chosen)} series of {CAPACITY} ({_labels(chosen)}), and "
+            + (f"two of them of {twice}" if twice else "does not say of which instance each is")
+            + f'; name one as in source="{path.name}#{chosen[0].label}".'
         )
-    chosen = table[list(wanted)].rename(columns=wanted)
-    if chosen.empty:
-        raise HistoryError(f"{file.name} has no rows: nothing was measured, which is not the same as 0 ACU.")
-    for column in ("capacity_acu", *(["connections"] if connections else [])):
-        chosen[column] = _numbers(file, chosen[column])
-    index = pd.DatetimeIndex(_times(file, chosen["start_utc"], timezone), name="start_utc")
-    # Only now: of an hour that the clocks repeat the local times are there twice, and rightly so.
-    rows = chosen.assign(start_utc=index).drop_duplicates().set_index("start_utc").sort_index()
-    return of_samples(file.stem, rows)
+    return tuple(_history(path, found, one, ceiling_acu, alone=len(chosen) == 1) for one in chosen)
 
 
-def _numbers(file: Path, column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = column[numbers.isna() & column.notna()]
-    if len(wrong):
-        comma = "," in str(wrong.iloc[0])
+def parts(source: str) -> tuple[Path, str]:
+    """The path, and what is named behind `#`; a file whose own name has one is found too.
+
+    >>> parts("october.csv#prod-writer")
+    (PosixPath('october.csv'), 'prod-writer')
+    """
+    if "#" in source and not Path(source).exists():
+        path, _, name = source.rpartition("#")
+        return Path(path), name
+    return Path(source), ""
+
+
+def _found(held: content.Content, timezone: str) -> Found:
+    name = held.path.name
+    if held.is_parquet:
+        found = tables.read(parquet.read(held.path), timezone)
+        return Found("Parquet", found.series)
+    if held.text.lstrip()[:1] in "{[":
+        found = metric_json.read(name, held.text, timezone)
+    else:
+        found = tables.read(delimited.read(name, held.text), timezone)
+    return Found(f"{found.kind} in {held.encoding}", found.series) if held.encoding else found
+
+
+def _named(path: Path, found: Found, wanted: str) -> list[Series]:
+    chosen = [one for one in found.series if wanted in (one.label, one.what.instance)]
+    if not chosen:
+        raise HistoryError(f"{path.name} has no series {wanted!r}; it has {_labels(found.series)}.")
+    several = [one for one in chosen if one.what.metric in (CAPACITY, UTILIZATION)] if len(chosen) > 1 else chosen
+    chosen = several or chosen
+    for one in chosen:
+        if one.what.metric not in ("", CAPACITY, UTILIZATION) or one.what.statistic not in ("", AVERAGE):
+            raise HistoryError(_what_it_is(path, one))
+    return chosen
+
+
+def _capacities(path: Path, found: Found) -> list[Series]:
+    for metric in (CAPACITY, UTILIZATION):
+        series = [one for one in found.series if one.what.metric == metric]
+        chosen = [one for one in series if one.what.statistic in ("", AVERAGE)]
+        averages = [one for one in chosen if one.what.statistic == AVERAGE]
+        if chosen:
+            return averages or chosen
+        if series:
+            raise HistoryError(_what_it_is(path, series[0]))
+    unknown = [one for one in found.series if not one.what.metric]
+    if unknown:
         raise HistoryError(
-            f"{file.name}: {column.name}={wrong.iloc[0]!r} in row {wrong.index[0] + 1} is no number"
-            + (
-                '; it has a comma as decimal sign: say decimal=",".'
-                if comma
-                else "; correct it, or leave the cell empty."
-            )
+            f"{path.name} does not say what {_labels(unknown)} measures. If it is {CAPACITY} in ACU, say so as in "
+            f'source="{path.name}#{unknown[0].label}", or call the column {CAPACITY}.'
         )
-    return numbers
+    raise HistoryError(_what_it_is(path, found.series[0]))
 
 
-def _times(file: Path, column: pd.Series, timezone: str | None) -> pd.Series:
-    try:
-        times = pd.to_datetime(column)
-    except (ValueError, TypeError):
-        try:
-            times = pd.to_datetime(column, utc=True)  # several offsets, as local times have over a year
-        except (ValueError, TypeError) as error:
-            raise HistoryError(
-                f"{file.name}: a time cannot be read ({error}); write it as 2026-11-23T14:05:00Z."
-            ) from None
-    if times.dt.tz is not None:
-        return times.dt.tz_convert("UTC")
-    if timezone is None:
+def _what_it_is(path: Path, one: Series) -> str:
+    if one.what.metric in ("", CAPACITY, UTILIZATION):
+        return f"{path.name} holds the {one.what.statistic} of {one.what.metric or one.label}, and a bill follows from the Average alone. {_EXPORT}."
+    return f"{path.name} holds {one.what.metric}, which is no capacity, so it says nothing of a bill. {_EXPORT}."
+
+
+def _labels(series: Sequence[Series]) -> str:
+    names = [repr(one.label) for one in series]
+    more = len(names) - _LABELS_SHOWN
+    return ", ".join(names[:_LABELS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _history(path: Path, found: Found, one: Series, ceiling_acu: float, *, alone: bool) -> History:
+    instance = one.what.instance or path.stem
+    values, unit = one.values, "ACU"
+    if one.what.metric == UTILIZATION:
+        values, unit = _of_percent(path, one, ceiling_acu), f"percent of {ceiling_acu:g} ACU"
+    elif one.percent:
         raise HistoryError(
-            f"{file.name}: {column.iloc[0]} has no offset, so it could mean any hour. Say where it was written, such as "
-            'timezone="Asia/Tokyo" or "UTC".'
+            f"{path.name}: {one.label} is in percent, and {CAPACITY} is in ACU: it is not certain which one it is. Export one of them as it is."
         )
-    try:
-        return times.dt.tz_localize(timezone, ambiguous="infer", nonexistent="raise").dt.tz_convert("UTC")
-    except (ValueError, KeyError) as error:
+    rows = pd.DataFrame({"capacity_acu": values}, index=pd.DatetimeIndex(one.utc, name="start_utc"))
+    if one.seconds is not None:
+        rows["seconds"] = one.seconds
+    if (clients := _connections(found, one, alone)) is not None:
+        rows["connections"] = clients.reindex(rows.index).to_numpy()
+    rows = rows.reset_index().drop_duplicates().set_index("start_utc").sort_index()
+    of = one.what.metric or f"{one.label}, taken to be {CAPACITY} as named"
+    origin = f"{found.kind}: {of} ({one.what.statistic or 'no statistic named, taken as Average'}) in {unit} of {instance}, {one.told}"
+    history = of_samples(instance, rows, origin)
+    return history.told(f"{origin}, samples of {history.lengths}")
+
+
+def _of_percent(path: Path, one: Series, ceiling_acu: float) -> np.ndarray:
+    if not ceiling_acu:
         raise HistoryError(
-            f"{file.name}: a local time of {timezone} does not exist, or stands for two hours, on a day when the clocks change "
-            f"({error}). Export in UTC or with offsets."
-        ) from None
+            f"{path.name} holds {UTILIZATION}, percent of a ceiling that the file does not name. Say how many ACU 100 % were with the parameter "
+            f"ceiling_acu, or export {CAPACITY}."
+        )
+    most = float(np.nanmax(one.values)) if np.isfinite(one.values).any() else 0.0
+    if most > 100.5:
+        raise HistoryError(
+            f"{path.name}: {one.label} has {most:g} %, and {UTILIZATION} ends at 100; it is another metric."
+        )
+    percent: np.ndarray = np.minimum(one.values, 100) / 100 * ceiling_acu
+    return percent
+
+
+def _connections(found: Found, one: Series, alone: bool) -> pd.Series | None:
+    """The connections of the same instance, where the file has them too."""
+    same = [
+        other for other in found.series
+        if other.what.metric == CONNECTIONS and (alone or other.what.instance == one.what.instance)
+    ]  # fmt: skip
+    if len(same) != 1:
+        return None
+    series = pd.Series(same[0].values, index=same[0].utc)
+    return series[~series.index.duplicated()]

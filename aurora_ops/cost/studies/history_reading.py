@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aurora_ops.billing.usage import Usage
+from aurora_ops.capacity import plausible
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.history import History, HistoryError
+from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core.times import HISTORY_DAYS
 from aurora_ops.cost import sources
@@ -20,7 +22,7 @@ SIMULATED = "simulated"
 class Reading:
     """The histories that were found, and the shape and the usage that they are billed with.
 
-    `histories` holds one for each instance of a live cluster, the writer's first. From a file or a simulation it holds the
+    `histories` holds one for each instance of a live cluster, the writer's first, or of a file that has several. Else it holds the
     writer's alone, and readers are taken to be as busy.
     """
 
@@ -30,15 +32,19 @@ class Reading:
     cluster: str  # what an error names
     simulated: bool = False
     live: bool = False
+    doubts: tuple[Doubt, ...] = ()  # of a file, for each of its histories
 
     @property
     def billed(self) -> Sequence[History]:
         """One history for each instance that is billed, the writer's first."""
-        return self.histories if self.live else self.histories * (1 + len(self.shape.reader_tiers))
+        several = self.live or len(self.histories) > 1
+        return self.histories if several else self.histories * (1 + len(self.shape.reader_tiers))
 
 
-def read(subject: Subject, source: str, target: str, days: int, timezone: str, idle_acu: float) -> Reading:
-    """Simulate, ask CloudWatch of `target`, or read the file that `source` names.
+def read(
+    subject: Subject, source: str, target: str, days: int, timezone: str, idle_acu: float, ceiling_acu: float = 0.0
+) -> Reading:
+    """Simulate, ask CloudWatch of `target`, or read the file that `source` names (see `capacity_files.read`).
 
     Raises
     ------
@@ -52,11 +58,12 @@ def read(subject: Subject, source: str, target: str, days: int, timezone: str, i
         return _live(subject, target, days)
     if source == SIMULATED:
         found = sources.simulated_history(
-            subject.profile.name, subject.shape.acu_range, subject.as_of, timezone, days, idle_acu
+            subject.profile.name, subject.shape.acu_range, subject.as_of, timezone or sources.DAYS_OF, days, idle_acu
         )
-    else:
-        found = sources.read_history(source)
-    return Reading((found,), subject.shape, subject.usage, found.instance, simulated=source == SIMULATED)
+        return Reading((found,), subject.shape, subject.usage, found.instance, simulated=True)
+    histories = sources.read_histories(source, timezone=timezone, ceiling_acu=ceiling_acu)
+    doubts = tuple(plausible.doubt(one, subject.shape.acu_range) for one in histories)
+    return Reading(histories, subject.shape, subject.usage, histories[0].instance, doubts=doubts)
 
 
 def _live(subject: Subject, target: str, days: int) -> Reading:

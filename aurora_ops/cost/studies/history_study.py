@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from aurora_ops.billing import price_book
+from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost import plan_tables
+from aurora_ops.cost import plan_tables, sources
 from aurora_ops.cost.studies import history_bill, history_reading
 from aurora_ops.cost.studies.history_bill import Bill
 from aurora_ops.cost.studies.history_reading import SIMULATED, Reading
@@ -43,6 +44,7 @@ class HistoryStudy:
         return (
             f"{kind} of {found.instance} from {found.start_utc:%Y-%m-%d %H:%M} to {found.end_utc:%Y-%m-%d %H:%M} UTC: "
             f"{found.measured_hours:,.1f} of {found.hours:,.1f} hours, {len(found.gaps)} gaps, {found.paused_hours:,.1f} hours asleep{readers}"
+            + (f". {found.origin}" if found.origin else "")
         )
 
     @property
@@ -77,6 +79,11 @@ class HistoryStudy:
             f"{self.bill.compute_usd:,.0f} USD for {len(self.bill.uses)} instances. Expect {band.p50:,.0f} USD for the next month, 80 % between "
             f"{band.p10:,.0f} and {band.p90:,.0f}; {band.exceeding(self.budget_usd):.0%} of the futures go over {self.budget_usd:,.0f}."
             + plan_tables.not_included(band.unpriced)
+            + (
+                ""
+                if not any(self.reading.doubts)
+                else " DOUBTFUL: this may be no capacity of this cluster, see the verdict."
+            )
         )
 
     def used(self) -> Table:
@@ -216,16 +223,33 @@ class HistoryStudy:
         stale = price.mark(self.subject.as_of) if price.is_stale(self.subject.as_of) else ""
         checks = (
             Check.of("the span was measured", share >= MEASURED_SHARE, f"{share:.1%}, {MEASURED_SHARE:.0%} asked"),
-            Check.of("capacity lies in the range", self._in_range(), f"{self.reading.shape.acu_range}"),
+            Check.of(
+                "capacity lies in the range",
+                not self._against_range(),
+                self._against_range() or f"{self.reading.shape.acu_range}",
+            ),
+            *([] if not self.reading.doubts else [self._rests_at_half_steps()]),
             Check.of("the price of an ACU is fresh", not stale, stale),
         )
         return Report("acu-history", checks, "capacity is simulated" if self.reading.simulated else "")
 
-    def _in_range(self) -> bool:
-        floor, ceiling = self.reading.shape.acu_range.floor, self.reading.shape.acu_range.ceiling
-        return all(
-            one.samples["capacity_acu"].dropna().between(0.0 if one.paused_hours else floor, ceiling).all()
-            for one in self.reading.histories
+    def _against_range(self) -> str:
+        each = [plausible.doubt(one, self.reading.shape.acu_range).range_ for one in self.reading.histories]
+        return "; ".join(filter(None, each))
+
+    def _rests_at_half_steps(self) -> Check:
+        """Of a file: whether it can be a capacity at all."""
+        name, wrong = (
+            "a file's values rest at half steps",
+            "; ".join(one.steps for one in self.reading.doubts if one.steps),
+        )
+        still = sum(one.still for one in self.reading.doubts)
+        if wrong or still >= plausible.STILL_ENOUGH:
+            return Check.of(name, not wrong, wrong or f"{still:,} samples at rest")
+        return Check(
+            name,
+            "SKIP",
+            f"only {still} samples equal the one before, so whether this is a capacity cannot be told from its values",
         )
 
     def numbers(self) -> dict[str, float]:
@@ -251,14 +275,17 @@ def study(
     as_of: str = "",
     *,
     days: int = 28,
-    timezone: str = "Asia/Tokyo",
+    timezone: str = "",
     budget_usd: float = 600.0,
     idle_acu: float = IDLE_ACU,
+    ceiling_acu: float = 0.0,
 ) -> HistoryStudy:
     """The history: "simulated" from the environment's assumed profile, "live" (CloudWatch of `target`), or a file of the writer.
 
     Live, the cluster itself says which instances it has, which is the writer, and by which storage type they are billed.
     `days` is how far back both of the first go; `idle_acu` matters to the simulation alone; `as_of` empty means today.
+    `timezone` is of days and hours, Asia/Tokyo where it is empty, and of times in a file that have no offset; `ceiling_acu` is what 100 %
+    of a file of ACUUtilization were.
 
     Raises
     ------
@@ -273,5 +300,6 @@ def study(
         raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
     asked = subject(environment, region, as_of)
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
-    found = history_reading.read(asked, source, target, days, timezone, idle_acu)
-    return HistoryStudy(asked, found, history_bill.bill(asked, found, timezone), timezone, budget_usd)
+    found = history_reading.read(asked, source, target, days, timezone, idle_acu, ceiling_acu)
+    days_of = timezone or sources.DAYS_OF
+    return HistoryStudy(asked, found, history_bill.bill(asked, found, days_of), days_of, budget_usd)

@@ -206,6 +206,7 @@ class OptionStudy:
                 bool(self.provisioned),
                 f"{len(self.provisioned)} classes have a known price here",
             ),
+            *self.load.checks(self.shape.acu_range),
         )
         return Report("pricing-options", checks, "the discount of a savings plan is not verified for this region")
 
@@ -228,12 +229,15 @@ def study(
     vcpus: float = 4.0,
     vcpu_per_acu: float = VCPU_PER_ACU,
     idle_acu: float = IDLE_ACU,
+    timezone: str = "",
+    ceiling_acu: float = 0.0,
     rds_proxy: bool = False,
 ) -> OptionStudy:
     """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `idle_acu` is where an
-    instance comes to rest over a lower floor.
+    instance comes to rest over a lower floor. Of a file, `timezone` is where times without an offset were written, and `ceiling_acu`
+    what 100 % of ACUUtilization were.
 
     Raises
     ------
@@ -242,7 +246,7 @@ def study(
     """
     asked = subject(environment, region, as_of)
     shape, book, usage, scaling = asked.shape, asked.book, asked.usage, rules(idle_acu)
-    load = sources.load(source or asked.profile.name, vcpus, vcpu_per_acu)
+    load = sources.load(source or asked.profile.name, vcpus, vcpu_per_acu, timezone=timezone, ceiling_acu=ceiling_acu)
     found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=scaling)
     # A provisioned instance has to carry what the serverless one could give.
     peak_acu = min(float(load.demand.acu.max()), shape.acu_range.ceiling)

@@ -196,6 +196,7 @@ class RangeStudy:
                 not wrong,
                 ", ".join(wrong) or f"{len(climbs)} climbs within 25 %",
             ),
+            *self.cases[0].load.checks(self.shape.acu_range),
         )
         missed = sum(not one.holds for one in compared)
         return Report(
@@ -228,17 +229,20 @@ def study(
     throttled_minutes: float = 60.0,
     cold_minutes: float = 600.0,
     idle_acu: float = IDLE_ACU,
+    timezone: str = "",
+    ceiling_acu: float = 0.0,
 ) -> RangeStudy:
     """Sweep the ranges of one environment under the load `source` (empty: its profile), with its readers and other usage.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `vcpus` are the processors
-    that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor.
+    that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor. Of a file,
+    `timezone` is where times without an offset were written, and `ceiling_acu` what 100 % of ACUUtilization were.
     """
     asked = subject(environment, region, as_of)
     shape, scaling = asked.shape, rules(idle_acu)
     source = source or asked.profile.name
     low, high = VCPU_PER_ACU_BOUNDS
-    first = sources.load(source, vcpus, low)
+    first = sources.load(source, vcpus, low, timezone=timezone, ceiling_acu=ceiling_acu)
     relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)
 
     def case(relation: float | None) -> Case:

@@ -1,16 +1,13 @@
-"""Measured capacity from files: every bad input is a clear error or has a documented treatment."""
+"""The samples of one instance: gaps, days, weeks, resolutions, and what is no series."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.history import History, HistoryError, of_samples
-from aurora_ops.cost.readers import capacity_files
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -18,24 +15,6 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 def series(values, minutes=5, start=NOON, **columns):
     index = pd.date_range(start, periods=len(values), freq=f"{minutes}min")
     return pd.DataFrame({"capacity_acu": np.array(values, dtype=float), **columns}, index=index)
-
-
-def csv(tmp_path, text, **options):
-    (tmp_path / "prod-writer.csv").write_text(text)
-    return capacity_files.read_csv(tmp_path / "prod-writer.csv", **options)
-
-
-GOOD = "timestamp,capacity_acu\n2026-11-02T12:00:00Z,0.5\n2026-11-02T12:05:00Z,4\n2026-11-02T12:10:00Z,1.5\n"
-
-
-def test_a_file_becomes_a_history(tmp_path):
-    """
-    Three samples of five minutes: 6 ACU for a twelfth of an hour.
-    """
-    found = csv(tmp_path, GOOD)
-
-    assert ("prod-writer", 0.25, pytest.approx(0.5)) == (found.instance, found.hours, found.acu_hours)
-    assert [300.0] * 3 == found.samples["seconds"].tolist()
 
 
 def test_a_gap_is_not_a_pause():
@@ -111,102 +90,6 @@ def test_the_week_has_its_local_hours():
     assert np.isnan(utc.loc[1, 12])
 
 
-def test_parquet_is_read_as_csv_is(tmp_path):
-    """
-    With times that know their zone, and an empty value as a gap.
-    """
-    path = tmp_path / "prod-writer.parquet"
-    rows = "(VALUES ('2026-11-02 21:00:00+09', 0.5), ('2026-11-02 21:05:00+09', NULL), ('2026-11-02 21:10:00+09', 1.5)) AS t(a, b)"
-    duckdb.sql(f"SELECT a::TIMESTAMPTZ AS timestamp, b::DOUBLE AS capacity_acu FROM {rows}").write_parquet(str(path))  # noqa: S608 - our own constant
-    found = capacity_files.read_parquet(path)
-
-    assert (NOON, 1, pytest.approx(2 / 12)) == (found.start_utc, len(found.gaps), found.acu_hours)
-
-
-def test_naive_times_in_parquet_are_refused_too(tmp_path):
-    """
-    And read when it is said where they were written.
-    """
-    path = tmp_path / "prod-writer.parquet"
-    rows = "(VALUES ('2026-11-02 21:00:00', 1.0), ('2026-11-02 21:05:00', 1.0)) AS t(a, b)"
-    duckdb.sql(f"SELECT a::TIMESTAMP AS timestamp, b::DOUBLE AS capacity_acu FROM {rows}").write_parquet(str(path))  # noqa: S608 - our own constant
-
-    with pytest.raises(HistoryError, match="has no offset"):
-        capacity_files.read_parquet(path)
-    assert NOON == capacity_files.read_parquet(path, timezone="Asia/Tokyo").start_utc
-
-
-def test_rows_may_be_out_of_order_and_repeated(tmp_path):
-    """
-    Sorted by time; a row that is there twice with the same value counts once.
-    """
-    head, *rows = GOOD.splitlines()
-    found = csv(tmp_path, "\n".join([head, rows[2], rows[0], rows[1], rows[0]]))
-
-    assert [0.5, 4.0, 1.5] == found.samples["capacity_acu"].tolist()
-
-
-def test_an_hour_that_the_clocks_repeat_is_told_by_the_order_of_the_rows(tmp_path):
-    """
-    Berlin, 2026-10-25: 02:00 is there twice, and both hours are kept though their values are the same.
-    """
-    local = ["00:00", "01:00", "02:00", "02:00", "03:00"]
-    found = csv(
-        tmp_path,
-        "timestamp,capacity_acu\n" + "\n".join(f"2026-10-25 {hour},1" for hour in local),
-        timezone="Europe/Berlin",
-    )
-
-    assert (5.0, ()) == (found.acu_hours, found.gaps)
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "words"),
-    [
-        ("", {}, "is no table"),
-        ("timestamp,capacity_acu\n", {}, "has no rows"),
-        ("time,acu\n2026-11-02T12:00:00Z,1\n", {}, "no column 'timestamp'; it has time, acu"),
-        (GOOD.replace("4\n", "-4\n"), {}, r"has -4 ACU at 2026-11-02 12:05"),
-        (GOOD.replace("4\n", "400\n"), {}, "has 400 ACU"),
-        (GOOD.replace("4\n", "four\n"), {}, "'four' in row 2 is no number"),
-        (GOOD.replace("Z", ""), {}, "has no offset"),
-        (GOOD.replace("12:05", "12:00"), {}, "is there twice with different values"),
-        (GOOD.replace("12:05", "12:04"), {}, "no multiple of"),
-        (GOOD.replace("2026-11-02T12:05:00Z", "noon"), {}, "a time cannot be read"),
-        (GOOD.replace(",", ";").replace("0.5", "0,5"), {"separator": ";"}, r'say decimal=","'),
-        (GOOD.replace("0.5", "0,5").replace("1.5", "1,5"), {}, "comma as decimal sign"),
-        ("timestamp,capacity_acu\n2026-11-02T12:00:00Z,\n2026-11-02T12:05:00Z,\n", {}, "no measured sample"),
-        ("timestamp,capacity_acu\n2026-11-02T12:00:00Z,1\n", {}, "one sample"),
-        ("timestamp,capacity_acu\n2026-03-29 02:30,1\n2026-03-29 03:30,1\n", {"timezone": "Europe/Berlin"}, "clocks change"),
-        ("timestamp,capacity_acu\n2026-10-25 02:30,1\n2026-10-25 03:30,1\n", {"timezone": "Europe/Berlin"}, "clocks change"),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_no_history_is_refused_with_what_to_do(tmp_path, text, options, words):
-    """
-    Empty, negative, impossible, naive, contradictory, irregular, decimal commas, hours that do not exist.
-    """
-    with pytest.raises(HistoryError, match=words):
-        csv(tmp_path, text, **options)
-
-
-def test_a_decimal_comma_is_read_when_it_is_said(tmp_path):
-    """
-    As many exports from Europe have it.
-    """
-    text = GOOD.replace(",", ";").replace(".", ",")
-
-    assert pytest.approx(0.5) == csv(tmp_path, text, separator=";", decimal=",").acu_hours
-
-
-@pytest.mark.parametrize("read", [capacity_files.read_csv, capacity_files.read_parquet])
-def test_a_file_that_does_not_exist_is_an_error(read):
-    """
-    And not an empty history.
-    """
-    with pytest.raises(HistoryError, match="check the path"):
-        read(Path("nowhere.file"))
-
-
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
@@ -252,3 +135,55 @@ def test_a_measured_history_is_simulated_under_other_ranges():
     )
 
     assert found.acu_hours[0] < found.acu_hours[1]
+
+
+def index(*spans):
+    """Times of spans `(begin, end, seconds)` behind each other."""
+    return pd.DatetimeIndex(
+        np.concatenate([pd.date_range(b, e, freq=f"{s}s", inclusive="left").to_numpy() for b, e, s in spans])
+    ).tz_localize("UTC")
+
+
+DAY = [datetime(2026, 11, day) for day in range(1, 29)]  # noqa: DTZ001 - made aware by `index`
+
+
+@pytest.mark.parametrize(
+    ("spans", "told"),
+    [
+        ([(DAY[0], DAY[7], 300), (DAY[7], DAY[22], 60)], "300 s until 2026-11-08 00:00, then 60 s"),
+        ([(DAY[0], DAY[2], 3600), (DAY[2], DAY[9], 300), (DAY[9], DAY[10], 60)], "3600 s until 2026-11-03 00:00, then 300 s until 2026-11-10 00:00, then 60 s"),
+    ],
+)  # fmt: skip
+def test_older_samples_may_be_coarser_and_nothing_is_missing(spans, told):
+    """
+    CloudWatch keeps a minute for 15 days, five for 63: one file of both was "480 of 1,056 hours, 8640 gaps" (cloud-custodian#6329).
+    """
+    times = index(*spans)
+    found = of_samples("writer", pd.DataFrame({"capacity_acu": 1.0}, index=times))
+
+    assert ((), found.hours, told) == (found.gaps, found.measured_hours, found.lengths)
+
+
+def test_a_gap_between_two_resolutions_stays_a_gap():
+    """
+    An hour and two minutes, which is no number of five minutes, but one of minutes.
+    """
+    times = index((DAY[0], DAY[7], 300), (DAY[7] + timedelta(minutes=62), DAY[14], 60))
+    found = of_samples("writer", pd.DataFrame({"capacity_acu": 1.0}, index=times))
+
+    assert [timedelta(minutes=62)] == [end - begin for begin, end in found.gaps]
+
+
+def test_rows_that_lack_here_and_there_are_no_coarser_resolution():
+    """
+    Every tenth minute is missing for a day, then three of four for an hour, in the middle of minutes: gaps.
+    """
+    times = index((DAY[0], DAY[3], 60))
+    minutes = np.arange(len(times))
+    keep = ((minutes < 1440) | (minutes >= 2880) | (minutes % 10 != 0)) & (
+        (minutes < 3000) | (minutes >= 3060) | (minutes % 4 == 0)
+    )
+    found = of_samples("writer", pd.DataFrame({"capacity_acu": 1.0}, index=times[keep]))
+
+    assert "60 s" == found.lengths
+    assert int((~keep).sum()) == round((found.hours - found.measured_hours) * 60)

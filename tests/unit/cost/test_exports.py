@@ -76,7 +76,7 @@ def test_another_clusters_history_is_refused(plan, tmp_path):
     """
     Days over the ceiling cannot be dev's, which ends at 2 ACU.
     """
-    with pytest.raises(ForecastError, match="over dev's ceiling of 2 ACU"):
+    with pytest.raises(ForecastError, match=r"480\.0 hours over the ceiling of 2 ACU"):
         cost_bands.bands(plan, {"dev": week_file(tmp_path, 6.0)}, timezone="UTC")
 
 

@@ -1,0 +1,1 @@
+"""Files of capacity as people have them: what CloudWatch's console, the AWS CLI, Grafana, Prometheus and spreadsheets write."""
