@@ -31,11 +31,12 @@ _MODULES = {
     "planning": "cost.plan",
     "range_study": "cost.studies.range_study",
     "restore": "restore.drill",
+    "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",
     "workload": "workload.procedure",
 }
 _TYPES = (
-    "Acu", "Day", "Days", "Duration", "Environment", "Folder", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
+    "Acu", "Day", "Days", "Duration", "Environment", "Folder", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
 )  # fmt: skip
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])

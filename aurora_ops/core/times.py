@@ -8,6 +8,9 @@ from aurora_ops.core.errors import InputError
 # A history of capacity: less than a week is none to draw a month from, and CloudWatch keeps no more.
 HISTORY_DAYS = (7, 455)
 
+# Instead of a second to restore to: the newest that can be restored, the oldest, a random one.
+RESTORE_WORDS = ("latest", "oldest", "random")
+
 # Stored outputs are made, and compared, as of one day. Where it is not set, a day that is not named is today.
 AS_OF = "AURORA_OPS_AS_OF"
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.copies.leftovers import LIFETIME
 from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import Estimate, bill
 from aurora_ops.billing.usage import Drills, Usage
 from aurora_ops.core.display import Check
-from aurora_ops.restore.copies import LIFETIME
 
 # How often the cost limit takes the data to be read, on source and copy together: fingerprints and commit times five times, the rules
 # twice, and the index check a table for each of its indexes, four times here; one more to spare. What is cached is not billed again.
@@ -29,6 +29,12 @@ class DrillCost:
     source: Cluster
     ceiling_acu: float
     volume_gib: float
+    lifetime: timedelta = LIFETIME
+
+    @property
+    def reading_gib(self) -> float:
+        """What source and copy are read together, if nothing of it is cached."""
+        return READINGS * self.volume_gib
 
     @property
     def estimate(self) -> Estimate:
@@ -41,8 +47,8 @@ class DrillCost:
         """
         book, io_optimized = price_book.book(self.region), self.source.io_optimized
         book.acu_hour(io_optimized)
-        io_millions = READINGS * self.volume_gib * 2**30 / _PAGE_BYTES / 1e6
-        drills = Drills(1, LIFETIME / timedelta(hours=1), self.ceiling_acu, self.volume_gib, io_millions)
+        io_millions = self.reading_gib * 2**30 / _PAGE_BYTES / 1e6
+        drills = Drills(1, self.lifetime / timedelta(hours=1), self.ceiling_acu, self.volume_gib, io_millions)
         lines = bill((), Usage(drills=drills), book, io_optimized=io_optimized)
         return Estimate("restore drill", book.region, tuple(line for line in lines if line.name.startswith("drills")))
 
@@ -59,6 +65,6 @@ class DrillCost:
         return Check.of(
             "cost is within the limit",
             cost.known_usd <= max_cost_usd,
-            f"at most ${cost.known_usd:.2f} of ${max_cost_usd:.2f}: {LIFETIME / timedelta(hours=1):g} h at {self.ceiling_acu:g} ACU × "
+            f"at most ${cost.known_usd:.2f} of ${max_cost_usd:.2f}: {self.lifetime / timedelta(hours=1):g} h at {self.ceiling_acu:g} ACU × "
             f"${acu_hour.usd if acu_hour else math.nan:g}, {self.volume_gib:,.0f} GiB stored as long{reading}{unknown}",
         )

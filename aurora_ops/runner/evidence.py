@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core.display import Line, Report, mask
+from aurora_ops.core.display import Check, Line, Report, mask
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import AuroraOpsError, FindingError
 from aurora_ops.core.journal import plain
@@ -60,6 +60,10 @@ def _add(path: Path, line: str, report: Report, result: Mapping[str, Any]) -> No
         {"name": c.name, "verdict": c.verdict, "detail": mask(c.detail)} for c in report.checks
     ]
     verdicts = {before.get("verdict"), report.verdict}
+    if "line" in before:  # of several conclusions the line is that of the first, over the checks of all
+        name = before["line"].partition(": ")[0].partition(" ")[2]
+        whole = Report(name, [Check(**check) for check in checks])
+        line = repr(whole)
     content = {
         "verdict": next(v for v in ("FAIL", "PASS", "SKIP") if v in verdicts),
         "line": line,

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.core.times import HISTORY_DAYS, to_datetime
+from aurora_ops.core.times import HISTORY_DAYS, RESTORE_WORDS, to_datetime
 
 
 class ParameterError(InputError):
@@ -44,6 +44,10 @@ class Checked:
 def _utc_time(text: str) -> str:
     moment = to_datetime(text)
     return "" if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def _restore_time(text: str) -> str:
+    return text if text in RESTORE_WORDS else _utc_time(text)
 
 
 def _acu(value: float) -> float:
@@ -138,6 +142,12 @@ def _days(value: int) -> int:
 Environment = Literal["dev", "stg", "prod"]
 Prices = Literal["packaged", "live"]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
+RestoreTime = Annotated[
+    str,
+    Checked(
+        _restore_time, f"a time with a zone such as 2025-12-12T03:00:00Z, one of {', '.join(RESTORE_WORDS)}, or nothing"
+    ),
+]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
 # Relative to where the person stands: a kernel works in the folder of its notebook.
@@ -158,7 +168,7 @@ Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
     "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
     "Duration": Duration, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
-    "NewFolder": NewFolder, "NotNegative": NotNegative,
+    "NewFolder": NewFolder, "NotNegative": NotNegative, "RestoreTime": RestoreTime,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip
 

@@ -96,6 +96,7 @@ def starts() -> None:
 def restores() -> None:
     """A restore through the API against the recovery that it contains."""
     from aurora_ops.aws import changes, cluster
+    from aurora_ops.aws.copies import configuration, making, removing
     from aurora_ops.aws.session import open_session
     from aurora_ops.core import waiting
     from aurora_ops.core.environments import settings
@@ -113,7 +114,8 @@ def restores() -> None:
         waiting.wait_until(
             "archived", lambda: cluster.find(session, dev.cluster_identifier).latest_restorable_utc > moment, 60
         )
-        changes.restore_to_time(session, source, "bench-copy", moment, ceiling_acu=2, tags={"bench": "1"})
+        scaling = configuration.range_of_copy(source, 2)
+        making.restore_to_time(session, source, "bench-copy", moment, scaling=scaling, tags={"bench": "1"})
         changes.wait_for_cluster(session, "bench-copy")
         changes.add_instance(session, "bench-copy", "bench-copy-1", tags={"bench": "1"})
         changes.wait_for_instance(session, "bench-copy-1")
@@ -125,7 +127,7 @@ def restores() -> None:
         begun = time.monotonic()
         restore()
         times.append(time.monotonic() - begun)
-        changes.delete_cluster(open_session(), "bench-copy", tag=("bench", "1"))
+        removing.delete_cluster(open_session(), "bench-copy", tag=("bench", "1"))
     floor, whole = median(_floor(dev.cluster_identifier)), statistics.median(times[1:])
     line("restore through the API to the first query", whole)
     line("the same recovery by PostgreSQL alone", floor, f", ratio {whole / floor:.1f}")

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from common import whole_second
 
-from aurora_ops.aws import changes, cluster
+from aurora_ops.aws import cluster
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.changes import ProtectedError
+from aurora_ops.aws.copies import removing
 from aurora_ops.core import waiting
 from aurora_ops.core.environments import settings
 from aurora_ops.core.journal import RUN_ID, Journal
@@ -146,7 +147,7 @@ def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(sess
 def test_only_what_carries_the_runs_tag_is_deleted(session):
     """The source, or anybody's cluster, is refused however the identifier came to be there."""
     with pytest.raises(ProtectedError, match="left alone"):
-        changes.delete_cluster(session, DEV.cluster_identifier, tag=(restore.TAG, "anything"))
+        removing.delete_cluster(session, DEV.cluster_identifier, tag=(restore.TAG, "anything"))
 
     assert "available" == cluster.find(session, DEV.cluster_identifier).status
 
