@@ -28,6 +28,7 @@ _MODULES = {
     "history_study": "cost.studies.history_study",
     "option_study": "cost.studies.option_study",
     "parameters": "runner.parameters",
+    "plan_study": "cost.studies.plan_study",
     "planning": "cost.plan",
     "range_study": "cost.studies.range_study",
     "restore": "restore.drill",

@@ -24,9 +24,11 @@ class MetricsError(AuroraOpsError):
 
 def read(
     session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60, statistic: str = "Average",
-    dimension: str = "DBInstanceIdentifier",
+    dimension: str = "DBInstanceIdentifier", namespace: str = "",
 ) -> pd.DataFrame:  # fmt: skip
     """Metrics `names` of a DB instance, or by `dimension` of a DB cluster, columns in that order, rows every `period_seconds` from `start` to `end`.
+
+    Another `namespace` than AWS/RDS is for what other services tell of a database.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read(
         {
             "Id": f"m{number}",
             "MetricStat": {
-                "Metric": {"Namespace": NAMESPACE, "MetricName": name, "Dimensions": dimensions},
+                "Metric": {"Namespace": namespace or NAMESPACE, "MetricName": name, "Dimensions": dimensions},
                 "Period": period_seconds,
                 "Stat": statistic,
             },

@@ -75,9 +75,6 @@ def bill(
     prices: PriceBook,
     *,
     io_optimized: bool = False,
-    alarms_per_instance: int = ALARMS_PER_INSTANCE,
-    keys: int = 1,
-    secrets: int = 1,
 ) -> tuple[LineItem, ...]:
     """Line items of one month at the prices of one region: the only place where quantities meet prices.
 
@@ -86,6 +83,7 @@ def bill(
     storage counts one month's logs, uncompressed, which is more than AWS bills.
     """
     backup_gib = billed_backup_gib(usage.backup_gib, usage.storage_gib, usage.snapshots_gib)
+    alarms = ALARMS_PER_INSTANCE * len(instances) if usage.alarms is None else usage.alarms
     drills = usage.drills
     drill_acu_hours, drill_gib = drills.number * drills.hours * drills.mean_acu, drills.number * drills.storage_gib
     lines = [
@@ -93,11 +91,11 @@ def bill(
         ("storage", storage_item(io_optimized), usage.storage_gib, "GiB"),
         *(("I/O", item, usage.io_millions, "million") for item in io_items(io_optimized)),
         ("backup beyond the free allowance", "backup_gb_month", backup_gib, "GiB"),
-        ("alarms", "cloudwatch_alarm_month", alarms_per_instance * len(instances), "alarms"),
+        ("alarms", "cloudwatch_alarm_month", alarms, "alarms"),
         ("log ingestion", "cloudwatch_logs_ingest_gb", usage.logs_gib, "GiB"),
         ("log storage", "cloudwatch_logs_storage_gb_month", usage.logs_gib, "GiB"),
-        ("encryption key", "kms_key_month", keys, "key"),
-        ("secret", "secret_month", secrets, "secret"),
+        *_if_used("encryption key", "kms_key_month", usage.keys, "key"),
+        *_if_used("secret", "secret_month", usage.secrets, "secret"),
         *_if_used("snapshot export", "snapshot_export_gb", usage.exports_gib, "GiB"),
         *_if_used("transfer out", "data_transfer_out_gb_first_10tb", usage.transfer_out_gib, "GiB"),
         *_if_used("drills, compute", acu_hour_item(io_optimized), drill_acu_hours, "ACU-hours"),
@@ -151,5 +149,5 @@ def estimate(
     *,
     io_optimized: bool = False,
 ) -> Estimate:
-    """`bill` under a name, with the module's fixed extras: five alarms per instance, a key, a secret."""
+    """`bill` under a name."""
     return Estimate(name, prices.region, bill(instances, usage, prices, io_optimized=io_optimized))

@@ -103,7 +103,8 @@ class Usage:
 
     `backup_gib` is all that automated backups store, before the free allowance (`retained_backup_gib`); `snapshots_gib` the
     full sizes of manual snapshots older than the retention period, younger ones are free; `exports_gib` what is exported to
-    S3; `transfer_out_gib` what leaves for the internet.
+    S3; `transfer_out_gib` what leaves for the internet. `alarms` is None for as many as the Terraform module makes; `keys` and
+    `secrets` are those that are paid for: a key that AWS manages and a password that lies elsewhere cost nothing.
     """
 
     storage_gib: float = 0.0
@@ -114,11 +115,15 @@ class Usage:
     exports_gib: float = 0.0
     transfer_out_gib: float = 0.0
     drills: Drills = field(default_factory=Drills)
+    alarms: float | None = None
+    keys: float = 1.0
+    secrets: float = 1.0
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            if one.name != "drills":
-                _check(one.name, getattr(self, one.name))
+            value = getattr(self, one.name)
+            if one.name != "drills" and value is not None:
+                _check(one.name, value)
 
 
 def retained_backup_gib(volume_gib: float, daily_change_gib: float, retention_days: int) -> float:

@@ -6,6 +6,7 @@ the floor and at the ceiling, price every drawn one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from aurora_ops.core.display import Table
 from aurora_ops.cost import forecast, sources
 from aurora_ops.cost.forecast import DAYS_PER_MONTH, Backtest, Forecast, ForecastError
 from aurora_ops.cost.plan import CostPlan, EnvironmentCost
+
+if TYPE_CHECKING:  # brings boto3, which only a cluster that exists needs
+    from aurora_ops.cost.readers.existing import Existing
 
 HISTORY_DAYS = 28
 
@@ -29,14 +33,14 @@ class EnvironmentBand:
     source: str
 
     @property
-    def budget_usd(self) -> float:
-        """What the spec's table allows at most."""
-        return self.cost.band_usd[1]
+    def budget_usd(self) -> float | None:
+        """What the spec's table allows at most; None for a cluster, which is not in it."""
+        return self.cost.band_usd[1] if self.cost.band_usd else None
 
     @property
-    def exceeding(self) -> float:
-        """Share of the drawn months over the budget."""
-        return self.month.exceeding(self.budget_usd)
+    def exceeding(self) -> float | None:
+        """Share of the drawn months over the budget, where there is one."""
+        return None if self.budget_usd is None else self.month.exceeding(self.budget_usd)
 
 
 def bands(
@@ -63,11 +67,11 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
     rows = [
         (
             one.cost.name, one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd,
-            one.budget_usd, f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 - one.cost.idle_usd, one.source,
+            one.budget_usd, "–" if one.exceeding is None else f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 - one.cost.idle_usd, one.source,
         )
         for one in found
     ]  # fmt: skip
-    over = ", ".join(one.cost.name for one in found if one.exceeding > 0.1)
+    over = ", ".join(one.cost.name for one in found if (one.exceeding or 0) > 0.1)
     return Table(
         f"More than one month in ten goes over the budget: {over}"
         if over
@@ -86,6 +90,8 @@ def summary(found: tuple[EnvironmentBand, ...]) -> dict[str, float]:
 
 
 def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -> EnvironmentBand:
+    if path is None and cost.measured:
+        return _measured(cost, cost.measured, timezone)
     if path is None:
         daily = np.reshape(cost.profile.hourly_acu(cost.acu_range, cost.idle_acu), (7, 24)).sum(axis=1)
         totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
@@ -109,6 +115,21 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
             f"{path} has days over {cost.name}'s ceiling of {cost.acu_range.ceiling:g} ACU: it is another cluster's history, or one "
             "from before the range was changed. Give the right file."
         )
+    return _of_days(cost, daily, name)
+
+
+def _measured(cost: EnvironmentCost, existing: "Existing", timezone: str) -> EnvironmentBand:
+    """Of a cluster: the days of which every instance was measured whole."""
+    each = sources.together([one.daily_acu_hours(timezone) for one in existing.histories]).to_numpy()
+    if len(each) < forecast.BLOCK_DAYS:
+        month = Forecast(np.array([cost.expected.known_usd]), DAYS_PER_MONTH)
+        return EnvironmentBand(
+            cost, month, None, f"{existing.span} of {cost.name}: {len(each)} whole days are too few for a band"
+        )
+    return _of_days(cost, each.sum(axis=1) / cost.instances, cost.name)
+
+
+def _of_days(cost: EnvironmentCost, daily: Floats, name: str) -> EnvironmentBand:
     test = forecast.backtest(daily)
     month = _priced(cost, forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=max(1, min(7, len(daily) // 2))))
     source = f"{len(daily)} days of {name}, {test.coverage:.0%} of held-out days inside"

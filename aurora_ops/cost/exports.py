@@ -33,18 +33,25 @@ def rows(bands: Bands, jpy_per_usd: float = 0.0) -> list[dict[str, Any]]:
         raise ExportError(f"jpy_per_usd={jpy_per_usd}: give the yen for a dollar, or 0 for none.")
     found = []
     for one in bands:
-        usd = {
+        usd: dict[str, float | None] = {
             "floor": one.cost.floor.known_usd, "p10": one.month.p10, "p50": one.month.p50, "p90": one.month.p90,
             "ceiling": one.cost.ceiling.known_usd, "budget": one.budget_usd,
         }  # fmt: skip
-        yen = {f"{name}_jpy": round(amount * jpy_per_usd) for name, amount in usd.items()} if jpy_per_usd else {}
+        yen = {f"{name}_jpy": _rounded(amount, jpy_per_usd, 0) for name, amount in usd.items()} if jpy_per_usd else {}
         found.append(
             {"environment": one.cost.name, "region": one.cost.region, "range": str(one.cost.acu_range), "instances": one.cost.instances}
-            | {f"{name}_usd": round(amount, 2) for name, amount in usd.items()}
+            | {f"{name}_usd": _rounded(amount) for name, amount in usd.items()}
             | yen
-            | {"over_budget_share": round(one.exceeding, 3), "source": one.source, "unpriced": ", ".join(one.cost.expected.unpriced)}
+            | {"over_budget_share": _rounded(one.exceeding, digits=3), "source": one.source, "unpriced": ", ".join(one.cost.expected.unpriced)}
         )  # fmt: skip
     return found
+
+
+def _rounded(amount: float | None, factor: float = 1.0, digits: int = 2) -> float | None:
+    """None where there is nothing: a cluster that exists has no budget of the spec's."""
+    if amount is None:
+        return None
+    return round(amount * factor, digits) if digits else round(amount * factor)
 
 
 def as_csv(bands: Bands, jpy_per_usd: float = 0.0) -> str:
@@ -179,7 +186,7 @@ def write(plan: CostPlan, bands: Bands, folder: str, jpy_per_usd: float = 0.0, j
         "cost.json": as_json(plan, bands, jpy_per_usd, jpy_as_of),
         "cost-report.html": as_html(plan, bands, jpy_per_usd, jpy_as_of),
         "budgets.json": as_budgets(bands),
-    } | {f"infracost-usage-{one.cost.name}.yml": as_infracost(one) for one in bands}
+    } | {f"infracost-usage-{one.cost.name}.yml": as_infracost(one) for one in bands if not one.cost.existing}
     for name, text in texts.items():
         (there / name).write_text(text, encoding="utf-8")
     return Line(f"Exported {', '.join(texts)}.")

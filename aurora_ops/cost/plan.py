@@ -6,21 +6,25 @@ profile's mean, never under where an idle instance comes to rest: that need not 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from aurora_ops.billing.bill import Estimate, estimate
 from aurora_ops.billing.price_book import Price, PriceBook, book, day
-from aurora_ops.billing.usage import instance_uses
+from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, instance_uses
 from aurora_ops.capacity.acu import AcuRange, AcuRangeError
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
-from aurora_ops.core.display import Check, Report
+from aurora_ops.core.display import Check, Report, Table
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.cost import profiles
 from aurora_ops.cost.profiles import Profile
+
+if TYPE_CHECKING:  # brings boto3, which only a cluster that exists needs
+    from aurora_ops.cost.readers.existing import Existing
 
 SPEC_REGION = "ap-northeast-1"
 COMPARED_REGIONS = (SPEC_REGION, "us-east-1")
@@ -33,7 +37,7 @@ WEAK_PRICE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class EnvironmentCost:
-    """One environment in one region: three months that could come."""
+    """One environment, or a cluster that exists, in one region: three months that could come."""
 
     name: str
     region: str
@@ -42,9 +46,16 @@ class EnvironmentCost:
     reader_tiers: tuple[int, ...]
     profile: Profile
     idle_acu: float
+    mean_acu: float  # of an instance, in the expected month
     floor: Estimate
     expected: Estimate
     ceiling: Estimate
+    existing: "Existing | None" = None
+
+    @property
+    def measured(self) -> "Existing | None":
+        """The cluster, where the expected month is of its own measured capacity and not of a profile."""
+        return self.existing if self.existing and self.existing.is_measured else None
 
     @property
     def instances(self) -> int:
@@ -55,23 +66,23 @@ class EnvironmentCost:
     def idle_usd(self) -> float:
         """What the expected month costs more because an idle instance rests over its floor, in USD of the known lines."""
         span = self.acu_range.ceiling - self.acu_range.floor
-        if not span:
+        if not span or self.measured:
             return 0.0
         more_acu = self.profile.mean_acu(self.acu_range, self.idle_acu) - self.profile.mean_acu(self.acu_range, 0.0)
         return more_acu * (self.ceiling.known_usd - self.floor.known_usd) / span
 
     @property
-    def band_usd(self) -> tuple[float, float]:
-        """What the spec's table says."""
-        return SPEC_BANDS_USD[self.name]
+    def band_usd(self) -> tuple[float, float] | None:
+        """What the spec's table says; None for a cluster, of which it says nothing."""
+        return None if self.existing else SPEC_BANDS_USD[self.name]
 
     @property
     def band_findings(self) -> tuple[str, ...]:
         """Where the spec's band cannot hold, judged by compute alone, so that no other assumption is involved."""
-        low, high = self.band_usd
         floor, ceiling = self.floor.compute_usd, self.ceiling.compute_usd
-        if floor is None or ceiling is None:
+        if floor is None or ceiling is None or self.band_usd is None:
             return ()
+        low, high = self.band_usd
         findings = []
         if floor > low:
             findings.append(f"floor {floor:,.2f} USD is over its low end {low:g}")
@@ -82,7 +93,7 @@ class EnvironmentCost:
     @property
     def band_acu(self) -> tuple[float, float] | None:
         """The mean ACU per instance that the spec's band stands for, by compute alone."""
-        if not self.ceiling.compute_usd:
+        if not self.ceiling.compute_usd or self.band_usd is None:
             return None
         low, high = (usd * self.acu_range.ceiling / self.ceiling.compute_usd for usd in self.band_usd)
         return low, high
@@ -144,6 +155,10 @@ class CostPlan:
     as_of: date
     environments: tuple[EnvironmentCost, ...]
     compared: tuple[EnvironmentCost, ...]
+    # Of a cluster that exists: what is said first, and what its column is made of.
+    answer: str = ""
+    quantities: Table | None = None
+    measured_check: tuple[Check, ...] = ()
 
     @property
     def region(self) -> str:
@@ -204,16 +219,29 @@ def _books(prices: str, target: str, regions: Iterable[str]) -> dict[str, PriceB
 
 
 def environment_cost(
-    name: str, prices: PriceBook, shape: Shape, profile: Profile, idle_acu: float = IDLE_ACU
+    name: str,
+    prices: PriceBook,
+    shape: Shape,
+    profile: Profile,
+    idle_acu: float = IDLE_ACU,
+    existing: "Existing | None" = None,
 ) -> EnvironmentCost:
-    """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change."""
-    acu_range, tiers, usage = shape.acu_range, shape.reader_tiers, profile.usage(shape.retention_days)
+    """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change.
 
-    def month(mean_acu: float) -> Estimate:
-        # Readers that scale on their own are taken to be as busy as the writer.
-        uses = instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu)
+    Of a cluster that is `existing`, the expected month is of what it was measured at, where that is a week or more.
+    """
+    acu_range, tiers = shape.acu_range, shape.reader_tiers
+    usage = existing.usage if existing else profile.usage(shape.retention_days)
+
+    def bill(uses: Sequence[InstanceUse]) -> Estimate:
         return estimate(name, uses, usage, prices, io_optimized=shape.io_optimized)
 
+    def month(mean_acu: float) -> tuple[InstanceUse, ...]:
+        # Readers that scale on their own are taken to be as busy as the writer.
+        return instance_uses(mean_acu, tiers, independent_reader_acu=mean_acu)
+
+    is_measured = existing is not None and existing.is_measured
+    uses = existing.uses if existing and is_measured else month(profile.mean_acu(acu_range, idle_acu))
     return EnvironmentCost(
         name,
         prices.region,
@@ -222,9 +250,11 @@ def environment_cost(
         tiers,
         profile,
         idle_acu,
-        floor=month(acu_range.floor),
-        expected=month(profile.mean_acu(acu_range, idle_acu)),
-        ceiling=month(acu_range.ceiling),
+        math.fsum(use.acu_hours for use in uses) / len(uses) / HOURS_PER_MONTH,
+        floor=bill(month(acu_range.floor)),
+        expected=bill(uses),
+        ceiling=bill(month(acu_range.ceiling)),
+        existing=existing,
     )
 
 
@@ -243,6 +273,7 @@ def report(plan: CostPlan) -> Report:
     share = weak_share(plan)
     broken = [cost.name for cost in plan.environments if cost.band_findings]
     checks = (
+        *plan.measured_check,
         Check.of("every line has a price", not unpriced, ", ".join(unpriced)),
         Check.of(
             "weak prices are a small part",

@@ -24,11 +24,11 @@ def range_chart(plan: CostPlan) -> Chart:
     """Floor to ceiling with the expected month, and the spec's band behind, on a logarithmic axis."""
     figure, axes = charts.canvas(3.0)
     for row, cost in enumerate(plan.environments):
-        low, high = cost.band_usd
         floor, expected, ceiling = cost.floor.known_usd, cost.expected.known_usd, cost.ceiling.known_usd
-        axes.barh(
-            row, high - low, left=low, height=0.5, color=charts.YELLOW, label="what the spec says" if row == 0 else None
-        )
+        if cost.band_usd:
+            low, high = cost.band_usd
+            label = "what the spec says" if row == 0 else None
+            axes.barh(row, high - low, left=low, height=0.5, color=charts.YELLOW, label=label)
         axes.plot([floor, ceiling], [row, row], color=charts.INK, linewidth=2, solid_capstyle="butt")
         axes.plot([floor, ceiling], [row, row], "|", color=charts.INK, markersize=14, markeredgewidth=2)
         axes.plot(expected, row, "o", color=charts.INK, markersize=9)
@@ -49,7 +49,8 @@ def range_chart(plan: CostPlan) -> Chart:
     charts.heading(axes, f"USD a month in {plan.region}: floor, ● expected, ceiling")
     axes.legend(loc="upper right", frameon=False, fontsize=11)
     numbers = "; ".join(
-        f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}, spec {spec_band(c)}"
+        f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}"
+        + (f", spec {spec_band(c)}" if c.band_usd else "")
         for c in plan.environments
     )
     return Chart.of(f"USD a month, floor / expected / ceiling in {plan.region}: {numbers}", figure)

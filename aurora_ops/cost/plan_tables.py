@@ -17,7 +17,7 @@ from aurora_ops.cost.plan import CostChange, CostPlan, EnvironmentCost
 def bottom_line(plan: CostPlan) -> Line:
     """The plan in one sentence, and where the spec's table cannot hold in another."""
     each = ", ".join(
-        f"{cost.name} {at_least([cost.expected])} ({cost.instances} × {cost.profile.mean_acu(cost.acu_range, cost.idle_acu):.1f} ACU)"
+        f"{cost.name} {at_least([cost.expected])} ({cost.instances} × {cost.mean_acu:.1f} ACU)"
         for cost in plan.environments
     )
     expected, floor, ceiling = (
@@ -25,7 +25,7 @@ def bottom_line(plan: CostPlan) -> Line:
     )
     broken = "; ".join(f"{cost.name}: {cost.band_findings[0]}" for cost in plan.environments if cost.band_findings)
     return Line(
-        f"In {plan.region} expect {each}, together {expected} USD a month: "
+        plan.answer + f"In {plan.region} expect {each}, together {expected} USD a month: "
         f"never under {floor}, and {ceiling} if everything stays at its ceiling."
         + _why(plan)
         + _idle(plan)
@@ -39,9 +39,8 @@ def _why(plan: CostPlan) -> str:
     price, compute = cost.expected.items[0].price, cost.expected.compute_usd
     if price is None or compute is None:
         return ""
-    mean = cost.profile.mean_acu(cost.acu_range, cost.idle_acu)
     return (
-        f" Why: {cost.name}'s {cost.instances} instances × {mean:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
+        f" Why: {cost.name}'s {cost.instances} instances × {cost.mean_acu:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
         f"{compute:,.0f} of its {cost.expected.known_usd:,.0f}."
     )
 
@@ -113,7 +112,7 @@ def cost_change(change: CostChange) -> Table:
 
 def against_spec(plan: CostPlan) -> Table:
     """Where the spec's table cannot hold. Compute alone, so that only the range and one price are involved."""
-    costs = (*plan.environments, *plan.compared)
+    costs = [cost for cost in (*plan.environments, *plan.compared) if cost.band_usd]
     rows = [
         (
             cost.name,
@@ -137,9 +136,8 @@ def against_spec(plan: CostPlan) -> Table:
 
 def line_items(plan: CostPlan) -> Table:
     """The expected month in the planned region: quantity and amount of each line."""
-    longest = max((cost.expected.items for cost in plan.environments), key=len)
     rows: list[tuple[Any, ...]] = []
-    for name in (line.name for line in longest):
+    for name in dict.fromkeys(line.name for cost in plan.environments for line in cost.expected.items):
         cells: list[Any] = []
         for cost in plan.environments:
             line = next((line for line in cost.expected.items if line.name == name), None)
@@ -186,13 +184,14 @@ def profile_table(plan: CostPlan) -> Table:
         (
             cost.name,
             cost.profile.name,
-            cost.profile.mean_acu(cost.acu_range, cost.idle_acu),
+            cost.mean_acu,
             cost.profile.storage_gib,
             cost.profile.io_millions,
             cost.profile.logs_gib,
             cost.profile.why,
         )
         for cost in plan.environments
+        if not cost.existing
     ]
     return Table(
         "Usage is assumed, not measured",
@@ -207,7 +206,7 @@ def what_to_do(plan: CostPlan) -> Table:
     """The decisions that move the bill, with what each is worth."""
     rows = []
     for cost in plan.environments:
-        _, high = cost.band_usd
+        high = cost.band_usd[1] if cost.band_usd else cost.ceiling.known_usd
         within = cost.ceiling_within(high)
         if cost.ceiling.known_usd > high:
             needed = "no ceiling is low enough"
@@ -219,7 +218,13 @@ def what_to_do(plan: CostPlan) -> Table:
         readers = next((line.usd for line in cost.expected.items if line.name == "compute, readers"), None)
         if readers is not None:
             rows.append((f"run {cost.name} without readers: no standby", f"saves {readers:,.2f} USD expected"))
-        if cost.profile.idle_share and cost.acu_range.floor and cost.can_pause and cost.floor.compute_usd is not None:
+        if (
+            not cost.existing
+            and cost.profile.idle_share
+            and cost.acu_range.floor
+            and cost.can_pause
+            and cost.floor.compute_usd is not None
+        ):
             saved = (
                 cost.floor.compute_usd
                 * cost.profile.idle_share
@@ -248,5 +253,5 @@ def at_least(estimates: Sequence[Estimate]) -> str:
 
 
 def spec_band(cost: EnvironmentCost) -> str:
-    """What the spec's table says, as "50–100"."""
-    return "{:g}–{:g}".format(*cost.band_usd)
+    """What the spec's table says, as "50–100"; a dash for a cluster, which is not in it."""
+    return "{:g}–{:g}".format(*cost.band_usd) if cost.band_usd else "–"

@@ -40,6 +40,7 @@ class Load:
     about: str
     demand: Demand
     measured: bool
+    readers: tuple[Demand, ...] = ()  # of each reader, over the same span; none: not known
     history: History | None = None  # where it was measured
 
     def checks(self, acu_range: AcuRange) -> tuple[Check, ...]:
@@ -48,6 +49,20 @@ class Load:
             return ()
         against = plausible.doubt(self.history, acu_range)
         return (Check.of("the file can be this cluster's capacity", not against, str(against)),)
+
+
+def demands(histories: Sequence[History]) -> list[Demand]:
+    """Histories of the instances of one cluster as demands of one length: the whole hours that all of them have.
+
+    A gap is taken to be like what came before it.
+    """
+    begin = pd.Timestamp(max(one.start_utc for one in histories)).ceil("h")
+    end = pd.Timestamp(min(one.end_utc for one in histories)).floor("h")
+    cut = (
+        History(one.instance, one.samples[(one.samples.index >= begin) & (one.samples.index < end)])
+        for one in histories
+    )
+    return [one.demand("previous") for one in cut]
 
 
 def load(source: str, vcpus: float, vcpu_per_acu: float, *, timezone: str = "", ceiling_acu: float = 0.0) -> Load:

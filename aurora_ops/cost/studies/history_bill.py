@@ -11,7 +11,7 @@ from aurora_ops.billing.usage import InstanceUse
 from aurora_ops.cost import forecast, sources
 from aurora_ops.cost.forecast import Backtest, Forecast
 from aurora_ops.cost.studies.history_reading import Reading
-from aurora_ops.cost.studies.subject import Subject
+from aurora_ops.cost.subject import Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +49,9 @@ def bill(subject: Subject, found: Reading, timezone: str) -> Bill:
     daily = sources.together([one.daily_acu_hours(timezone) for one in found.billed]).to_numpy()
     forecast.check_history(len(daily), found.cluster)
     uses = tuple(one.use("reader" if number else "writer") for number, one in enumerate(found.billed))
-    compute = estimate(subject.environment, uses, found.usage, book, io_optimized=shape.io_optimized).compute_usd
+    compute = estimate(subject.name, uses, found.usage, book, io_optimized=shape.io_optimized).compute_usd
     if compute is None:  # unknown is not 0
-        raise UnknownPriceError(
-            f"{subject.environment} cannot be billed: the price of an ACU is not known in {book.region}."
-        )
+        raise UnknownPriceError(f"{subject.name} cannot be billed: the price of an ACU is not known in {book.region}.")
     month = forecast.forecast(daily, found.usage, book, io_optimized=shape.io_optimized, block_days=_block(daily))
     return Bill(daily, uses, compute, month, forecast.backtest(daily.sum(axis=1)))
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity import plausible
-from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.history import History, HistoryError
 from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
+from aurora_ops.core import environments
 from aurora_ops.core.times import HISTORY_DAYS
 from aurora_ops.cost import sources
-from aurora_ops.cost.sources import LIVE, LiveHistory
-from aurora_ops.cost.studies.subject import Subject
+from aurora_ops.cost.sources import LIVE
+from aurora_ops.cost.subject import Subject
+
+if TYPE_CHECKING:
+    from aurora_ops.cost.readers.existing import Existing
 
 SIMULATED = "simulated"
 
@@ -33,6 +36,7 @@ class Reading:
     simulated: bool = False
     live: bool = False
     doubts: tuple[Doubt, ...] = ()  # of a file, for each of its histories
+    existing: "Existing | None" = None
 
     @property
     def billed(self) -> Sequence[History]:
@@ -46,14 +50,17 @@ def read(
 ) -> Reading:
     """Simulate, ask CloudWatch of `target`, or read the file that `source` names (see `capacity_files.read`).
 
+    Empty: what a cluster that was named was measured at, else simulated.
+
     Raises
     ------
-    HistoryError, UnknownLoadError, ClusterNotFoundError, MetricsError, UnmeasuredUsageError
+    HistoryError, UnknownLoadError, ClusterNotFoundError, MetricsError, NotServerlessError
         No history, days out of bounds, a source that is none, or a cluster of which CloudWatch does not know enough.
     """
     low, high = HISTORY_DAYS
     if not low <= days <= high:
         raise HistoryError(f"days={days}: give {low} to {high}. CloudWatch keeps no more, and less is no history.")
+    source = source or (LIVE if subject.existing else SIMULATED)
     if source == LIVE:
         return _live(subject, target, days)
     if source == SIMULATED:
@@ -67,30 +74,21 @@ def read(
 
 
 def _live(subject: Subject, target: str, days: int) -> Reading:
-    from aurora_ops.aws.session import open_session  # brings boto3, which only what is live needs
-    from aurora_ops.cost.readers import usage_cloudwatch
+    """The cluster that was asked for, or the environment's."""
+    found = subject.existing
+    if found is None:
+        from aurora_ops.aws import cluster  # brings boto3, which only what is live needs
+        from aurora_ops.aws.session import open_session
+        from aurora_ops.cost.readers import existing
 
-    cluster = subject.settings.cluster_identifier
-    found = sources.live_history(target, subject.book.region, subject.environment, days)
-    usage = usage_cloudwatch.read(
-        open_session(target, subject.book.region),
-        cluster,
-        found.histories[0].start_utc,
-        found.histories[0].end_utc,
-        now=datetime.now(UTC),
-        logs_gib=subject.profile.logs_gib,
-    )
-    name = found.histories[0].instance if len(found.histories) == 1 else cluster
-    return Reading(found.histories, _shape(found), usage, name, live=True)
-
-
-def _shape(found: LiveHistory) -> Shape:
-    """Of a cluster as it is in AWS: what it is billed by, whatever a file of values says."""
-    cluster = found.cluster
-    return Shape(
-        AcuRange(cluster.floor_acu, cluster.ceiling_acu),
-        cluster.engine_version,
-        tuple(reader.promotion_tier for reader in cluster.readers),
-        cluster.raw["BackupRetentionPeriod"],
-        cluster.io_optimized,
-    )
+        session = open_session(target, subject.book.region)
+        identifier = environments.settings(subject.name).cluster_identifier
+        described = cluster.find(session, identifier)
+        found = existing.read(session, described, subject.profile, days=days, of_environment=True)
+    if not found.histories:
+        raise HistoryError(
+            f"CloudWatch has no capacity of {', '.join(found.unmeasured)}, so what cluster {found.cluster.identifier} used cannot be billed. "
+            "Wait until each instance has run for a while, or read a file."
+        )
+    name = found.histories[0].instance if len(found.histories) == 1 else found.cluster.identifier
+    return Reading(found.histories, found.shape, found.usage, name, live=True, existing=found)

@@ -3,7 +3,7 @@
 Three steps: `history_reading` reads, `history_bill` bills, and the study shows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, sources
-from aurora_ops.cost.studies import history_bill, history_reading
+from aurora_ops.cost.studies import history_bill, history_reading, range_study
 from aurora_ops.cost.studies.history_bill import Bill
-from aurora_ops.cost.studies.history_reading import SIMULATED, Reading
-from aurora_ops.cost.studies.subject import Subject, subject
+from aurora_ops.cost.studies.history_reading import Reading
+from aurora_ops.cost.subject import Subject, subject
 
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -75,7 +75,8 @@ class HistoryStudy:
         band = self.bill.widened
         kind = " (SIMULATED from an assumed profile)" if self.reading.simulated else ""
         return Line(
-            f"{self.subject.environment} used {self.bill.acu_hours:,.0f} ACU-hours in {self.history.measured_hours / 24:,.1f} days{kind}: "
+            range_study.first_sentence(self.subject)
+            + f"{self.subject.name} used {self.bill.acu_hours:,.0f} ACU-hours in {self.history.measured_hours / 24:,.1f} days{kind}: "
             f"{self.bill.compute_usd:,.0f} USD for {len(self.bill.uses)} instances. Expect {band.p50:,.0f} USD for the next month, 80 % between "
             f"{band.p10:,.0f} and {band.p90:,.0f}; {band.exceeding(self.budget_usd):.0%} of the futures go over {self.budget_usd:,.0f}."
             + plan_tables.not_included(band.unpriced)
@@ -85,6 +86,10 @@ class HistoryStudy:
                 else " DOUBTFUL: this may be no capacity of this cluster, see the verdict."
             )
         )
+
+    def quantities(self) -> Table:
+        """What the bill is made of, each measured or assumed."""
+        return replace(self.subject, existing=self.reading.existing).quantities()
 
     def used(self) -> Table:
         """The span in figures."""
@@ -269,10 +274,11 @@ class HistoryStudy:
 
 def study(
     environment: str,
-    source: str = SIMULATED,
+    source: str = "",
     target: str = "sandbox",
     region: str = planning.SPEC_REGION,
     as_of: str = "",
+    cluster: str = "",
     *,
     days: int = 28,
     timezone: str = "",
@@ -280,7 +286,9 @@ def study(
     idle_acu: float = IDLE_ACU,
     ceiling_acu: float = 0.0,
 ) -> HistoryStudy:
-    """The history: "simulated" from the environment's assumed profile, "live" (CloudWatch of `target`), or a file of the writer.
+    """The history: "simulated" from the assumed profile, "live" (CloudWatch of `target`), or a file of the writer.
+
+    It is the environment's, or that of the `cluster` that is named. Empty is live for a cluster that is named, and else simulated.
 
     Live, the cluster itself says which instances it has, which is the writer, and by which storage type they are billed.
     `days` is how far back both of the first go; `idle_acu` matters to the simulation alone; `as_of` empty means today.
@@ -289,7 +297,7 @@ def study(
 
     Raises
     ------
-    HistoryError, ForecastError, UnknownLoadError, ClusterNotFoundError, UnmeasuredUsageError
+    HistoryError, ForecastError, UnknownLoadError, ClusterNotFoundError, UnknownClusterError
         No history, less than a week of whole days, or a source that is none.
     UnknownPriceError
         The price of an ACU is not known in the region, so nothing that was used can be billed.
@@ -298,7 +306,7 @@ def study(
     """
     if not budget_usd >= 0:
         raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
-    asked = subject(environment, region, as_of)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, days=days)
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
     found = history_reading.read(asked, source, target, days, timezone, idle_acu, ceiling_acu)
     days_of = timezone or sources.DAYS_OF

@@ -1,38 +1,36 @@
 """The procedure behind the notebook `pricing-options`: what else the same environment could cost."""
 
 from dataclasses import dataclass, replace
-from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import estimate
-from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity import simulation
 from aurora_ops.capacity.acu import VCPU_PER_ACU
 from aurora_ops.capacity.pausing import Gates
-from aurora_ops.capacity.rules import IDLE_ACU
-from aurora_ops.capacity.shape import Shape
+from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
-from aurora_ops.cost import options, plan_tables, sources
+from aurora_ops.cost import options, plan_tables
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies.subject import rules, subject
+from aurora_ops.cost.studies import range_study
+from aurora_ops.cost.subject import Study, Subject, rules, subject
+
+if TYPE_CHECKING:
+    from aurora_ops.cost.readers.existing import Existing
 
 _STANDARD, _OPTIMIZED, _UNUSED = charts.BLUE, charts.ORANGE, charts.YELLOW
 
 
 @dataclass(frozen=True, eq=False)
-class OptionStudy:
-    """One environment under one load, and every option as a whole bill beside it. USD a month."""
+class OptionStudy(Study):
+    """One subject under one load, and every option as a whole bill beside it. USD a month."""
 
-    environment: str
-    shape: Shape
-    book: PriceBook
-    as_of: date
     load: Load
     vcpu_per_acu: float
     uses: tuple[InstanceUse, ...]
@@ -46,10 +44,13 @@ class OptionStudy:
     pausing: Pausing
 
     def __repr__(self) -> str:
-        return (
-            f"{self.environment} in {self.book.region}, {self.shape.acu_range}, {len(self.uses)} instances: {self.load.about}; "
-            "capacity is simulated"
-        )
+        how = "the bill is of what was measured, pausing is simulated" if self.is_measured else "capacity is simulated"
+        return f"{self.environment} in {self.book.region}, {self.shape.acu_range}, {len(self.uses)} instances: {self.load.about}; {how}"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the present bill is of the cluster's own measured capacity, which nothing simulates."""
+        return bool(self.load.readers) or (self.load.measured and self.subject.measured is not None)
 
     @property
     def savings(self) -> tuple[tuple[str, float | None, str], ...]:
@@ -92,7 +93,8 @@ class OptionStudy:
         first = f"{name} saves most, {best:,.0f}" if best > 0.5 else "no option saves anything"
         without = ", ".join(other for saves, other in known if saves <= 0.5 and other != name)
         return Line(
-            f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
+            range_study.first_sentence(self.subject)
+            + f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
             + (f" Nothing saves: {without}." if without else "")
             + plan_tables.not_included(self.unpriced)
         )
@@ -200,6 +202,7 @@ class OptionStudy:
             if not price.verified or price.is_stale(self.as_of)
         ]
         checks = (
+            *self.subject.measured_check(),
             Check.of("prices of both storage modes are quoted and fresh", not weak, ", ".join(weak)),
             Check.of(
                 "a provisioned class is comparable",
@@ -225,15 +228,20 @@ def study(
     source: str = "",
     region: str = planning.SPEC_REGION,
     as_of: str = "",
+    cluster: str = "",
+    target: str = "sandbox",
+    timezone: str = "",
+    ceiling_acu: float = 0.0,
     *,
     vcpus: float = 4.0,
     vcpu_per_acu: float = VCPU_PER_ACU,
     idle_acu: float = IDLE_ACU,
-    timezone: str = "",
-    ceiling_acu: float = 0.0,
     rds_proxy: bool = False,
 ) -> OptionStudy:
     """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
+
+    Where `cluster` names one in `region` of `target`, it is that one, and an empty `source` is what it was measured at: then
+    nothing of the present bill is simulated.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `idle_acu` is where an
     instance comes to rest over a lower floor. Of a file, `timezone` is where times without an offset were written, and `ceiling_acu`
@@ -244,19 +252,16 @@ def study(
     UnknownPriceError
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
-    asked = subject(environment, region, as_of)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target)
     shape, book, usage, scaling = asked.shape, asked.book, asked.usage, rules(idle_acu)
-    load = sources.load(source or asked.profile.name, vcpus, vcpu_per_acu, timezone=timezone, ceiling_acu=ceiling_acu)
-    found = simulation.outcomes(load.demand, [shape.acu_range], bucket_seconds=3600, rules=scaling)
+    load = asked.load(source, vcpus, vcpu_per_acu, timezone, ceiling_acu)
     # A provisioned instance has to carry what the serverless one could give.
     peak_acu = min(float(load.demand.acu.max()), shape.acu_range.ceiling)
-    instances = 1 + len(shape.reader_tiers)
-    month = float(found.acu_hours[0]) * HOURS_PER_MONTH / found.hours
-    uses = tuple(InstanceUse("reader" if number else "writer", month) for number in range(instances))
-    hourly = found.bucket_acu_hours[:, 0] * instances
-    now = estimate(environment, uses, usage, book, io_optimized=shape.io_optimized)
+    own = asked.measured if not source else None
+    uses, hourly = _measured(own, load) if own else _simulated(asked, load, scaling)
+    now = estimate(asked.name, uses, usage, book, io_optimized=shape.io_optimized)
     return OptionStudy(
-        environment, shape, book, asked.as_of, load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
+        asked, load, vcpu_per_acu, uses, usage, hourly, now.known_usd, now.unpriced,
         options.io_breakeven(uses, usage, book),
         options.provisioned(
             uses, usage, book, peak_acu=peak_acu, vcpu_per_acu=vcpu_per_acu, mean_vcpus=float(load.demand.acu.mean()) * vcpu_per_acu,
@@ -265,9 +270,25 @@ def study(
         _of_a_month(options.savings_plan(hourly, book.acu_hour(shape.io_optimized).usd), hourly.size),
         options.auto_pause(
             load.demand, shape.acu_range, Gates(shape.engine_version, rds_proxy), usage, book,
-            readers=asked.readers(load.demand), io_optimized=shape.io_optimized, rules=scaling,
+            readers=asked.readers(load), io_optimized=shape.io_optimized, rules=scaling,
         ),
     )  # fmt: skip
+
+
+def _measured(existing: "Existing", load: Load) -> tuple[tuple[InstanceUse, ...], np.ndarray]:
+    """What each instance used, as a month, and the hours of all together."""
+    samples_per_hour = round(3600 / load.demand.seconds)
+    together = np.sum([one.acu for one in (load.demand, *load.readers)], axis=0)
+    return existing.uses, together.reshape(-1, samples_per_hour).mean(axis=1)
+
+
+def _simulated(asked: Subject, load: Load, scaling: Rules) -> tuple[tuple[InstanceUse, ...], np.ndarray]:
+    """The same of the subject's own range under an assumed load, every instance as busy as the writer."""
+    found = simulation.outcomes(load.demand, [asked.shape.acu_range], bucket_seconds=3600, rules=scaling)
+    instances = 1 + len(asked.shape.reader_tiers)
+    month = float(found.acu_hours[0]) * HOURS_PER_MONTH / found.hours
+    uses = tuple(InstanceUse("reader" if number else "writer", month) for number in range(instances))
+    return uses, found.bucket_acu_hours[:, 0] * instances
 
 
 def _of_a_month(plan: SavingsPlan, hours: int) -> SavingsPlan:

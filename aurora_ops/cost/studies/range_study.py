@@ -1,26 +1,25 @@
 """The procedure behind the notebook `acu-range-what-if`: which ACU range, for whom, and how far the answer can be trusted."""
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
 from aurora_ops.billing import price_book
-from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.capacity import validation
 from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange, AcuRangeError
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.rules import IDLE_ACU
-from aurora_ops.capacity.shape import Shape
-from aurora_ops.capacity.validation import Comparison
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost import plan_tables, sources, what_if
+from aurora_ops.cost import plan_tables, what_if
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies.subject import rules, subject
+from aurora_ops.cost.studies import existing_answer, trust
+from aurora_ops.cost.studies.existing_answer import Better
+from aurora_ops.cost.subject import Study, Subject, rules, subject
 from aurora_ops.cost.what_if import Recommendation, Sweep
 
+THROTTLED_MINUTES, COLD_MINUTES = 60.0, 600.0  # tolerated a month where nothing else is asked
 HARDLY = 0.01  # of the money: a range is not changed for less
 _ALL, _LINE, _NOW = "#b8c4d0", charts.BLUE, charts.ORANGE
 
@@ -42,13 +41,9 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class RangeStudy:
-    """An environment under a load, swept over floors and ceilings, for each relation that is possible."""
+class RangeStudy(Study):
+    """A subject under a load, swept over floors and ceilings, for each relation that is possible."""
 
-    environment: str
-    shape: Shape
-    book: PriceBook
-    as_of: date
     throttled_minutes: float
     cold_minutes: float
     cases: tuple[Case, ...]
@@ -75,7 +70,22 @@ class RangeStudy:
             words = f"Keep {self.environment} at {self.shape.acu_range}: {present} under this load{careful}; the cheapest that would do, {advice.acu_range}, means {wanted}."
         else:
             words = f"Give {self.environment} {advice.acu_range}: {wanted} under this load{careful}; the present {self.shape.acu_range} means {present}."
-        return Line(words + (f" If an ACU is more, the cheapest are {also}." if also else "") + broken)
+        return Line(self.answer() + words + (f" If an ACU is more, the cheapest are {also}." if also else "") + broken)
+
+    def answer(self) -> str:
+        """Of a cluster that exists, the sentence that every page begins with."""
+        if self.subject.existing is None:
+            return ""
+        case = self.cases[0]
+        if not case.load.measured:
+            return existing_answer.words(self.subject, None)
+        kept = self._keeps(case)
+        usd, present = float(case.sweep.usd[case.present]), self.shape.acu_range
+        better = Better(
+            present if kept else case.advice.acu_range, 0.0 if kept else usd - case.advice.usd, case.advice.holds,
+            self.throttled_minutes, self.cold_minutes,
+        )  # fmt: skip
+        return existing_answer.words(self.subject, better)
 
     def _keeps(self, case: Case) -> bool:
         """Whether the present range keeps to the tolerance for hardly more money: then there is nothing to change."""
@@ -167,7 +177,7 @@ class RangeStudy:
 
     def trust(self) -> Table:
         """The simulator beside the real runs: what it meets, and what it misses."""
-        return trust()
+        return trust.table()
 
     def reasons(self) -> Table:
         """Why these ranges, in words."""
@@ -188,6 +198,7 @@ class RangeStudy:
         acu_hour = self.book.acu_hour(self.shape.io_optimized)
         stale = acu_hour.mark(self.as_of) if acu_hour.is_stale(self.as_of) else ""
         checks = (
+            *self.subject.measured_check(),
             Check.of("a range keeps to the tolerance", not broken, ", ".join(broken)),
             Check.of("the engine version can have it", not refused, "; ".join(refused)),
             Check.of("the price of an ACU is fresh", not stale, stale),
@@ -224,39 +235,67 @@ def study(
     source: str = "",
     region: str = planning.SPEC_REGION,
     as_of: str = "",
-    *,
-    vcpus: float = 4.0,
-    throttled_minutes: float = 60.0,
-    cold_minutes: float = 600.0,
-    idle_acu: float = IDLE_ACU,
+    cluster: str = "",
+    target: str = "sandbox",
     timezone: str = "",
     ceiling_acu: float = 0.0,
+    *,
+    vcpus: float = 4.0,
+    throttled_minutes: float = THROTTLED_MINUTES,
+    cold_minutes: float = COLD_MINUTES,
+    idle_acu: float = IDLE_ACU,
 ) -> RangeStudy:
     """Sweep the ranges of one environment under the load `source` (empty: its profile), with its readers and other usage.
+
+    Where `cluster` names one in `region` of `target`, that one is swept, and an empty `source` is what it was measured at.
 
     Readers that follow the writer have its capacity; the others are taken to be as busy as it. `vcpus` are the processors
     that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor. Of a file,
     `timezone` is where times without an offset were written, and `ceiling_acu` what 100 % of ACUUtilization were.
     """
-    asked = subject(environment, region, as_of)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target)
+    return of_subject(
+        asked, source, timezone, ceiling_acu, vcpus=vcpus, throttled_minutes=throttled_minutes, cold_minutes=cold_minutes,
+        idle_acu=idle_acu,
+    )  # fmt: skip
+
+
+def of_subject(
+    asked: Subject,
+    source: str = "",
+    timezone: str = "",
+    ceiling_acu: float = 0.0,
+    *,
+    vcpus: float = 4.0,
+    throttled_minutes: float = THROTTLED_MINUTES,
+    cold_minutes: float = COLD_MINUTES,
+    idle_acu: float = IDLE_ACU,
+) -> RangeStudy:
+    """The same for a subject that is read already."""
     shape, scaling = asked.shape, rules(idle_acu)
-    source = source or asked.profile.name
     low, high = VCPU_PER_ACU_BOUNDS
-    first = sources.load(source, vcpus, low, timezone=timezone, ceiling_acu=ceiling_acu)
+    first = asked.load(source, vcpus, low, timezone, ceiling_acu)
     relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)
 
     def case(relation: float | None) -> Case:
-        load = first if relation is None else sources.load(source, vcpus, relation)
+        load = first if relation is None else asked.load(source, vcpus, relation, timezone, ceiling_acu)
         ranges = _ranges(load.demand, shape.acu_range)
         found = what_if.sweep(
-            load.demand, ranges, asked.usage, asked.book, readers=asked.readers(load.demand),
+            load.demand, ranges, asked.usage, asked.book, readers=asked.readers(load),
             io_optimized=shape.io_optimized, rules=scaling,
         )  # fmt: skip
         advice = what_if.recommend(found, throttled_minutes, cold_minutes)
         return Case(relation, load, found, advice, ranges.index(shape.acu_range))
 
     cases = tuple(map(case, relations))
-    return RangeStudy(environment, shape, asked.book, asked.as_of, throttled_minutes, cold_minutes, cases)
+    return RangeStudy(asked, throttled_minutes, cold_minutes, cases)
+
+
+def first_sentence(asked: Subject) -> str:
+    """What a page says first of a cluster that exists, with the tolerance of `acu-range-what-if`; empty for anything else."""
+    if asked.measured is None:
+        return existing_answer.words(asked, None)
+    return of_subject(asked).answer()
 
 
 def _ranges(demand: Demand, present: AcuRange) -> tuple[AcuRange, ...]:
@@ -265,26 +304,3 @@ def _ranges(demand: Demand, present: AcuRange) -> tuple[AcuRange, ...]:
     steps = [*(half / 2 for half in range(1, 9)), *range(5, most + 1)]
     found = what_if.grid([step for step in steps if step <= max(4, most / 2)], [step for step in steps if step >= 1])
     return found if present in found else (*found, present)
-
-
-def trust() -> Table:
-    """The simulator beside the real runs: what it meets, and what it misses."""
-    compared = validation.validate()
-    missed = sum(not one.holds for one in compared)
-    return Table(
-        f"The simulator beside five real runs: {len(compared) - missed} of {len(compared)} figures met, {missed} missed",
-        ("run", "what", "measured", "simulated", "error", "", "fitted"),
-        [
-            (one.run, f"{one.kind} {one.what}" if one.kind == "climb" else one.what, _band(one, one.measured), _band(one, one.simulated),
-             f"{one.error:+.0%}", "met" if one.holds else "MISSED", "yes" if one.fitted else "no")
-            for one in compared
-        ],
-        "Climbs: seconds, met within 25 %. Falls: seconds after the load, met inside the band that the unknown phase of the ticks "
-        "allows. ACU-hours: against a reconstruction from the run's marks, lowest to highest. One parameter set, fitted on the climbs "
-        f"of two runs. Source: {validation.packaged()['source']}.",
-    )  # fmt: skip
-
-
-def _band(one: Comparison, band: tuple[float, float]) -> str:
-    form = "{:.2f}" if one.kind == "ACU-hours" else "{:.0f}"
-    return "–".join(dict.fromkeys(form.format(value) for value in band))

@@ -5,7 +5,7 @@ from aurora_ops.capacity import validation
 from aurora_ops.capacity.rules import MEASURED
 from aurora_ops.capacity.validation import FITTED_ON, Comparison
 from aurora_ops.core import environments
-from aurora_ops.cost.studies import range_study
+from aurora_ops.cost.studies import trust
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_the_note_shows_the_errors_that_the_simulator_makes():
     Row by row what the notebook shows: a new fit is not committed with the table of the old one.
     """
     note = (environments.PROJECT_ROOT / "docs" / "decisions" / "cost-planning.md").read_text()
-    rows = [row for row in range_study.trust()._repr_markdown_().splitlines() if row.startswith("| min")]
+    rows = [row for row in trust.table()._repr_markdown_().splitlines() if row.startswith("| min")]
 
     assert 21 == len(rows)
     assert [] == [row for row in rows if row not in note]
