@@ -28,7 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if hasattr(config.option, "nbval_current_env"):
-        config.option.nbval_current_env = True
+        if not config.option.current_env:  # nbval's older word for the same; both at once it refuses
+            config.option.nbval_current_env = True
         _reach_kernels_without_ports(config)
     # Stored outputs, and every test that judges a price, are as of one day: they would fail by themselves once a price is old.
     os.environ[AS_OF] = STORED_AS_OF

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from aurora_ops.core import places
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.runner.common_parameters import COMMON
 
@@ -42,6 +43,7 @@ def _told(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(package_name="aurora-ops", prog_name="aurora-ops")
 def cli() -> None:
     """Operate Aurora PostgreSQL Serverless v2, and rehearse it on a local Aurora."""
+    places.make_whole()
     # nbformat imports jsonschema, and that a grammar of IRIs that takes a second to build (python-jsonschema/jsonschema#1428). No
     # notebook's schema asks for an IRI: in a process of ours jsonschema does without, as where the module is not installed.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 )
 
 from aurora_ops.aws.api import code_of
+from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.sandbox.client import lifecycle
@@ -228,4 +229,5 @@ def sandbox_session(running: State, region: str) -> Session:
 
 
 def _live_state(target: str) -> Path:
+    places.make_whole()
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aurora-ops" / "live" / target

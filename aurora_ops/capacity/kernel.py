@@ -4,6 +4,8 @@ Compiled by numba without fast-math, so every result equals the plain loop's, bi
 import from the package: numba's cache on disk only looks at this file's date.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,16 @@ Flags = npt.NDArray[np.bool_]
 HALF_STEPS, THROTTLED, COLD = range(SUMS := 3)
 
 
-@numba.njit(cache=True, nogil=True)
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Kept on disk, beside this file or in the user's cache; compiled anew by each process where neither can be written, as in containers."""
+    try:
+        kept: Callable[..., None] = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba: "no locator available"
+        kept = numba.njit(nogil=True)(function)
+    return kept
+
+
+@_compiled
 def run(
     need_acu: Floats,  # (samples,) half steps that the demand needs
     keep_acu: Floats,  # (samples,) what a tick in this sample may not free, or -1 where there is none

@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -70,9 +71,15 @@ class AuroraOpsEngine:
         """Execute `nb` and return it. `environment` is added to the kernel's; the rest is papermill's."""
         from papermill.engines import NotebookExecutionManager
 
+        from aurora_ops.core import places
         from aurora_ops.runner import parameters
+        from aurora_ops.runner.parameter_types import ParameterError
 
-        parameters.check_injected(nb)
+        places.make_whole()
+        try:
+            parameters.check_injected(nb)
+        except ParameterError as error:
+            raise _refusal(str(error)) from None
         for path in ("input_path", "output_path"):  # where a machine keeps its files is not evidence
             nb.metadata.papermill[path] = os.path.basename(str(nb.metadata.papermill.get(path) or "")) or None
         manager = NotebookExecutionManager(nb, output_path, log_output, progress_bar, autosave_cell_every)
@@ -85,6 +92,19 @@ class AuroraOpsEngine:
             manager.cleanup_pbar()
             manager.notebook_complete()
         return manager.nb
+
+
+def _refusal(text: str) -> Exception:
+    """A refusal that papermill's command line shows as the sentence that it is, and not as a page of traceback."""
+    from click import ClickException
+
+    from aurora_ops.runner.parameter_types import ParameterError
+
+    def show(self: Exception, file: Any = None) -> None:
+        print(f"{ParameterError.label}: {self}", file=sys.stderr)  # noqa: T201 - what click calls
+
+    refusal: type[Exception] = type("ParameterError", (ParameterError, ClickException), {"show": show, "message": text})
+    return refusal(text)
 
 
 class _Client(NotebookClient):

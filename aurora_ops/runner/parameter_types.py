@@ -225,7 +225,12 @@ class Parameter:
         except ParameterError as error:
             if isinstance(value, str):
                 raise
-            raise ParameterError(f"{error} {_BY_RUNNER}") from None
+            reason = error
+        try:
+            self.accept(str(value))
+        except ParameterError:
+            raise reason from None  # the text would not do either
+        raise ParameterError(f"{reason} {_BY_RUNNER}")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from uuid import uuid4
 from xml.etree import ElementTree
 
-from aurora_ops.core import journal
+from aurora_ops.core import journal, places
 from aurora_ops.core.display import mask
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import FindingError, InputError
@@ -29,6 +29,7 @@ from aurora_ops.runner import evidence, parameter_types, parameters
 Status = Literal["passed", "failed", "skipped", "refused", "error"]
 _WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
 _FREE_BYTES = 20_000_000
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost one of its slashes
 
 
 class OutputDirectoryError(InputError):
@@ -78,6 +79,7 @@ def run(
     InputError
         Unknown notebook or parameter, a value of another type, or no room for the evidence. Nothing was started.
     """
+    places.make_whole()
     entry = notebooks.find(name)
     declared = parameters.read(entry.path)
     given = dict(given or {})
@@ -120,8 +122,14 @@ def run(
 
 def new_folder(parent: Path | None, label: str) -> Path:
     """A new folder `<UTC>_<label>` in `parent`, by default the clone's `runs`, that is sure to take the evidence."""
-    parent = parent or PROJECT_ROOT / "runs"
     stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_" + re.sub(r"[^\w.-]+", "-", label)
+    if _URL.match(given := str(parent or "")):
+        raise OutputDirectoryError(
+            f"the output directory {given.replace(':/', '://', 1)} is no folder of this machine, and a run is kept on disk only, so nothing was started. "
+            "Name a folder, and copy it from there, as with `aws s3 cp --recursive`."
+        )
+    # A kernel works in another folder, so a relative path is made whole where the person stands.
+    parent = (parent or PROJECT_ROOT / "runs").expanduser().absolute()
     advice = "so nothing was started. Free some space, or name another with --output-dir."
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +165,7 @@ def _execute(
             parameters=dict(values),
             engine_name="aurora-ops",
             kernel_name="python3",
+            language="python",  # a notebook that was saved without a kernel does not say so
             # tqdm's `disable=None`: a bar on a terminal, nothing in a log.
             progress_bar={"desc": entry.name, "leave": False, "disable": None} if progress else False,
             cwd=str(entry.path.parent),  # where JupyterLab and nbval run it too

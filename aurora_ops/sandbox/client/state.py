@@ -8,9 +8,10 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from aurora_ops.core import places
 from aurora_ops.core.errors import AuroraOpsError
 
-HOME_VARIABLE = "AURORA_OPS_HOME"
+HOME_VARIABLE = places.HOME
 NAME_VARIABLE = "AURORA_OPS_SANDBOX"
 NEEDED_BYTES = 300 * 2**20  # a cluster, its backup and a restored copy
 ACCOUNT_FILE = "account.pickle"
@@ -64,12 +65,13 @@ def root_directory() -> Path:
 
     Root's own home is closed to the unprivileged user that runs PostgreSQL, so root's sandboxes are in /var/tmp.
     """
+    places.make_whole()  # the sandbox's process works in another folder
     if chosen := os.environ.get(HOME_VARIABLE):
-        root = Path(chosen).absolute()  # the sandbox's process works in another folder
+        root = Path(chosen)
     elif os.geteuid() == 0:
         root = Path("/var/tmp", "aurora-ops-root")  # noqa: S108 - made 0711 and checked to be ours
     else:
-        root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").absolute() / "aurora-ops"
+        root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aurora-ops"
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o711)
         if root.stat().st_uid != os.geteuid():
