@@ -63,6 +63,26 @@ WORLDS = {
         insights_days=31,
         tags={"team": "Läden & Söhne", "cost center": "100%"},
     ),
+    "many-tables": World(
+        "two hundred tables in four schemas, a managed secret",
+        {"erp": _file("many_tables")},
+        master="erp_admin",
+        engine_version="15.15",
+    ),
+    "provisioned": World(
+        "two db.r6g.large instead of db.serverless, and a secret in plain text that its owner made",
+        {"clinic": _file("clinic")},
+        instance_class="db.r6g.large",
+        readers=1,
+        managed_secret=False,
+        insights_days=465,
+    ),
+    "no-insights": World(
+        "no Performance Insights, version 16, a managed secret",
+        {"clinic": _file("clinic")},
+        engine_version="16.10",
+        insights_days=0,
+    ),
 }
 
 

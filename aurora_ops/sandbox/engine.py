@@ -7,3 +7,14 @@ ENGINE_VERSIONS = (
     "16.4", "16.6", "16.8", "16.9", "16.10", "17.4", "17.5", "17.7",
 )  # fmt: skip
 DEFAULT_VERSION = "15.10"
+# Provisioned classes that can be created beside db.serverless: vCPU and memory in GiB, by "Hardware specifications for DB instance
+# classes for Aurora". Those that the price book prices.
+PROVISIONED_CLASSES = {
+    "db.t4g.medium": (2, 4), "db.r6g.large": (2, 16), "db.r6g.xlarge": (4, 32), "db.r6g.2xlarge": (8, 64), "db.r7g.large": (2, 16), "db.r7g.xlarge": (4, 32),
+}  # fmt: skip
+GIB_PER_ACU = 2
+
+
+def memory_acu(instance_class: str) -> float:
+    """The ACU that have a provisioned class's memory: what is computed from an instance's memory is computed from ACU."""
+    return PROVISIONED_CLASSES[instance_class][1] / GIB_PER_ACU

@@ -13,6 +13,7 @@ from aurora_ops.sandbox.dataplane.programs import Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, free_port
 from aurora_ops.sandbox.dataplane.template import template
 from aurora_ops.sandbox.dataplane.tls import Authority
+from aurora_ops.sandbox.engine import memory_acu
 from aurora_ops.sandbox.parameters.in_force import STANDBY_LIMITS, Groups
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class ClusterData:
     ldap_server: LdapServer | None = None
     requires_tls: bool = False  # rds.force_ssl
     groups: dict[str, Groups] = field(default_factory=dict)  # by instance: in force after its next start
+    classes: dict[str, str] = field(default_factory=dict)  # of the provisioned instances, by instance
     max_connections: int = 0  # of the running writer; after its next start: `wanted_connections`
     writer: Server | None = None
     writer_id: str = ""
@@ -87,9 +89,12 @@ class ClusterData:
     def _wanted(self, instance_id: str) -> int:
         """The user's value, or else the one that follows from the ceiling; in force from the next start on."""
         groups = self.groups.get(instance_id)
-        users = groups.number("max_connections", self.ceiling_acu) if groups else None
+        size = self.size_acu(instance_id)
+        users = groups.number("max_connections", size) if groups else None
         if users is not None:
             return users
+        if instance_id in self.classes:
+            return AcuRange(1, size).max_connections
         return (
             AcuRange(self.floor_acu, self.ceiling_acu).max_connections
             if self.ceiling_acu
@@ -101,12 +106,12 @@ class ClusterData:
         groups = self.groups.get(instance_id)
         if groups is None:
             return {}
-        configuration = groups.configuration(self.ceiling_acu, self.libraries)
+        configuration = groups.configuration(self.size_acu(instance_id), self.libraries)
         if instance_id == self.writer_id or self.writer is None:
             return configuration
         writers = [self.writer.configuration]
         if self.writer_id in self.groups:
-            writers.append(self.groups[self.writer_id].configuration(self.ceiling_acu, self.libraries))
+            writers.append(self.groups[self.writer_id].configuration(self.size_acu(self.writer_id), self.libraries))
         for name, least in STANDBY_LIMITS.items():
             if name != "max_connections":
                 configuration[name] = str(max(int(one.get(name, least)) for one in (configuration, *writers)))
@@ -116,6 +121,10 @@ class ClusterData:
         """max_connections of an instance's next start: a standby that allows fewer than its writer would stop replaying."""
         own = self._wanted(instance_id)
         return own if instance_id == self.writer_id else max(own, self.max_connections, self.wanted_connections)
+
+    def size_acu(self, instance_id: str) -> float:
+        """The capacity that an instance's memory is computed from: its ceiling, or its class's where it is provisioned."""
+        return memory_acu(self.classes[instance_id]) if instance_id in self.classes else self.ceiling_acu
 
     def is_pending_reboot(self, instance_id: str) -> bool:
         """Whether the instance's server would start with other parameters than it runs with."""

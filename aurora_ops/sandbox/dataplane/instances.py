@@ -38,6 +38,7 @@ def add(programs: Programs, cluster: ClusterData, instance_id: str) -> None:
 def remove(cluster: ClusterData, instance_id: str) -> None:
     """End an instance's server. The writer's data is kept until the cluster is deleted."""
     cluster.addresses.pop(instance_id, None)
+    cluster.classes.pop(instance_id, None)
     cluster.paused.discard(instance_id)
     if instance_id == cluster.writer_id and cluster.writer is not None:
         with suppress(ServerError, psycopg.Error):
@@ -186,7 +187,7 @@ def reload(cluster: ClusterData, wanted: dict[str, Groups], names: set[str]) -> 
         if server is None or server.groups is None:
             continue
         server.groups.take(groups, names)
-        new = groups.configuration(cluster.ceiling_acu, cluster.libraries)
+        new = groups.configuration(cluster.size_acu(instance_id), cluster.libraries)
         kept = {name: value for name, value in server.configuration.items() if name not in names}
         server.reload(kept | {name: new[name] for name in names & set(new)})
 

@@ -20,6 +20,7 @@ from aurora_ops.capacity.acu import VCPU_PER_ACU, AcuRange
 from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
+from aurora_ops.sandbox.engine import PROVISIONED_CLASSES
 from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Watched:
 
     resource: str  # DbiResourceId
     target: Target
-    model: CapacityModel
+    model: CapacityModel | None  # None: it is provisioned
     connection: psycopg.Connection | None = None
     cpu_seconds: float | None = None
     statements_due: int = 0  # epoch second from which pg_stat_statements is read next
@@ -130,8 +131,7 @@ class Sampler:
             for resource, target in wanted.items():
                 known = self._watched.get(resource)
                 if known is None:
-                    model = CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu))
-                    self._watched[resource] = Watched(resource, target, model)
+                    self._watched[resource] = Watched(resource, target, _model(target))
                 elif known.target.server is not target.server:  # a failover gave the instance another server
                     known.target, known.cpu_seconds = target, None
                     if known.connection:
@@ -207,12 +207,20 @@ class Sampler:
     def _counters(self, one: Watched, backends: float) -> dict[str, float]:
         """Performance Insights' counters; capacity follows from the processor time since the last tick."""
         data, cores = one.target.data, self._cores(one)
+        sessions = {"db.User.numbackends": backends, "db.User.max_connections": float(data.max_connections)}
+        if (provisioned := data.classes.get(one.target.instance)) is not None:
+            one.model = None
+            vcpu, _ = PROVISIONED_CLASSES[provisioned]
+            used = {} if cores is None else {"os.cpuUtilization.total": min(100.0, 100 * cores / vcpu)}
+            return sessions | {"os.general.numVCPUs": float(vcpu)} | used
+        if one.model is None:  # it was provisioned until now
+            one.model = _model(one.target)
+        if one.model is None:
+            return sessions
         one.model.acu_range = AcuRange(data.floor_acu, data.ceiling_acu)  # ModifyDBCluster may have changed it
         capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
         ceiling = data.ceiling_acu or 1.0
-        counters = {
-            "db.User.numbackends": backends,
-            "db.User.max_connections": float(data.max_connections),
+        counters = sessions | {
             "os.general.serverlessDatabaseCapacity": capacity,
             "os.general.acuUtilization": 100 * capacity / ceiling,
             "os.general.minConfiguredAcu": data.floor_acu,
@@ -269,6 +277,12 @@ class Sampler:
                     self._put_metrics(one.target, minute, values)
                 except Exception:  # a lost metric must not end the sampling
                     log.exception("the metrics of %s for one minute are lost", one.target.instance)
+
+
+def _model(target: Target) -> CapacityModel | None:
+    if target.instance in target.data.classes or not target.data.ceiling_acu:
+        return None
+    return CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu))
 
 
 def _number(value: Any) -> Any:

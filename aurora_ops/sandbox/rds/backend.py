@@ -25,7 +25,7 @@ from moto.rds.exceptions import (
 )
 from moto.rds.responses import RDSResponse
 
-from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
@@ -212,30 +212,32 @@ class StrictRDSBackend(models.RDSBackend):
                 "this sandbox is an Aurora: name the DBClusterIdentifier that the instance belongs to"
             )
         cluster = self.records.available_cluster(db_kwargs["db_cluster_identifier"])
-        if db_kwargs.get("db_instance_class") != "db.serverless":
-            raise InvalidParameterValue(
-                f"Invalid DB Instance class: {db_kwargs.get('db_instance_class')} (this sandbox runs db.serverless)"
-            )
-        if not cluster.serverless_v2_scaling_configuration:  # moto: accepts
-            raise InvalidParameterCombination(
-                "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB instance."
-            )
+        wanted = rules.check_class(db_kwargs.get("db_instance_class"), cluster.serverless_v2_scaling_configuration)
         db_kwargs["db_cluster_identifier"] = cluster.db_cluster_identifier
         db_kwargs.pop("engine_version", None)  # the cluster's
         instance = cast(AuroraInstance, super().create_db_instance(db_kwargs))
+        if cluster.data and wanted != SERVERLESS_CLASS:
+            cluster.data.classes[instance.db_instance_identifier] = wanted
         self.parameters.read(cluster)
         try:
             plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
         except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
+            if cluster.data:
+                cluster.data.classes.pop(instance.db_instance_identifier, None)
             raise RDSClientError("InsufficientDBInstanceCapacity", str(error)) from None
         changed()
         return instance
 
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> AuroraInstance:
         """Apply the Insights fields by their API names."""
-        self.records.available_instance(db_instance_identifier, INCOMPATIBLE)
+        known = self.records.available_instance(db_instance_identifier, INCOMPATIBLE)
+        before, wanted = known.db_instance_class, db_kwargs.get("db_instance_class") or known.db_instance_class
+        if wanted != before:
+            rules.check_class(wanted, known.cluster.serverless_v2_scaling_configuration)
         instance = cast(AuroraInstance, super().modify_db_instance(db_instance_identifier, db_kwargs))
+        if wanted != before:
+            self.operations.change_class(instance)
         instance.inherit(instance.cluster, db_kwargs)
         return instance
 

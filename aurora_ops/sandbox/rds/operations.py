@@ -15,6 +15,7 @@ from moto.rds.exceptions import (
 )
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.engine import PROVISIONED_CLASSES
 from aurora_ops.sandbox.rds.models import AuroraCluster, AuroraInstance, changed, plane
 from aurora_ops.sandbox.rds.parameter_groups import ParameterGroups
 from aurora_ops.sandbox.rds.records import Records
@@ -64,6 +65,17 @@ class Operations:
         rebooting = copy.copy(instance)
         rebooting.status = "rebooting"
         return rebooting
+
+    def change_class(self, instance: AuroraInstance) -> None:
+        """Restart with the memory of the instance's new class. AWS: in the maintenance window, unless ApplyImmediately."""
+        data, name = instance.cluster.data, instance.db_instance_identifier
+        if data is None:
+            return
+        data.classes.pop(name, None)
+        if instance.db_instance_class in PROVISIONED_CLASSES:
+            data.classes[name] = instance.db_instance_class
+        self.change_servers(plane().restart, instance.cluster, name)
+        changed()
 
     def stop(self, identifier: str) -> AuroraCluster:
         """Stop every server. The answer says "stopping"; when it is sent, they have stopped."""

@@ -7,8 +7,8 @@ from typing import Any
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
 
 from aurora_ops.capacity.acu import AcuRange, AcuRangeError
-from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
+from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
+from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS, PROVISIONED_CLASSES
 
 _IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
 _RESERVED_USERS = re.compile(r"(rds|pg_|admin$|public$|none$)")
@@ -84,6 +84,21 @@ def check_scaling(scaling: dict[str, Any] | None, version: str) -> AcuRange | No
     except AcuRangeError as error:  # moto: accepts
         raise InvalidParameterValue(f"Invalid ServerlessV2ScalingConfiguration: {error}") from None
     return acu_range
+
+
+def check_class(instance_class: Any, scaling: dict[str, Any] | None) -> str:
+    """The class of an instance, if its cluster can have one of it."""
+    if instance_class in PROVISIONED_CLASSES:
+        return str(instance_class)
+    if instance_class != SERVERLESS_CLASS:
+        raise InvalidParameterValue(
+            f"Invalid DB Instance class: {instance_class} (this sandbox runs {', '.join([SERVERLESS_CLASS, *PROVISIONED_CLASSES])})"
+        )
+    if not scaling:  # moto: accepts
+        raise InvalidParameterCombination(
+            "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 DB instance."
+        )
+    return SERVERLESS_CLASS
 
 
 PAUSE_SECONDS = range(300, 86_401)

@@ -20,13 +20,13 @@ from moto.rds.models import DBClusterParameterGroup, DBParameterGroup
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.capacity.acu import version_limits
-from aurora_ops.core.engine import ENGINE
-from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS
+from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
+from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS, PROVISIONED_CLASSES
 from aurora_ops.sandbox.parameters import families as parameters
 from aurora_ops.sandbox.rds.backend import backend_of
 from aurora_ops.sandbox.requests.layers import Layer, Method, around, before, instead
 
-INSTANCE_CLASS = "db.serverless"
+CLASSES = (SERVERLESS_CLASS, *PROVISIONED_CLASSES)
 
 
 def _major(version: str) -> str:
@@ -100,14 +100,15 @@ def describe_orderable_db_instance_options(self: RDSResponse) -> ActionResult:
     found = [one for one in ENGINE_VERSIONS if version in (None, one, _major(one))]
     if not found:
         raise InvalidParameterCombination(f"Cannot find version {version} for {ENGINE}")
-    if wanted.get("DBInstanceClass") not in (None, INSTANCE_CLASS) or wanted.get("Vpc") is False:
-        found = []
+    classes = [
+        one for one in CLASSES if wanted.get("DBInstanceClass") in (None, one) and wanted.get("Vpc") is not False
+    ]
     zones = [{"Name": f"{self.region}{letter}"} for letter in ("a", "c", "d")]
     options = [
         {
             "Engine": ENGINE,
             "EngineVersion": one,
-            "DBInstanceClass": INSTANCE_CLASS,
+            "DBInstanceClass": instance_class,
             "LicenseModel": "postgresql-license",
             "AvailabilityZones": zones,
             "MultiAZCapable": False,
@@ -125,6 +126,7 @@ def describe_orderable_db_instance_options(self: RDSResponse) -> ActionResult:
             "SupportedNetworkTypes": ["IPV4", "DUAL"],
         }
         for one in found
+        for instance_class in classes
         for storage in ("aurora", "aurora-iopt1")
     ]
     return PaginatedResult({"OrderableDBInstanceOptions": options})

@@ -122,3 +122,32 @@ def test_an_unknown_world_is_refused_with_the_nearest_name(sandbox):
 
 def test_every_world_is_listed_with_what_is_foreign_about_it():
     assert list(foreign.WORLDS) == [line.split()[0] for line in foreign.listing().splitlines()]
+
+
+def test_a_world_has_two_hundred_tables_with_rows_in_each(sandbox):
+    foreign.build("many-tables", TOKYO)
+    access = open_access(open_session("sandbox", TOKYO), cluster="many-tables")
+
+    (counted,) = rows(access, "SELECT count(*), min(n_live_tup), max(n_live_tup) FROM pg_stat_user_tables")
+    assert (200, 40, 40) == counted
+
+
+def test_a_world_is_provisioned_and_its_owner_keeps_the_password(sandbox):
+    """The secret is plain text and says by its name whose it is."""
+    foreign.build("provisioned", TOKYO)
+    access = open_access(open_session("sandbox", TOKYO), cluster="provisioned")
+
+    assert [(2000,)] == rows(access, "SELECT count(*) FROM visits")
+    assert "MasterUserSecret" not in access.described().raw
+    assert "provisioned" == next(
+        one.kind for one in inventory.clusters(access.session) if one.identifier == "provisioned"
+    )
+
+
+def test_a_world_has_no_performance_insights(sandbox):
+    foreign.build("no-insights", TOKYO)
+    access = open_access(open_session("sandbox", TOKYO), cluster="no-insights")
+
+    assert [(0, "16.10")] == [
+        (one.insights_days, access.described().engine_version) for one in access.described().instances
+    ]
