@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def run(
     output_dir: Path | None,
 ) -> None:
     """Run the notebook or runbook NAME headless, keep the evidence and print the verdict."""
+    from aurora_ops.runner import index
     from aurora_ops.runner import run as runner
 
     given: dict[str, str] = {}
@@ -94,6 +96,8 @@ def run(
     if outcome.error.count("\n"):
         click.echo(outcome.error.partition("\n")[2], err=True)
     click.echo(f"evidence: {outcome.folder}")
+    with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
+        index.rebuild(outcome.folder.parent)
     sys.exit(outcome.exit_code)
 
 

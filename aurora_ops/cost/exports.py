@@ -3,9 +3,7 @@
 Amounts are USD a month, and yen at the rate that is stated beside them. Nothing here knows an exchange rate.
 """
 
-import base64
 import csv
-import html
 import io
 import json
 import math
@@ -14,8 +12,9 @@ from typing import Any
 
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.core import environments
-from aurora_ops.core.display import Chart, Line, Table, mask
+from aurora_ops.core.display import Line
 from aurora_ops.core.errors import InputError
+from aurora_ops.core.page import escape, figure, page, table
 from aurora_ops.cost import plan_charts, plan_tables
 from aurora_ops.cost.bands import EnvironmentBand, band_table
 from aurora_ops.cost.plan import CostPlan
@@ -150,24 +149,21 @@ def as_budgets(bands: Bands) -> str:
 
 def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: str = "") -> str:
     """One page to read: the sentence, the charts, the band, the lines, what moves them, and every price."""
-    parts: list[str] = [
-        f"<h1>What Aurora costs a month</h1><p class=lead>{html.escape(repr(plan_tables.bottom_line(plan)))}</p>"
-    ]
-    parts.append(
+    parts = [
         "<p>An ACU is Aurora's unit of capacity, about 2 GiB of memory with its processor. It is paid for by the hour, for every instance, and moves "
         "between the floor and the ceiling of its range. In brackets: instances × mean capacity of each.</p>"
-    )
+    ]
     if jpy_per_usd:
         yen = ", ".join(f"{one.cost.name} ¥{one.month.p50 * jpy_per_usd:,.0f} (¥{one.month.p10 * jpy_per_usd:,.0f}–{one.month.p90 * jpy_per_usd:,.0f})" for one in bands)  # fmt: skip
         parts.append(
-            f"<p>In yen at {jpy_per_usd:g} for a dollar, stated for {html.escape(jpy_as_of or 'no date')}: {yen}.</p>"
+            f"<p>In yen at {jpy_per_usd:g} for a dollar, stated for {escape(jpy_as_of or 'no date')}: {yen}.</p>"
         )
-    for chart in (plan_charts.range_chart(plan), plan_charts.line_item_chart(plan)):
-        parts.append(_picture(chart))
-    for table in (band_table(bands), plan_tables.profile_table(plan), plan_tables.line_items(plan), plan_tables.what_to_do(plan), plan_tables.against_spec(plan), plan_tables.price_table(plan)):  # fmt: skip
-        parts.append(_table(table))
-    style = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}.lead{font-size:1.2em}table{border-collapse:collapse;margin:.5em 0 1em}td,th{border:1px solid #ddd;padding:.2em .6em;text-align:left;font-size:13px}.note{color:#555;font-size:13px}img{max-width:100%}"  # fmt: skip
-    return f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Aurora cost plan {plan.as_of}</title><style>{style}</style>\n<body>' + "\n".join(parts) + "</body></html>\n"  # fmt: skip
+    parts += [figure(chart) for chart in (plan_charts.range_chart(plan), plan_charts.line_item_chart(plan))]
+    parts += [table(one) for one in (band_table(bands), plan_tables.profile_table(plan), plan_tables.line_items(plan), plan_tables.what_to_do(plan), plan_tables.against_spec(plan), plan_tables.price_table(plan))]  # fmt: skip
+    lead = repr(plan_tables.bottom_line(plan))
+    return page(
+        "What Aurora costs a month", parts, lead=lead, facts={"region": plan.region, "prices judged on": plan.as_of}
+    )
 
 
 def write(plan: CostPlan, bands: Bands, folder: str, jpy_per_usd: float = 0.0, jpy_as_of: str = "") -> Line:
@@ -190,18 +186,3 @@ def write(plan: CostPlan, bands: Bands, folder: str, jpy_per_usd: float = 0.0, j
     for name, text in texts.items():
         (there / name).write_text(text, encoding="utf-8")
     return Line(f"Exported {', '.join(texts)}.")
-
-
-def _picture(chart: Chart) -> str:
-    data = base64.b64encode(chart.png).decode()
-    return f'<figure><img alt="{html.escape(chart.caption)}" src="data:image/png;base64,{data}"></figure>'
-
-
-def _table(table: Table) -> str:
-    def cell(value: Any) -> str:
-        return "" if value is None else f"{value:,.2f}" if isinstance(value, float) else html.escape(mask(str(value)))
-
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell(value)}</td>" for value in row) + "</tr>" for row in table.rows)
-    note = f"<p class=note>{html.escape(mask(table.note))}</p>" if table.note else ""
-    return f"<h2>{html.escape(mask(table.summary))}</h2><table><tr>{head}</tr>{body}</table>{note}"

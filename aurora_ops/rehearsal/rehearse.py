@@ -5,7 +5,6 @@ deployment on a machine without Terraform, does not end it and is not called pas
 nothing failed, and the last line says in words what was skipped.
 """
 
-import html
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 import click
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.core.page import escape, grid, page
 from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner import evidence, parameters
 from aurora_ops.runner import run as runner
@@ -156,52 +156,29 @@ def _write(folder: Path, steps: list[Step], started_at: datetime, code: int, san
 
 
 def _page(folder: Path, steps: list[Step], content: Mapping[str, Any], sandbox: str) -> str:
-    rows = "".join(_row(folder, step) for step in steps)
+    rows = [_row(folder, step) for step in steps]
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    return _PAGE.format(
-        line=html.escape(content["line"]),
-        started=content["started_at"],
-        finished=content["finished_at"],
-        rows=rows,
-        simulated=html.escape(SIMULATED),
-        sandbox=html.escape(sandbox.partition(", ")[2] or sandbox),
-        versions=html.escape(versions),
-        commit=html.escape((content["commit"] or "not a clone")[:12]),
-    )
+    facts = {
+        "environment": "dev in ap-northeast-1, on a local Aurora",
+        "started": content["started_at"],
+        "finished": content["finished_at"],
+    }
+    commit = (content["commit"] or "not a clone")[:12]
+    footer = f"<p>{escape(SIMULATED)}</p><p>Sandbox: {escape(sandbox.partition(', ')[2] or sandbox)}.<br>Commit {escape(commit)}. {escape(versions)}.</p>"
+    body = [
+        "<h2>Steps</h2>",
+        grid(("verdict", "step", "what it found", "seconds", "evidence"), rows, "steps of the rehearsal"),
+    ]
+    word = {"passed": "PASS", "failed": "FAIL", "error": "ERROR"}[content["status"]]
+    return page("Rehearsal", body, lead=content["line"], word=word, facts=facts, footer=footer)
 
 
-def _row(folder: Path, step: Step) -> str:
-    name, line, seconds, links = html.escape(step.name), html.escape(step.note), "", ""
+def _row(folder: Path, step: Step) -> tuple[str, ...]:
+    line, seconds, links = escape(step.note), "", ""
     if step.outcome:
-        line, seconds = html.escape(step.outcome.line), f"{step.outcome.seconds:.1f}"
+        line, seconds = escape(step.outcome.line), f"{step.outcome.seconds:.1f}"
         where = step.outcome.folder.relative_to(folder)
-        files = ((f"{step.name}.html", "notebook"), ("result.json", "result"))
+        files = ((f"{step.name}.html", "page"), ("result.json", "result"))
         there = [(file, said) for file, said in files if (folder / where / file).exists()]
-        links = " · ".join(f'<a href="{where}/{file}">{said}</a>' for file, said in there)
-    return (
-        f'<tr><td><b class="{step.word}">{step.word}</b></td><td>{name}</td><td>{line}</td>'
-        f"<td class=n>{seconds}</td><td>{links}</td></tr>\n"
-    )
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{line}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }}
-h1 {{ font-size: 1.4rem }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; padding: .5rem .6rem; border-bottom: 1px solid #d5dae0; vertical-align: top }}
-.n {{ text-align: right; font-variant-numeric: tabular-nums }}
-.PASS {{ color: #116329 }} .FAIL, .ERROR, .REFUSED {{ color: #a40e26 }} .SKIP, .NOT {{ color: #7a4d00 }}
-footer {{ color: #59636e; font-size: .9rem; margin-top: 2rem }}
-</style>
-<h1>{line}</h1>
-<p>Aurora PostgreSQL Serverless v2, environment dev in ap-northeast-1, rehearsed on a local Aurora
-from {started} to {finished}.</p>
-<table><thead><tr><th>verdict<th>step<th>what it found<th class=n>seconds<th>evidence</tr></thead>
-<tbody>
-{rows}</tbody></table>
-<footer><p>{simulated}</p><p>Sandbox: {sandbox}.<br>Commit {commit}. {versions}.</p></footer>
-</html>
-"""
+        links = " · ".join(f'<a href="{escape(where)}/{file}">{said}</a>' for file, said in there)
+    return f'<b class="{step.word}">{step.word}</b>', escape(step.name), line, seconds, links

@@ -79,19 +79,6 @@ def keep(name: str, write: Callable[[Path], Path]) -> Path | None:
     return write(Path(target).parent / name) if target else None
 
 
-def write_html(notebook: Path) -> Path:
-    """Render an executed notebook beside itself."""
-    import nbformat
-    from nbconvert import HTMLExporter
-
-    html, _ = HTMLExporter().from_notebook_node(
-        nbformat.read(str(notebook), as_version=4), resources={"metadata": {"name": notebook.stem}}
-    )
-    path = notebook.with_suffix(".html")
-    path.write_text(html, encoding="utf-8")
-    return path
-
-
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,10 +24,10 @@ from aurora_ops.core.display import mask
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import FindingError, InputError
 from aurora_ops.runner import collection as notebooks
-from aurora_ops.runner import evidence, parameter_types, parameters
+from aurora_ops.runner import evidence, page, parameter_types, parameters
+from aurora_ops.runner.index import WORDS
 
 Status = Literal["passed", "failed", "skipped", "refused", "error"]
-_WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
 _FREE_BYTES = 20_000_000
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost one of its slashes
 
@@ -60,7 +60,7 @@ class Outcome:
         return (self.finished_at - self.started_at).total_seconds()
 
     def __repr__(self) -> str:
-        return f"{_WORDS[self.status]:<8}{self.name}: {self.line} ({self.seconds:.0f} s)"
+        return f"{WORDS[self.status]:<8}{self.name}: {self.line} ({self.seconds:.0f} s)"
 
 
 def run(
@@ -238,17 +238,13 @@ def _judge(
 
 def _write_evidence(entry: notebooks.Entry, outcome: Outcome) -> None:
     folder = outcome.folder
-    executed = folder / f"{outcome.name}.ipynb"
-    if executed.exists():
-        evidence.write_html(executed)
-    if outcome.checks:
-        _write_junit(folder / "junit.xml", outcome)
     content = {
         "name": outcome.name,
         "target": outcome.target,
         "status": outcome.status,
         "started_at": evidence.timestamp(outcome.started_at),
         "finished_at": evidence.timestamp(outcome.finished_at),
+        "seconds": round(outcome.seconds, 2),
         "parameters": dict(outcome.parameters),
         "result": dict(outcome.result),
         "checks": outcome.checks,
@@ -261,6 +257,11 @@ def _write_evidence(entry: notebooks.Entry, outcome: Outcome) -> None:
         "versions": evidence.versions(),
     }
     (folder / "result.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if outcome.checks:
+        _write_junit(folder / "junit.xml", outcome)
+    executed = folder / f"{outcome.name}.ipynb"
+    if executed.exists():
+        page.write(executed, content)
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}" for p in sorted(folder.iterdir()) if p.is_file()]
     (folder / "manifest.sha256").write_text("\n".join(lines) + "\n")  # sha256sum -c manifest.sha256
 

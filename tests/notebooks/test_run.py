@@ -60,7 +60,7 @@ def run(path: Path, *options: str, cwd: Path | None = None) -> subprocess.Comple
 
 
 def evidence_of(path: Path) -> tuple[Path, dict]:
-    (folder,) = (path.parent / "runs").iterdir()
+    (folder,) = (one for one in (path.parent / "runs").iterdir() if one.is_dir())
     return folder, json.loads((folder / "result.json").read_text())
 
 

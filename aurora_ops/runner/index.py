@@ -1,0 +1,183 @@
+"""All runs of a folder on one page: what each page said last, how its figure went, and every run with its verdict.
+
+Rebuilt after each run. What was read of a run is remembered beside the page, so that the thousandth costs no more than the first.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aurora_ops.core.page import coloured, escape, grid, page
+
+PAGE, _MEMORY = "index.html", ".index.json"
+WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
+# The number of each page that people compare from run to run: its key in `result`, and how it is said.
+MERITS = {
+    "cost-per-environment": ("prod_p50_usd", "prod ${:,.0f} a month"),
+    "pricing-options": ("usd", "${:,.0f} a month"),
+    "acu-history": ("p50_usd", "${:,.0f} a month"),
+    "database-load": ("average_aas", "{:.2f} AAS"),
+    "compare-database-load": ("delta_aas", "{:+.2f} AAS"),
+    "drift": ("differences", "{:,.0f} differences"),
+    "deploy-environment": ("changes", "{:,.0f} changes"),
+    "run-workload": ("tps", "{:,.0f} transactions a second"),
+    "fail-over": ("seconds_without_writes", "{:.1f} s without writes"),
+    "restore-drill": ("rto_seconds", "RTO {:,.0f} s"),
+}
+_TREND = 30  # runs in a trend line
+_WIDTH, _HEIGHT = 120, 24
+_FILTER = """<p><label>Filter <input type="search" id="filter" placeholder="page, verdict, target, words"></label></p>
+<script>
+document.getElementById("filter").addEventListener("input", event => {
+  const words = event.target.value.toLowerCase().split(/\\s+/);
+  for (const row of document.querySelectorAll("#runs tbody tr"))
+    row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+});
+</script>"""
+
+
+class Run(NamedTuple):
+    """What the page shows of a run."""
+
+    folder: str
+    name: str
+    target: str
+    subject: str  # the cluster or the environment
+    word: str
+    line: str
+    started_at: str
+    seconds: float | None
+    merit: float | None
+
+
+def rebuild(runs: Path) -> Path:
+    """Write the page of the folder `runs`; runs without a `result.json` were ended from outside, and are shown as that."""
+    known = _remembered(runs / _MEMORY)
+    names = sorted(
+        (one.name for one in os.scandir(runs) if one.is_dir() and not one.name.startswith(".")), reverse=True
+    )
+    found = [known[name] if name in known else _read(runs / name) for name in names]
+    shown = [one for one in found if one is not None]
+    _replace(runs / _MEMORY, json.dumps([one for one in shown if one.word != "ERROR" or one.seconds is not None]))
+    path = runs / PAGE
+    _replace(path, render(shown))
+    return path
+
+
+def _remembered(path: Path) -> Mapping[str, Run]:
+    try:
+        return {one[0]: Run(*one) for one in json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError):
+        return {}  # it is only a memory: what it does not hold is read again
+
+
+def _read(folder: Path) -> Run | None:
+    try:
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # A folder of a run that is at work, or that was killed; another kind of folder is none of ours.
+        started, _, label = folder.name.partition("_")
+        target, _, name = label.rpartition("_")
+        line = "no result: it is still at work, or it was killed"
+        return Run(folder.name, name, target, "", "ERROR", line, started, None, None) if target else None
+    name = content["name"]
+    value = content.get("result", {}).get(MERITS[name][0]) if name in MERITS else None
+    merit = float(value) if isinstance(value, int | float) else None
+    given = content.get("parameters", {})
+    subject = str(given.get("cluster") or given.get("environment") or "")
+    word, seconds = WORDS[content["status"]], _seconds(content)
+    return Run(
+        folder.name, name, content["target"], subject, word, content["line"], content["started_at"], seconds, merit
+    )
+
+
+def _seconds(content: Mapping[str, Any]) -> float:
+    if (known := content.get("seconds")) is not None:
+        return float(known)
+    start, end = (datetime.fromisoformat(content[key]) for key in ("started_at", "finished_at"))
+    return (end - start).total_seconds()
+
+
+def _replace(path: Path, text: str) -> None:
+    """At once: two runs that end together leave one page or the other, never half of one."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def render(runs: Sequence[Run]) -> str:
+    """The page; `runs` are the newest first."""
+    pages: dict[tuple[str, str, str], list[Run]] = {}
+    for one in runs:
+        pages.setdefault((one.name, one.target, one.subject), []).append(one)
+    failing = [one[0] for one in pages.values() if one[0].word not in ("PASS", "SKIP")]
+    last = [
+        (coloured(one[0].word), _link(one[0]), _where(one[0]), escape(_merit(one[0])), _trend(one), escape(_time(one[0])))
+        for one in pages.values()
+    ]  # fmt: skip
+    every = [
+        (coloured(one.word), _link(one), _where(one), escape(one.line), escape(_merit(one)), "" if one.seconds is None else f"{one.seconds:,.1f}", escape(_time(one)))
+        for one in runs
+    ]  # fmt: skip
+    lead = (
+        "No run yet." if not runs
+        else f"Not passed when last run: {', '.join(sorted({one.name for one in failing}))}." if failing
+        else "Every page passed when it last ran."
+    )  # fmt: skip
+    body = [
+        "<h2>Each page, when it last ran</h2>",
+        grid(
+            ("verdict", "page", "where", "figure", f"its last {_TREND} runs", "UTC"), last, "the last run of each page"
+        ),
+        "<h2>Every run</h2>",
+        _FILTER,
+        f'<div id="runs">{grid(("verdict", "page", "where", "what it found", "figure", "seconds", "UTC"), every, "every run")}</div>',
+    ]
+    facts = {
+        "runs": f"{len(runs):,}",
+        "pages": len({one.name for one in runs}),
+        "newest": _time(runs[0]) if runs else "",
+    }
+    return page("Runs", body, lead=lead, word="FAIL" if failing else "PASS" if runs else "", facts=facts)
+
+
+def _link(one: Run) -> str:
+    file = "index.html" if one.name == "rehearsal" else f"{one.name}.html"
+    return (
+        escape(one.name)
+        if one.seconds is None
+        else f'<a href="{escape(one.folder)}/{escape(file)}">{escape(one.name)}</a>'
+    )
+
+
+def _where(one: Run) -> str:
+    return escape(f"{one.subject}, {one.target}" if one.subject else one.target)
+
+
+def _time(one: Run) -> str:
+    return one.started_at.replace("T", " ").removesuffix("Z")
+
+
+def _merit(one: Run) -> str:
+    return "" if one.merit is None else MERITS[one.name][1].format(one.merit)
+
+
+def _trend(runs: Sequence[Run]) -> str:
+    """A line of the figure, oldest left; its numbers in words for who cannot see it."""
+    values = [one.merit for one in reversed(runs[:_TREND]) if one.merit is not None]
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    step = _WIDTH / (len(values) - 1)
+    points = " ".join(
+        f"{n * step:.1f},{_HEIGHT - 3 - (value - low) / span * (_HEIGHT - 6):.1f}" for n, value in enumerate(values)
+    )
+    said = f"{len(values)} runs, {low:,.2f} to {high:,.2f}, now {values[-1]:,.2f}"
+    return (
+        f'<svg role="img" aria-label="{said}" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
+    )
