@@ -31,6 +31,7 @@ _MODULES = {
     "plan_study": "cost.studies.plan_study",
     "planning": "cost.plan",
     "range_study": "cost.studies.range_study",
+    "reconciliation": "cost.studies.reconciliation",
     "restore": "restore.drill",
     "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",

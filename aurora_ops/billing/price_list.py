@@ -98,6 +98,15 @@ _LOCATIONS = {
 }
 
 
+def prefix(region: str) -> str | None:
+    """What a region's usage types begin with; None where that is not known.
+
+    >>> prefix("ap-northeast-1"), prefix("us-east-1")
+    ('APN1-', '')
+    """
+    return _PREFIXES.get(region)
+
+
 def services() -> list[str]:
     """Services in whose lists our items are.
 

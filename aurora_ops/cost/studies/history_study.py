@@ -3,6 +3,7 @@
 Three steps: `history_reading` reads, `history_bill` bills, and the study shows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -222,8 +223,8 @@ class HistoryStudy:
         )
         return Table("What to do", ("do", "because"), rows)
 
-    def report(self) -> Report:
-        """Whether the history can be used. A budget that will not hold is a finding in the bottom line and fails nothing."""
+    def report(self, more: Sequence[Check] = ()) -> Report:
+        """Whether the history can be used, and whatever `more` asks. A budget that will not hold is a finding in the bottom line and fails nothing."""
         share, price = self.measured_share, self.subject.book.acu_hour(self.reading.shape.io_optimized)
         stale = price.mark(self.subject.as_of) if price.is_stale(self.subject.as_of) else ""
         checks = (
@@ -235,6 +236,7 @@ class HistoryStudy:
             ),
             *([] if not self.reading.doubts else [self._rests_at_half_steps()]),
             Check.of("the price of an ACU is fresh", not stale, stale),
+            *more,
         )
         return Report("acu-history", checks, "capacity is simulated" if self.reading.simulated else "")
 

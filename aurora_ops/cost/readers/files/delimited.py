@@ -123,7 +123,7 @@ def _header(file: str, cells: list[str]) -> list[str]:
         cells = cells[:-1]
     if len(cells) < 2:
         raise HistoryError(
-            f"{file} has one column, {cells[0][:60]!r}, and a history needs times and capacities; separate them by commas, semicolons or tabs."
+            f"{file} has one column, {cells[0][:60]!r}, and a table has several; separate them by commas, semicolons or tabs."
         )
     twice = next((name for name in cells if name and cells.count(name) > 1), None)
     if twice is not None:
