@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.core.responses import ActionResult, PaginatedResult
+from moto.core.responses import ActionResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import logs_backends
 from moto.logs.responses import LogsResponse
@@ -115,7 +115,7 @@ def describe_db_log_files(self: RDSResponse) -> ActionResult:
         and stat.st_size >= (wanted.get("FileSize") or 0)
     )
     found = [{"LogFileName": name, "LastWritten": written, "Size": stat.st_size}] if fits else []
-    return PaginatedResult({"DescribeDBLogFiles": found})
+    return ActionResult({"DescribeDBLogFiles": found})
 
 
 def portion(content: bytes, marker: str | None, lines: int) -> tuple[bytes, int]:

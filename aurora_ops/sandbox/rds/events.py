@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.core.responses import ActionResult, PaginatedResult
+from moto.core.responses import ActionResult
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
 from moto.rds.responses import RDSResponse
 from moto.sns.models import sns_backends
@@ -232,7 +232,7 @@ def describe_events(self: RDSResponse) -> ActionResult:
         and (end is None or one.date <= end)
         and (not categories or one.category in categories)
     ]
-    return PaginatedResult({"Events": found})
+    return ActionResult({"Events": found})
 
 
 def describe_event_categories(self: RDSResponse) -> ActionResult:

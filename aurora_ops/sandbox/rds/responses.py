@@ -1,6 +1,6 @@
 """Operations of RDS's API on backups, snapshots and deletion that moto answers wrongly or not at all."""
 
-from moto.core.responses import ActionResult, PaginatedResult
+from moto.core.responses import ActionResult
 from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 from moto.rds.responses import RDSResponse
 
@@ -31,7 +31,7 @@ def describe_db_cluster_automated_backups(self: RDSResponse) -> ActionResult:
         raise RDSClientError(
             "DBClusterAutomatedBackupNotFoundFault", f"No automated backup of {identifier or resource} was found."
         )
-    return PaginatedResult({"DBClusterAutomatedBackups": found})
+    return ActionResult({"DBClusterAutomatedBackups": found})
 
 
 def delete_db_cluster_automated_backup(self: RDSResponse) -> ActionResult:
@@ -51,7 +51,7 @@ def describe_db_cluster_snapshots(self: RDSResponse) -> ActionResult:
     )
     if resource_id:
         found = [one for one in found if one.db_cluster_resource_id.lower() == resource_id.lower()]
-    return PaginatedResult({"DBClusterSnapshots": found})
+    return ActionResult({"DBClusterSnapshots": found})
 
 
 def delete_db_cluster(self: RDSResponse) -> ActionResult:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from moto.core.responses import ActionResult, PaginatedResult
+from moto.core.responses import ActionResult
 from moto.rds.exceptions import (
     DBClusterParameterGroupNotFoundError,
     DBParameterGroupNotFoundError,
@@ -89,7 +89,7 @@ def describe_db_engine_versions(self: RDSResponse) -> ActionResult:
     ]
     if wanted.get("DefaultOnly"):
         found = _default_of(found)
-    return PaginatedResult({"DBEngineVersions": [_engine_version(one) for one in found]})
+    return ActionResult({"DBEngineVersions": [_engine_version(one) for one in found]})
 
 
 def describe_orderable_db_instance_options(self: RDSResponse) -> ActionResult:
@@ -129,7 +129,7 @@ def describe_orderable_db_instance_options(self: RDSResponse) -> ActionResult:
         for instance_class in classes
         for storage in ("aurora", "aurora-iopt1")
     ]
-    return PaginatedResult({"OrderableDBInstanceOptions": options})
+    return ActionResult({"OrderableDBInstanceOptions": options})
 
 
 def _is_default(name: str | None) -> bool:
@@ -167,7 +167,6 @@ def _as_rds_error() -> Iterator[None]:
 def _describe_parameters(self: RDSResponse, name: str, *, of_cluster: bool) -> ActionResult:
     family, mine = _group(self, name, of_cluster=of_cluster)
     known = parameters.family(family, of_cluster=of_cluster)
-    # In one page: AWS sends a hundred at a time, and moto's paging answers HTTP 500 to that many.
     return ActionResult({"Parameters": parameters.merge(known, mine, self.params.get("Source"))})
 
 
@@ -230,7 +229,7 @@ def describe_pending_maintenance_actions(self: RDSResponse) -> ActionResult:
     known = {one.arn for one in [*self.backend.clusters.values(), *self.backend.databases.values()]}
     if wanted is not None and wanted not in known:
         raise RDSClientError("ResourceNotFoundFault", f"The specified resource identifier is not found: {wanted}")
-    return PaginatedResult({"PendingMaintenanceActions": []})
+    return ActionResult({"PendingMaintenanceActions": []})
 
 
 def _of_groups(kind: Any, word: str, noun: str, *, of_cluster: bool) -> tuple[Layer, ...]:

@@ -1,8 +1,10 @@
-"""Descriptions come in pages of 20 to 100. moto: clusters and snapshots all at once, pages of any size, and HTTP 500 for a page's marker."""
+"""Descriptions come in pages of 20 to 100. moto: some all at once, pages of any size, and HTTP 500 for a page's marker and for more than 100."""
 
 import base64
 import binascii
+from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 from moto.core.responses import ActionResult
 from moto.rds.exceptions import InvalidParameterValue
@@ -11,11 +13,36 @@ from moto.rds.responses import RDSResponse
 from aurora_ops.sandbox.requests.layers import Method, around
 
 SMALLEST, LARGEST = 20, 100
-_PAGED = {  # operation -> key of the answer, what identifies an item
-    "describe_db_clusters": ("DBClusters", "db_cluster_identifier"),
-    "describe_db_instances": ("DBInstances", "db_instance_identifier"),
-    "describe_db_cluster_snapshots": ("DBClusterSnapshots", "db_cluster_snapshot_identifier"),
-    "describe_db_subnet_groups": ("DBSubnetGroups", "name"),
+
+
+class Paged(NamedTuple):
+    """One operation: the key of its answer, what identifies an item, and the sizes that a page can have."""
+
+    key: str
+    attribute: str = ""  # empty: its place in the list, for lists of things that are not deleted one by one
+    smallest: int = SMALLEST
+    largest: int = LARGEST
+
+
+_PAGED = {
+    "describe_db_clusters": Paged("DBClusters", "db_cluster_identifier"),
+    "describe_db_instances": Paged("DBInstances", "db_instance_identifier"),
+    "describe_db_cluster_snapshots": Paged("DBClusterSnapshots", "db_cluster_snapshot_identifier"),
+    "describe_db_subnet_groups": Paged("DBSubnetGroups", "name"),
+    "describe_db_cluster_automated_backups": Paged("DBClusterAutomatedBackups"),
+    "describe_db_cluster_parameter_groups": Paged("DBClusterParameterGroups", "name"),
+    "describe_db_cluster_parameters": Paged("Parameters"),
+    "describe_db_engine_versions": Paged("DBEngineVersions"),
+    "describe_db_log_files": Paged("DescribeDBLogFiles", smallest=1),  # no smallest page is documented
+    "describe_db_parameter_groups": Paged("DBParameterGroups", "name"),
+    "describe_db_parameters": Paged("Parameters"),
+    "describe_engine_default_cluster_parameters": Paged("EngineDefaults.Parameters"),
+    "describe_event_subscriptions": Paged("EventSubscriptionsList"),
+    "describe_events": Paged("Events"),
+    "describe_global_clusters": Paged("GlobalClusters"),
+    "describe_option_groups": Paged("OptionGroupsList"),
+    "describe_orderable_db_instance_options": Paged("OrderableDBInstanceOptions", largest=1000),
+    "describe_pending_maintenance_actions": Paged("PendingMaintenanceActions"),
 }
 
 
@@ -35,18 +62,30 @@ def _begin(names: list[str], marker: str | None) -> int:
         ) from None
 
 
-def _page(self: RDSResponse, describe: Method, *, key: str, attribute: str) -> ActionResult:
+def _page(self: RDSResponse, describe: Method, *, paged: Paged) -> ActionResult:
     size = int(self.params.get("MaxRecords", LARGEST))
-    if not SMALLEST <= size <= LARGEST:
-        raise InvalidParameterValue(f"Invalid value {size} for MaxRecords. Must be between {SMALLEST} and {LARGEST}")
-    items = list(describe(self)._result[key])
-    names = [str(getattr(one, attribute)) for one in items]
+    if not paged.smallest <= size <= paged.largest:
+        raise InvalidParameterValue(
+            f"Invalid value {size} for MaxRecords. Must be between {paged.smallest} and {paged.largest}"
+        )
+    answer = describe(self)._result
+    *within, key = paged.key.split(".")
+    holder = answer
+    for name in within:
+        holder = holder[name]
+    items = list(holder[key])
+    names = [_name(paged.attribute)(number, one) for number, one in enumerate(items)]
     begin = _begin(names, self.params.get("Marker"))
     end = begin + size
     more = {"Marker": _marker(names[end])} if end < len(items) else {}
-    return ActionResult({key: items[begin:end], **more})
+    page = {**holder, key: items[begin:end], **more}
+    for name in reversed(within):
+        page = {name: page}
+    return ActionResult(page)
 
 
-LAYERS = tuple(
-    around(operation, partial(_page, key=key, attribute=attribute)) for operation, (key, attribute) in _PAGED.items()
-)
+def _name(attribute: str) -> Callable[[int, Any], str]:
+    return (lambda _, one: str(getattr(one, attribute))) if attribute else (lambda number, _: f"#{number}")
+
+
+LAYERS = tuple(around(operation, partial(_page, paged=paged)) for operation, paged in _PAGED.items())

@@ -15,6 +15,10 @@ def groups(rds):
     rds.create_db_parameter_group(DBParameterGroupName="i15", DBParameterGroupFamily=FAMILY, Description="-")
 
 
+def parameters(rds, operation="describe_db_cluster_parameters", **named):
+    return [one for page in rds.get_paginator(operation).paginate(**named) for one in page["Parameters"]]
+
+
 def versions(rds, **arguments):
     return [one["EngineVersion"] for one in rds.describe_db_engine_versions(**arguments)["DBEngineVersions"]]
 
@@ -97,7 +101,7 @@ def test_what_is_orderable_is_what_can_be_created(rds):
 )
 def test_the_default_cluster_group_shows_its_familys_parameters(rds, name, apply_type, modifiable, source, value):
     """moto alone: DBParameterGroupNotFound."""
-    answer = rds.describe_db_cluster_parameters(DBClusterParameterGroupName=f"default.{FAMILY}")["Parameters"]
+    answer = parameters(rds, DBClusterParameterGroupName=f"default.{FAMILY}")
     (found,) = [one for one in answer if one["ParameterName"] == name]
 
     assert (apply_type, modifiable, source, value) == (
@@ -110,14 +114,14 @@ def test_the_default_cluster_group_shows_its_familys_parameters(rds, name, apply
 
 def test_tls_is_forced_by_default_from_17_on(rds):
     """moto alone: DBParameterGroupNotFound."""
-    answer = rds.describe_db_cluster_parameters(DBClusterParameterGroupName="default.aurora-postgresql17")["Parameters"]
+    answer = parameters(rds, DBClusterParameterGroupName="default.aurora-postgresql17")
 
     assert ["1"] == [one["ParameterValue"] for one in answer if one["ParameterName"] == "rds.force_ssl"]
 
 
 def test_an_instance_group_lacks_what_holds_for_a_whole_cluster(rds):
     """moto alone: no parameters at all."""
-    answer = rds.describe_db_parameters(DBParameterGroupName=f"default.{FAMILY}")["Parameters"]
+    answer = parameters(rds, "describe_db_parameters", DBParameterGroupName=f"default.{FAMILY}")
     names = {one["ParameterName"] for one in answer}
 
     assert "log_min_duration_statement" in names
@@ -147,15 +151,13 @@ def test_default_groups_exist_without_anybody_having_made_them(rds):
 )  # fmt: skip
 def test_a_parameter_that_aurora_refuses_is_refused_and_nothing_is_set(rds, groups, why, change, code):
     """moto alone stores every one of these."""
-    parameters = [
+    wanted = [
         {"ParameterName": "jit", "ParameterValue": "0", "ApplyMethod": "immediate"},
         dict(zip(("ParameterName", "ParameterValue", "ApplyMethod"), change, strict=True)),
     ]
 
-    assert code == refused(
-        rds.modify_db_cluster_parameter_group, DBClusterParameterGroupName="c15", Parameters=parameters
-    )
-    assert [] == rds.describe_db_cluster_parameters(DBClusterParameterGroupName="c15", Source="user")["Parameters"]
+    assert code == refused(rds.modify_db_cluster_parameter_group, DBClusterParameterGroupName="c15", Parameters=wanted)
+    assert [] == parameters(rds, DBClusterParameterGroupName="c15", Source="user")
 
 
 def test_an_instance_group_refuses_a_clusters_parameter(rds, groups):
@@ -183,9 +185,9 @@ def test_a_value_is_set_shown_as_the_users_and_reset(rds, groups):
     """moto alone: no Source in a cluster's group, and HTTP 500 for the reset that Terraform uses."""
     wanted = [{"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"}]
     rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName="c15", Parameters=wanted)
-    user = rds.describe_db_cluster_parameters(DBClusterParameterGroupName="c15", Source="user")["Parameters"]
+    user = parameters(rds, DBClusterParameterGroupName="c15", Source="user")
     rds.reset_db_cluster_parameter_group(DBClusterParameterGroupName="c15", Parameters=wanted)
-    after = rds.describe_db_cluster_parameters(DBClusterParameterGroupName="c15")["Parameters"]
+    after = parameters(rds, DBClusterParameterGroupName="c15")
 
     assert [("rds.force_ssl", "1", "dynamic", "immediate")] == [
         (one["ParameterName"], one["ParameterValue"], one["ApplyType"], one["ApplyMethod"]) for one in user
