@@ -88,6 +88,10 @@ class Copy:
         making.restore_to_time(session, source, self.identifier, restore_point, scaling=scaling, tags=tags)
         making.wait_for_cluster(session, self.identifier, limit, usual)
 
+    def described(self) -> Cluster:
+        """As it is now."""
+        return clusters.find(self.access.session, self.identifier)
+
     def _add_instance(self, like: making.Like, tags: dict[str, str], limit: float, usual: float | None) -> None:
         session, name = self.access.session, f"{self.identifier}-1"
         making.add_instance(session, self.identifier, name, like=like, tags=tags)

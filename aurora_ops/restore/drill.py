@@ -7,17 +7,17 @@ The copy lives beside the source, carries the run's id as a tag, and is deleted 
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import psycopg
 
-from aurora_ops.aws.access import Access
+from aurora_ops.aws.access import ALL, Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import configuration
 from aurora_ops.aws.copies.leftovers import EXPIRES, LIFETIME, TAG
-from aurora_ops.aws.session import Session
+from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.journal import run_id
@@ -25,11 +25,13 @@ from aurora_ops.core.plan import Change, Plan
 from aurora_ops.restore import prerequisites, sweeper
 from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
 from aurora_ops.restore.cost import DrillCost
-from aurora_ops.restore.proof import canaries, commit_times, content, storage
+from aurora_ops.restore.proof import canaries, parity, rules
+from aurora_ops.restore.proof.content import commit_times, coverage, tables
+from aurora_ops.restore.proof.content.rows import DEPTHS, Sample
+from aurora_ops.restore.proof.engine import Limits, Proof
 from aurora_ops.restore.restore_time import Asked
-from aurora_ops.schema import fingerprint
+from aurora_ops.schema import loader
 from aurora_ops.schema import procedure as schema
-from aurora_ops.schema.fingerprint import Fingerprint
 
 __all__ = ["EXPIRES", "LIFETIME", "TAG", "Drill", "DrillError", "DrillRefusedError", "Report", "clean_up", "drill"]
 
@@ -59,11 +61,12 @@ class Drill:
     run_id: str = field(default_factory=run_id)
     source: Cluster | None = None
     restore_point: datetime | None = None
-    before: Fingerprint | None = None  # of the source's tables without writes around the restore point
-    written: tuple[str, ...] = ()  # the other tables
+    limits: Limits = field(default_factory=Limits)  # how much is read, and what is asked of the proof
+    stored: dict[str, int] = field(default_factory=dict)  # bytes of the source's databases, as the preflight found them
     offered_rpo_seconds: float = math.nan
     seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration
     checked: Report | None = None  # the preflight
+    proof: Proof = field(init=False, repr=False)  # of the source; made by the preflight
     volume_gib: float = math.nan  # that the source's databases fill, as the preflight found it, rounded up
 
     @property
@@ -96,9 +99,13 @@ class Drill:
         self.source = source = self.access.described()
         latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
         with self.access.connect(cluster=source) as connection:
-            filled = content.filled_tables(connection)
             timed = commit_times.has_commit_times(connection)
-            self.volume_gib = math.ceil(content.stored_gib(connection))
+            self.stored = tables.stored_bytes(connection)
+            databases = (self.access if self.access.database else replace(self.access, database=ALL)).databases(
+                connection
+            )
+        self.volume_gib = math.ceil(sum(self.stored.values()) / 2**30)
+        self.proof = Proof(self._source_database, databases, self.limits, timed)
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
             Check.of("backups are kept", source.raw["BackupRetentionPeriod"] >= 1, f"{source.raw['BackupRetentionPeriod']} days"),
@@ -117,12 +124,7 @@ class Drill:
                     + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
                 )
             )
-        found = (
-            f"{len(filled)} tables with rows"
-            if filled
-            else "the source holds no rows: load-schema and run-workload first"
-        )
-        checks.append(Check.of("there is something to compare", bool(filled), found))
+        checks.append(self.proof.readable())
         if self.asked_point:
             told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
@@ -192,23 +194,20 @@ class Drill:
             )
         if self.asked_point:
             self.restore_point = self.asked_point
+            self.proof.record_after(self.asked_point)
             return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
+        resource_id = str(self._source().raw["DbClusterResourceId"])
         with self.access.connect(cluster=self._source(), read_only=False) as connection:
             journal(self.session).write("mark")
-            canaries.write_canaries(connection, self.run_id, canaries.BEFORE)
-            earlier = fingerprint.read(connection)
+            canaries.write_canaries(connection, self.run_id, canaries.BEFORE, resource_id)
+            self.proof.record_before()
             # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
             self.restore_point = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
             while _clock(connection) < self.restore_point + timedelta(seconds=0.5):
                 time.sleep(0.1)
-            later = fingerprint.read(connection)
-            quiet = {table: rows for table, rows in earlier.content.items() if later.content.get(table) == rows}
-            self.before, self.written = (
-                Fingerprint(later.catalog, quiet),
-                tuple(sorted(set(later.content) - set(quiet))),
-            )
+            self.proof.record_after(self.restore_point)
             canaries.delete_canaries(connection, self.run_id)
-            canaries.write_canaries(connection, self.run_id, canaries.AFTER, 1)
+            canaries.write_canaries(connection, self.run_id, canaries.AFTER, resource_id, 1)
         return Line(f"{canaries.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
 
     def restore(self) -> Line:
@@ -220,26 +219,26 @@ class Drill:
         return Line(f"restored {source.identifier} beside itself and connected to it")
 
     def verify(self) -> Report:
-        """Whether the copy holds what the source held at the restore point, and came back in time."""
+        """All that is asked of the copy but the rules: its content, then the cluster."""
+        return Report.combine("restored copy", (self.verify_content(), self.verify_cluster()))
+
+    def verify_content(self) -> Report:
+        """Whether the copy holds what the source held at the restore point. Writes nothing."""
         started = time.monotonic()
-        source = self.access.connect(cluster=self._source())
-        with source, self.copy.connect() as copy:
-            restored = fingerprint.read(copy)
-            checks = [] if self.asked_point else canaries.boundary(copy, source, self.run_id)
-            if self.restore_point and commit_times.has_commit_times(copy):
-                checks += commit_times.same_second(copy, source, sorted(restored.content), self.restore_point)
-        if self.before:
-            comparable = {table: rows for table, rows in restored.content.items() if table not in self.written}
-            checks += fingerprint.compare(self.before, Fingerprint(restored.catalog, comparable)).checks
-            reason = "written to around the restore point: no fingerprint of that second"
-            checks += [Check(table, "SKIP", reason) for table in self.written]
-        with self.copy.connect(read_only=False) as connection:
+        checks = [] if self.asked_point else self._boundary()
+        checks += self.proof.compare(self.copy.connect)
+        checks += coverage.other_databases(self.stored, self.proof.databases)
+        self.seconds["checks"] = self.seconds.get("checks", 0) + time.monotonic() - started
+        return Report("restored content", tuple(checks))
+
+    def verify_cluster(self) -> Report:
+        """Whether the copy is configured as its source, sound on disk, takes writes, and came back in time."""
+        started = time.monotonic()
+        checks = parity.compare(self.session, self._source(), self.copy.described())
+        with self.copy.connect("postgres", read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
-            checks += [
-                Check("the copy takes writes", "PASS", "a temporary table"),
-                storage.index_check(connection),
-            ]
-        self.seconds["checks"] = time.monotonic() - started
+        checks += [Check("the copy takes writes", "PASS", "a temporary table"), *self.proof.storage(self.copy.connect)]
+        self.seconds["checks"] = self.seconds.get("checks", 0) + time.monotonic() - started
         rto, validated, rpo = self.rto_seconds / 60, self.validated_seconds / 60, self.offered_rpo_seconds / 60
         allowed = self.validated_minutes
         checks += [
@@ -249,12 +248,29 @@ class Drill:
             Check.of("RTO to a checked copy within the target", validated <= allowed, f"target {allowed:g} min"),
             Check.of("RPO offered within the target", rpo <= self.rpo_minutes, f"target {self.rpo_minutes:g} min"),
         ]
-        return Report("restored copy", tuple(checks))
+        return Report("restored cluster", tuple(checks))
 
     def verify_schema(self) -> Report:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""
-        with self.copy.connect() as connection:
-            return Report.combine("schema and rules", (schema.verify_catalog(connection), schema.checks(connection)))
+        checks = []
+        with self.access.connect(cluster=self._source()) as source:
+            if loader.history(source):
+                with self.copy.connect() as copy:
+                    checks = rules.beside_source(schema.verify_catalog(source), schema.verify_catalog(copy))
+            else:
+                checks = [
+                    Check("definitions as in the files", "SKIP", "the source was not loaded from files by load-schema")
+                ]
+        return Report("schema and rules", (*checks, *self.proof.obeyed(self.copy.connect)))
+
+    def _boundary(self) -> list[Check]:
+        resource_id = str(self._source().raw["DbClusterResourceId"])
+        with self.access.connect(cluster=self._source()) as source:
+            try:
+                with self.copy.connect() as copy:
+                    return canaries.boundary(copy, source, self.run_id, resource_id)
+            except DatabaseUnreachableError as error:
+                return [Check("rows deleted at the source are back", "FAIL", str(error))]
 
     @property
     def rto_seconds(self) -> float:
@@ -297,6 +313,9 @@ class Drill:
             rows,
         )
 
+    def _source_database(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
+        return self.access.connect(database=database, cluster=self._source(), read_only=read_only)
+
     def _source(self) -> Cluster:
         if self.source is None:
             self.source = self.access.described()
@@ -313,18 +332,31 @@ def drill(
     validated_minutes: float = 120,
     wait_minutes: float = WAIT_SECONDS / 60,
     seed: int = 0,
+    depth: str = "full",
+    sample_percent: float = 10,
+    proved_percent: float = coverage.AT_LEAST_PERCENT,
+    read_mib_per_second: float = 0,
 ) -> Drill:
     """Prepare a drill.
 
     `restore_point` is a time with a zone, whole seconds; latest, oldest or random (by `seed`) of what can be restored now; empty: the
     drill sets a restore point of its own.
     """
+    if depth not in DEPTHS:
+        raise DrillRefusedError(f"depth={depth!r} is none of {', '.join(DEPTHS)}, so nothing was read or restored.")
+    for name, value in {"sample_percent": sample_percent, "proved_percent": proved_percent}.items():
+        if not 0 < value <= 100:
+            raise DrillRefusedError(f"{name}={value:g} is no share: more than 0, and at most 100.")
+    sample = Sample(depth, sample_percent, seed)
+    limits = Limits(sample, mib_per_second=read_mib_per_second, at_least_percent=proved_percent)
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
         source = access.described()
         now = datetime.now(UTC)
         point, how = asked.resolve(source.earliest_restorable_utc or now, source.latest_restorable_utc or now)
-    return Drill(access, point, max_cost_usd, rto_minutes, rpo_minutes, validated_minutes, wait_minutes, asked_how=how)
+    return Drill(
+        access, point, max_cost_usd, rto_minutes, rpo_minutes, validated_minutes, wait_minutes, how, limits=limits
+    )
 
 
 def _clock(connection: psycopg.Connection) -> datetime:

@@ -14,15 +14,19 @@ BEFORE, AFTER = "before", "after"
 _TABLE = """
 CREATE SCHEMA IF NOT EXISTS ops;
 CREATE TABLE IF NOT EXISTS ops.drill_canary (
-    run_id text, side text, n integer, written_at timestamptz NOT NULL DEFAULT clock_timestamp())
+    run_id text, side text, n integer, written_at timestamptz NOT NULL DEFAULT clock_timestamp());
+ALTER TABLE ops.drill_canary ADD COLUMN IF NOT EXISTS cluster_resource_id text
 """
 
 
-def write_canaries(connection: psycopg.Connection, run_id: str, side: str, rows: int = CANARY_ROWS) -> None:
-    """Commit canary rows of one side."""
+def write_canaries(
+    connection: psycopg.Connection, run_id: str, side: str, resource_id: str, rows: int = CANARY_ROWS
+) -> None:
+    """Commit canary rows of one side. They say which cluster they were written to: a copy of another one cannot have them."""
     connection.execute(_TABLE)
     connection.execute(
-        "INSERT INTO ops.drill_canary (run_id, side, n) SELECT %s, %s, generate_series(1, %s)", (run_id, side, rows)
+        "INSERT INTO ops.drill_canary (run_id, side, n, cluster_resource_id) SELECT %s, %s, generate_series(1, %s), %s",
+        (run_id, side, rows, resource_id),
     )
 
 
@@ -31,20 +35,21 @@ def delete_canaries(connection: psycopg.Connection, run_id: str) -> None:
     connection.execute("DELETE FROM ops.drill_canary WHERE run_id = %s", (run_id,))
 
 
-def boundary(copy: psycopg.Connection, source: psycopg.Connection, run_id: str) -> list[Check]:
-    """Both sides of the restore point, and that there was an incident at the source at all."""
-    back, after, left = (
-        _count(*ask) for ask in ((copy, run_id, BEFORE), (copy, run_id, AFTER), (source, run_id, BEFORE))
-    )
+def boundary(copy: psycopg.Connection, source: psycopg.Connection, run_id: str, resource_id: str) -> list[Check]:
+    """Both sides of the restore point, of which cluster, and that there was an incident at the source at all."""
+    back, after = _count(copy, run_id, BEFORE, resource_id), _count(copy, run_id, AFTER, resource_id)
+    left = _count(source, run_id, BEFORE, resource_id)
     return [
-        Check.of("rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows"),
+        Check.of("rows deleted at the source are back", back == CANARY_ROWS, f"{back:,} of {CANARY_ROWS:,} canary rows of this cluster"),
         Check.of("nothing after the restore point", after == 0, f"{after} rows written after it"),
         Check.of("the incident happened at the source", left == 0, f"{left} canary rows left there"),
     ]  # fmt: skip
 
 
-def _count(connection: psycopg.Connection, run_id: str, side: str) -> int:
-    row = connection.execute(
-        "SELECT count(*) FROM ops.drill_canary WHERE run_id = %s AND side = %s", (run_id, side)
-    ).fetchone()
+def _count(connection: psycopg.Connection, run_id: str, side: str, resource_id: str) -> int:
+    ask = "SELECT count(*) FROM ops.drill_canary WHERE run_id = %s AND side = %s AND cluster_resource_id = %s"
+    try:
+        row = connection.execute(ask, (run_id, side, resource_id)).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName):
+        return 0  # the copy was never drilled: it is of another cluster, or of another time
     return int(row[0]) if row else 0

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from common import whole_second
+from common import failed, whole_second
 
 from aurora_ops.aws import cluster
 from aurora_ops.aws.access import open_access
@@ -15,9 +15,9 @@ from aurora_ops.core.journal import RUN_ID, Journal
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.restore import drill as restore
 from aurora_ops.restore.drill import DrillRefusedError
-from aurora_ops.restore.proof import canaries
 
 DEV = settings("dev")
+ROWS = "rows of miyabi_dev: public."
 REGION = "ap-northeast-1"
 
 
@@ -42,10 +42,13 @@ def verdicts(report):
 
 
 def test_an_undamaged_copy_passes(drill):
-    """First of all: every check looked at something."""
+    """First of all. What is SKIP says why: an empty table, or a function of amcheck that may not be called."""
     report = drill.verify()
+    skipped = {check.name for check in report.checks if check.verdict == "SKIP"}
 
-    assert {"PASS"} == set(verdicts(report).values()) - ({"SKIP"} if "amcheck" in repr(report) else set())
+    assert [] == failed(report)
+    assert {"rows of miyabi_dev: ops.heartbeat"} <= skipped
+    assert all(name.startswith(("rows of miyabi_dev: ops.heartbeat", "heaps of", "indexes agree")) for name in skipped)
     assert "PASS" == drill.verify_schema().verdict
 
 
@@ -61,13 +64,13 @@ def test_the_copy_is_tagged_and_unprotected_and_says_when_it_expires(drill):
 @pytest.mark.parametrize(
     ("damage", "failing"),
     [
-        ("UPDATE public.tenants SET name = name || '?' WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.tenants)", "tenants"),
-        ("DELETE FROM public.payment_events WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.payment_events)", "payment_events"),
-        ("DROP INDEX public.idx_payments_subscription_id", "catalog"),
+        ("UPDATE public.tenants SET name = name || '?' WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.tenants)", f"{ROWS}tenants"),
+        ("DELETE FROM public.payment_events WHERE id = (SELECT CAST(min(CAST(id AS text)) AS uuid) FROM public.payment_events)", f"{ROWS}payment_events"),
+        ("DROP INDEX public.idx_payments_subscription_id", "definitions of database miyabi_dev"),
         ("DELETE FROM ops.drill_canary WHERE n = 1", "rows deleted at the source are back"),
         ("UPDATE ops.drill_canary SET side = 'after' WHERE n = 2", "nothing after the restore point"),
         ("UPDATE public.users SET updated_at = updated_at", "no row is later than the restore point"),
-        ("DELETE FROM public.payments", "rows of before the restore point are there"),
+        ("DELETE FROM public.payments", f"{ROWS}payments"),
     ],
 )  # fmt: skip
 # No "::" in an id: pytest-xdist would take what stands before it for a scope of its own, and run that test after the clean-up.
@@ -127,23 +130,6 @@ def test_a_time_without_a_zone_or_sense_is_refused(session, text):
         restore.drill(open_access(session), restore_point=text)
 
 
-def test_a_source_that_is_written_to_says_that_its_content_was_not_compared(session, monkeypatch):
-    """Rows of the restore point's second are unknown then: SKIP, while the canary rows still prove the time."""
-    busy, read = restore.drill(open_access(session)), restore.fingerprint.read
-    busy.run_id = "busybusy"
-    with cluster.connect(session, DEV, read_only=False) as writer:
-
-        def read_while_somebody_writes(source):
-            writer.execute("UPDATE public.tenants SET updated_at = clock_timestamp()")
-            return read(source)
-
-        monkeypatch.setattr(restore.fingerprint, "read", read_while_somebody_writes)
-        busy.mark()
-        canaries.delete_canaries(writer, "busybusy")
-
-    assert ("tenants",) == busy.written
-
-
 def test_only_what_carries_the_runs_tag_is_deleted(session):
     """The source, or anybody's cluster, is refused however the identifier came to be there."""
     with pytest.raises(ProtectedError, match="left alone"):
@@ -178,7 +164,7 @@ def test_a_time_asked_for_is_restored_and_nothing_later_is_in_the_copy(session, 
         found = verdicts(asked.verify())
         assert ("PASS", "PASS") == (
             found["no row is later than the restore point"],
-            found["rows of before the restore point are there"],
+            found["commits are this cluster's, up to the restore point"],
         )
     finally:
         assert "PASS" == restore.clean_up("sandbox", REGION, "dev").verdict

@@ -1,0 +1,94 @@
+"""Of which cluster and of which second a copy is, by the commit times of its rows.
+
+The newest row of a table that was committed before the restore point, and that the source still holds unchanged, has the same commit time in
+the copy, to the microsecond. Two clusters that were loaded with the same rows do not: their commits happened at other times.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+
+from aurora_ops.core.display import Check
+from aurora_ops.restore.proof.content.rows import Content, Reader
+
+_ASKED = 3  # tables that are looked through for one commit time
+
+
+def has_commit_times(connection: psycopg.Connection) -> bool:
+    """Whether commits carry their time (`track_commit_timestamp`). Without it the restored second is not known."""
+    return connection.execute("SHOW track_commit_timestamp").fetchone() == ("on",)
+
+
+@dataclass
+class Seconds:
+    """What the tables of all databases say about the restored second."""
+
+    to: datetime | None
+    same: list[str] = field(
+        default_factory=list
+    )  # tables whose newest row of before T is the same commit on both sides
+    older: list[str] = field(default_factory=list)  # whose copy lacks it
+    late: list[str] = field(default_factory=list)
+    newest: datetime | None = None  # commit in the copy, up to the restore point
+
+    def add(self, database: str, source: dict[str, Content], copy: dict[str, Content], reader: Reader) -> None:
+        """One database. `reader` asks the copy where the source's newest row is not the copy's newest."""
+        unlike = []
+        for label, content in copy.items():
+            was, now, name = source[label].total, content.total, f"{database}: {label}"
+            if content.unreadable or source[label].unreadable:
+                continue
+            if now.late:
+                self.late.append(f"{name}: {now.late} rows")
+            if now.newest and (self.newest is None or now.newest > self.newest):
+                self.newest = now.newest
+            if was.newest and now.newest == was.newest:
+                self.same.append(name)
+            elif was.newest and (now.newest is None or now.newest < was.newest):
+                self.older.append(
+                    f"{name}: newest commit {_said(was.newest)} at the source, {_said(now.newest)} in the copy"
+                )
+            elif was.newest:
+                unlike.append((content, was.newest, name))
+        # Newer rows have changed at the source since; the older one is in the copy all the same, if it is of this cluster.
+        for content, newest, name in sorted(unlike, key=lambda one: one[0].table.pages)[:_ASKED]:
+            if reader.has_commit(content.table, newest):
+                self.same.append(name)
+            else:
+                self.older.append(
+                    f"{name}: no row of the copy was committed at {_said(newest)}, as one of the source was"
+                )
+
+    def checks(self) -> list[Check]:
+        """Identity and time."""
+        looked = f"{len(self.same)} tables have a newest row of the same commit"
+        checks = [
+            Check.of("no row is later than the restore point", not self.late, "; ".join(self.late[:3]) or "in no table")
+        ]
+        if self.same or self.older:
+            checks.append(
+                Check.of(
+                    "commits are this cluster's, up to the restore point",
+                    bool(self.same) and not self.older,
+                    "; ".join(self.older[:3]) or looked,
+                )
+            )
+        else:
+            checks.append(
+                Check(
+                    "commits are this cluster's, up to the restore point",
+                    "SKIP",
+                    "no row of before the restore point has a commit time",
+                )
+            )
+        return checks
+
+    @property
+    def achieved_rpo_seconds(self) -> float | None:
+        """From the newest commit that came back to the restore point."""
+        return (self.to - self.newest).total_seconds() if self.to and self.newest else None
+
+
+def _said(time: datetime | None) -> str:
+    return f"{time:%F %T.%f}" if time else "none"

@@ -1,0 +1,161 @@
+"""The whole comparison: what is recorded of the source around a restore point, and what a copy has to agree with.
+
+What a PASS means, and what it does not, stands in docs/decisions/what-a-restore-proves.md.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+import psycopg
+
+from aurora_ops.aws.session import DatabaseUnreachableError
+from aurora_ops.core.display import Check
+from aurora_ops.restore.proof import rules, storage
+from aurora_ops.restore.proof.content import commit_times, comparison, coverage, tables
+from aurora_ops.restore.proof.content.comparison import Compared, Comparison
+from aurora_ops.restore.proof.content.rows import CONNECTIONS, Content, Reader, Sample
+from aurora_ops.restore.proof.made_of import definitions
+from aurora_ops.restore.proof.made_of.definitions import Reading
+from aurora_ops.restore.proof.rules import Answer
+
+
+class Connect(Protocol):
+    """How to get into one side: a database by name."""
+
+    def __call__(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
+        """Open a connection."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How the two sides are read, and what is asked of the proof."""
+
+    sample: Sample = field(default_factory=Sample)
+    connections: int = CONNECTIONS
+    mib_per_second: float = 0
+    at_least_percent: float = coverage.AT_LEAST_PERCENT
+
+
+@dataclass
+class Proof:
+    """Of one source. Record around a restore point of one's own, or only once for one of long ago; then compare with a copy."""
+
+    source: Connect
+    databases: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    timed: bool = True  # whether commits carry their time
+    to: datetime | None = None
+    readings: list[Reading] = field(default_factory=list)  # before and after the restore point, or one of now
+    before: dict[str, dict[str, Content]] = field(default_factory=dict)  # rows, only where commits carry no time
+    after: dict[str, dict[str, Content]] = field(default_factory=dict)
+    answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
+
+    def readable(self) -> Check:
+        """Before anything starts: whether enough can be read, and what to do about the rest."""
+        known = []
+        for name in self.databases:
+            with self._reader(self.source, name) as reader:
+                known += [(name, one.label, one.bytes, one.reason) for one in reader.tables() if one.restorable]
+        return coverage.readable(known, self.limits.at_least_percent)
+
+    def record_before(self) -> None:
+        """Before the restore point passes: what the source is made of; without commit times its rows too."""
+        self.readings.append(definitions.read(self.source, self.databases, timed=self.timed))
+        if not self.timed:
+            self.before = self._rows()
+
+    def record_after(self, to: datetime) -> None:
+        """After the restore point has passed: definitions again, all rows, and what the rules say."""
+        self.to = to
+        self.readings.append(definitions.read(self.source, self.databases, timed=self.timed))
+        self.after = self._rows()
+        for name in self.databases:
+            with self.source(name) as connection:
+                self.answers[name] = rules.ask(connection)
+
+    def _rows(self) -> dict[str, dict[str, Content]]:
+        found = {}
+        for name in self.databases:
+            with self._reader(self.source, name) as reader:
+                known = reader.tables()
+                read = reader.read([one for one in known if not one.reason], self.limits.sample)
+                closed = {one.label: Content(one, 1) for one in known if one.reason}
+                found[name] = read | closed
+        return found
+
+    @contextmanager
+    def _reader(self, connect: Connect, database: str) -> Iterator[Reader]:
+        limits = self.limits
+        with Reader(
+            partial(connect, database), self.to if self.timed else None, limits.connections, limits.mib_per_second
+        ) as reader:
+            yield reader
+
+    def compare(self, copy: Connect) -> list[Check]:
+        """Definitions, rows, identity and time, rules, storage: in this order, for checking the storage writes to the copy."""
+        present = self.present(copy)
+        made = definitions.read(copy, present, timed=self.timed)
+        checks = definitions.compare(self.readings, made, self.to if self.timed else None)
+        compared, seconds = self._compare_rows(copy, present)
+        checks += coverage.table_checks(compared)
+        checks += seconds.checks() if self.timed and self.to else []
+        checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth)
+        return checks
+
+    def present(self, copy: Connect) -> tuple[str, ...]:
+        """Databases of the source that the copy has. One that is missing must not keep the others from being asked."""
+        refused: DatabaseUnreachableError | None = None
+        for name in (*self.databases, "postgres"):
+            try:
+                with copy(name) as connection:
+                    there = tables.database_names(connection)
+                    return tuple(one for one in self.databases if one in there)
+            except DatabaseUnreachableError as error:
+                refused = refused or error
+        raise refused or DatabaseUnreachableError("the copy has no database that could be asked.")
+
+    def obeyed(self, copy: Connect) -> list[Check]:
+        """The rules that rows obey, of both sides."""
+        checks, present = [], self.present(copy)
+        for name in present:
+            with copy(name) as connection:
+                checks += [_in(name, one, present) for one in rules.compare(self.answers[name], rules.ask(connection))]
+        return checks
+
+    def storage(self, copy: Connect, *, install: bool = True) -> list[Check]:
+        """Indexes and heaps of the copy. `install` writes to it: amcheck is an extension."""
+        checks = []
+        for name in self.present(copy):
+            connect = partial(copy, name, read_only=not install)
+            checks += storage.check(name, connect, connections=self.limits.connections, install=install)
+        return checks
+
+    def _compare_rows(self, copy: Connect, present: tuple[str, ...]) -> tuple[list[Compared], commit_times.Seconds]:
+        compared: list[Compared] = []
+        seconds = commit_times.Seconds(self.to)
+        for name in self.databases:
+            recorded = self.after[name]
+            if name not in present:
+                compared += [
+                    Compared(name, one.table, one.total.rows, 0, "the database is missing in the copy")
+                    for one in recorded.values()
+                ]
+                continue
+            trusted = None if self.timed else comparison.steady(self.before[name], recorded)
+            with ExitStack() as stack:
+                source = stack.enter_context(self._reader(self.source, name))
+                other = stack.enter_context(self._reader(copy, name))
+                of_database = Comparison(name, source, other, recorded, trusted)
+                compared += of_database.run()
+                seconds.add(name, recorded, of_database.restored, other)
+        return compared, seconds
+
+
+def _in(database: str, check: Check, databases: tuple[str, ...]) -> Check:
+    """With the database's name, where there are several."""
+    return check if len(databases) == 1 else Check(f"{check.name} in {database}", check.verdict, check.detail)
