@@ -253,7 +253,7 @@ def _lengths(instance: str, index: pd.DatetimeIndex) -> np.ndarray:
 
     CloudWatch keeps minutes for 15 days, five minutes for 63 and hours after that: within a series lengths only fall with time.
     """
-    distances = np.diff(index.to_numpy()).astype("timedelta64[ms]").astype(float) / 1000
+    distances = np.round(np.diff(index.as_unit("ns").asi8) / 1e9, 3)
     if not distances.size:
         raise HistoryError(f"{instance} has one sample, so its length is not known; give more.")
     values, counts = np.unique(distances, return_counts=True)

@@ -12,6 +12,7 @@ from aurora_ops.cost.readers.files.found import Found, Series
 from aurora_ops.cost.readers.files.labels import AVERAGE, CAPACITY, CONNECTIONS, UTILIZATION
 
 _LABELS_SHOWN = 6
+_FIRST = pd.Timestamp("2020-12-01", tz="UTC")  # the month of its first preview
 _EXPORT = f"Export {CAPACITY} with the statistic Average"
 
 
@@ -109,7 +110,11 @@ def _labels(series: Sequence[Series]) -> str:
 
 
 def _history(path: Path, found: Found, one: Series, ceiling_acu: float, *, alone: bool) -> History:
-    instance = one.what.instance or path.stem
+    instance = one.what.instance or (one.label if not one.what.metric else path.stem)
+    if (first := one.utc.min()) < _FIRST:
+        raise HistoryError(
+            f"{path.name} has a sample of {first}, before there was any Serverless v2: a time that was not set, or another form of time. Correct it."
+        )
     values, unit = one.values, "ACU"
     if one.what.metric == UTILIZATION:
         values, unit = _of_percent(path, one, ceiling_acu), f"percent of {ceiling_acu:g} ACU"

@@ -86,9 +86,14 @@ def _decoded(path: Path, raw: bytes) -> tuple[str, str]:
     for mark, codec, name in _MARKS:
         if raw.startswith(mark):
             return _text(path, raw, codec, name), "" if name == "UTF-8" else name
-    if b"\0" in raw[:1000]:  # Latin text in UTF-16 without a mark: every other byte is 0
-        big = raw[:1000:2].count(0) > raw[1:1000:2].count(0)
-        return _text(path, raw, "utf-16-be" if big else "utf-16-le", "UTF-16"), "UTF-16"
+    even, odd = raw[:1000:2].count(0), raw[1:1000:2].count(0)
+    if max(even, odd) * 4 > len(raw[:1000]):  # Latin text in UTF-16 without a mark: every other byte is 0
+        return _text(path, raw, "utf-16-be" if even > odd else "utf-16-le", "UTF-16"), "UTF-16"
+    if b"\0" in raw:
+        line = raw[: raw.index(b"\0")].count(b"\n") + 1
+        raise HistoryError(
+            f"{path.name}, line {line}: bytes of zero stand there, so this is no text, or was cut while it was written. Export it again."
+        )
     try:
         return raw.decode("utf-8"), ""
     except UnicodeDecodeError:

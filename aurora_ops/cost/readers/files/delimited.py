@@ -69,6 +69,8 @@ def read(file: str, text: str) -> Sheet:
             f"{file}, line {reader.line_num + skipped}: it is no table ({error}); export it again as CSV."
         ) from None
     delimiter = str(reader.dialect.delimiter)
+    while len(table) > 2 and (table[0][1][0].startswith("#") or len(table[0][1]) == 1 < len(table[1][1])):
+        table = table[1:]  # a title, a comment
     about = _about(table)
     if about:
         table = [
@@ -85,15 +87,12 @@ def read(file: str, text: str) -> Sheet:
 
 
 def _delimiter(text: str) -> str:
-    """The sign that the first lines have most often outside of quotes; all of them, so that a name with a comma decides nothing."""
+    """The sign that most of the first lines have most often outside of quotes, so that a title or a name with a comma decides nothing."""
     head = [re.sub(r'"[^"]*"', "", line) for line in text.splitlines()[:20] if line.strip()]
-    counts = {sign: min((line.count(sign) for line in head), default=0) for sign in _DELIMITERS}
-    best = max(counts, key=lambda sign: counts[sign])
-    if counts[best] and head[0].count(";") >= 1 and counts[";"]:
+    counts = {sign: sorted(line.count(sign) for line in head)[len(head) // 2] for sign in _DELIMITERS}
+    if counts[";"]:
         return ";"  # beside it a comma is a decimal sign
-    if counts[best]:
-        return best
-    return max(_DELIMITERS, key=lambda sign: head[0].count(sign) if head else 0)
+    return max(counts, key=lambda sign: counts[sign])
 
 
 def _about(table: list[tuple[int, list[str]]]) -> dict[str, list[str]]:

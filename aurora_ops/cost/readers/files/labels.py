@@ -83,7 +83,7 @@ def read(label: str) -> Label:
     for word in re.split(r"[\s,;|:/(){}\[\]\"'=]+", rest.replace("_", " ") if metric else rest):
         if found := statistic_of(word):
             statistic = statistic or found
-        elif word and word.lower() not in _NOISE and word.strip("-."):
+        elif word.strip("-.") and not set(word.lower().strip("-.").split(".")) <= _NOISE:
             words.append(word.strip("."))
     instance = named[1] if named else " ".join(words) if metric else ""
     return Label(metric, instance, statistic)

@@ -30,10 +30,19 @@ def read(file: str, text: str, timezone: str) -> Found:
         No JSON, another shape, an answer that says itself that it is not complete, or points that cannot be read.
     """
     kinds, found = [], []
-    for answer in _answers(file, text):
-        kind, series = _of_answer(file, answer, timezone)
-        kinds.append(kind)
-        found.extend(series)
+    try:
+        for answer in _answers(file, text):
+            kind, series = _of_answer(file, answer, timezone)
+            kinds.append(kind)
+            found.extend(series)
+    except (
+        AttributeError,
+        KeyError,
+        IndexError,
+        TypeError,
+        RecursionError,
+    ):  # a list where an object has to be, and the like
+        raise _other_shape(file) from None
     if not found:
         raise HistoryError(
             f"{file} holds no points: nothing was measured, which is not the same as 0 ACU. Check the metric's dimensions and the times."
@@ -69,7 +78,11 @@ def _of_answer(file: str, answer: Any, timezone: str) -> tuple[str, list[Series]
             parts = [_of_answer(file, one, timezone) for one in answer]
             return parts[0][0], [one for _, series in parts for one in series]
         return RECORDS, list(_of_records(file, answer, timezone))
-    raise HistoryError(
+    raise _other_shape(file)
+
+
+def _other_shape(file: str) -> HistoryError:
+    return HistoryError(
         f"{file} is JSON of another shape; give the answer of aws cloudwatch get-metric-data or get-metric-statistics as it is."
     )
 

@@ -58,6 +58,12 @@ def read(file: str, cells: Sequence[str], lines: Sequence[int], timezone: str, *
             utc=True,
         )
         return Times(pd.DatetimeIndex(moments).round("ms"), f"times in {name} since 1970, UTC")
+    if cells and all(
+        cell.endswith(("Z", "+00:00")) and cell[:2] == "20" for cell in cells
+    ):  # the most usual form, and all at once
+        moments = pd.to_datetime(list(cells), format="ISO8601", utc=True, errors="coerce")
+        if not moments.isna().any():
+            return Times(pd.DatetimeIndex(moments), "times with an offset")
     found = [_iso(file, cell, line) for cell, line in zip(_days_first(file, cells, lines), lines, strict=True)]
     aware = [bool(offset) for _, offset in found]
     if all(aware):

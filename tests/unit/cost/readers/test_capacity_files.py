@@ -202,6 +202,9 @@ READ = {
     "trailing-in-rows.csv": (GOOD.replace("\n", ",\n").replace("acu,", "acu"), "table with commas:"),
     "quoted-comma.csv": (GOOD.replace("0.5", '"0,5"').replace("1.5", '"1,5"'), "table with commas:"),
     "empty-lines.csv": (GOOD.replace("\n", "\n\n"), "table with commas:"),
+    "title.csv": ("Capacity of prod\n" + GOOD, "table with commas:"),
+    "comment.csv": ("# exported, by hand\n" + GOOD, "table with commas:"),
+    "index.csv": (",timestamp,acu\n" + "".join(f"{n},{line}\n" for n, line in enumerate(GOOD.split()[1:])), "table with commas:"),
     "utc-by-name.csv": (GOOD.replace("timestamp", '"Timestamp (UTC)"').replace("Z", ""), "in UTC, as the column's name says"),
 }  # fmt: skip
 
@@ -232,7 +235,14 @@ NO_TABLE = {
     "none.json": (json.dumps(STATISTICS | {"Datapoints": []}), "holds no points"),
     "page.json": (json.dumps(METRIC_DATA | {"NextToken": "abc"}), "not complete (NextToken)"),
     "partial.json": (json.dumps(METRIC_DATA).replace("Complete", "PartialData"), "not complete (PartialData)"),
-    "picture.csv": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "is no text"),
+    "list.json": ("[1, 2]", "JSON of another shape"),
+    "nested.json": ('{"MetricDataResults": [1]}', "JSON of another shape"),
+    "deep.json": ("[" * 100_000, "JSON of another shape"),
+    "cut-by-a-crash.csv": (GOOD.encode() + b"\0" * 40, "line 5: bytes of zero stand there"),
+    "page.html": ("<!DOCTYPE html><html><body>Sign in</body></html>", "has one column"),
+    "footer.csv": (GOOD + "Total,6\n", "line 5: 'Total' is a time that cannot be read"),
+    "1970.csv": (GOOD + "1970-01-01T00:00:00Z,1\n", "before there was any Serverless v2"),
+    "picture.csv": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "bytes of zero"),
     "words.csv": ("timestamp,comment\n2026-11-02T12:00:00Z,idle\n", "no column of numbers"),
     "no-times.csv": ("name,capacity_acu\na,1\nb,2\n", "no column of times"),
 }
@@ -306,7 +316,7 @@ def test_a_series_that_is_named_is_taken_for_the_capacity(tmp_path):
     text = GOOD.replace("capacity_acu", "prod-writer")
     (found,) = read(tmp_path, text, series="#prod-writer")
 
-    assert VALUES == values(found)
+    assert ("prod-writer", VALUES) == (found.instance, values(found))
     assert "prod-writer, taken to be ServerlessDatabaseCapacity as named" in found.origin
     assert "no series 'x'; it has 'prod-writer'" in refusal(tmp_path, text, series="#x")
 
