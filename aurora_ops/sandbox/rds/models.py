@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import moto.rds.models as models
+from moto.kms.models import kms_backends
 
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
@@ -42,6 +43,9 @@ def plane() -> DataPlane:
     return _plane
 
 
+_MANAGED_KEY = "alias/aws/rds"
+
+
 def plain(params: Any) -> dict[str, Any]:
     """moto's parsed parameters as a plain dict: snake case outside, the API's names inside structures."""
     return {
@@ -51,6 +55,16 @@ def plain(params: Any) -> dict[str, Any]:
 
 def _identifier(prefix: str) -> str:
     return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
+
+
+def managed_key(backend: Any) -> str:
+    """The ARN of the account's `aws/rds`, which AWS makes with the first resource that needs it and which cannot be disabled."""
+    kms = kms_backends[backend.account_id][backend.region_name]
+    if not kms.alias_exists(_MANAGED_KEY):
+        about = "Default key that protects my RDS database volumes when no other key is defined"
+        key = kms.create_key("", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", about, [])
+        kms.create_alias(key.id, _MANAGED_KEY)
+    return str(kms.describe_key(_MANAGED_KEY).arn)
 
 
 class _Groups(Protocol):
@@ -75,6 +89,10 @@ class AuroraCluster(WithStatus, models.DBCluster):
         kwargs["storage_type"] = kwargs.get("storage_type") or "aurora"  # moto: gp2
         kwargs.setdefault("allocated_storage", 1)
         super().__init__(backend, **kwargs)
+        if not self.storage_encrypted:
+            self.kms_key_id = None  # type: ignore[assignment]  # moto: the type of a key, always
+        elif not kwargs.get("kms_key_id"):
+            self.kms_key_id = managed_key(backend)
         self._status = "available"
         self.pending_modified_values: dict[str, str] | None = None
         self.pending_cluster_group: str | None = None  # for the pending version
@@ -94,7 +112,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
             (kwargs.get("performance_insights_retention_period") or 7) if self.performance_insights_enabled else None
         )
         self.performance_insights_kms_key_id = (
-            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id)
+            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id or managed_key(self.backend))
             if self.performance_insights_enabled
             else None
         )
@@ -200,6 +218,7 @@ class AuroraInstance(WithStatus, models.DBInstanceClustered):
                 kwargs.get("performance_insights_kms_key_id")
                 or cluster.performance_insights_kms_key_id
                 or cluster.kms_key_id
+                or managed_key(self.backend)
             )
             if on
             else None

@@ -274,3 +274,15 @@ def test_a_protected_cluster_is_not_deleted(rds, source):
     assert "InvalidParameterCombination" == refused(
         rds.delete_db_cluster, DBClusterIdentifier="again", SkipFinalSnapshot=True
     )
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_storage_that_is_encrypted_without_a_key_has_the_accounts_own(aws, encrypted):
+    """moto names a key that does not exist, and one for storage that is not encrypted. AWS makes `aws/rds` with the first that needs it."""
+    rds, name = aws("rds"), f"key-{'with' if encrypted else 'without'}"
+    made = rds.create_db_cluster(DBClusterIdentifier=name, StorageEncrypted=encrypted, **CLUSTER)["DBCluster"]
+    told = aws("kms").describe_key(KeyId=made["KmsKeyId"])["KeyMetadata"] if encrypted else {}
+
+    assert ("Enabled" if encrypted else None) == told.get("KeyState")
+    assert encrypted is ("KmsKeyId" in made)
+    rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
