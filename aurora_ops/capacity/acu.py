@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from aurora_ops.capacity import idle
 from aurora_ops.core.errors import InputError
 
 STEP_ACU = 0.5
@@ -95,17 +96,41 @@ class AcuRange:
         """
         return min(self.ceiling, max(self.floor, math.ceil(capacity_acu / STEP_ACU - 1e-9) * STEP_ACU))
 
-    def rest(self, idle_acu: float) -> float:
+    def rest(self, idle_acu: float | None = None) -> float:
         """Where an idle instance comes to rest that does not pause: at `idle_acu`, or at the nearest end of the range.
 
+        None is the observations' rule (`capacity.idle`): at its floor, which awake is never under 0.5.
+
+        >>> AcuRange(0.5, 16).rest(), AcuRange(0, 4).rest(), AcuRange(4, 16).rest()
+        (0.5, 0.5, 4.0)
         >>> AcuRange(0.5, 16).rest(1.5), AcuRange(4, 16).rest(1.5), AcuRange(0, 1).rest(1.5), AcuRange(0, 4).rest(0)
         (1.5, 4.0, 1.0, 0.5)
         """
+        if idle_acu is None:
+            return min(max(self.floor, STEP_ACU) + idle.over_floor_acu(), self.ceiling)
         if not 0 <= idle_acu <= LIMIT_ACU:
             raise AcuRangeError(
-                f"idle_acu={idle_acu}: an instance rests between 0 and {LIMIT_ACU:g} ACU; use 0 for its floor, or what you measured."
+                f"idle_acu={idle_acu}: an instance rests between 0 and {LIMIT_ACU:g} ACU; leave it empty for what was observed, use 0 for its floor, or what you measured."
             )
         return min(max(self.floor, STEP_ACU, idle_acu), self.ceiling)
+
+    def idle_mean(self, idle_acu: float | None = None) -> float:
+        """What an idle instance is billed on average: over its rest by what was observed; a rest that was measured is the mean.
+
+        >>> round(AcuRange(0.5, 16).idle_mean(), 2), AcuRange(0.5, 16).idle_mean(1.5)
+        (0.54, 1.5)
+        """
+        rest = self.rest(idle_acu)
+        return rest if idle_acu is not None else min(rest * (1 + idle.mean_over_rest()), self.ceiling)
+
+    @property
+    def highest_rest(self) -> float:
+        """The top of the band in which an idle instance was seen to rest.
+
+        >>> AcuRange(0, 4).highest_rest, AcuRange(0.5, 4).highest_rest, AcuRange(2, 4).highest_rest, AcuRange(4, 4).highest_rest
+        (1.0, 1.0, 2.5, 4.0)
+        """
+        return min(max(self.floor, STEP_ACU) + idle.most_over_floor_acu(), self.ceiling)
 
     def check_engine(self, engine_version: str) -> None:
         """Refuse a range that `engine_version` of Aurora PostgreSQL cannot have.

@@ -152,7 +152,7 @@ def capacity(
     """Capacity of one instance in ACU, shape (samples,): the mean of each sample, of which each minute has one value.
 
     >>> capacity(Demand([9, 9, 0, 0, 0, 0], seconds=60), AcuRange(1, 4)).tolist()
-    [4.0, 4.0, 4.0, 1.5, 1.5, 1.5]
+    [4.0, 4.0, 4.0, 1.0, 1.0, 1.0]
     """
     found = outcomes(
         demand, [acu_range], pause_after_seconds=pause_after_seconds, bucket_seconds=demand.seconds, rules=rules,

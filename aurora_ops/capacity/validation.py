@@ -5,7 +5,7 @@ pool of one instance changed. Nothing is tuned to hide a miss: what the rules do
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -16,6 +16,7 @@ import numpy as np
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.rules import MEASURED, Rules, simulate
 
+REST_ACU = 1.5  # of these runs, in the minutes after their load; an idle instance is another question (`capacity.idle`)
 FITTED_ON = ("min1_max32_t16", "min4_max32_t16")
 CLIMB_TOLERANCE = 0.25
 PHASES_SECONDS = tuple(range(1, 186, 8))  # at which of its ticks the load of a run may have begun
@@ -136,6 +137,7 @@ def _climbs(one: dict[str, Any]) -> list[tuple[float, float, float]]:
 
 
 def _compare(run: ScalingRun, rules: Rules) -> list[Comparison]:
+    rules = replace(rules, idle_acu=REST_ACU)
     demand = [run.plateau_acu] * run.load_seconds + [0.0] * (run.end_seconds - run.load_seconds)
     demand += [0.0] * 400  # so that every phase shows its falls
     series = {

@@ -67,7 +67,7 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
     rows = [
         (
             one.cost.name, one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd,
-            one.budget_usd, "–" if one.exceeding is None else f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 - one.cost.idle_usd, one.source,
+            one.budget_usd, "–" if one.exceeding is None else f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 + one.cost.if_idle_higher_usd, one.source,
         )
         for one in found
     ]  # fmt: skip
@@ -76,10 +76,10 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
         f"More than one month in ten goes over the budget: {over}"
         if over
         else "No budget is exceeded in more than one month in ten",
-        ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at floor", "from"),
+        ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at most", "from"),
         rows,
         "USD a month. Budget: the high end of the spec's table. A band from a profile is as wrong as the profile: it knows weekdays and "
-        "weekends only, not where an idle instance rests, and becomes honest with a history. Where the profile never leaves the rest, "
+        "weekends only, not where an idle instance rests ('idle at most': as high as anybody saw it), and becomes honest with a history. Where the profile never leaves the rest, "
         "the band has no width.",
     )
 

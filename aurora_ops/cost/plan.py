@@ -1,8 +1,8 @@
 """What dev, stg and prod will cost, before they exist: the procedure behind the notebook `cost-per-environment`.
 
 Floor and ceiling are the bills of a month in which every instance stays at that end of its range; expected is the usage
-profile's mean, never under where an idle instance comes to rest: that need not be the floor, so it is a parameter
-(`idle_acu`), the same as in every simulation. Everything besides compute is the profile's in all three.
+profile's mean, never under where an idle instance comes to rest: at its floor by what people observed (`capacity.idle`), or
+where `idle_acu` says, the same as in every simulation. Everything besides compute is the profile's in all three.
 """
 
 import math
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from aurora_ops.billing.bill import Estimate, estimate
 from aurora_ops.billing.price_book import Price, PriceBook, book, day
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, instance_uses
+from aurora_ops.capacity import idle
 from aurora_ops.capacity.acu import AcuRange, AcuRangeError
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
@@ -45,7 +47,7 @@ class EnvironmentCost:
     engine_version: str
     reader_tiers: tuple[int, ...]
     profile: Profile
-    idle_acu: float
+    idle_acu: float | None  # where an idle instance rests, if that was given; None: as observed
     mean_acu: float  # of an instance, in the expected month
     floor: Estimate
     expected: Estimate
@@ -63,13 +65,13 @@ class EnvironmentCost:
         return 1 + len(self.reader_tiers)
 
     @property
-    def idle_usd(self) -> float:
-        """What the expected month costs more because an idle instance rests over its floor, in USD of the known lines."""
+    def if_idle_higher_usd(self) -> float:
+        """What the expected month costs more if an idle instance rests as high as anybody saw it, in USD of the known lines."""
         span = self.acu_range.ceiling - self.acu_range.floor
-        if not span or self.measured:
+        if not span or self.measured or self.idle_acu is not None:
             return 0.0
-        more_acu = self.profile.mean_acu(self.acu_range, self.idle_acu) - self.profile.mean_acu(self.acu_range, 0.0)
-        return more_acu * (self.ceiling.known_usd - self.floor.known_usd) / span
+        highest = self.profile.mean_acu(self.acu_range, self.acu_range.highest_rest)
+        return (highest - self.mean_acu) * (self.ceiling.known_usd - self.floor.known_usd) / span
 
     @property
     def band_usd(self) -> tuple[float, float] | None:
@@ -172,13 +174,13 @@ def plan(
     prices: str = PACKAGED,
     target: str = "sandbox",
     *,
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
     **profile_names: str,
 ) -> CostPlan:
     """Price dev, stg and prod as their `terraform.tfvars.json` describe them.
 
     With `prices="packaged"` only files are read; with "live" the Price List API of `target` is asked for every region.
-    `idle_acu` is where an idle instance comes to rest over a lower floor. `profile_names` maps an environment to a usage
+    `idle_acu` is where an idle instance was measured to rest; empty, what others observed. `profile_names` maps an environment to a usage
     profile; the packaged defaults fill in.
 
     Raises
@@ -223,7 +225,7 @@ def environment_cost(
     prices: PriceBook,
     shape: Shape,
     profile: Profile,
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
     existing: "Existing | None" = None,
 ) -> EnvironmentCost:
     """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change.
@@ -249,7 +251,7 @@ def environment_cost(
         shape.engine_version,
         tiers,
         profile,
-        idle_acu,
+        idle.given(idle_acu),
         math.fsum(use.acu_hours for use in uses) / len(uses) / HOURS_PER_MONTH,
         floor=bill(month(acu_range.floor)),
         expected=bill(uses),

@@ -10,6 +10,7 @@ from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import Estimate
 from aurora_ops.billing.price_book import Price
 from aurora_ops.billing.usage import HOURS_PER_MONTH
+from aurora_ops.capacity import idle
 from aurora_ops.core.display import Line, Table
 from aurora_ops.cost.plan import CostChange, CostPlan, EnvironmentCost
 
@@ -46,10 +47,44 @@ def _why(plan: CostPlan) -> str:
 
 
 def _idle(plan: CostPlan) -> str:
-    """How much of the expected money rests on where an idle instance comes to rest."""
-    less = [f"{cost.name} {cost.idle_usd:,.0f}" for cost in plan.environments if cost.idle_usd >= 0.5]
-    at = plan.environments[0].idle_acu
-    return f" Of it {', '.join(less)} only because an idle instance is taken to rest at {at:g} ACU." if less else ""
+    """How far the expected money moves with where an idle instance comes to rest."""
+    more = _if_higher(plan, least_usd=0.5)
+    return f" If an idle instance rests as high as anybody saw it, {', '.join(more)} more." if more else ""
+
+
+def _if_higher(plan: CostPlan, least_usd: float) -> list[str]:
+    found = ((cost.name, cost.if_idle_higher_usd) for cost in plan.environments)
+    return [f"{name} {more:,.0f}" for name, more in found if more >= least_usd]
+
+
+def _rest(idle_acu: float | None) -> str:
+    """Where an idle instance is taken to rest, in words."""
+    if idle_acu is not None:
+        return f"at {idle_acu:g} ACU, or at its floor if that is higher, as was given"
+    return f"at its floor, awake never under 0.5 ACU, and billed {idle.mean_over_rest():.0%} over it"
+
+
+def idle_observations(plan: CostPlan) -> Table:
+    """What people saw of idle instances, from which the default is computed, and the band that remains."""
+    seen = idle.observations()
+    rows = [
+        (one.source, one.date, "not said" if one.floor is None else f"{one.floor:g}", one.rest, one.mean, one.condition, "yes" if one.counts else "no")
+        for one in seen
+    ]  # fmt: skip
+    band = ", ".join(
+        f"{cost.name} {cost.acu_range.rest():g}–{cost.acu_range.highest_rest:g}"
+        for cost in plan.environments
+        if not cost.measured
+    )
+    counted = sum(one.counts for one in seen)
+    return Table(
+        f"{counted} of {len(seen)} observations count: an idle instance rests {idle.over_floor_acu():g} ACU over its floor and is billed "
+        f"{idle.mean_over_rest():.0%} over that",
+        ("source", "date", "floor", "rest", "billed mean", "condition", "counts"),
+        rows,
+        "The rule: the median of those since 2024 with a floor of at most 0.5 ACU and default parameters. The band reaches to the furthest over "
+        f"its floor that anybody saw with default parameters, in ACU: {band}. {idle.statement()} Measure your own (acu-history) and give it as idle_acu.",
+    )
 
 
 def not_included(unpriced: Sequence[str]) -> str:
@@ -96,7 +131,7 @@ def cost_change(change: CostChange) -> Table:
     notes = (
         [
             f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it; "
-            f"idle at {side.idle_acu:g} ACU or at a higher floor."
+            f"idle {_rest(side.idle_acu)}."
         ]
         if side
         else []
@@ -198,7 +233,7 @@ def profile_table(plan: CostPlan) -> Table:
         ("environment", "profile", "mean ACU", "storage GiB", "I/O millions", "logs GiB", "why"),
         rows,
         "Mean ACU of one instance. The first reader has the writer's capacity, since it stands by for it. An idle instance is taken to rest "
-        f"at {plan.environments[0].idle_acu:g} ACU, or at its floor if that is higher: measured once (PostgreSQL 15.5, floor 1), so a parameter.",
+        f"{_rest(plan.environments[0].idle_acu)}.",
     )
 
 
@@ -225,21 +260,21 @@ def what_to_do(plan: CostPlan) -> Table:
             and cost.can_pause
             and cost.floor.compute_usd is not None
         ):
+            # Asleep in the hours without work, of which each was billed the mean of an idle instance.
             saved = (
                 cost.floor.compute_usd
                 * cost.profile.idle_share
-                * cost.acu_range.rest(cost.idle_acu)
+                * cost.acu_range.idle_mean(cost.idle_acu)
                 / cost.acu_range.floor
             )
             rows.append(
                 (f"let {cost.name} pause: floor 0", f"saves up to {saved:,.2f} USD; an open connection prevents it")
             )
-    resting = ", ".join(f"{cost.name} {cost.idle_usd:,.2f}" for cost in plan.environments if cost.idle_usd >= 0.005)
-    if resting:
+    if more := _if_higher(plan, least_usd=0.5):
         rows.append(
             (
-                f"measure where an idle instance rests: here at {plan.environments[0].idle_acu:g} ACU",
-                f"if at its floor, USD less: {resting}",
+                "measure where an idle instance rests (acu-history), and give it as idle_acu",
+                f"if as high as anybody saw it, USD more: {', '.join(more)}",
             )
         )
     rows.append(("replace the assumed profiles by measured history", "a forecast in place of an assumption"))

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from aurora_ops.billing.usage import Usage, retained_backup_gib
+from aurora_ops.capacity import idle
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core.errors import InputError, did_you_mean
 
@@ -42,24 +44,25 @@ class Profile:
         """Share of the week's hours without any work."""
         return sum(share == 0 for share in self.hour_of_week) / HOURS_PER_WEEK
 
-    def hourly_acu(self, acu_range: AcuRange, idle_acu: float = IDLE_ACU) -> tuple[float, ...]:
+    def hourly_acu(self, acu_range: AcuRange, idle_acu: IdleAcu = IDLE_ACU) -> tuple[float, ...]:
         """Capacity of one instance in each hour of the week: its share of the range, and never under where it comes to rest.
 
-        An instance whose floor is 0 sleeps in the hours without any work.
+        In the hours without any work it is billed the mean that was observed over its rest; with a floor of 0 it sleeps in them.
 
         >>> profile("office-hours").hourly_acu(AcuRange(0.5, 16))[7:10]
-        (1.5, 2.05, 4.375)
+        (0.5378, 2.05, 4.375)
         >>> profile("office-hours").hourly_acu(AcuRange(0, 16))[7:10]
         (0.0, 1.6, 4.0)
         """
-        floor, span, rest = acu_range.floor, acu_range.ceiling - acu_range.floor, acu_range.rest(idle_acu)
-        return tuple(max(floor + share * span, rest) if share or floor else 0.0 for share in self.hour_of_week)
+        floor, span, measured = acu_range.floor, acu_range.ceiling - acu_range.floor, idle.given(idle_acu)
+        rest, nothing = acu_range.rest(measured), acu_range.idle_mean(measured) if floor else 0.0
+        return tuple(max(floor + share * span, rest) if share else nothing for share in self.hour_of_week)
 
-    def mean_acu(self, acu_range: AcuRange, idle_acu: float = IDLE_ACU) -> float:
+    def mean_acu(self, acu_range: AcuRange, idle_acu: IdleAcu = IDLE_ACU) -> float:
         """Mean capacity of one instance in `acu_range`, in ACU.
 
-        >>> profile("idle").mean_acu(AcuRange(0.5, 16)), profile("idle").mean_acu(AcuRange(0.5, 16), idle_acu=0.5)
-        (1.5, 0.5)
+        >>> round(profile("idle").mean_acu(AcuRange(0.5, 16)), 4), profile("idle").mean_acu(AcuRange(0.5, 16), idle_acu=0.5)
+        (0.5378, 0.5)
         """
         return sum(self.hourly_acu(acu_range, idle_acu)) / HOURS_PER_WEEK
 

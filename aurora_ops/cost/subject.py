@@ -8,7 +8,9 @@ from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import Estimate, estimate
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.billing.usage import Usage
+from aurora_ops.capacity import idle
 from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import MEASURED, Rules
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
@@ -39,6 +41,7 @@ class Subject:
     as_of: date
     profile: Profile
     existing: "Existing | None" = None
+    idle_acu: IdleAcu = ""  # where an idle instance rests, if that is known; empty: as observed
 
     @property
     def usage(self) -> Usage:
@@ -91,7 +94,7 @@ class Subject:
         own = load.readers or (load.demand,) * len(self.shape.reader_tiers)
         return [(tier, demand if tier > 1 else None) for tier, demand in zip(self.shape.reader_tiers, own, strict=True)]
 
-    def quantities(self) -> Table:
+    def quantities(self, note: str = "") -> Table:
         """What the bill is made of, each measured or assumed."""
         if self.existing:
             rows = [
@@ -116,6 +119,7 @@ class Subject:
             f"{assumed} of {len(rows)} quantities of {self.name} are assumed",
             ("quantity", "value", "unit", "", "from"),
             rows,
+            note,
         )
 
 
@@ -145,10 +149,6 @@ class Study:
         """The day on which the prices' age is judged."""
         return self.subject.as_of
 
-    def quantities(self) -> Table:
-        """What the bill is made of, each measured or assumed."""
-        return self.subject.quantities()
-
 
 def subject(
     environment: str,
@@ -159,6 +159,7 @@ def subject(
     target: str = "sandbox",
     days: int = DAYS,
     prices: PriceBook | None = None,
+    idle_acu: IdleAcu = "",
 ) -> Subject:
     """The environment in a region, or where `cluster` names one, that cluster; `as_of` empty means today.
 
@@ -173,10 +174,10 @@ def subject(
     """
     book, on = prices or price_book.book(region), price_book.day(as_of)
     if cluster.strip():
-        return _of_cluster(environment, book, on, cluster, target, days)
+        return replace(_of_cluster(environment, book, on, cluster, target, days), idle_acu=idle_acu)
     settings = environments.settings(environment)
     profile = profiles.profile(profiles.default(environment))
-    return Subject(environment, settings, Shape.of(settings), book, on, profile)
+    return Subject(environment, settings, Shape.of(settings), book, on, profile, idle_acu=idle_acu)
 
 
 def _of_cluster(environment: str, book: PriceBook, on: date, cluster: str, target: str, days: int) -> Subject:
@@ -192,6 +193,6 @@ def _of_cluster(environment: str, book: PriceBook, on: date, cluster: str, targe
     return Subject(access.identifier, access.settings, found.shape, book, on, profile, found)
 
 
-def rules(idle_acu: float) -> Rules:
-    """The measured rules of scaling, with another capacity at which an idle instance comes to rest."""
-    return replace(MEASURED, idle_acu=idle_acu)
+def rules(idle_acu: IdleAcu) -> Rules:
+    """The measured rules of scaling, with where an idle instance rests: as observed, or what is given."""
+    return replace(MEASURED, idle_acu=idle.given(idle_acu))

@@ -56,6 +56,14 @@ def _acu(value: float) -> float:
     return value
 
 
+def _idle_acu(value: float | str) -> float | str:
+    if isinstance(value, str):
+        return value
+    if not 0 <= value <= 256:
+        raise ValueError("an instance rests between 0 and 256 ACU")
+    return value
+
+
 def _not_negative(value: float) -> float:
     if value < 0:
         raise ValueError("it may not be negative")
@@ -149,6 +157,7 @@ RestoreTime = Annotated[
     ),
 ]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
+IdleAcu = Annotated[float | Literal[""], Checked(_idle_acu, "a capacity in ACU, or nothing")]
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
 # Relative to where the person stands: a kernel works in the folder of its notebook.
 Folder = Annotated[str, Checked(_folder, "a folder, or nothing")]
@@ -166,7 +175,7 @@ Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
-    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
+    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
     "Duration": Duration, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
     "NewFolder": NewFolder, "NotNegative": NotNegative, "RestoreTime": RestoreTime,
     "Literal": Literal, "Annotated": Annotated, "None": None,

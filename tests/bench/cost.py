@@ -88,7 +88,7 @@ def plan(demand: Demand, ranges: list[AcuRange]) -> list[float | None]:
 def plain(demand: list[float], acu_range: AcuRange) -> float:
     """ACU-hours by the same rules in a plain loop over minutes, as lean as Python allows."""
     floor, ceiling, lowest = max(acu_range.floor, STEP_ACU), acu_range.ceiling, lowest_after_tick()
-    rest = min(max(floor, MEASURED.idle_acu), ceiling)
+    rest = acu_range.rest()
     reached = warm = floor
     to_tick, peak, halves = MEASURED.tick_seconds, 0.0, 0
     for acu in demand:

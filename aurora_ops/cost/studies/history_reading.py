@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History, HistoryError
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
@@ -46,7 +47,7 @@ class Reading:
 
 
 def read(
-    subject: Subject, source: str, target: str, days: int, timezone: str, idle_acu: float, ceiling_acu: float = 0.0
+    subject: Subject, source: str, target: str, days: int, timezone: str, idle_acu: IdleAcu, ceiling_acu: float = 0.0
 ) -> Reading:
     """Simulate, ask CloudWatch of `target`, or read the file that `source` names (see `capacity_files.read`).
 

@@ -11,13 +11,14 @@ import numpy as np
 from aurora_ops.billing import price_book
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, sources
-from aurora_ops.cost.studies import history_bill, history_reading, range_study
+from aurora_ops.cost.studies import history_bill, history_reading, range_study, same_month
 from aurora_ops.cost.studies.history_bill import Bill
 from aurora_ops.cost.studies.history_reading import Reading
 from aurora_ops.cost.subject import Subject, subject
@@ -68,6 +69,12 @@ class HistoryStudy:
         """Share of the measured time at the ceiling: there the load may have wanted more."""
         return self._share(self.history.samples["capacity_acu"] >= self.reading.shape.acu_range.ceiling)
 
+    @property
+    def rest_acu(self) -> float:
+        """Where the writer rests when it has least to do: at or under it in a tenth of the time awake."""
+        capacity = self.history.samples["capacity_acu"].dropna()
+        return float(np.quantile(capacity[capacity > 0], 0.1)) if (capacity > 0).any() else 0.0
+
     def _share(self, chosen: object) -> float:
         return float(self.history.samples["seconds"][chosen].sum()) / 3600 / self.history.measured_hours
 
@@ -90,7 +97,9 @@ class HistoryStudy:
 
     def quantities(self) -> Table:
         """What the bill is made of, each measured or assumed."""
-        return replace(self.subject, existing=self.reading.existing).quantities()
+        found = replace(self.subject, existing=self.reading.existing)
+        how = "the median of the months that the days of the history can be drawn to"
+        return found.quantities(same_month.sentence(found, self.bill.widened.p50, how))
 
     def used(self) -> Table:
         """The span in figures."""
@@ -104,6 +113,7 @@ class HistoryStudy:
             ("ACU-hours of the writer", found.acu_hours),
             *readers,
             ("mean capacity, ACU", found.acu_hours / found.measured_hours),
+            ("rest, ACU: a tenth of the time awake was at or under it", self.rest_acu),
             ("highest capacity, ACU", float(found.samples["capacity_acu"].max())),
             (f"time at the floor of {self.reading.shape.acu_range.floor:g} ACU, %", self.at_floor * 100),
             (f"time at the ceiling of {self.reading.shape.acu_range.ceiling:g} ACU, %", self.at_ceiling * 100),
@@ -188,7 +198,14 @@ class HistoryStudy:
                     f"{self.at_ceiling:.1%} of the time at it",
                 )
             )
-        rest = float(np.quantile(self.history.samples["capacity_acu"].dropna(), 0.1))
+        rest = self.rest_acu
+        if not self.reading.simulated and rest:
+            rows.append(
+                (
+                    f"plan with the rest that was measured: idle_acu {rest:.2f}",
+                    "a tenth of the time awake was at or under it",
+                )
+            )
         if self.at_floor < 0.01 and rest > self.reading.shape.acu_range.floor:
             rows.append(
                 (
@@ -285,7 +302,7 @@ def study(
     days: int = 28,
     timezone: str = "",
     budget_usd: float = 600.0,
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
     ceiling_acu: float = 0.0,
 ) -> HistoryStudy:
     """The history: "simulated" from the assumed profile, "live" (CloudWatch of `target`), or a file of the writer.
@@ -308,7 +325,7 @@ def study(
     """
     if not budget_usd >= 0:
         raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
-    asked = subject(environment, region, as_of, cluster=cluster, target=target, days=days)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, days=days, idle_acu=idle_acu)
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
     found = history_reading.read(asked, source, target, days, timezone, idle_acu, ceiling_acu)
     days_of = timezone or sources.DAYS_OF

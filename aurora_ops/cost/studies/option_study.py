@@ -10,6 +10,7 @@ from aurora_ops.billing.bill import estimate
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity import simulation
 from aurora_ops.capacity.acu import VCPU_PER_ACU
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
@@ -18,7 +19,7 @@ from aurora_ops.cost import options, plan_tables
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies import range_study
+from aurora_ops.cost.studies import range_study, same_month
 from aurora_ops.cost.subject import Study, Subject, rules, subject
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class OptionStudy(Study):
     def __repr__(self) -> str:
         how = "the bill is of what was measured, pausing is simulated" if self.is_measured else "capacity is simulated"
         return f"{self.environment} in {self.book.region}, {self.shape.acu_range}, {len(self.uses)} instances: {self.load.about}; {how}"
+
+    def quantities(self) -> Table:
+        """What the bill is made of, each measured or assumed, and why the month is not that of every page."""
+        return self.subject.quantities(
+            same_month.sentence(self.subject, self.usd, f"simulated from {self.load.about.partition(';')[0]}")
+        )
 
     @property
     def is_measured(self) -> bool:
@@ -235,7 +242,7 @@ def study(
     *,
     vcpus: float = 4.0,
     vcpu_per_acu: float = VCPU_PER_ACU,
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
     rds_proxy: bool = False,
 ) -> OptionStudy:
     """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
@@ -252,7 +259,7 @@ def study(
     UnknownPriceError
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
-    asked = subject(environment, region, as_of, cluster=cluster, target=target)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
     shape, book, usage, scaling = asked.shape, asked.book, asked.usage, rules(idle_acu)
     load = asked.load(source, vcpus, vcpu_per_acu, timezone, ceiling_acu)
     # A provisioned instance has to carry what the serverless one could give.

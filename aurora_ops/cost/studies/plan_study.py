@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core.display import Table
 from aurora_ops.cost import plan as planning
@@ -18,7 +19,7 @@ def plan(
     target: str = "sandbox",
     *,
     cluster: str = "",
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
     **profile_names: str,
 ) -> CostPlan:
     """`cost.plan.plan`, and `cluster` in `region` of `target` beside it.
@@ -31,7 +32,7 @@ def plan(
     made = planning.plan(region, as_of, prices, target, idle_acu=idle_acu, **profile_names)
     if not cluster.strip():
         return made
-    asked = subject("dev", region, as_of, cluster=cluster, target=target, prices=made.book)
+    asked = subject("dev", region, as_of, cluster=cluster, target=target, prices=made.book, idle_acu=idle_acu)
     cost = planning.environment_cost(asked.name, made.book, asked.shape, asked.profile, idle_acu, asked.existing)
     return replace(
         made,

@@ -8,13 +8,14 @@ from aurora_ops.billing import price_book
 from aurora_ops.capacity import validation
 from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange, AcuRangeError
 from aurora_ops.capacity.demand import Demand
+from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, what_if
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies import existing_answer, trust
+from aurora_ops.cost.studies import existing_answer, same_month, trust
 from aurora_ops.cost.studies.existing_answer import Better
 from aurora_ops.cost.subject import Study, Subject, rules, subject
 from aurora_ops.cost.what_if import Recommendation, Sweep
@@ -71,6 +72,16 @@ class RangeStudy(Study):
         else:
             words = f"Give {self.environment} {advice.acu_range}: {wanted} under this load{careful}; the present {self.shape.acu_range} means {present}."
         return Line(self.answer() + words + (f" If an ACU is more, the cheapest are {also}." if also else "") + broken)
+
+    def quantities(self) -> Table:
+        """What the bill is made of, each measured or assumed, and why the month is not that of every page."""
+        case = self.cases[0]
+        how = (
+            f"what was measured, taken as a demand and simulated under {self.shape.acu_range}"
+            if case.load.measured
+            else f"simulated from {case.load.about.partition(';')[0]}"
+        )
+        return self.subject.quantities(same_month.sentence(self.subject, float(case.sweep.usd[case.present]), how))
 
     def answer(self) -> str:
         """Of a cluster that exists, the sentence that every page begins with."""
@@ -243,7 +254,7 @@ def study(
     vcpus: float = 4.0,
     throttled_minutes: float = THROTTLED_MINUTES,
     cold_minutes: float = COLD_MINUTES,
-    idle_acu: float = IDLE_ACU,
+    idle_acu: IdleAcu = IDLE_ACU,
 ) -> RangeStudy:
     """Sweep the ranges of one environment under the load `source` (empty: its profile), with its readers and other usage.
 
@@ -253,10 +264,9 @@ def study(
     that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor. Of a file,
     `timezone` is where times without an offset were written, and `ceiling_acu` what 100 % of ACUUtilization were.
     """
-    asked = subject(environment, region, as_of, cluster=cluster, target=target)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
     return of_subject(
         asked, source, timezone, ceiling_acu, vcpus=vcpus, throttled_minutes=throttled_minutes, cold_minutes=cold_minutes,
-        idle_acu=idle_acu,
     )  # fmt: skip
 
 
@@ -269,10 +279,9 @@ def of_subject(
     vcpus: float = 4.0,
     throttled_minutes: float = THROTTLED_MINUTES,
     cold_minutes: float = COLD_MINUTES,
-    idle_acu: float = IDLE_ACU,
 ) -> RangeStudy:
     """The same for a subject that is read already."""
-    shape, scaling = asked.shape, rules(idle_acu)
+    shape, scaling = asked.shape, rules(asked.idle_acu)
     low, high = VCPU_PER_ACU_BOUNDS
     first = asked.load(source, vcpus, low, timezone, ceiling_acu)
     relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from aurora_ops.capacity.acu import AcuRange
-from aurora_ops.capacity.rules import TICK_SECONDS, CapacityModel, DemandError, buffer_pool_mib, simulate
+from aurora_ops.capacity.rules import MEASURED, TICK_SECONDS, CapacityModel, DemandError, buffer_pool_mib, simulate
 
 
 def seconds_to(capacity_acu: float, model: CapacityModel, demand_acu: float) -> int:
@@ -72,9 +72,9 @@ def test_a_working_set_needs_more_acu_than_its_memory_says():
 
 def test_shrinking_comes_in_ticks_bounded_by_memory():
     """
-    Run min1_max32_t16: from 10.5 to 5.5 ACU in one tick of at most 7,424 MiB, and in the next to rest at 1.5, not at the floor.
+    Run min1_max32_t16: from 10.5 to 5.5 ACU in one tick of at most 7,424 MiB, and in the next to where it was seen to rest, over its floor.
     """
-    model = CapacityModel(AcuRange(1, 32), start_acu=10.5)
+    model = CapacityModel(AcuRange(1, 32), start_acu=10.5, rules=dataclasses.replace(MEASURED, idle_acu=1.5))
 
     assert [(TICK_SECONDS, 5.5), (2 * TICK_SECONDS, 1.5)] == changes(model, demand_acu=0, seconds=400)
 

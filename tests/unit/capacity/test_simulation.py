@@ -106,8 +106,8 @@ def test_a_floor_of_zero_pauses_when_no_client_is_connected():
     assert [(475 + 355) * 60, 0.0] == found.paused_seconds.tolist()
     assert [1.0, 0.0] == found.resumes.tolist()
     assert [15.0, 0.0] == found.throttled_seconds.tolist()
-    # Awake for 485 and for 125 idle minutes less than the other range, at half an ACU before its load and at one after.
-    assert found.acu_hours[1] - found.acu_hours[0] == pytest.approx((475 * 0.5 + 355 * 1.0) / 60)
+    # Awake for 485 and for 125 idle minutes less than the other range, at half an ACU before its load and, once the next tick has come, after it.
+    assert found.acu_hours[1] - found.acu_hours[0] == pytest.approx((475 + 355) * 0.5 / 60)
 
 
 def test_an_open_connection_keeps_an_idle_instance_awake():

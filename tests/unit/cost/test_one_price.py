@@ -1,5 +1,6 @@
 """One environment has one price of an ACU-hour, on every page and at the drill's gate; it depends on the storage type alone."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,10 @@ from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import price_book
 from aurora_ops.billing.usage import HOURS_PER_MONTH
+from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
+from aurora_ops.cost import bands, exports, plan_tables, profiles
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost import plan_tables, profiles
 from aurora_ops.cost.studies import history_study, option_study, range_study
 from aurora_ops.restore import drill as restore
 from aurora_ops.restore.drill import Drill
@@ -83,6 +85,60 @@ def test_ranges_options_and_pauses_stand_beside_the_same_bill(asked):
         float(first.sweep.usd[first.present]),
         pages.options.pausing.awake_usd,
     ]
+
+
+def test_every_page_names_the_month_of_page_01_and_which_question_it_answers_instead(asked):
+    """
+    To the cent, beside its own amount, with the words of the difference.
+    """
+    pages = asked[0]
+    planned = pages.plan.environments[-1].expected.known_usd
+    own = {
+        "ranges": (
+            float(pages.ranges.cases[0].sweep.usd[pages.ranges.cases[0].present]),
+            "simulated from 14 ASSUMED days",
+        ),
+        "options": (pages.options.usd, "simulated from 14 ASSUMED days"),
+        "history": (
+            pages.history.bill.widened.p50,
+            "the median of the months that the days of the history can be drawn to",
+        ),
+    }
+
+    for name, (usd, words) in own.items():
+        note = getattr(pages, name).quantities().note
+        assert f"cost-per-environment expects {planned:,.2f} USD" in note
+        assert f"the {usd:,.2f} of this page are {words}" in note
+
+
+@pytest.mark.parametrize("environment", environments.ENVIRONMENTS)
+def test_a_deployment_says_the_month_of_page_01(environment):
+    """
+    What is built from nothing costs what the cost plan expects of it, at each end and in between.
+    """
+    made = Shape.of(environments.settings(environment))
+    change = planning.cost_change(environment, "ap-northeast-1", None, made)
+    planned = next(cost for cost in planning.plan().environments if cost.name == environment)
+
+    for level in ("floor", "expected", "ceiling"):
+        amount = getattr(planned, level).known_usd
+        assert (0.0, amount, amount) == change.usd(level)
+
+
+def test_the_exports_hold_the_plans_amounts():
+    """
+    Rows to the cent; lines as they are, which add up to the expected month.
+    """
+    plan = planning.plan()
+    made = json.loads(exports.as_json(plan, bands.bands(plan)))
+
+    for cost, row in zip(plan.environments, made["environments"], strict=True):
+        lines = [line["usd"] for line in made["line_items"][cost.name] if line["usd"] is not None]
+        assert (round(cost.floor.known_usd, 2), round(cost.ceiling.known_usd, 2)) == (
+            row["floor_usd"],
+            row["ceiling_usd"],
+        )
+        assert pytest.approx(cost.expected.known_usd, abs=1e-9) == sum(lines)
 
 
 def test_the_notes_name_the_price_that_is_billed_and_not_the_other(asked):

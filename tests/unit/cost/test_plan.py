@@ -4,8 +4,8 @@ import inspect
 import pytest
 
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.capacity import idle, simulation
 from aurora_ops.capacity import rules as scaling
-from aurora_ops.capacity import simulation
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.core import environments
@@ -13,7 +13,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_charts, plan_tables, profiles
 from aurora_ops.cost.profiles import UnknownProfileError
-from aurora_ops.cost.studies import history_study, option_study, range_study
+from aurora_ops.cost.studies import history_study, option_study, plan_study, range_study
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_an_idle_month_costs_where_an_idle_instance_rests(idle_acu, mean_acu):
     *_, prod = plan.environments
 
     assert (pytest.approx(2 * mean_acu * 730 * 0.15), 109.5) == (prod.expected.compute_usd, prod.floor.compute_usd)
-    assert pytest.approx(prod.expected.known_usd - prod.floor.known_usd) == prod.idle_usd
+    assert 0.0 == prod.if_idle_higher_usd, "what was given is no assumption"
     assert "PASS" == planning.report(plan).verdict
 
 
@@ -94,32 +94,46 @@ def test_the_dearest_environment_says_what_it_is_paid_for(tokyo):
     assert 760 == round(2 * 3.47 * 730 * 0.15)
 
 
+def test_devs_month_lies_where_the_observations_put_it(tokyo):
+    """
+    Eight of them rest at 0.5 ACU, one bill tells a mean 8 % over that; the furthest that anybody saw is 1 ACU: 73 to 115 USD in Tokyo.
+    """
+    dev = tokyo.environments[0]
+    at_rest, at_most = (planning.plan(idle_acu=acu).environments[0].expected.known_usd for acu in (0.5, 1.0))
+
+    assert [73, 115] == [round(at_rest), round(at_most)]
+    assert at_rest < dev.expected.known_usd < at_rest + 0.08 * 0.5 * 730 * 0.15
+    assert pytest.approx(at_most) == dev.expected.known_usd + dev.if_idle_higher_usd
+
+
 def test_the_assumption_about_rest_is_said_with_the_money_that_rests_on_it(tokyo):
     """
-    In the first sentence, in the table of assumptions, and in what to do; none of it where nothing rests on it.
+    In the first sentence, in the table of assumptions, and in what to do; none of it where it was measured.
     """
-    low = planning.plan(idle_acu=0.5)
+    given = planning.plan(idle_acu=0.5)
     shown = [
         repr(plan_tables.bottom_line(tokyo)),
         str(plan_tables.profile_table(tokyo).note),
         str(plan_tables.what_to_do(tokyo).rows),
+        plan_tables.idle_observations(tokyo).note,
     ]
     words = [
-        "only because an idle instance is taken to rest at 1.5 ACU",
-        "is taken to rest at 1.5 ACU",
+        "If an idle instance rests as high as anybody saw it, dev 39, stg 65 more.",
+        "rest at its floor, awake never under 0.5 ACU, and billed 8% over it",
         "measure where an idle instance rests",
+        "dev 0.5–1, stg 0.5–1, prod 0.5–1",
     ]
 
-    assert [True] * 3 == [one in text for one, text in zip(words, shown, strict=True)]
-    assert "only because" not in repr(plan_tables.bottom_line(low))
-    assert "dev 73 (1 × 0.6 ACU), stg 225 (2 × 1.0 ACU), prod 795 (2 × 3.5 ACU)" in repr(plan_tables.bottom_line(low))
+    assert [True] * 4 == [one in text for one, text in zip(words, shown, strict=True)]
+    assert "rests as high" not in repr(plan_tables.bottom_line(given))
+    assert "dev 73 (1 × 0.6 ACU), stg 225 (2 × 1.0 ACU), prod 795 (2 × 3.5 ACU)" in repr(plan_tables.bottom_line(given))
 
 
 def test_plans_and_simulations_assume_the_same_rest():
     """
-    One default, and under a profile without any work the simulated month is the planned one, but for its first minutes.
+    One default, and under a profile without any work the simulated capacity comes to where the plan's idle hours rest.
     """
-    acu_range, idle = AcuRange(0.5, 16), profiles.profile("idle")
+    acu_range, load = AcuRange(0.5, 16), profiles.profile("idle")
     capacity = simulation.capacity(Demand([4.0] + [0.0] * 60 * 24, 60), acu_range)
 
     assert {scaling.MEASURED.idle_acu} == {
@@ -127,13 +141,17 @@ def test_plans_and_simulations_assume_the_same_rest():
         for call in (
             planning.plan,
             planning.environment_cost,
+            plan_study.plan,
             range_study.study,
             option_study.study,
             history_study.study,
-            idle.mean_acu,
+            load.mean_acu,
         )
     }
-    assert idle.mean_acu(acu_range) == capacity[-1]
+    assert (acu_range.rest(), acu_range.rest() * (1 + idle.mean_over_rest())) == (
+        capacity[-1],
+        pytest.approx(load.mean_acu(acu_range)),
+    )
 
 
 def test_a_region_without_all_prices_fails_and_shows_unknown():
@@ -242,7 +260,7 @@ def test_charts_are_small_and_carry_their_numbers(tokyo):
     charts = [plan_charts.range_chart(tokyo), plan_charts.line_item_chart(tokyo)]
 
     assert all(len(chart.png) < 30_000 for chart in charts)
-    assert "stg 124 / 369 / 1,767, spec 100–300" in repr(charts[0])
+    assert "stg 124 / 230 / 1,767, spec 100–300" in repr(charts[0])
     assert "prod writer 380.06, readers 380.06" in repr(charts[1])
 
 
