@@ -157,6 +157,33 @@ def catalog(directory: str, target: str, region: str, **named: str) -> None:
     click.echo(f"written: {procedure.catalog(_access(target, region, named), directory)}")
 
 
+@schema.command("status")
+@_of_a_database
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON, for programs.")
+@_told
+def schema_status(directory: str, target: str, region: str, as_json: bool, **named: str) -> None:
+    """What is applied, pending or contradicted, and how the database differs from catalog.txt; exit 1 where it does."""
+    from aurora_ops.schema import procedure
+
+    found = procedure.status(_access(target, region, named), directory)
+    click.echo(found.as_json() if as_json else found)
+    sys.exit(found.verdict == "FAIL")
+
+
+@schema.command("lint")
+@click.argument("directory", default="", metavar="[DIRECTORY]")
+@click.option("--pg-version", default="15.0", show_default=True, help="The PostgreSQL that the files are for.")
+@_told
+def schema_lint(directory: str, pg_version: str) -> None:
+    """Read the files of DIRECTORY (by default sql/schema) with squawk: what locks, rewrites or breaks; exit 1 on a finding."""
+    from aurora_ops.schema import lint, procedure
+
+    report = lint.lint(procedure.folder(directory), pg_version)
+    for check in report.checks:
+        click.echo(f"{check.verdict} {check.name}{': ' if check.detail else ''}{check.detail}")
+    sys.exit(report.verdict == "FAIL")
+
+
 def _access(target: str, region: str, named: dict[str, str]) -> Any:
     from aurora_ops.aws import access, session
 

@@ -30,6 +30,7 @@ STARTS_PROGRAMS = {
     "sandbox/client/processes.py": "ps, where there is no /proc",
     "sandbox/dataplane/programs.py": "PostgreSQL's programs",
     "sandbox/dataplane/server.py": "the PostgreSQL server",
+    "schema/lint.py": "squawk",
     "terraform/program.py": "terraform",
 }
 

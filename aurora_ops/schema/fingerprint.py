@@ -1,4 +1,4 @@
-"""Fingerprints of a database: what it is made of (catalog) and what it holds (content of every table in public).
+"""Fingerprints of a database: what its schemas are made of (catalog) and what it holds (content of every table in public).
 
 Two databases of the same major version with equal fingerprints hold the same rows. Counting rows would miss a changed value
 and a lost row made up by a later one; the sum of row hashes does not, needs no order, and duplicates do not cancel out.
@@ -30,6 +30,8 @@ _PINNED = {
     "row_security": "off",  # a policy that would hide rows is an error instead
 }
 
+_TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') ORDER BY 1"
+
 
 class NothingToCompareError(AuroraOpsError):
     """The source holds no rows, so equality would prove nothing."""
@@ -40,25 +42,27 @@ class UnreadableTableError(FindingError):
 
 
 class Entry(NamedTuple):
-    """One object of the catalog. `sound` is false for an invalid index, an unvalidated or a disabled constraint."""
+    """One object of the catalog, its name as SQL writes it. `sound` is false for an invalid index, an unvalidated or a disabled constraint."""
 
     kind: str
     name: str
     definition: str
     sound: bool
+    part_of: str = ""  # the table or view that it hangs on
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.definition}"
+        # One object is one line, in catalog.txt as well, however its text is broken.
+        return f"{self.kind} {self.name}: {self.definition}".replace("\n", "⏎")
 
 
 @dataclass(frozen=True)
 class CatalogFingerprint:
-    """What schema public is made of."""
+    """What the schemas of a database are made of; `sql/diagnostics/catalog.sql` says what is not looked at."""
 
     entries: tuple[Entry, ...] = field(repr=False)
 
     def count(self, kind: str) -> int:
-        """How many objects of a kind: "table", "column", "index", "foreign key", "constraint" or "trigger"."""
+        """How many objects of a kind: "table", "column", "index", "foreign key", "constraint", "trigger", "view" …"""
         return Counter(entry.kind for entry in self.entries)[kind]
 
     @property
@@ -108,9 +112,13 @@ class Fingerprint:
 def _snapshot(connection: psycopg.Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for name, value in _PINNED.items():
-            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+        _pin(connection)
         yield
+
+
+def _pin(connection: psycopg.Connection) -> None:
+    for name, value in _PINNED.items():
+        connection.execute("SELECT set_config(%s, %s, true)", (name, value))
 
 
 def _read_catalog(connection: psycopg.Connection) -> CatalogFingerprint:
@@ -136,8 +144,15 @@ def _read_content(connection: psycopg.Connection, tables: list[str]) -> dict[str
 
 
 def catalog(connection: psycopg.Connection) -> CatalogFingerprint:
-    """What schema public is made of. Takes about a millisecond."""
+    """What the schemas of this database are made of. Takes some milliseconds."""
     with _snapshot(connection):
+        return _read_catalog(connection)
+
+
+def catalog_within(connection: psycopg.Connection) -> CatalogFingerprint:
+    """The same as the caller's transaction sees it, with what it has not committed yet. Its settings stay as they are."""
+    with connection.transaction(force_rollback=True):
+        _pin(connection)
         return _read_catalog(connection)
 
 
@@ -156,7 +171,7 @@ def read(connection: psycopg.Connection) -> Fingerprint:
     """
     with _snapshot(connection):
         made_of = _read_catalog(connection)
-        tables = [entry.name for entry in made_of.entries if entry.kind == "table"]
+        tables = [name for (name,) in connection.execute(_TABLES)]
         return Fingerprint(made_of, _read_content(connection, tables))
 
 

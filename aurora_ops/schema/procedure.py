@@ -11,25 +11,19 @@ import psycopg
 from psycopg import sql
 
 from aurora_ops.aws.access import ALL, Access, UnknownDatabaseError
-from aurora_ops.core.display import Check, Report, Table
+from aurora_ops.core.display import Check, Report, Table, mask
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
-from aurora_ops.schema import fingerprint
+from aurora_ops.schema import origin
+from aurora_ops.schema.catalog import SCHEMA, Difference, write_catalog
+from aurora_ops.schema.catalog import verify_catalog as verify_catalog  # the drill and the workload ask for it here
+from aurora_ops.schema.failures import SchemaChangedError
 from aurora_ops.schema.files import SchemaFile, SchemaFilesError, not_taken, read
-from aurora_ops.schema.loader import (
-    SCHEMA,
-    SchemaChangedError,
-    counted,
-    history,
-    is_locked,
-    load,
-    pending,
-)
+from aurora_ops.schema.ledger import counted, history, pending
+from aurora_ops.schema.loader import is_locked, load, only_loader, try_out
+from aurora_ops.schema.status import Status, read_status
 
-CATALOG = (
-    "catalog.txt"  # beside the files: what they amount to, one object per line; `aurora-ops schema catalog` writes it
-)
-_COUNTED = ("table", "column", "index", "foreign key")
+_MOST_ROWS = 100  # of a table on the page
 
 
 @dataclass(frozen=True)
@@ -38,17 +32,19 @@ class Outcome:
 
     line: str
     files: tuple[str, ...] = ()
-    rows: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    columns: tuple[str, ...] = ("file", "sha256")
+    rows: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
-        return self.line
+        return mask(self.line)
 
     def _repr_markdown_(self) -> str:
-        return Table(self.line, ("file", "sha256"), self.rows)._repr_markdown_() if self.rows else f"**{self.line}**"
+        more = f"{len(self.rows) - _MOST_ROWS} more" if len(self.rows) > _MOST_ROWS else ""
+        return Table(self.line, self.columns, self.rows[:_MOST_ROWS], more)._repr_markdown_()
 
 
-def preflight(access: Access, directory: str = "") -> Report:
-    """Whether the files could be applied. Changes nothing.
+def preflight(access: Access, directory: str = "", baseline: bool = False) -> Report:
+    """Whether the files could be applied; or, for a `baseline`, recorded as applied. Changes nothing.
 
     Raises
     ------
@@ -62,7 +58,7 @@ def preflight(access: Access, directory: str = "") -> Report:
             "preflight",
             (
                 Check.of("cluster is available", found.status == "available", found.status),
-                *preflight_checks(connection, folder(directory)),
+                *preflight_checks(connection, folder(directory), named=bool(directory), baseline=baseline),
             ),
         )
 
@@ -82,105 +78,128 @@ def folder(directory: str) -> Path:
     return Path(directory).expanduser() if directory else SCHEMA
 
 
-def preflight_checks(connection: psycopg.Connection, directory: Path = SCHEMA) -> tuple[Check, ...]:
+def preflight_checks(
+    connection: psycopg.Connection, directory: Path = SCHEMA, *, named: bool = False, baseline: bool = False
+) -> tuple[Check, ...]:
     """The part of the preflight that needs only a connection."""
-    in_recovery, may_create_schema, may_create_table = connection.execute(
+    in_recovery, may_create_schema, may_use_ops, may_create_table = connection.execute(
         "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE'), "
-        "has_schema_privilege('public', 'CREATE')"
-    ).fetchone() or (True, False, False)
-    applied = history(connection)
-    unknown = _tables_of_unknown_origin(connection)
+        "coalesce(has_schema_privilege(to_regnamespace('ops'), 'CREATE'), false), "
+        "coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), false)"
+    ).fetchone() or (True, False, False, False)
+    may, said = may_create_schema or may_use_ops, ""
+    if not may_create_table:  # files of one's own may have a schema of their own; ours lie in public
+        may, said = may and named, "not in schema public: each file has to name its schema"
+    if not may:
+        said = "the user lacks CREATE on the database or on schema public"
     try:
         known = read(directory)
-        pending(known, applied)
+        pending(known, history(connection))
         left_out = f"; not taken, for they lie deeper: {', '.join(found)}" if (found := not_taken(directory)) else ""
         order = Check("files agree with the ledger", "PASS", counted(len(known), "file") + left_out)
     except SchemaFilesError as error:
         order = Check("files agree with the ledger", "FAIL", str(error))
     return (
         Check.of("connected to the writer", not in_recovery, "" if not in_recovery else "this is a reader"),
-        Check.of(
-            "may create tables",
-            may_create_schema and may_create_table,
-            ""
-            if may_create_schema and may_create_table
-            else "the user lacks CREATE on the database or on schema public",
-        ),
+        Check.of("may create tables", may, said),
         order,
-        Check.of("no tables of unknown origin", not unknown, unknown),
+        _standing(connection, directory, named=named, baseline=baseline),
         Check.of("no other loader at work", not is_locked(connection)),
     )
 
 
-def _tables_of_unknown_origin(connection: psycopg.Connection) -> str:
-    number = 0 if history(connection) else fingerprint.catalog(connection).count("table")
-    return f"holds {counted(number, 'table')} but no ledger: somebody else created them" if number else ""
+def _standing(connection: psycopg.Connection, directory: Path, *, named: bool, baseline: bool) -> Check:
+    name = "the database is what the files amount to" if baseline else "what stands there is accounted for"
+    try:
+        if baseline:
+            origin.check_baseline(connection, directory)
+            return Check(name, "PASS")
+        others = origin.beside(connection, directory, named=named)
+        return Check(name, "PASS", f"left alone: {others}" if others else "")
+    except SchemaChangedError as error:
+        return Check(name, "FAIL", str(error))
 
 
-def plan(access: Access, directory: str = "") -> Plan:
-    """The files that are not applied yet. Reads only; refuses what the ledger contradicts."""
-    database = _database(access)
+def plan(access: Access, directory: str = "", baseline: bool = False) -> Plan:
+    """The files that are not applied yet. Reads only; refuses what the ledger, or the database, contradicts."""
+    database, files = _database(access), folder(directory)
     with access.connect() as connection:
         applied = history(connection)
-        if unknown := _tables_of_unknown_origin(connection):
-            raise SchemaChangedError(
-                f"database {database} {unknown}, so nothing was planned. "
-                "Find out who made them; load into an empty database."
-            )
+        todo = pending(read(files), applied)
+        others = ""
+        if baseline and todo:
+            origin.check_baseline(connection, files)
+        elif not baseline:
+            others = origin.beside(connection, files, named=bool(directory))
+    target, where = f"{access.identifier}/{database}", directory or "sql/schema"
     return Plan(
         name="load-schema",
         account=access.session.account,
         region=access.session.region,
-        parameters=access.parameters | ({"directory": directory} if directory else {}),
+        parameters=access.parameters
+        | ({"directory": directory} if directory else {})
+        | ({"baseline": True} if baseline else {}),
         observed={f"{version:03}": sha256 for version, (_, sha256) in applied.items()},
-        changes=[
-            _change(f"{access.identifier}/{database}", directory or "sql/schema", file)
-            for file in pending(read(folder(directory)), applied)
-        ],
+        changes=[_change(target, where, file, baseline=baseline) for file in todo],
+        warnings=[f"The files are run beside what they did not make: {others}."] if others and todo else (),
     )
 
 
-def _change(target: str, directory: str, file: SchemaFile) -> Change:
+def _change(target: str, directory: str, file: SchemaFile, *, baseline: bool) -> Change:
     return Change(
-        action=f"run {directory}/{file.name}",
+        action=f"record {directory}/{file.name} as applied" if baseline else f"run {directory}/{file.name}",
         target=target,
         before="not applied",
         after=f"sha256 {file.sha256[:12]}",
-        undo="write a later file, or restore to a time before (restore-drill shows how)",
-        destroys=file.destroys,
+        undo=f"take version {file.version} out of ops.schema_history"
+        if baseline
+        else "write a later file, or restore to a time before (restore-drill shows how)",
+        destroys=file.destroys and not baseline,
     )
 
 
 def apply(
     access: Access, plan: Plan, confirm: str, *, lock_timeout: str = "3s", statement_timeout: str = "5min"
 ) -> Outcome:
-    """Run the plan's files. Unconfirmed, they are run and rolled back: a dry run that finds what a parser cannot.
+    """Run the plan's files, or record them as applied. Unconfirmed, they are run and rolled back: a dry run that finds what a parser cannot.
 
     A statement waits for a table that the application holds for `lock_timeout`, and runs for `statement_timeout`.
     """
     confirmed = is_confirmed(plan, confirm, sandbox=access.session.is_sandbox)
     if not plan.changes:
         return Outcome(f"0 changes: {counted(len(plan.observed), 'file')} already applied")
+    files = folder(plan.parameters.get("directory", ""))
+    if plan.parameters.get("baseline"):
+        return _record(access, plan, files) if confirmed else Outcome(dry_run_line(plan))
     with access.connect(read_only=False) as connection:
-        ran = load(
-            connection,
-            folder(plan.parameters.get("directory", "")),
-            dry_run=not confirmed,
-            lock_timeout=lock_timeout,
-            statement_timeout=statement_timeout,
-        )
-    if not confirmed:
-        rest = len(plan.changes) - len(ran)
-        untried = f" {counted(rest, 'file')} not tried: the first of them runs outside a transaction." if rest else ""
-        print(f"{counted(len(ran), 'file')} ran without error, then rolled back.{untried}")  # noqa: T201 - a notebook's output
-        return Outcome(dry_run_line(plan))
+        if not confirmed:
+            ran, difference = try_out(connection, files, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
+            return _tried(plan, len(ran), difference)
+        ran = load(connection, files, lock_timeout=lock_timeout, statement_timeout=statement_timeout)
     names = tuple(file.name for file in ran)
     return Outcome(
         f"APPLIED {plan.id}: {counted(len(ran), 'file')}, now at {names[-1]}"
         if names
         else "0 changes: another loader was faster",
         names,
-        tuple((file.name, file.sha256[:12]) for file in ran),
+        rows=tuple((file.name, file.sha256[:12]) for file in ran),
+    )
+
+
+def _tried(plan: Plan, number: int, difference: Difference) -> Outcome:
+    rest = len(plan.changes) - number
+    untried = f" {counted(rest, 'file')} not tried: the first of them runs outside a transaction." if rest else ""
+    print(f"{counted(number, 'file')} ran without error, then rolled back: {difference}.{untried}")  # noqa: T201 - a notebook's output
+    return Outcome(dry_run_line(plan), columns=("what", "object", "before", "after"), rows=difference.rows)
+
+
+def _record(access: Access, plan: Plan, files: Path) -> Outcome:
+    with access.connect(read_only=False) as connection, only_loader(connection):
+        todo = pending(read(files), history(connection))
+        origin.record(connection, files, todo)
+    return Outcome(
+        f"RECORDED {plan.id}: {counted(len(todo), 'file')} as applied, none was run",
+        rows=tuple((file.name, file.sha256[:12]) for file in todo),
     )
 
 
@@ -202,81 +221,18 @@ def clean_up(access: Access) -> Report:
         return Report("clean up", (Check.of("the loader's lock is free", not is_locked(connection)),))
 
 
-def verify_catalog(connection: psycopg.Connection, directory: Path = SCHEMA) -> Report:
-    """Compare tables, columns, indexes and constraints with what they must be, exactly. For a restored database too.
-
-    What they must be stands in the folder's `catalog.txt`; without one there is nothing to compare with: SKIP, with what is there.
-    """
-    actual, checks = fingerprint.catalog(connection), []
-    expected = _expected(directory)
-    if expected is not None:
-        for kind in _COUNTED:
-            number = sum(line.startswith(f"{kind} ") for line in expected)
-            checks.append(
-                Check.of(
-                    f"number of {_plural(kind)}", actual.count(kind) == number, _counted(number, actual.count(kind))
-                )
-            )
-    for name, kinds in (
-        ("all indexes are valid", ("index",)),
-        ("all constraints are validated and enforced", ("foreign key", "constraint")),
-    ):
-        looked_at = [entry for entry in actual.entries if entry.kind in kinds]
-        unsound = ", ".join(entry.name for entry in looked_at if not entry.sound)
-        checks.append(Check.of(name, bool(looked_at) and not unsound, unsound or f"{len(looked_at)} looked at"))
-    if expected is None:
-        there = ", ".join(
-            counted(actual.count(kind), kind) if kind != "index" else f"{actual.count(kind)} indexes"
-            for kind in _COUNTED
-        )
-        reason = f"no {CATALOG} beside the files says what they must be; there are {there}. `aurora-ops schema catalog` writes it"
-        checks.append(Check("definitions", "SKIP", reason))
-    else:
-        difference = fingerprint.differences(expected, actual.lines)
-        said = f"all {len(expected)} as in {_shown(directory)}/{CATALOG}"
-        checks.append(Check.of("definitions", not difference, difference or said))
-    return Report("schema", tuple(checks))
-
-
-def _expected(directory: Path) -> tuple[str, ...] | None:
-    path = directory / CATALOG
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.exists() else None
-
-
-def _shown(directory: Path) -> str:
-    return "sql/schema" if directory == SCHEMA else directory.name
-
-
-def _plural(kind: str) -> str:
-    return {"index": "indexes"}.get(kind, kind + "s")
-
-
-def _counted(expected: int, actual: int) -> str:
-    return str(actual) if expected == actual else f"{actual}, expected {expected}"
-
-
-def write_catalog(connection: psycopg.Connection, directory: Path = SCHEMA) -> Path:
-    """Record what this database is made of as what the folder's files must amount to. Review its difference before you commit it.
-
-    Raises
-    ------
-    SchemaChangedError
-        A file is not applied, or was edited since: the database is not what the files say.
-    """
-    if todo := pending(read(directory), history(connection)):
-        raise SchemaChangedError(
-            f"{todo[0].name} is not applied to this database, so it is not what the files amount to. Nothing was written. Load it first."
-        )
-    path = directory / CATALOG
-    path.write_text("\n".join(fingerprint.catalog(connection).lines) + "\n", encoding="utf-8")
-    return path
-
-
 def catalog(access: Access, directory: str = "") -> Path:
     """Record what the cluster's database is made of; see `write_catalog`."""
     _database(access)
     with access.connect() as connection:
         return write_catalog(connection, folder(directory))
+
+
+def status(access: Access, directory: str = "") -> Status:
+    """How the database stands to the files: applied, pending, contradicted, and what differs."""
+    _database(access)
+    with access.connect() as connection:
+        return read_status(connection, folder(directory), directory or "sql/schema")
 
 
 def checks(connection: psycopg.Connection) -> Report:

@@ -9,15 +9,11 @@ import pytest
 from common import failed
 
 from aurora_ops.schema import procedure as schema
+from aurora_ops.schema.catalog import verify_catalog, write_catalog
+from aurora_ops.schema.failures import SchemaBlockedError, SchemaChangedError, SchemaFileError, SchemaTimeoutError
 from aurora_ops.schema.files import SchemaFilesError, not_taken, read
-from aurora_ops.schema.loader import (
-    SchemaBlockedError,
-    SchemaChangedError,
-    SchemaFileError,
-    SchemaTimeoutError,
-    history,
-    load,
-)
+from aurora_ops.schema.ledger import history
+from aurora_ops.schema.loader import load, try_out
 
 TABLE = "CREATE TABLE sales (id integer PRIMARY KEY, day date);\n"
 TWICE = "INSERT INTO sales VALUES (1, '2026-01-01'), (2, '2026-01-01');\n"
@@ -179,7 +175,7 @@ def test_such_a_file_holds_one_statement(folder):
 
 
 def test_a_dry_run_ends_before_the_first_file_that_it_cannot_roll_back(connection, folder):
-    tried = load(connection, folder(TABLE, INDEX, "SELECT 1;"), dry_run=True)
+    tried = try_out(connection, folder(TABLE, INDEX, "SELECT 1;"))[0]
 
     assert ["001_file.sql"] == [file.name for file in tried]
     assert not exists(connection, "public.sales")
@@ -209,11 +205,11 @@ def test_a_folder_of_ones_own_is_skipped_until_it_says_what_it_must_be(connectio
     """What a result must be stands beside the files; without it the check says what is there, and no PASS."""
     directory = folder(TABLE, "CREATE TABLE more (id integer PRIMARY KEY REFERENCES sales);")
     load(connection, directory)
-    before = schema.verify_catalog(connection, directory)
-    path = schema.write_catalog(connection, directory)
-    after = schema.verify_catalog(connection, directory)
+    before = verify_catalog(connection, directory)
+    path = write_catalog(connection, directory)
+    after = verify_catalog(connection, directory)
     connection.execute("ALTER TABLE more ADD COLUMN note text")
-    changed = schema.verify_catalog(connection, directory)
+    changed = verify_catalog(connection, directory)
 
     assert (directory / "catalog.txt") == path
     assert ("SKIP", "there are 2 tables, 3 columns, 2 indexes, 1 foreign key") == (
@@ -228,7 +224,7 @@ def test_a_catalog_is_not_written_from_a_database_that_lacks_a_file(connection, 
     directory = folder(TABLE, "CREATE TABLE more (id integer);")
 
     with pytest.raises(SchemaChangedError, match=r"002_file\.sql is not applied"):
-        schema.write_catalog(connection, directory)
+        write_catalog(connection, directory)
     assert not (directory / "catalog.txt").exists()
 
 
@@ -240,7 +236,10 @@ def test_a_run_on_a_folder_of_ones_own_plans_loads_and_verifies_it(live, folder,
     outcome = schema.apply(live, schema.plan(live, directory), plan.id)
 
     assert "DRY RUN" in repr(unconfirmed)
-    assert "1 file ran without error, then rolled back. 1 file not tried" in capsys.readouterr().out
+    assert (
+        "1 file ran without error, then rolled back: adds 1 table, 2 columns, 1 index, 1 constraint. 1 file not tried"
+        in capsys.readouterr().out
+    )
     assert [f"run {directory}/001_file.sql", f"run {directory}/002_file.sql"] == [
         change.action for change in plan.changes
     ]

@@ -16,17 +16,17 @@ from aurora_ops.core.plan import PlanChangedError
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
 from aurora_ops.schema import procedure as schema
-from aurora_ops.schema.files import SchemaFilesError, read
-from aurora_ops.schema.loader import (
-    SCHEMA,
+from aurora_ops.schema.catalog import SCHEMA
+from aurora_ops.schema.failures import (
     SchemaBlockedError,
     SchemaBusyError,
     SchemaChangedError,
     SchemaError,
     SchemaFileError,
-    history,
-    load,
 )
+from aurora_ops.schema.files import SchemaFilesError, read
+from aurora_ops.schema.ledger import history
+from aurora_ops.schema.loader import load, try_out
 
 LATER = "CREATE TABLE invoices (id INTEGER PRIMARY KEY);\n"
 
@@ -101,9 +101,10 @@ def test_a_dry_run_leaves_nothing(connection):
     """
     A dry run runs every statement and rolls back: no table, no ledger, not even the schema ops.
     """
-    ran = load(connection, dry_run=True)
+    ran, difference = try_out(connection)
 
     assert 1 == len(ran)
+    assert "adds 9 tables, 66 columns, 26 indexes, 6 foreign keys, 19 constraints" == repr(difference)
     assert 0 == tables(connection)
     assert (None,) == connection.execute("SELECT to_regnamespace('ops')").fetchone()
 
@@ -115,7 +116,7 @@ def test_a_dry_run_finds_what_would_fail(connection, directory):
     (directory / "002_bad.sql").write_text("ALTER TABLE tenants ADD COLUMN name TEXT;")
 
     with pytest.raises(SchemaFileError, match=r"002_bad\.sql"):
-        load(connection, directory, dry_run=True)
+        try_out(connection, directory)
 
     assert 0 == tables(connection)
 
@@ -401,7 +402,7 @@ def test_tables_of_unknown_origin_stop_the_preflight(connection):
     """
     connection.execute("CREATE TABLE tenants (id INTEGER)")
 
-    assert ["no tables of unknown origin"] == [
+    assert ["what stands there is accounted for"] == [
         c.name for c in schema.preflight_checks(connection) if c.verdict == "FAIL"
     ]
 
@@ -428,7 +429,10 @@ def test_without_confirmation_a_live_target_stays_as_it_is(live, connection, cap
     outcome = schema.apply(live, plan, "")
 
     assert f"DRY RUN: nothing was changed. To apply exactly this plan: -p confirm {plan.id}" == repr(outcome)
-    assert "1 file ran without error, then rolled back.\n" == capsys.readouterr().out
+    assert (
+        "1 file ran without error, then rolled back: adds 9 tables, 66 columns, 26 indexes, 6 foreign keys, 19 constraints.\n"
+        == capsys.readouterr().out
+    )
     assert 0 == tables(connection)
     assert "SKIP" == schema.verify(live).verdict
 
@@ -464,7 +468,7 @@ def test_tables_of_unknown_origin_are_not_planned_over(live, connection):
     """
     connection.execute("CREATE TABLE tenants (id INTEGER)")
 
-    with pytest.raises(SchemaChangedError, match="1 table but no ledger"):
+    with pytest.raises(SchemaChangedError, match=r"holds 1 object of catalog\.txt already.*missing: "):
         schema.plan(live)
 
 
