@@ -30,7 +30,7 @@ from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.content.rows import DEPTHS, Sample
 from aurora_ops.restore.proof.engine import Limits, Proof
 from aurora_ops.restore.restore_time import Asked
-from aurora_ops.schema import loader
+from aurora_ops.schema import ledger
 from aurora_ops.schema import procedure as schema
 
 __all__ = ["EXPIRES", "LIFETIME", "TAG", "Drill", "DrillError", "DrillRefusedError", "Report", "clean_up", "drill"]
@@ -254,7 +254,7 @@ class Drill:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""
         checks = []
         with self.access.connect(cluster=self._source()) as source:
-            if loader.history(source):
+            if ledger.history(source):
                 with self.copy.connect() as copy:
                     checks = rules.beside_source(schema.verify_catalog(source), schema.verify_catalog(copy))
             else:
