@@ -20,13 +20,13 @@ from aurora_ops.cost.readers.files.labels import plain
 # Our column: the name in CUR (legacy and 2.0 differ in marks only) and in FOCUS.
 _REPORTS = {
     "CUR": {
-        "start_utc": "lineitemusagestartdate", "end_utc": "lineitemusageenddate", "usage_type": "lineitemusagetype",
-        "quantity": "lineitemusageamount", "usd": "lineitemunblendedcost", "kind": "lineitemlineitemtype", "resource": "lineitemresourceid",
-        "currency": "lineitemcurrencycode",
+        "start_utc": "line_item_usage_start_date", "end_utc": "line_item_usage_end_date", "usage_type": "line_item_usage_type",
+        "quantity": "line_item_usage_amount", "usd": "line_item_unblended_cost", "kind": "line_item_line_item_type", "resource": "line_item_resource_id",
+        "currency": "line_item_currency_code",
     },
     "FOCUS": {
-        "start_utc": "chargeperiodstart", "end_utc": "chargeperiodend", "usage_type": "xusagetype", "quantity": "consumedquantity",
-        "usd": "billedcost", "kind": "chargecategory", "resource": "resourceid", "currency": "billingcurrency",
+        "start_utc": "ChargePeriodStart", "end_utc": "ChargePeriodEnd", "usage_type": "x_UsageType", "quantity": "ConsumedQuantity",
+        "usd": "BilledCost", "kind": "ChargeCategory", "resource": "ResourceId", "currency": "BillingCurrency",
     },
 }  # fmt: skip
 _OPTIONAL = {"kind", "resource", "currency"}
@@ -49,7 +49,14 @@ def read(source: str | Path) -> Statement:
         if held.is_parquet:
             return _of_report(parquet.read(path))
         if held.text.lstrip()[:1] == "{":
-            return _of_answer(path.name, held.text)
+            try:
+                return _of_answer(path.name, held.text)
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+                if isinstance(error, StatementError):
+                    raise
+                raise StatementError(
+                    f"{path.name} is no answer of aws ce get-cost-and-usage, or was edited; ask for it again."
+                ) from None
         sheet = delimited.read(path.name, held.text)
         return _of_report(sheet) if _report(sheet) else _of_explorer(sheet)
     except HistoryError as error:
@@ -58,7 +65,10 @@ def read(source: str | Path) -> Statement:
 
 def _report(sheet: Sheet) -> str | None:
     names = {plain(name) for name in sheet.header}
-    return next((kind for kind, columns in _REPORTS.items() if {columns["usd"], columns["start_utc"]} <= names), None)
+    return next(
+        (kind for kind, columns in _REPORTS.items() if {plain(columns["usd"]), plain(columns["start_utc"])} <= names),
+        None,
+    )
 
 
 def _of_report(sheet: Sheet) -> Statement:
@@ -69,13 +79,13 @@ def _of_report(sheet: Sheet) -> Statement:
         )
     at = {plain(name): number for number, name in enumerate(sheet.header)}
     columns = _REPORTS[kind]
-    missing = [name for ours, name in columns.items() if ours not in _OPTIONAL and name not in at]
+    missing = [name for ours, name in columns.items() if ours not in _OPTIONAL and plain(name) not in at]
     if missing:
         raise StatementError(
             f"{sheet.file} is a bill of the form {kind} and lacks {missing[0]}; export that column too."
         )
     cells = {
-        ours: [row[at[name]] for row in sheet.rows] if name in at else [""] * len(sheet.rows)
+        ours: [row[at[plain(name)]] for row in sheet.rows] if plain(name) in at else [""] * len(sheet.rows)
         for ours, name in columns.items()
     }
     _check_currency(sheet.file, set(cells.pop("currency")))
