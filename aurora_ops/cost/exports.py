@@ -167,7 +167,18 @@ def as_html(plan: CostPlan, bands: Bands, jpy_per_usd: float = 0.0, jpy_as_of: s
 
 
 def write(plan: CostPlan, bands: Bands, folder: str, jpy_per_usd: float = 0.0, jpy_as_of: str = "") -> Line:
-    """Write all of them into `folder`, which is made; with no folder nothing is written."""
+    """Write all of them into `folder`, which is made; with no folder nothing is written.
+
+    Raises
+    ------
+    ExportError
+        The folder cannot be written, or a rate of yen without its day, or without a folder to use it in.
+    """
+    if (jpy_per_usd or jpy_as_of) and not (folder and jpy_per_usd and jpy_as_of):
+        raise ExportError(
+            f"jpy_per_usd={jpy_per_usd:g} and jpy_as_of={jpy_as_of!r} go together, and with export_to={folder!r}: a rate has a day, and yen stand in "
+            "the exports alone. Give all three, or none."
+        )
     if not folder:
         return Line("Nothing was exported: no folder was given.")
     there = Path(folder)

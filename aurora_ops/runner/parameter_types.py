@@ -220,12 +220,19 @@ class Parameter:
                 return adapter.validate_json(value)
             return adapter.validate_strings(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            options = list(get_args(self.type)) if get_origin(self.type) is Literal else []
-            hint = did_you_mean(str(value), options) if options else f"{reason[:1].upper()}{reason[1:]}."
             raise ParameterError(
-                f"{self.name}={value!r} cannot be used, so nothing was changed: expected {self.expected}. {hint}"
+                f"{self.name}={value!r} cannot be used, so nothing was changed: expected {self.expected}.{self._hint(value, error)}"
             ) from None
+
+    def _hint(self, value: Any, error: Any) -> str:
+        """What `expected` does not say already: the nearest allowed value, or what a check of ours found."""
+        if get_origin(self.type) is Literal:
+            near = did_you_mean(str(value), list(map(str, get_args(self.type))))
+            return f" {near}" if near.startswith("Did") else ""
+        ours = str(error.errors()[0]["msg"])
+        reason = ours.removeprefix("Value error, ")
+        checked = any(isinstance(one, Checked) for one in get_args(self.type))
+        return f" {reason[:1].upper()}{reason[1:]}." if reason != ours or not checked else ""
 
     def accept_from_papermill(self, value: Any) -> Any:
         """The same for a value that papermill's own rules have read before, with how to keep them from bending it."""

@@ -175,3 +175,15 @@ def test_a_folder_that_cannot_be_made_is_an_error(plan, bands, tmp_path):
 
     with pytest.raises(ExportError, match="cannot be a folder"):
         cost_exports.write(plan, bands, str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "rate", "day"), [("", 150, "2026-11-23"), ("x", 150, ""), ("x", 0, "2026-11-23"), ("", 150, "")]
+)
+def test_a_rate_of_yen_is_used_or_refused(plan, bands, tmp_path, folder, rate, day):
+    """
+    150 yen without a folder to write them to was ignored without a word.
+    """
+    with pytest.raises(cost_exports.ExportError, match="Give all three, or none"):
+        cost_exports.write(plan, bands, folder and str(tmp_path / folder), rate, day)
+    assert [] == list(tmp_path.iterdir())

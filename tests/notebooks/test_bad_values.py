@@ -1,0 +1,64 @@
+"""What a page cannot work with is refused before a kernel starts: one sentence, the bounds, exit code 2, and no folder is left."""
+
+import pytest
+from click.testing import CliRunner
+
+from aurora_ops.__main__ import cli
+
+COST_PAGES = ["cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history"]
+OF_ALL = [
+    ("region", "mars-1", "expected the name of an AWS region"),
+    ("as_of", "2026-02-30", "There is no such day; write it as 2026-11-23"),
+    ("as_of", "yesterday", "There is no such day"),
+    ("timezone", "Asia/Tokio", "Did you mean 'Asia/Tokyo'?"),
+    ("timezone", "../etc/passwd", "No time zone has this name"),
+]
+OF_ONE = [
+    ("acu-history", "days", "0", "from 7 to 455"),
+    ("acu-history", "days", "-28", "from 7 to 455"),
+    ("acu-history", "days", "100000", "CloudWatch keeps 455 days"),
+    ("acu-history", "days", "10.5", "expected a whole number of days from 7 to 455."),
+    ("acu-history", "budget_usd", "-1", "It may not be negative"),
+    ("acu-history", "budget_usd", "nan", "expected an amount in USD"),
+    ("acu-history", "source", "nowhere.csv", "There is no file /"),
+    ("acu-history", "source", "/etc", "/etc is a folder"),
+    ("acu-history", "source", "s3://bucket/x.csv", "aws s3 cp"),
+    ("acu-history", "bill", "nowhere.csv", "There is no file /"),
+    ("acu-history", "ceiling_acu", "0.7", "in steps of 0.5"),
+    ("acu-history", "environment", "qa", "expected one of 'dev', 'stg', 'prod'."),
+    ("acu-range-what-if", "vcpus", "0", "It has to be more than 0"),
+    ("acu-range-what-if", "throttled_minutes", "-1", "It may not be negative"),
+    ("acu-range-what-if", "source", "nowhere.parquet#writer", "There is no file /"),
+    ("pricing-options", "vcpu_per_acu", "-0.25", "It has to be more than 0"),
+    ("cost-per-environment", "dev_history", "nowhere.json", "There is no file /"),
+    ("cost-per-environment", "export_to", "s3://bucket/x", "aws s3 cp --recursive"),
+    ("cost-per-environment", "jpy_per_usd", "-150", "It may not be negative"),
+    ("cost-per-environment", "jpy_as_of", "2026-13-01", "There is no such day"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value", "words"), [*((page, *one) for page in COST_PAGES for one in OF_ALL), *OF_ONE]
+)
+def test_it_is_refused_with_the_bounds_before_anything_starts(tmp_path, page, name, value, words):
+    """
+    `days` of 100000 ran for 137 s and died of a date of 1888; -28 and a negative budget passed.
+    """
+    ended = CliRunner().invoke(cli, ["run", page, "--output-dir", str(tmp_path / "runs"), f"-p{name}", value])
+
+    assert (2, []) == (ended.exit_code, list(tmp_path.iterdir()))
+    assert ended.stderr.startswith(f"input refused: {name}={value!r} cannot be used")
+    assert words in ended.stderr
+
+
+def test_what_is_allowed_is_said_once(tmp_path):
+    """
+    A value without a near one was answered with the same list twice, and a number with pydantic's sentence behind ours.
+    """
+    said = [
+        CliRunner().invoke(cli, ["run", "acu-history", "-p", name, value]).stderr
+        for name, value in (("environment", "qa"), ("days", "ten"), ("days", "10.5"))
+    ]
+
+    assert [1, 1, 1] == [one.count("expected") for one in said]
+    assert not any("Known:" in one or "Input should be" in one or "valid integer" in one for one in said)
