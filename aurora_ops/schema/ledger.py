@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
+from typing import LiteralString
 
 import psycopg
-from psycopg import sql
 
 from aurora_ops.schema import fingerprint
 from aurora_ops.schema.failures import SchemaChangedError
@@ -29,12 +29,7 @@ CREATE TABLE IF NOT EXISTS ops.schema_history (
   ms INTEGER NOT NULL,
   tool_version TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS ops.schema_found (
-  kind TEXT NOT NULL,
-  name TEXT NOT NULL,
-  PRIMARY KEY (kind, name)
-);
-CREATE TABLE IF NOT EXISTS ops.schema_made (
+CREATE TABLE IF NOT EXISTS ops.schema_objects (
   version INTEGER NOT NULL,
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -47,6 +42,7 @@ CREATE TABLE IF NOT EXISTS ops.heartbeat (
 """
 Object = tuple[str, str]  # kind and name, as SQL writes it
 _COLUMNS = ("version", "name", "sha256", "applied_at", "applied_by", "ms", "tool_version")
+_BEFORE = -1  # version of the objects that stood there before the first file, which may be 000
 _RECORDED = "baseline, "  # before the tool's version: recorded, not run
 
 
@@ -144,6 +140,11 @@ def pending(known: list[SchemaFile], applied: dict[int, tuple[str, str]]) -> lis
         )
     if found.edited:
         file = next(file for file in known if file.name == found.edited[0])
+        if file.name != applied[file.version][0]:
+            raise SchemaChangedError(
+                f"{applied[file.version][0]} was applied to this database as number {file.version:03}, and the folder's is {file.name}: it is another "
+                "folder than the one that was loaded, or another text took the number. A database has one ledger: name the folder that was loaded."
+            )
         raise SchemaChangedError(
             f"{file.name} was edited after it was applied (sha256 {applied[file.version][1][:12]} then, "
             f"{file.sha256[:12]} now), so the file no longer says what the database is. "
@@ -161,9 +162,9 @@ def pending(known: list[SchemaFile], applied: dict[int, tuple[str, str]]) -> lis
 def begin(connection: psycopg.Connection, own: Iterable[Object] = ()) -> None:
     """Make the ledger where there is none, and note what stands there already, but for `own`, as others'."""
     first = not _exists(connection, "ops.schema_history")
-    others = sorted(objects(connection) - set(own)) if first else []  # looked at before anything of ours is made
+    others = objects(connection) - set(own) if first else set()  # looked at before anything of ours is made
     connection.execute(_OPERATIONS)
-    connection.execute("INSERT INTO ops.schema_found SELECT * FROM unnest(%s::text[], %s::text[])", _columns(others))
+    _note_objects(connection, _BEFORE, others)
 
 
 def objects(connection: psycopg.Connection) -> set[Object]:
@@ -180,28 +181,30 @@ def found(connection: psycopg.Connection) -> set[Object]:
     """What stood in the database before the first file; without a ledger, all that stands there."""
     if not _exists(connection, "ops.schema_history"):
         return objects(connection)
-    return _read(connection, "ops.schema_found")
+    return _read(connection, "version = %s")
 
 
 def made(connection: psycopg.Connection) -> set[Object]:
     """What the applied files made, as far as their ledger noted it."""
-    return _read(connection, "ops.schema_made")
+    return _read(connection, "version <> %s")
 
 
-def _read(connection: psycopg.Connection, table: str) -> set[Object]:
-    if not _exists(connection, table):
+def _read(connection: psycopg.Connection, which: LiteralString) -> set[Object]:
+    if not _exists(connection, "ops.schema_objects"):
         return set()  # a ledger from before it was kept
-    name = sql.Identifier(*table.split("."))
-    return set(connection.execute(sql.SQL("SELECT kind, name FROM {}").format(name)).fetchall())
+    return set(connection.execute(f"SELECT kind, name FROM ops.schema_objects WHERE {which}", (_BEFORE,)).fetchall())  # noqa: S608 - two literals of this module
 
 
 def _exists(connection: psycopg.Connection, table: str) -> bool:
     return connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone() == (True,)
 
 
-def _columns(rows: Iterable[Object]) -> tuple[list[str], list[str]]:
-    sure = list(rows)
-    return [kind for kind, _ in sure], [name for _, name in sure]
+def _note_objects(connection: psycopg.Connection, version: int, rows: Iterable[Object]) -> None:
+    sure = sorted(rows)
+    connection.execute(
+        "INSERT INTO ops.schema_objects SELECT %s, * FROM unnest(%s::text[], %s::text[])",
+        (version, [kind for kind, _ in sure], [name for _, name in sure]),
+    )
 
 
 def note(connection: psycopg.Connection, file: SchemaFile, started: float | None, made: Iterable[Object] = ()) -> None:
@@ -216,7 +219,4 @@ def note(connection: psycopg.Connection, file: SchemaFile, started: float | None
             f"{_RECORDED if started is None else ''}{installed_version('aurora-ops')}",
         ),
     )
-    connection.execute(
-        "INSERT INTO ops.schema_made SELECT %s, * FROM unnest(%s::text[], %s::text[])",
-        (file.version, *_columns(sorted(made))),
-    )
+    _note_objects(connection, file.version, made)

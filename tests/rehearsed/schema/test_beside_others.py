@@ -284,6 +284,16 @@ def test_a_table_of_the_ledgers_name_that_is_anothers_is_refused(connection, fol
         load(connection, folder(SALES))
 
 
+def test_another_folder_than_the_one_that_was_loaded_is_said_to_be_one(connection, folder):
+    """Its first file has the same number and another name: nothing was edited."""
+    load(connection, folder(SALES))
+
+    with pytest.raises(
+        SchemaChangedError, match=r"001_file\.sql was applied .* folder's is 001_application\.sql: it is another folder"
+    ):
+        load(connection)
+
+
 # --- status
 
 
