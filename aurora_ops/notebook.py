@@ -30,6 +30,7 @@ _MODULES = {
     "parameters": "runner.parameters",
     "plan_study": "cost.studies.plan_study",
     "planning": "cost.plan",
+    "point_in_time": "restore.point_in_time",
     "range_study": "cost.studies.range_study",
     "reconciliation": "cost.studies.reconciliation",
     "restore": "restore.drill",

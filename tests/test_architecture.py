@@ -48,6 +48,7 @@ ASKS_WHERE_IT_RUNS = {
     "deploy/terraform_run.py": "creates the sandbox's state bucket, and gives Terraform the sandbox's endpoints",
     "failover/procedure.py": "a plan is confirmed by itself; the seconds say nothing of AWS",
     "restore/drill.py": "the seconds say nothing of AWS",
+    "restore/point_in_time.py": "a plan is confirmed by itself",
     "restore/sweeper.py": "a plan is confirmed by itself",
     "schema/procedure.py": "a plan is confirmed by itself",
     "terraform/state.py": "the sandbox's bucket needs no variable",

@@ -89,7 +89,7 @@ def of_instance(like: Mapping[str, Any], tags: Mapping[str, str], *, serverless:
 def afterwards(source: Cluster) -> dict[str, Any]:
     """Arguments of ModifyDBCluster for what a restored cluster can only be given once it stands.
 
-    Advanced Database Insights waits for an instance with Performance Insights.
+    Where Performance Insights is set on the cluster, it is its instances' too, and advanced Database Insights needs it.
     """
     raw = source.raw
     given = {
@@ -97,7 +97,7 @@ def afterwards(source: Cluster) -> dict[str, Any]:
         "PreferredBackupWindow": raw.get("PreferredBackupWindow"),
         "PreferredMaintenanceWindow": raw.get("PreferredMaintenanceWindow"),
     }
-    if raw.get("DatabaseInsightsMode") == "advanced":
+    if raw.get("PerformanceInsightsEnabled"):
         names = ("DatabaseInsightsMode", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId")
         given |= {"EnablePerformanceInsights": True} | {name: raw.get(name) for name in names}
     if raw.get("HttpEndpointEnabled"):

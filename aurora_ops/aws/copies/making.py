@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api, changes
@@ -11,10 +12,12 @@ from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import configuration
 from aurora_ops.aws.copies.advice import with_advice
-from aurora_ops.aws.session import Session
+from aurora_ops.aws.login import LoginError
+from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting
 
+UNREACHABLE = (DatabaseUnreachableError, LoginError, psycopg.Error)
 Like = Mapping[str, Any]  # an instance, as DescribeDBInstances has it
 
 
