@@ -80,7 +80,7 @@ def test_throttling_is_waited_out(drill, faults, operation):
     drill.restore()
 
     assert [] == faults.pending()
-    assert "FAIL" != drill.verify().verdict
+    assert "FAIL" != drill.verify_content().verdict
 
 
 def test_a_status_that_never_comes_ends_the_wait_with_what_was_seen(drill, faults):
@@ -194,7 +194,7 @@ def test_a_password_that_changed_since_the_restore_point_does_not_end_the_drill(
     rds.modify_db_cluster(DBClusterIdentifier=SOURCE, MasterUserPassword="changed-since-2", ApplyImmediately=True)
     try:
         drill.restore()
-        report = drill.verify()
+        report = drill.verify_content()
     finally:
         cleaned = restore.clean_up("sandbox", session.region)
         secrets.put_secret_value(SecretId=DEV.secret_name, SecretString=before)
