@@ -13,6 +13,8 @@ from aurora_ops.aws.which_cluster import why_not
 from aurora_ops.core.errors import InputError
 
 _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
+# They need an ACU range and measured capacity, which instances of a fixed size do not have.
+_OF_CAPACITY = ("cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history")
 _AT_ONCE = 8  # regions that are asked at the same time
 
 
@@ -73,8 +75,12 @@ def _row(one: Listed, pages: Sequence[str]) -> tuple[str, ...]:
 def _served(one: Listed, pages: Sequence[str]) -> str:
     if (reason := why_not(one)) is not None:
         return f"none: {reason}"
-    served = [page for page in pages if page != "database-load" or one.insights_days]
-    return ", ".join(served) or "none: Performance Insights is off"
+    cannot = {
+        *(() if one.insights_days else ("database-load",)),
+        *(() if one.kind == inventory.SERVERLESS_V2 else _OF_CAPACITY),
+    }
+    served = [page for page in pages if page not in cannot]
+    return ", ".join(served) or "none: these pages need Performance Insights, or an ACU range"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

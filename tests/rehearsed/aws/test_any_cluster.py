@@ -9,7 +9,7 @@ from common import INSTANCE, soon
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.__main__ import cli
-from aurora_ops.aws import api, cluster, insights, inventory, metrics, which_cluster
+from aurora_ops.aws import api, cluster, insights, inventory, listing, metrics, which_cluster
 from aurora_ops.aws.api import ThrottledError
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import open_session
@@ -248,6 +248,13 @@ def other_kinds():
     rds.create_db_cluster(DBClusterIdentifier="old", Engine="aurora-postgresql", EngineMode="serverless", **master)
     yield {one.identifier: one for one in inventory.of_client(rds)}
     server.stop()
+
+
+def test_a_cluster_of_fixed_instances_is_not_offered_the_cost_pages(other_kinds: dict[str, Listed]):
+    """They refuse it: it has no ACU. A page that logs in serves it all the same."""
+    pages = ["cost-per-environment", "acu-history", "load-schema", "database-load"]
+
+    assert ["load-schema"] * 2 == [listing._served(other_kinds[name], pages) for name in ("fixed", "mixed")]
 
 
 def test_each_kind_is_told_from_the_others(other_kinds: dict[str, Listed]):
