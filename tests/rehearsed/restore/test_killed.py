@@ -126,7 +126,7 @@ def state_of_source(session):
 )
 def test_nothing_is_left_and_the_source_is_as_it_was(session, controls, tmp_path, by, moment, end):
     """The sweeper is told each run that is dead: their hours are not over."""
-    controls.statuses(creating=2, deleting=1)
+    controls.statuses(creating=2, deleting=4)  # long enough to be seen on a busy machine
     for file in (session.state_directory / "journal").glob("*.jsonl"):
         file.unlink()
     before = state_of_source(session)
