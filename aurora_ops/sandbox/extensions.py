@@ -137,6 +137,9 @@ def available(share: Path, *, trusted_only: bool = False) -> tuple[str, ...]:
 def with_rds_list(bin_directory: Path, share: Path, libraries: Path, version: str) -> Path:
     """The folder of programs whose server has RDS's list of extensions; the given one where its own list is that already."""
     extensions = share / "extension"
+    bin_directory = (bin_directory / "postgres").resolve().parent
+    if bin_directory.is_relative_to(root_directory() / "programs"):
+        return bin_directory  # named by someone who saw where the servers run
     if all(name in SUPPORTED and _is_trusted(extensions, name) for name in _names(extensions)):
         return bin_directory
     tree = root_directory() / "programs" / f"{version}-rds-{_version_of(extensions, bin_directory)}"

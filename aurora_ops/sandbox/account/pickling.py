@@ -41,8 +41,8 @@ def _inside(relative: str) -> Path:
     return Context.directory / relative
 
 
-def _programs() -> Programs:
-    return Context.plane.programs
+def _programs(major: int) -> Programs:
+    return Context.plane.programs_of(major)
 
 
 def _authority() -> Authority | None:
@@ -79,7 +79,7 @@ def _reduce_path(path: Path) -> tuple[Any, ...]:
 
 _REDUCERS: dict[type, Reducer] = {
     PosixPath: _reduce_path,
-    Programs: lambda _: (_programs, ()),
+    Programs: lambda one: (_programs, (one.major,)),
     Authority: lambda _: (_authority, ()),
     LdapServer: lambda _: (_ldap_server, ()),
     subprocess.Popen: lambda _: (_nothing, ()),

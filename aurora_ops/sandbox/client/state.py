@@ -15,7 +15,7 @@ HOME_VARIABLE = places.HOME
 NAME_VARIABLE = "AURORA_OPS_SANDBOX"
 NEEDED_BYTES = 300 * 2**20  # a cluster, its backup and a restored copy
 ACCOUNT_FILE = "account.pickle"
-FORMAT = 7  # of that file, and of how a sandbox's folder is laid out
+FORMAT = 8  # of that file, and of how a sandbox's folder is laid out
 FRESH = "fresh"  # as a name: a private sandbox that ends with the process that asked for it
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.sandbox.dataplane.backups import ClusterBackups
 from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
-from aurora_ops.sandbox.dataplane.programs import Programs
+from aurora_ops.sandbox.dataplane.programs import IAM, Programs
 from aurora_ops.sandbox.dataplane.server import Server, ServerError, free_port
 from aurora_ops.sandbox.dataplane.template import template
 from aurora_ops.sandbox.dataplane.tls import Authority
@@ -45,6 +45,7 @@ class ClusterData:
     ldap_server: LdapServer | None = None
     requires_tls: bool = False  # rds.force_ssl
     groups: dict[str, Groups] = field(default_factory=dict)  # by instance: in force after its next start
+    programs: Programs | None = None  # of its major version, where it has others than the plane's
     classes: dict[str, str] = field(default_factory=dict)  # of the provisioned instances, by instance
     max_connections: int = 0  # of the running writer; after its next start: `wanted_connections`
     writer: Server | None = None
@@ -61,6 +62,14 @@ class ClusterData:
     is_stopped: bool = False  # by StopDBCluster
     libraries: frozenset[str] | None = None  # what its servers can preload; None before there is one
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def use(self, programs: Programs) -> None:
+        """Be served by these programs, which may have no TLS and no login by token."""
+        self.programs = programs
+        if "TLS" in programs.missing:
+            self.authority = None
+        if IAM in programs.missing:
+            self.ldap_server = None
 
     @property
     def backups(self) -> ClusterBackups:

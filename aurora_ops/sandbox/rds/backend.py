@@ -102,7 +102,7 @@ class StrictRDSBackend(models.RDSBackend):
         cluster.wanted_port = int(kwargs.get("port") or 5432)
         hosts, cluster.port = plane().allocate(cluster.wanted_port)
         password = self._password(cluster)
-        plane().clusters[cluster.db_cluster_resource_id] = ClusterData(
+        data = plane().clusters[cluster.db_cluster_resource_id] = ClusterData(
             identifier=identifier,
             directory=plane().directory / cluster.db_cluster_resource_id.lower(),
             database=cluster.database_name or "postgres",
@@ -116,6 +116,7 @@ class StrictRDSBackend(models.RDSBackend):
             retention_days=retention_days,
             ldap_server=plane().ldap_server,
         )
+        data.use(plane().programs_of(int(version.split(".")[0])))
         return cluster
 
     def modify_db_cluster(self, kwargs: dict[str, Any]) -> AuroraCluster:

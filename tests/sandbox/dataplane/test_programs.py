@@ -7,8 +7,9 @@ import subprocess
 from datetime import datetime
 
 import pytest
+from common import INSTANCE, client_of, connect, create, describe
 
-from aurora_ops.sandbox.client import state
+from aurora_ops.sandbox.client import lifecycle, state
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane import server as postgres
 from aurora_ops.sandbox.dataplane.backups import ClusterBackups
@@ -20,7 +21,7 @@ from aurora_ops.sandbox.dataplane.template import template
 def wheel(monkeypatch):
     """The programs that are found where none is installed."""
     monkeypatch.delenv(programs.PROGRAMS_VARIABLE, raising=False)
-    monkeypatch.setattr(programs, "_installed", list)
+    monkeypatch.setattr(programs, "_installed", lambda *_: [])
     return programs.find()
 
 
@@ -115,3 +116,50 @@ def test_a_port_that_another_program_took_costs_a_second_try(monkeypatch):
         finally:
             server.stop(immediate=True)
             shutil.rmtree(home)
+
+
+WHEEL = {major: programs._wheel(major) for major in (16, 18)}
+
+
+def test_a_cluster_of_another_major_gets_its_programs_where_they_lack_nothing(wheel, monkeypatch):
+    """Where all have the wheel's, each has the wheel's of its own major, which then is not missing."""
+    other = programs.of_major(18, wheel)
+
+    assert (18, True) == (other.major, "major version 18" not in other.missing)
+
+
+def test_programs_that_lack_what_the_first_have_are_not_taken(monkeypatch):
+    """A cluster of version 16 with TLS on version 15 tells more than one without on version 16."""
+    found = programs.find()
+    if "TLS" in found.missing:
+        pytest.skip("no PostgreSQL with TLS is installed on this machine")
+    monkeypatch.setattr(programs, "_installed", lambda *_: [WHEEL[16]])
+
+    assert None is programs.of_major(16, found)
+    assert None is programs.of_major(17, found)
+
+
+def test_a_folder_that_is_named_serves_the_clusters_of_its_major(name, monkeypatch):
+    """The variable names several; the second is taken although it lacks TLS. Its backups are restored by it, too."""
+    first = programs.find()
+    if first.major != 15:
+        pytest.skip("no PostgreSQL 15 is installed on this machine")
+    monkeypatch.setenv(programs.PROGRAMS_VARIABLE, f"{first.directory}{os.pathsep}{WHEEL[16]}")
+    rds = client_of(lifecycle.start(name))
+    versions = {"old": "15.12", "new": "16.10"}
+    for identifier, version in versions.items():
+        create(rds, identifier, EngineVersion=version)
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="copy", SourceDBClusterIdentifier="new", UseLatestRestorableTime=True
+    )
+    rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier="copy", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    rds.create_db_instance(DBInstanceIdentifier="copy-1", DBClusterIdentifier="copy", **INSTANCE)
+
+    lifecycle.stop(name)
+    rds = client_of(lifecycle.start(name))
+
+    found = {}
+    for identifier in ("old", "new", "copy"):
+        with connect(describe(rds, identifier)) as connection:
+            found[identifier] = connection.info.server_version // 10000
+    assert {"old": 15, "new": 16, "copy": 16} == found
