@@ -22,6 +22,7 @@ from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan
+from aurora_ops.database import server_version
 from aurora_ops.restore import prerequisites, sweeper
 from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
 from aurora_ops.restore.cost import DrillCost
@@ -66,6 +67,7 @@ class Drill:
     offered_rpo_seconds: float = math.nan
     seconds: dict[str, float] = field(default_factory=dict)  # phase -> duration
     checked: Report | None = None  # the preflight
+    unlike: tuple[Check, ...] = ()  # where the server is of another version than the cluster, and so is the copy's
     proof: Proof = field(init=False, repr=False)  # of the source; made by the preflight
     volume_gib: float = math.nan  # that the source's databases fill, as the preflight found it, rounded up
 
@@ -100,6 +102,7 @@ class Drill:
         latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
         with self.access.connect(cluster=source) as connection:
             timed = commit_times.has_commit_times(connection)
+            self.unlike = server_version.check(source.engine_version, connection)
             self.stored = tables.stored_bytes(connection)
             databases = (self.access if self.access.database else replace(self.access, database=ALL)).databases(
                 connection
@@ -131,6 +134,7 @@ class Drill:
         longest = len(f"{self.identifier}-1")
         checks.append(Check.of("the copy can be named", longest <= 63, f"{longest} of 63 characters"))
         checks += [*prerequisites.check(self.session, source), sweeper.check_leftovers(self.session)]
+        checks += self.unlike
         self.checked = Report("preflight", tuple(checks))
         return self.checked
 
@@ -248,7 +252,7 @@ class Drill:
             Check.of("RTO to a checked copy within the target", validated <= allowed, f"target {allowed:g} min"),
             Check.of("RPO offered within the target", rpo <= self.rpo_minutes, f"target {self.rpo_minutes:g} min"),
         ]
-        return Report("restored cluster", tuple(checks))
+        return Report("restored cluster", (*checks, *self.unlike))
 
     def verify_schema(self) -> Report:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""

@@ -13,7 +13,7 @@ from psycopg import sql
 from aurora_ops.aws.access import ALL, Access, UnknownDatabaseError
 from aurora_ops.core.display import Check, Report, Table, mask
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
-from aurora_ops.database import queries
+from aurora_ops.database import queries, server_version
 from aurora_ops.schema import origin
 from aurora_ops.schema.catalog import SCHEMA, Difference, write_catalog
 from aurora_ops.schema.catalog import verify_catalog as verify_catalog  # the drill and the workload ask for it here
@@ -59,6 +59,7 @@ def preflight(access: Access, directory: str = "", baseline: bool = False) -> Re
             (
                 Check.of("cluster is available", found.status == "available", found.status),
                 *preflight_checks(connection, folder(directory), named=bool(directory), baseline=baseline),
+                *server_version.check(found.engine_version, connection),
             ),
         )
 

@@ -152,7 +152,9 @@ def test_a_folder_that_is_named_serves_the_clusters_of_its_major(name, monkeypat
     rds.restore_db_cluster_to_point_in_time(
         DBClusterIdentifier="copy", SourceDBClusterIdentifier="new", UseLatestRestorableTime=True
     )
-    rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier="copy", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    rds.get_waiter("db_cluster_available").wait(
+        DBClusterIdentifier="copy", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
     rds.create_db_instance(DBInstanceIdentifier="copy-1", DBClusterIdentifier="copy", **INSTANCE)
 
     lifecycle.stop(name)
