@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import secrets
 import shutil
 import tempfile
@@ -15,12 +14,13 @@ import boto3
 import psycopg
 import pytest
 from psycopg import sql
+from sandboxes import in_use
 
 from aurora_ops.aws.session import Session, open_session
 from aurora_ops.sandbox.client import lifecycle, state
 from aurora_ops.sandbox.client.controls import Controls
 from aurora_ops.sandbox.client.faults import Faults
-from aurora_ops.sandbox.client.state import FRESH, NAME_VARIABLE, State
+from aurora_ops.sandbox.client.state import FRESH, State
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.dataplane.template import template
@@ -47,16 +47,8 @@ class Live(Session):
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[State]:
     """A running, empty sandbox that this process's sessions use. A private one: it ends with this process in any case."""
-    name = f"{FRESH}-test-{secrets.token_hex(4)}"
-    before = os.environ.get(NAME_VARIABLE)
-    os.environ[NAME_VARIABLE] = name
-    try:
+    with in_use(f"{FRESH}-test-{secrets.token_hex(4)}") as name:
         yield lifecycle.start(name)
-    finally:
-        lifecycle.remove(name)
-        os.environ.pop(NAME_VARIABLE)
-        if before is not None:
-            os.environ[NAME_VARIABLE] = before
 
 
 @pytest.fixture(scope="module")

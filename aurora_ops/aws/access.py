@@ -5,15 +5,18 @@ are empty, the cluster is the environment's, the database is the cluster's first
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from aurora_ops.aws import cluster as clusters
-from aurora_ops.aws import login as logins
-from aurora_ops.aws import which_cluster
+from aurora_ops.aws import inventory, which_cluster
 from aurora_ops.aws.cluster import Cluster
-from aurora_ops.aws.session import Session
+from aurora_ops.aws.credentials import forms
+from aurora_ops.aws.credentials.forms import LoginError
+from aurora_ops.aws.login import Connector
+from aurora_ops.aws.session import NoSuchDatabaseError, Session
 from aurora_ops.core import environments
 from aurora_ops.core.environments import ENVIRONMENTS, Settings
 from aurora_ops.core.errors import InputError, did_you_mean
@@ -35,6 +38,7 @@ class Access:
     environment: str = ""  # dev, stg or prod where the cluster is that environment's
     database: str = ""  # as asked: empty is the cluster's first, "*" is all
     login: str = field(default="", repr=False)  # as asked
+    kind: str = ""  # of a cluster that was named: Serverless v2, or provisioned
 
     @property
     def settings(self) -> Settings | None:
@@ -70,25 +74,71 @@ class Access:
 
         Raises
         ------
-        LoginError, DatabaseUnreachableError
-            No way in was found, or none was accepted.
+        LoginError, LoginRefusedError, DatabaseUnreachableError
+            There is no login to try, none was accepted, or nothing answers.
+        UnknownDatabaseError
+            The cluster has no such database; the message has those that it has.
         """
-        is_own = cluster is not None and cluster.identifier == self.identifier
-        reached = cluster if cluster and is_own else self.described()
-        if cluster and not is_own:
+        found = self.described() if cluster is None else cluster
+        connector = self.connector(found)
+        try:
+            return connector.connect(found.reader_endpoint if reader else "", database=database, read_only=read_only)
+        except NoSuchDatabaseError:
+            raise self._unknown_database(database or connector.database, self._names(connector, found)) from None
+
+    def connector(self, cluster: Cluster | None = None) -> Connector:
+        """What connects again and again by a login that is found once; to the cluster, or to a copy of it by the same way in.
+
+        Raises
+        ------
+        LoginError
+            The way in is a tunnel, and a tunnel leads to the cluster, not to its copy.
+        """
+        reached = self.described() if cluster is None else cluster
+        if reached.identifier != self.identifier:
+            if forms.read(self.login).tunnel:
+                raise LoginError(
+                    f"login leads through a tunnel to cluster {self.identifier}, and {reached.identifier} is another, so nothing was connected to. "
+                    "Run this where the copy's own endpoint can be reached, without host= and port= in login."
+                )
             # Secrets say whose they are by the cluster's name, and a copy's is new: its address, and the source's secrets.
+            source = self.described()
             reached = replace(
-                reached, endpoint=cluster.endpoint, reader_endpoint=cluster.reader_endpoint, port=cluster.port
+                source, endpoint=reached.endpoint, reader_endpoint=reached.reader_endpoint, port=reached.port
             )
-        return logins.connect(
-            self.session,
-            reached,
-            database=database or self.one_database,
-            login=self.login,
-            secret=self.settings.secret_name if self.settings else "",
-            reader=reader,
-            read_only=read_only,
+        secret = self.settings.secret_name if self.settings else ""
+        return Connector(self.session, reached, database=self.one_database, login=self.login, secret=secret)
+
+    def _names(self, connector: Connector, found: Cluster) -> list[str]:
+        """The databases that there are, asked in any one that accepts: the cluster's first may have been dropped."""
+        for name in dict.fromkeys((found.database, "postgres")):
+            with suppress(NoSuchDatabaseError), connector.connect(database=name) as connection:
+                return [str(one) for (one,) in connection.execute(_DATABASES)]
+        return []
+
+    def _unknown_database(self, name: str, there: list[str]) -> UnknownDatabaseError:
+        return UnknownDatabaseError(
+            f"database={name!r} is none of cluster {self.identifier}, so nothing was read or changed. {did_you_mean(name, there)}"
         )
+
+    @property
+    def tunnel(self) -> str:
+        """Where the near end of a tunnel listens, if `login` names one: it leads to the writer's endpoint and to no other."""
+        return str(forms.read(self.login).tunnel or "")
+
+    def require_one_database(self) -> str:
+        """The database that was asked for.
+
+        Raises
+        ------
+        UnknownDatabaseError
+            The cluster has none of that name, or all were asked for.
+        """
+        if self.database == ALL:
+            raise UnknownDatabaseError(
+                'database="*" names all databases, and this page works on one, so nothing was read or changed. Name it.'
+            )
+        return self.databases()[0]
 
     @property
     def one_database(self) -> str:
@@ -103,24 +153,28 @@ class Access:
         UnknownDatabaseError
             The one asked for does not exist; the message has those that do.
         """
-        first = self.described().database
+        found = self.described()
         if connection is None:
-            with self.connect(database=first) as opened:
-                return self.databases(opened)
-        there = [str(name) for (name,) in connection.execute(_DATABASES)]
+            there = self._names(self.connector(found), found)
+        else:
+            there = [str(name) for (name,) in connection.execute(_DATABASES)]
         if self.database == ALL:
             return tuple(there)
-        wanted = self.database or first
+        wanted = self.database or found.database
         if wanted not in there:
-            raise UnknownDatabaseError(
-                f"database={wanted!r} is none of cluster {self.identifier}, so nothing was read or changed. {did_you_mean(wanted, there)}"
-            )
+            raise self._unknown_database(wanted, there)
         return (wanted,)
 
     def __repr__(self) -> str:
         which = {"": "its first database", ALL: "all its databases"}.get(self.database, f"database {self.database}")
         of = f" of environment {self.environment}" if self.environment else ""
-        return f"{self.session!r}\ncluster {self.identifier}{of}, {which}"
+        return f"{self.session!r}\ncluster {self.identifier}{of}, {which}{self._limits()}"
+
+    def _limits(self) -> str:
+        """What works on a cluster of this kind, where that is not everything."""
+        if self.kind != inventory.PROVISIONED:
+            return ""
+        return "; provisioned: load, SQL, restore and fail-over work, capacity in ACU it has none"
 
     def _repr_markdown_(self) -> str:
         first, _, second = repr(self).partition("\n")
@@ -142,16 +196,18 @@ def open_access(
     Raises
     ------
     UnknownClusterError, UnsuitableClusterError
-        See `which_cluster.find`.
+        See `which_cluster.resolve`.
     UnknownEnvironmentError, LoginError
         There is no such environment, or `login` is of no known form.
     """
-    logins.check(login)
+    forms.read(login)
     if not cluster.strip():
         identifier = environments.settings(environment).cluster_identifier
         return Access(session, identifier, environment, database, login)
-    found = which_cluster.find(session, cluster)
-    return Access(session, found.identifier, _environment_of(found.identifier, ENVIRONMENTS), database, login)
+    found = which_cluster.resolve(session, cluster)
+    return Access(
+        session, found.identifier, _environment_of(found.identifier, ENVIRONMENTS), database, login, found.kind
+    )
 
 
 def _environment_of(identifier: str, names: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 
 from aurora_ops.aws import login
 from aurora_ops.aws.api import code_of
-from aurora_ops.aws.login import Login
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.core.environments import Settings
@@ -130,12 +129,7 @@ def connect(
     *,
     read_only: bool = True,
     cluster: Cluster | None = None,
-    way: Login | None = None,
 ) -> psycopg.Connection:
-    """Connect to the writer of an environment, or of another `cluster`, by `way`; without one, by the first that is accepted."""
+    """Connect to the writer of an environment, or of another `cluster`, by the first login that is accepted."""
     cluster = cluster or find(session, settings.cluster_identifier)
-    if way is None:
-        return login.connect(session, cluster, secret=settings.secret_name, read_only=read_only)
-    return session.connect(
-        cluster.endpoint, cluster.port, cluster.database, way.user, way.password, read_only=read_only
-    )
+    return login.connect(session, cluster, secret=settings.secret_name, read_only=read_only)

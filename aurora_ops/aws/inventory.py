@@ -37,6 +37,19 @@ def clusters(session: Session) -> list[Listed]:
     return of_client(session.client("rds"))
 
 
+def of_cluster(raw: dict[str, Any]) -> Listed:
+    """One cluster as DescribeDBClusters alone tells it: its instances by name only, so that without a range it counts as provisioned."""
+    serverless = "ServerlessV2ScalingConfiguration" in raw
+    members = [
+        {
+            "DBInstanceIdentifier": one["DBInstanceIdentifier"],
+            "DBInstanceClass": SERVERLESS_CLASS if serverless else PROVISIONED,
+        }
+        for one in raw["DBClusterMembers"]
+    ]
+    return _listed(raw, members)
+
+
 def of_client(rds: Any) -> list[Listed]:
     """The same by a boto3 client of some region."""
     instances: dict[str, list[dict[str, Any]]] = {}

@@ -5,6 +5,7 @@ before the request leaves the machine.
 """
 
 import os
+import socket
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from aurora_ops.aws.api import code_of
+from aurora_ops.aws.api import code_of, is_denied
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
@@ -32,6 +33,11 @@ from aurora_ops.sandbox.wire import READING
 
 DEFAULT_REGION = "ap-northeast-1"
 SANDBOX = "sandbox"
+# What PostgreSQL and libpq say where a user is not let in; a connection that fails has no SQLSTATE.
+_REFUSALS = (
+    "authentication failed", "no password supplied", "is not permitted to log in", "no pg_hba.conf entry",
+    "pg_hba.conf rejects", "password has expired",
+)  # fmt: skip
 
 
 class ReadOnlyError(AuroraOpsError):
@@ -48,6 +54,26 @@ class SandboxEndedError(AuroraOpsError):
 
 class DatabaseUnreachableError(AuroraOpsError):
     """The database did not accept the connection."""
+
+
+class LoginRefusedError(DatabaseUnreachableError):
+    """The server answered, and does not let this user in with this password. `reason` is the server's own."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class NoSuchDatabaseError(DatabaseUnreachableError):
+    """The server let the user in, and has no database of that name."""
+
+
+class SecretUnreadableError(DatabaseUnreachableError):
+    """A secret does not exist, may not be read, or holds no text: `reason` says which."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"secret {name!r} {reason}, so there is no password to connect with.")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -118,13 +144,22 @@ class Session:
         try:
             answer = self.client("secretsmanager").get_secret_value(SecretId=name)
         except ClientError as error:
-            raise DatabaseUnreachableError(
-                f"secret {name!r} could not be read ({code_of(error)}), so there is no password to connect with. "
-                "Run deploy-environment first, or check secretsmanager:GetSecretValue."
-            ) from None
+            raise SecretUnreadableError(name, self._why_unread(error)) from None
         if "SecretString" not in answer:
-            raise DatabaseUnreachableError(f"secret {name!r} is binary, so there is no password in it to connect with.")
+            raise SecretUnreadableError(name, "is binary, and a password is text")
         return str(answer["SecretString"])
+
+    def _why_unread(self, error: ClientError) -> str:
+        code = code_of(error)
+        if code == "ResourceNotFoundException":
+            return (
+                f"does not exist in {self.region} of target {self.target} (deploy-environment makes an environment's)"
+            )
+        if is_denied(error):
+            return f"may not be read ({code}; allow secretsmanager:GetSecretValue, and kms:Decrypt of its key)"
+        if code == "InvalidRequestException":
+            return f"cannot be read as it is ({code}: a secret that is marked for deletion says so)"
+        return f"could not be read ({code})"
 
     def connect(
         self,
@@ -136,11 +171,14 @@ class Session:
         *,
         read_only: bool = True,
         timeout_seconds: int = 10,
+        via: tuple[str, int] | None = None,
     ) -> psycopg.Connection:
         """Connect by psycopg with UTC and fixed text settings, by TLS with verified certificate only.
 
         The exception is a sandbox whose PostgreSQL was built without TLS; it says so at start. A server that goes without a word
         is noticed within about twice `timeout_seconds`, where the system allows to say so.
+
+        `via` is where the near end of a tunnel listens: the connection goes there, and the certificate must be that of `host`.
         """
         bundle = (
             self.variables.get("PGSSLROOTCERT") if self.is_sandbox else os.environ.get("AURORA_OPS_CA_BUNDLE")
@@ -156,17 +194,27 @@ class Session:
         options = "-c timezone=UTC -c datestyle=ISO,YMD -c extra_float_digits=1" + (
             " -c default_transaction_read_only=on" if read_only else ""
         )
+        where = {"host": host, "port": port} | _address(via)
         try:
             return psycopg.connect(
-                host=host, port=port, dbname=database, user=user, password=password,
-                application_name="aurora-ops", options=options, autocommit=True, **noticing, **tls,  # type: ignore[arg-type]
+                dbname=database, user=user, password=password,
+                application_name="aurora-ops", options=options, autocommit=True, **where, **noticing, **tls,  # type: ignore[arg-type]
             )  # fmt: skip
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = mask(str(error).strip().splitlines()[-1])
+            who = user or "the user that libpq chose"
+            if any(words in reason for words in _REFUSALS):
+                raise LoginRefusedError(f"database {database} refused the login of {who} ({reason}).", reason) from None
+            if reason.endswith(f'database "{database}" does not exist'):
+                raise NoSuchDatabaseError(f"there is no database {database!r} ({reason}).") from None
             trust = "" if self.is_sandbox or bundle else " Its certificate is verified by libpq's own authorities unless AURORA_OPS_CA_BUNDLE names AWS's (global-bundle.pem)."  # fmt: skip
             raise DatabaseUnreachableError(
-                f"database {database} did not accept the connection of {user or 'the user that libpq chose'} ({mask(reason)}). "
-                "A cluster without an instance refuses connections; so do a paused network path and a rotated password."
+                f"database {database} did not accept the connection of {who}{f' through {via[0]}:{via[1]}' if via else ''} ({reason}). "
+                + (
+                    "Is the tunnel open, and does it lead to this cluster?"
+                    if via
+                    else "A cluster without an instance refuses connections; so does a network path that is not open."
+                )
                 + trust
             ) from None
 
@@ -174,6 +222,18 @@ class Session:
         if self.is_sandbox:
             return f"SANDBOX in {self.region}: a local Aurora on real PostgreSQL; capacity is simulated"
         return f"LIVE profile {self.target} in {self.region}"
+
+
+def _address(via: tuple[str, int] | None) -> dict[str, str | int]:
+    """What leads libpq to the near end of a tunnel, while it still verifies the certificate against `host`."""
+    if via is None:
+        return {}
+    try:
+        return {"hostaddr": str(socket.getaddrinfo(*via, type=socket.SOCK_STREAM)[0][4][0]), "port": via[1]}
+    except OSError as error:
+        raise DatabaseUnreachableError(
+            f"the tunnel's host {via[0]!r} has no address ({error.strerror}), so nothing was connected to. Check host= in login."
+        ) from None
 
 
 def _say_that_the_sandbox_ended(exception: Exception, **_: Any) -> None:

@@ -4,9 +4,12 @@
 """
 
 import re
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from aurora_ops.aws import api, inventory
 from aurora_ops.aws import cluster as clusters
-from aurora_ops.aws import inventory
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import Session
@@ -14,8 +17,10 @@ from aurora_ops.core import environments
 from aurora_ops.core.errors import InputError, did_you_mean
 
 _ARN = re.compile(r"arn:[\w-]+:rds:(?P<region>[\w-]+):(?P<account>\d{12}):(?P<kind>cluster|db):(?P<name>[\w-]+)")
+_IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
+_LISTED = "`aurora-ops clusters` lists it, and that is all that works on it"
 _WHY_NOT = {
-    inventory.SERVERLESS_V1: "it is Serverless v1, which AWS ended on 2025-03-31 and which has neither instances nor their metrics",
+    inventory.SERVERLESS_V1: f"it is Serverless v1, which AWS ended on 2025-03-31 and which has neither instances nor their metrics. {_LISTED}",
     inventory.EMPTY: "it has no instance, so there is no load and nothing accepts a connection; add one",
 }
 
@@ -44,33 +49,56 @@ def find(session: Session, cluster: str = "", environment: str = "dev") -> Clust
     UnsuitableClusterError
         Its engine or kind is not Aurora PostgreSQL with instances.
     """
-    if not cluster.strip():
-        return clusters.find(session, environments.settings(environment).cluster_identifier)
-    found = _named(cluster.strip(), session)
+    name = resolve(session, cluster).identifier if cluster.strip() else ""
+    return clusters.find(session, name or environments.settings(environment).cluster_identifier)
+
+
+def resolve(session: Session, cluster: str) -> Listed:
+    """The cluster that `cluster` names, without describing it further: one call for an identifier or a cluster's ARN.
+
+    Raises
+    ------
+    UnknownClusterError, UnsuitableClusterError
+        See `find`. Also where the caller may not ask.
+    """
+    text = cluster.strip()
+    try:
+        found = _named(text, session)
+    except ClientError as error:
+        if not api.is_denied(error):
+            raise
+        raise UnknownClusterError(
+            f"cluster={text!r} cannot be looked up in {session.region} of target {session.target} ({api.code_of(error)}), so nothing was read. "
+            "Allow rds:DescribeDBClusters and rds:DescribeDBInstances."
+        ) from None
     if (reason := why_not(found)) is not None:
         raise UnsuitableClusterError(
             f"cluster={cluster!r} is {found.identifier}, and this page cannot serve it: {reason}. Nothing was read."
         )
-    return clusters.find(session, found.identifier)
+    return found
 
 
 def why_not(found: Listed) -> str | None:
     """Why no page of the collection can serve this cluster; None if one can."""
     if found.kind == inventory.OTHER:
-        return f"it runs {found.engine} {found.engine_version}, and the collection reads Aurora PostgreSQL only"
+        return (
+            f"it runs {found.engine} {found.engine_version}, and the collection reads Aurora PostgreSQL only. {_LISTED}"
+        )
     return _WHY_NOT.get(found.kind)
 
 
 def _named(text: str, session: Session) -> Listed:
     kind, name = _of_arn(text, session) if text.lower().startswith("arn:") else ("", text.lower())
-    there = inventory.clusters(session)
+    rds = session.client("rds")
+    if kind != "db" and _IDENTIFIER.fullmatch(name) and (one := _described(rds, name)) is not None:
+        return one
+    there = inventory.of_client(rds)
     host = re.sub(r":\d+$", "", name).rstrip(".")
+    # An identifier came before: of two things of one name, a cluster is what is asked for.
     looks = {
-        "cluster": [one for one in there if name == one.identifier],
         "": [one for one in there if host in one.endpoints],
         "db": [one for one in there if name in one.instances],
     }
-    # An identifier before an instance: of two things of one name, a cluster is what is asked for.
     for which, found in looks.items():
         if found and kind in ("", which):
             return found[0]
@@ -80,6 +108,15 @@ def _named(text: str, session: Session) -> Listed:
     raise UnknownClusterError(
         f"cluster={text!r} names no cluster in {session.region} of target {session.target}, so nothing was read. {hint}"
     )
+
+
+def _described(rds: Any, identifier: str) -> Listed | None:
+    try:
+        return inventory.of_cluster(rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
+    except ClientError as error:
+        if api.is_not_found(error):
+            return None
+        raise
 
 
 def _of_arn(text: str, session: Session) -> tuple[str, str]:

@@ -46,8 +46,7 @@ class Subject:
     @property
     def usage(self) -> Usage:
         """The month besides compute: the cluster's, else the profile's."""
-        usage = self.existing.usage if self.existing else self.profile.usage(self.shape.retention_days)
-        return self.shape.billed(usage, self.as_of)
+        return self.existing.usage if self.existing else self.profile.usage(self.shape.retention_days)
 
     @property
     def measured(self) -> "Existing | None":

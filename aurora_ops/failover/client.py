@@ -12,12 +12,11 @@ from functools import partial
 import psycopg
 from psycopg import sql
 
-from aurora_ops.aws import changes, login
+from aurora_ops.aws import changes
+from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster
-from aurora_ops.aws.login import Login
-from aurora_ops.aws.session import Session
+from aurora_ops.aws.login import Connector
 from aurora_ops.core import waiting
-from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.database.probe import Attempt, Probe, Record
 
@@ -110,10 +109,9 @@ class Switchover:
 
 @dataclass(frozen=True)
 class Client:
-    """One run's client of one environment's cluster."""
+    """One run's client of one cluster."""
 
-    session: Session
-    settings: Settings
+    access: Access
     run_id: str
 
     @property
@@ -127,19 +125,14 @@ class Client:
         host: str,
         *,
         read_only: bool = True,
-        way: Login | None = None,
+        by: Connector | None = None,
         timeout_seconds: int = PATIENT_SECONDS,
     ) -> psycopg.Connection:
-        """A connection of the master user to one of the cluster's endpoints. Its statements give up soon."""
-        way = way or self._login(found)
-        connection = self.session.connect(
-            host, found.port, found.database, way.user, way.password, read_only=read_only, timeout_seconds=timeout_seconds
-        )  # fmt: skip
+        """A connection to one of the cluster's endpoints. Its statements give up soon."""
+        connector = by or self.access.connector(found)
+        connection = connector.connect(host, read_only=read_only, timeout_seconds=timeout_seconds)
         connection.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
         return connection
-
-    def _login(self, found: Cluster) -> Login:
-        return login.find(self.session, found, secret=self.settings.secret_name)
 
     def create(self, found: Cluster) -> None:
         """Make the schema and its table.
@@ -155,7 +148,7 @@ class Client:
             except psycopg.Error as error:
                 raise MeasureError(
                     f"the client cannot make a schema to write into ({str(error).strip()}), so nothing could be measured. Nothing was failed over. "
-                    "The master user must be allowed to create one, and the database to be written to."
+                    "The user must be allowed to create one, and the database to be written to."
                 ) from None
 
     def drop(self, found: Cluster) -> None:
@@ -180,7 +173,9 @@ class Client:
         MeasureError
             It met an error before the call already. Nothing was failed over.
         """
-        connect = partial(self.connect, found, way=self._login(found), timeout_seconds=CONNECT_SECONDS)
+        connector = self.access.connector(found)
+        self.connect(found, found.endpoint, by=connector).close()  # by a login that is known to be accepted
+        connect = partial(self.connect, found, by=connector, timeout_seconds=CONNECT_SECONDS)
 
         def write(connection: psycopg.Connection, n: int) -> None:
             self._execute(connection, _WRITE, (number, n))
@@ -196,8 +191,8 @@ class Client:
             for probe in (writes, reads):
                 _require_answers(probe, calm)
             called = time.monotonic()
-            changes.fail_over(self.session, found.identifier, to)
-            changes.wait_for_writer(self.session, found.identifier, to)
+            changes.fail_over(self.access.session, found.identifier, to)
+            changes.wait_for_writer(self.access.session, found.identifier, to)
             swapped = time.monotonic()
             # An endpoint that never answers again is a finding about the cluster, not an error.
             within(SETTLE_SECONDS, lambda: all(probe.record.since(swapped).answered for probe in (writes, reads)))

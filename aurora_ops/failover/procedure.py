@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import psycopg
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster, Instance
-from aurora_ops.aws.session import DatabaseUnreachableError, Session, open_session
+from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
-from aurora_ops.core.environments import Settings, settings
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.core.journal import Journal, run_id
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
@@ -24,6 +23,7 @@ from aurora_ops.failover.client import Client, Switchover, is_reader, next_trans
 NAME = "fail-over"
 CLEAN_UP_SECONDS = 120.0  # in the middle of a fail-over there is no writer for a while
 _UNREACHABLE = (DatabaseUnreachableError, psycopg.Error)
+_ADD_A_READER = "Add a reader: an environment of ours is deployed with a reader_count of 1 or more"
 _CUTS = "; every connection to the two is cut, and writes fail until it answers"
 
 
@@ -37,10 +37,9 @@ class FailOverRefusedError(InputError, FailOverError):
 
 @dataclass
 class FailOver:
-    """One fail-over of one environment. Use it in order: preflight, plan, apply, verify, undo; then `clean_up`."""
+    """One fail-over of one cluster. Use it in order: preflight, plan, apply, verify, undo; then `clean_up`."""
 
-    session: Session
-    settings: Settings
+    access: Access
     to: str  # the instance to promote; empty: the reader that Aurora would take
     fail_back: bool
     writes_per_second: float
@@ -53,13 +52,19 @@ class FailOver:
     @property
     def client(self) -> Client:
         """Who writes meanwhile."""
-        return Client(self.session, self.settings, self.run_id)
+        return Client(self.access, self.run_id)
+
+    @property
+    def session(self) -> Session:
+        """Where it is asked for."""
+        return self.access.session
 
     def preflight(self) -> Report:
         """Read only. A FAIL makes `apply` refuse."""
+        self.access.require_one_database()
         found = self._find()
         readers, waiting = _readers(found), _not_available(found)
-        without = "none, and a fail-over goes to nothing else. Deploy with a reader_count of 1 or more"
+        without = f"none, and a fail-over goes to nothing else. {_ADD_A_READER}"
         checks = [
             Check.of("cluster and instances are available", not waiting, ", ".join(waiting)),
             Check.of("a reader can take over", bool(readers), _named(readers) or without),
@@ -126,8 +131,7 @@ class FailOver:
                 Change("FailoverDBCluster", found.identifier, f"{new} writes", f"{old} writes{_CUTS}", interrupts=True)
             )
         steps.append(Change("DROP SCHEMA", "failover_…", rows, "no trace"))
-        parameters = {
-            "environment": self.settings.environment,
+        parameters = self.access.parameters | {
             "to": self.to,
             "fail_back": self.fail_back,
             "writes_per_second": self.writes_per_second,
@@ -249,19 +253,18 @@ class FailOver:
         } | switchover.counts(self.stored.get(0))
 
     def _find(self) -> Cluster:
-        return cluster.find(self.session, self.settings.cluster_identifier)
+        return self.access.described()
 
     def _target(self, found: Cluster) -> str:
         if not self.to and not _readers(found):
             raise FailOverRefusedError(
-                f"{found.identifier} has no reader, so nothing could take over. Deploy it with a reader_count of 1 or more."
+                f"{found.identifier} has no reader, so nothing could take over. {_ADD_A_READER}."
             )
         return self.to or _readers(found)[0].identifier
 
 
 def fail_over(
-    session: Session,
-    environment: str,
+    access: Access,
     *,
     to: str = "",
     fail_back: bool = False,
@@ -274,23 +277,28 @@ def fail_over(
         raise FailOverRefusedError(
             f"writes_per_second={writes_per_second:g}: fewer than one tell no seconds apart, and more than 200 are a load. Use 1 to 200."
         )
-    return FailOver(session, settings(environment), to, fail_back, writes_per_second, max_gap_seconds, max_lag_seconds)
+    if access.tunnel:
+        raise FailOverRefusedError(
+            f"login leads through a tunnel at {access.tunnel}, and that leads to one endpoint, while a fail-over is measured at the writer's, the "
+            "reader endpoint and every reader's own. Nothing was changed. Run this where the endpoints can be reached, without host= in login."
+        )
+    return FailOver(access, to, fail_back, writes_per_second, max_gap_seconds, max_lag_seconds)
 
 
-def clean_up(target: str, region: str, environment: str) -> Report:
+def clean_up(access: Access) -> Report:
     """Drop what this run's client wrote and prove that it is gone. Needs nothing but the run's id and its journal.
 
     Runs after success, failure and interruption alike, and again without harm.
     """
-    session, name = open_session(target, region), "nothing of the client is left"
-    client, journal = Client(session, settings(environment), run_id()), Journal.of_run(session.state_directory, NAME)
+    name = "nothing of the client is left"
+    client, journal = Client(access, run_id()), Journal.of_run(access.session.state_directory, NAME)
     if not journal.entries():
         return Report("clean up", (Check(name, "SKIP", "the journal names nothing that was made"),))
     met = [""]
 
     def is_gone() -> bool:
         try:
-            found = cluster.find(session, client.settings.cluster_identifier)
+            found = access.described()
             client.drop(found)
             return client.is_gone(found)
         except _UNREACHABLE as error:

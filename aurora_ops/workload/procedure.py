@@ -11,18 +11,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 from psycopg import sql
 from tqdm import tqdm
 
-from aurora_ops.aws import cluster, login
-from aurora_ops.aws.session import Session
-from aurora_ops.core import environments
+from aurora_ops.aws.access import Access
 from aurora_ops.core.display import Check, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.schema import procedure as schema
+from aurora_ops.workload import safety
 from aurora_ops.workload.clients import MIXES, ROTA, Known
 from aurora_ops.workload.content import COLUMNS, generate
 
@@ -190,46 +190,49 @@ class _Client(threading.Thread):
 # --- the runbook's spine
 
 
-def preflight(session: Session, environment: str) -> Report:
-    """Whether clients could work on this environment. Changes nothing."""
-    settings = environments.settings(environment)
-    with cluster.connect(session, settings) as connection:
-        catalog = schema.verify_catalog(connection)
+def preflight(access: Access) -> Report:
+    """Whether clients could work on this database. Changes nothing."""
+    if reason := safety.why_never(access):
+        return Report("preflight", (Check("this may be written to", "FAIL", reason),))
+    access.require_one_database()
+    with access.connect() as connection:
+        loaded = _is_loaded(connection)
+        reason = safety.why_not_among(access, connection) if loaded else ""
+        advice = f"no, and the clients write to the nine tables of sql/schema. {_advice(access)}"
         return Report(
             "preflight",
             (
-                Check.of(
-                    "this may be written to",
-                    session.is_sandbox or environment != "prod",
-                    "" if session.is_sandbox else environment,
-                ),
-                Check(
-                    "schema is loaded", catalog.verdict, "" if catalog.verdict == "PASS" else "run load-schema first"
-                ),
+                Check.of("this may be written to", not reason, reason),
+                Check.of("schema is loaded", loaded, "" if loaded else advice),
             ),
         )
 
 
-def plan(
-    session: Session, environment: str, *, seconds: int, clients: int, tenants: int = DEFAULT_TENANTS, seed: int = 1
-) -> Plan:
-    """What would be written. A live production environment is refused here already."""
-    if environment == "prod" and not session.is_sandbox:
-        raise WorkloadRefusedError(
-            "environment='prod' on a live target: invented customers and payments would stand among real ones, so the workload never runs "
-            "there. Use dev or stg, or rehearse prod in the sandbox."
-        )
+def _is_loaded(connection: psycopg.Connection) -> bool:
+    return schema.verify_catalog(connection).verdict == "PASS"
+
+
+def _advice(access: Access) -> str:
+    if access.environment:
+        return "Run load-schema first"
+    return f"Make a database for it and run load-schema first: -p cluster {access.identifier} -p database NAME"
+
+
+def plan(access: Access, *, seconds: int, clients: int, tenants: int = DEFAULT_TENANTS, seed: int = 1) -> Plan:
+    """What would be written. A live production cluster is refused here already."""
+    _refuse(safety.why_never(access))
     if seconds <= 0 or clients < 1 or tenants < 1:
         raise WorkloadRefusedError(
             f"seconds={seconds}, clients={clients}, tenants={tenants} describe no work. Each must be 1 or more."
         )
-    settings = environments.settings(environment)
-    target = f"{settings.cluster_identifier}/{settings.database_name}"
-    with cluster.connect(session, settings) as connection:
-        if connection.execute("SELECT to_regclass('public.tenants') IS NULL").fetchone() == (True,):
+    database = access.require_one_database()
+    target = f"{access.identifier}/{database}"
+    with access.connect() as connection:
+        if not _is_loaded(connection):
             raise WorkloadError(
-                f"database {settings.database_name} has no tables, so clients have nowhere to write. Run load-schema first."
+                f"database {database} does not hold the nine tables of sql/schema as they are there, so clients have nowhere to write. {_advice(access)}."
             )
+        _refuse(safety.why_not_among(access, connection))
         seeded = is_seeded(connection)
         limit = int(connection.execute("SHOW max_connections").fetchone()[0]) // 2  # type: ignore[index]
     if clients > limit:
@@ -242,45 +245,38 @@ def plan(
     changes.append(Change(f"{clients} clients for {seconds} s", target, "", "more users, payments and webhooks", undo))
     return Plan(
         name="run-workload",
-        account=session.account,
-        region=session.region,
-        parameters={
-            "environment": environment,
-            "seconds": seconds,
-            "clients": clients,
-            "tenants": tenants,
-            "seed": seed,
-        },
+        account=access.session.account,
+        region=access.session.region,
+        parameters=access.parameters | {"seconds": seconds, "clients": clients, "tenants": tenants, "seed": seed},
         observed={"seeded": seeded},
         changes=changes,
     )
 
 
-def apply(session: Session, plan: Plan, confirm: str) -> Load:
+def _refuse(reason: str) -> None:
+    if reason:
+        raise WorkloadRefusedError(f"{reason}. Nothing was written.")
+
+
+def apply(access: Access, plan: Plan, confirm: str) -> Load:
     """Seed if there are no tenants, then run the clients. On a live target only when `confirm` is the plan's id."""
-    if not is_confirmed(plan, confirm, sandbox=session.is_sandbox):
+    if not is_confirmed(plan, confirm, sandbox=access.session.is_sandbox):
         return Load(dry_run_line(plan))
     wanted = plan.parameters
-    if wanted["environment"] == "prod" and not session.is_sandbox:  # a plan can be built by hand
-        raise WorkloadRefusedError(
-            "environment='prod' on a live target: the workload never runs there. Use dev or stg."
-        )
-    settings = environments.settings(wanted["environment"])
-    found = cluster.find(session, settings.cluster_identifier)
-    way = login.find(session, found, secret=settings.secret_name)
-
-    def connect() -> psycopg.Connection:
-        return cluster.connect(session, settings, read_only=False, cluster=found, way=way)
-
+    _refuse(safety.why_never(access))  # a plan can be built by hand
+    if any(wanted.get(name, "") != access.parameters.get(name, "") for name in ("cluster", "database")):
+        _refuse(f"the plan is for {wanted.get('cluster')}, and this is {access.identifier}: read a plan of this one")
+    connect = partial(access.connector().connect, read_only=False)
     written = 0
-    if not plan.observed["seeded"]:
-        with connect() as connection:
+    with connect() as connection:
+        _refuse(safety.why_not_among(access, connection))
+        if not plan.observed["seeded"]:
             written = sum(seed(connection, tenants=wanted["tenants"], seed=wanted["seed"]).values())
     load = run(connect, seconds=wanted["seconds"], clients=wanted["clients"], seed=wanted["seed"], progress=True)
     return Load(load.line, load.seconds, load.clients, load.by_kind, load.errors, written)
 
 
-def verify(session: Session, environment: str, load: Load) -> Report:
+def verify(access: Access, load: Load) -> Report:
     """Whether the clients worked, and whether what they left behind satisfies every invariant."""
     if not load.clients:
         return Report("workload", (Check("transactions", "SKIP", "nothing was applied"),))
@@ -294,18 +290,18 @@ def verify(session: Session, environment: str, load: Load) -> Report:
         ),
         Check.of("hardly any errors", share <= TOLERATED_ERRORS, failures if share > TOLERATED_ERRORS else ""),
     )
-    with cluster.connect(session, environments.settings(environment)) as connection:
+    with access.connect() as connection:
         return Report.combine("workload", (Report("clients", checks), schema.checks(connection)))
 
 
-def clean_up(session: Session, environment: str, *, wait_seconds: float = 5.0) -> Report:
+def clean_up(access: Access, *, wait_seconds: float = 5.0) -> Report:
     """Whether every client has gone. On a live target real applications may bear the same names, so nothing is judged there."""
     name = "no client is connected any more"
-    if not session.is_sandbox:
+    if not access.session.is_sandbox:
         return Report("clean up", (Check(name, "SKIP", "applications of the same names may be real ones"),))
     statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)"
     deadline = time.monotonic() + wait_seconds
-    with cluster.connect(session, environments.settings(environment)) as connection:
+    with access.connect() as connection:
         # A server process ends a moment after its client.
         while (
             left := (connection.execute(statement, (list(MIXES),)).fetchone() or (0,))[0]

@@ -1,17 +1,17 @@
 """Design rule 5: a password is used, and kept nowhere else. So a real drill is run and everything that it left is searched."""
 
-import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sandboxes import in_use
 
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.environments import settings
 from aurora_ops.runner import run
 from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.sandbox.client.state import ACCOUNT_FILE, NAME_VARIABLE, root_directory
+from aurora_ops.sandbox.client.state import ACCOUNT_FILE, root_directory
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.sandbox.dataplane.template import template
 
@@ -26,16 +26,8 @@ HOLDERS = {
 @pytest.fixture(scope="module")
 def sandbox():
     """A sandbox that writes its account, unlike the private ones of other tests, which end with their process."""
-    name = f"secrets-{secrets.token_hex(4)}"
-    before = os.environ.get(NAME_VARIABLE)
-    os.environ[NAME_VARIABLE] = name
-    try:
+    with in_use(f"secrets-{secrets.token_hex(4)}") as name:
         yield lifecycle.start(name)
-    finally:
-        lifecycle.remove(name)
-        os.environ.pop(NAME_VARIABLE)
-        if before is not None:
-            os.environ[NAME_VARIABLE] = before
 
 
 @pytest.fixture(scope="module")

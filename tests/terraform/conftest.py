@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 from places import ROOT
+from sandboxes import in_use
 
 from aurora_ops.aws.session import Session
 from aurora_ops.rehearsal.worlds import open_world
-from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.sandbox.client.state import FRESH, NAME_VARIABLE
+from aurora_ops.sandbox.client.state import FRESH
 
 SPEC = ROOT.parent / "shared" / "spec" / "aurora-module.ja.md"
 
@@ -114,13 +114,5 @@ def terraform_aws() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def applied() -> Iterator[Session]:
     """A session on a sandbox of its own in which Terraform built dev: a copy, in seconds, of a world that was built once."""
-    name = f"{FRESH}-test-{secrets.token_hex(4)}"
-    before = os.environ.get(NAME_VARIABLE)
-    os.environ[NAME_VARIABLE] = name
-    try:
+    with in_use(f"{FRESH}-test-{secrets.token_hex(4)}"):
         yield open_world("applied")
-    finally:
-        lifecycle.remove(name)
-        os.environ.pop(NAME_VARIABLE)
-        if before is not None:
-            os.environ[NAME_VARIABLE] = before

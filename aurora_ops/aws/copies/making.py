@@ -12,7 +12,7 @@ from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import configuration
 from aurora_ops.aws.copies.advice import with_advice
-from aurora_ops.aws.login import LoginError
+from aurora_ops.aws.credentials.forms import LoginError
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting

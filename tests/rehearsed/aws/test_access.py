@@ -7,7 +7,7 @@ from common import INSTANCE, SHOP
 
 from aurora_ops.aws import cluster
 from aurora_ops.aws.access import UnknownDatabaseError, open_access
-from aurora_ops.aws.login import LoginError
+from aurora_ops.aws.credentials.forms import LoginError
 from aurora_ops.aws.session import open_session
 from aurora_ops.aws.which_cluster import UnknownClusterError
 from aurora_ops.core.environments import UnknownEnvironmentError, settings
@@ -59,6 +59,27 @@ def test_one_database_is_entered_whatever_it_is_called():
 def test_a_database_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(UnknownDatabaseError, match=r"'shopp' is none of cluster orders.*Did you mean 'shop'"):
         open_access(open_session(), cluster="orders", database="shopp").databases()
+
+
+@pytest.mark.usefixtures("aws_with_two")
+def test_connecting_to_a_database_that_is_not_there_names_those_that_are():
+    with pytest.raises(
+        UnknownDatabaseError, match=r"'nowhere' is none of cluster orders.*Known: postgres, shop, 売上 100%"
+    ):
+        open_access(open_session(), cluster="orders", database="nowhere").connect()
+
+
+@pytest.mark.usefixtures("aws_with_two")
+def test_a_page_that_works_on_one_database_refuses_all_of_them():
+    with pytest.raises(UnknownDatabaseError, match="names all databases"):
+        open_access(open_session(), cluster="orders", database="*").require_one_database()
+
+
+@pytest.mark.usefixtures("aws_with_two")
+def test_a_caller_who_may_not_look_is_told_what_to_allow(faults):
+    faults.fail("DescribeDBClusters", "AccessDenied")
+    with pytest.raises(UnknownClusterError, match=r"AccessDenied.*Allow rds:DescribeDBClusters"):
+        open_access(open_session(), cluster="orders")
 
 
 @pytest.mark.usefixtures("aws_with_two")

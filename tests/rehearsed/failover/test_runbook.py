@@ -12,6 +12,7 @@ import pytest
 from common import HANG, failed, soon
 
 from aurora_ops.aws import changes, cluster
+from aurora_ops.aws.access import open_access
 from aurora_ops.core.environments import settings
 from aurora_ops.core.journal import RUN_ID, Journal, run_id
 from aurora_ops.core.plan import PlanChangedError, is_confirmed
@@ -24,7 +25,6 @@ from aurora_ops.rehearsal.worlds import open_world
 
 STG, DEV = settings("stg"), settings("dev")
 WRITER, READER = STG.instance_identifiers
-REGION = "ap-northeast-1"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,10 @@ def make(session):
     """A fail-over of stg; whatever became of it, stg is whole again and the client's rows are gone."""
 
     def make(**options):
-        return failover.fail_over(session, "stg", **options)
+        return failover.fail_over(open_access(session, "stg"), **options)
 
     yield make
-    assert "FAIL" != failover.clean_up("sandbox", REGION, "stg").verdict
+    assert "FAIL" != failover.clean_up(open_access(session, "stg")).verdict
     assert [] == schemas(session)
 
 
@@ -131,7 +131,7 @@ def test_the_gap_is_the_time_in_which_no_server_ran(session, faults):
     """
     open_world(world="deployed", environment="dev")
     found = cluster.find(session, DEV.cluster_identifier)
-    client = failover_client.Client(session, DEV, "crash")
+    client = failover_client.Client(open_access(session, "dev"), "crash")
     client.create(found)
     insert = "INSERT INTO failover_crash.writes (switchover, n) VALUES (0, %s)"
     probe = Probe("crash", lambda: client.connect(found, found.endpoint, read_only=False), lambda at, n: at.execute(insert, (n,)), 20)  # fmt: skip
@@ -159,7 +159,7 @@ def test_the_gap_is_the_time_in_which_no_server_ran(session, faults):
 def test_a_client_gives_up_a_server_that_goes_without_a_word(session):
     """A machine that is switched off sends nothing. Waiting for its answer, the kernel probes, and gives up after the time to connect."""
     found = find(session)
-    client = failover_client.Client(session, STG, "unused")
+    client = failover_client.Client(open_access(session, "stg"), "unused")
     options = (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE)
     with (
         client.connect(found, found.endpoint, timeout_seconds=3) as connection,
@@ -254,10 +254,10 @@ def refused(failing, match):
 def test_a_cluster_without_a_reader_is_refused(session):
     """dev has none: Aurora would accept no such call, and the message says what to deploy."""
     open_world(world="deployed", environment="dev")
-    alone = failover.fail_over(session, "dev")
+    alone = failover.fail_over(open_access(session, "dev"))
 
     assert ["a reader can take over", "the instance to promote"] == failed(alone.preflight())
-    with pytest.raises(FailOverRefusedError, match="Deploy it with a reader_count"):
+    with pytest.raises(FailOverRefusedError, match="deployed with a reader_count"):
         alone.plan()
 
 
@@ -375,7 +375,7 @@ def test_an_interrupt_ends_the_client_and_the_clean_up_finds_its_rows_by_the_run
         make().apply()
 
     assert ([], 1) == (probes(), len(schemas(session)))
-    first, again = (failover.clean_up("sandbox", REGION, "stg") for _ in range(2))
+    first, again = (failover.clean_up(open_access(session, "stg")) for _ in range(2))
     assert ("PASS", "PASS", []) == (first.verdict, again.verdict, schemas(session))
 
 
@@ -387,7 +387,7 @@ def test_a_clean_up_that_finds_no_writer_says_what_is_left(session, make, monkey
         meanwhile.setattr(
             failover_client.Client, "drop", lambda *_: (_ for _ in ()).throw(psycopg.OperationalError("gone"))
         )
-        report = failover.clean_up("sandbox", REGION, "stg")
+        report = failover.clean_up(open_access(session, "stg"))
 
     assert ("FAIL", True) == (report.verdict, f"DROP SCHEMA failover_{run_id()} CASCADE. gone" in repr(report))
 
@@ -408,7 +408,7 @@ def test_a_live_target_gets_a_dry_run_that_says_what_it_interrupts(session, make
     assert "every connection to the two is cut" in plan._repr_markdown_()
     assert (before, []) == (writer(session), schemas(session))
     assert ("SKIP", "SKIP", {}) == (failing.verify().verdict, failing.undo().verdict, failing.result())
-    assert "SKIP" == failover.clean_up("sandbox", REGION, "stg").verdict
+    assert "SKIP" == failover.clean_up(open_access(session, "stg")).verdict
 
 
 def test_a_plan_that_was_read_before_the_roles_changed_is_refused(session, make):

@@ -4,12 +4,13 @@ import _thread
 import dataclasses
 import threading
 import time
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from common import soon
 
-from aurora_ops.aws import cluster, login
+from aurora_ops.aws.access import Access, open_access
 from aurora_ops.aws.session import Session
 from aurora_ops.database import queries
 from aurora_ops.schema import fingerprint
@@ -167,34 +168,35 @@ def test_live_production_is_refused_before_anything_is_read():
     """
     On a live target environment prod is refused whatever the confirmation; nobody is connected to for that.
     """
-    live = Session("some-profile", "ap-northeast-1")
+    live = open_access(Session("some-profile", "ap-northeast-1"), "prod")
 
     with pytest.raises(WorkloadRefusedError, match="never runs"):
-        workload.plan(live, "prod", seconds=1, clients=1)
+        workload.plan(live, seconds=1, clients=1)
+    assert "FAIL" == workload.preflight(live).verdict
 
 
 @pytest.fixture
-def live(database, monkeypatch) -> Session:
-    """A session that counts as live, whose database is the test's."""
-    monkeypatch.setattr(cluster, "connect", lambda *_, **__: database.connect())
-    monkeypatch.setattr(cluster, "find", lambda *_: None)
-    monkeypatch.setattr(login, "find", lambda *_, **__: None)
+def live(database, monkeypatch) -> Access:
+    """A cluster of dev on a target that counts as live, whose database is the test's."""
+    monkeypatch.setattr(Access, "connect", lambda *_, **__: database.connect())
+    monkeypatch.setattr(Access, "connector", lambda *_: SimpleNamespace(connect=lambda **_: database.connect()))
+    monkeypatch.setattr(Access, "databases", lambda *_: ("shop",))
     session = Session("some-profile", "ap-northeast-1")
     monkeypatch.setitem(vars(session), "account", "123456789012")
-    return session
+    return open_access(session, "dev")
 
 
 def test_without_confirmation_nothing_is_written(live, loaded):
     """
     On a live target an unconfirmed workload is a dry run: no tenants, and verify is SKIP.
     """
-    plan = workload.plan(live, "dev", seconds=1, clients=1, tenants=2)
+    plan = workload.plan(live, seconds=1, clients=1, tenants=2)
 
     result = workload.apply(live, plan, "")
 
     assert f"DRY RUN: nothing was changed. To apply exactly this plan: -p confirm {plan.id}" == repr(result)
     assert (0, 0.0) == (result.transactions, result.tps)
-    assert "SKIP" == workload.verify(live, "dev", result).verdict
+    assert "SKIP" == workload.verify(live, result).verdict
     assert not workload.is_seeded(loaded)
 
 
@@ -202,24 +204,27 @@ def test_a_confirmed_plan_seeds_and_works(live, loaded):
     """
     With the plan's id it runs; afterwards another plan, without seeding, has another id.
     """
-    plan = workload.plan(live, "dev", seconds=2, clients=5, tenants=2)
+    plan = workload.plan(live, seconds=2, clients=5, tenants=2)
 
     result = workload.apply(live, plan, plan.id)
 
     assert result.transactions > 0
     assert result.seeded_rows > 0
-    assert "PASS" == workload.verify(live, "dev", result).verdict
-    assert plan.id != workload.plan(live, "dev", seconds=2, clients=5, tenants=2).id
+    assert "PASS" == workload.verify(live, result).verdict
+    assert plan.id != workload.plan(live, seconds=2, clients=5, tenants=2).id
 
 
 def test_a_plan_for_live_production_built_by_hand_is_refused(live, loaded):
     """
     Even with the right id, apply never writes to a live production environment.
     """
-    allowed = workload.plan(live, "dev", seconds=1, clients=1)
-    forged = dataclasses.replace(allowed, parameters=dict(allowed.parameters) | {"environment": "prod"})
+    allowed = workload.plan(live, seconds=1, clients=1)
+    prod = open_access(live.session, "prod")
+    forged = dataclasses.replace(allowed, parameters=dict(allowed.parameters) | prod.parameters)
 
     with pytest.raises(WorkloadRefusedError, match="never runs"):
+        workload.apply(prod, forged, forged.id)
+    with pytest.raises(WorkloadRefusedError, match="read a plan of this one"):
         workload.apply(live, forged, forged.id)
 
     assert not workload.is_seeded(loaded)
@@ -230,6 +235,6 @@ def test_without_a_schema_the_plan_says_what_to_run_first(live):
     No tables: an error that names load-schema, and the preflight is FAIL.
     """
     with pytest.raises(WorkloadError, match="Run load-schema first"):
-        workload.plan(live, "dev", seconds=1, clients=1)
+        workload.plan(live, seconds=1, clients=1)
 
-    assert "FAIL" == workload.preflight(live, "dev").verdict
+    assert "FAIL" == workload.preflight(live).verdict
