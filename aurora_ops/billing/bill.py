@@ -16,6 +16,7 @@ from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUs
 # What the Terraform module creates: processor, capacity, connections and local storage of each instance; besides, the
 # writer's transaction ids and each reader's lag.
 ALARMS_PER_INSTANCE = 5
+PROXY_LEAST_ACU = 8.0  # an RDS Proxy before a serverless cluster is billed as for at least that many
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def bill(
     drill_acu_hours, drill_gib = drills.number * drills.hours * drills.mean_acu, drills.number * drills.storage_gib
     lines = [
         *_compute(instances, io_optimized),
+        *_besides(instances, usage),
         ("storage", storage_item(io_optimized), usage.storage_gib, "GiB"),
         *(("I/O", item, usage.io_millions, "million") for item in io_items(io_optimized)),
         ("backup beyond the free allowance", "backup_gb_month", backup_gib, "GiB"),
@@ -107,6 +109,24 @@ def bill(
         ),
     ]
     return tuple(LineItem(name, item, quantity, unit, prices.find(item)) for name, item, quantity, unit in lines)
+
+
+def _besides(instances: Sequence[InstanceUse | ProvisionedUse], usage: Usage) -> list[tuple[str, str, float, str]]:
+    """What a setting bills by the hour of every instance: Extended Support, Database Insights in mode advanced, an RDS Proxy."""
+    acu_hours = math.fsum(use.acu_hours for use in instances if isinstance(use, InstanceUse))
+    hours = math.fsum(use.hours for use in instances if isinstance(use, ProvisionedUse))
+    lines = []
+    if usage.support_item:
+        lines.append(("Extended Support", usage.support_item, acu_hours, "ACU-hours"))
+        # Of a provisioned instance it is compute: without its price the class cannot be compared.
+        lines += _if_used("compute, Extended Support", "extended_support_vcpu_hour", hours, "hours")
+    if usage.insights_advanced:
+        lines.append(("Database Insights, advanced", "database_insights_advanced_acu_hour", acu_hours, "ACU-hours"))
+    if usage.rds_proxy:
+        lines.append(
+            ("RDS Proxy", "rds_proxy_acu_hour", max(PROXY_LEAST_ACU * HOURS_PER_MONTH, acu_hours), "ACU-hours")
+        )
+    return lines
 
 
 def _compute(

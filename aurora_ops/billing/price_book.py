@@ -17,6 +17,8 @@ from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.times import today
 
 STALE_AFTER_DAYS = 180
+# AWS bills these, and no region's price is known: an estimate names them.
+UNPRICED = ("database_insights_advanced_acu_hour", "extended_support_acu_hour_y3", "extended_support_vcpu_hour")
 IO_OPTIMIZED = "aurora-iopt1"  # the storage type under which ACU, storage and instance classes have prices of their own
 
 
@@ -187,8 +189,8 @@ def regions() -> list[str]:
 
 @cache
 def items() -> list[str]:
-    """Items that the packaged book knows in at least one region."""
-    return sorted({item for region in packaged()["regions"].values() for item in region})
+    """Items that the packaged book knows in at least one region, and those that it knows to have a price."""
+    return sorted({*UNPRICED, *(item for region in packaged()["regions"].values() for item in region)})
 
 
 def book(region: str) -> PriceBook:

@@ -105,6 +105,7 @@ class Usage:
     full sizes of manual snapshots older than the retention period, younger ones are free; `exports_gib` what is exported to
     S3; `transfer_out_gib` what leaves for the internet. `alarms` is None for as many as the Terraform module makes; `keys` and
     `secrets` are those that are paid for: a key that AWS manages and a password that lies elsewhere cost nothing.
+    `support_item` is what Extended Support bills an ACU-hour as (`engine_support.item`), empty without it.
     """
 
     storage_gib: float = 0.0
@@ -118,11 +119,14 @@ class Usage:
     alarms: float | None = None
     keys: float = 1.0
     secrets: float = 1.0
+    support_item: str = ""
+    insights_advanced: bool = False
+    rds_proxy: bool = False
 
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if one.name != "drills" and value is not None:
+            if isinstance(value, int | float) and not isinstance(value, bool):
                 _check(one.name, value)
 
 

@@ -50,6 +50,13 @@ def _against_range(history: History, acu_range: AcuRange) -> str:
             f"{float(hours[zero].sum()):,.1f} hours at 0 ACU, and over a floor of {acu_range.floor:g} ACU nothing sleeps: 0 may stand for what was "
             "not measured, which would make the month too cheap"
         )
+    used = zero & (samples["connections"] > 0)
+    if acu_range.floor == 0 and used.any():
+        found.append(
+            f"{float(hours[used].sum()):,.1f} hours at 0 ACU with connections open, and a paused instance has none: 0 may stand for what was not measured"
+        )
+    if zero.sum() == capacity.notna().sum():
+        found.append("it never has more than 0 ACU, so nothing tells a pause from what was not measured")
     if under.any():
         found.append(
             f"{float(hours[under].sum()):,.1f} hours under the floor of {acu_range.floor:g} ACU, down to {float(capacity[under].min()):g}"

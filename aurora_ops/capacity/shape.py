@@ -1,8 +1,11 @@
 """What of an environment decides its bill."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
+from aurora_ops.billing import engine_support
 from aurora_ops.billing.price_book import IO_OPTIMIZED
+from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core.environments import Settings
 
@@ -16,6 +19,7 @@ class Shape:
     reader_tiers: tuple[int, ...]
     retention_days: int
     io_optimized: bool = False
+    insights_advanced: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> "Shape":
@@ -26,4 +30,11 @@ class Shape:
             settings.reader_tiers,
             settings.backup_retention_period,
             settings.storage_type == IO_OPTIMIZED,
+            settings.database_insights_mode == "advanced",
+        )
+
+    def billed(self, usage: Usage, on: date) -> Usage:
+        """A month's usage with what the engine version and the settings are billed besides, on a day."""
+        return replace(
+            usage, support_item=engine_support.item(self.engine_version, on), insights_advanced=self.insights_advanced
         )

@@ -22,6 +22,7 @@ from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
 from aurora_ops.core.display import Check, Report, Table
 from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.core.times import today
 from aurora_ops.cost import profiles
 from aurora_ops.cost.profiles import Profile
 
@@ -197,7 +198,7 @@ def plan(
     shapes = {name: Shape.of(environments.settings(name)) for name in chosen}
     costs = {
         there: tuple(
-            environment_cost(name, prices_there, shapes[name], profiles.profile(chosen[name]), idle_acu)
+            environment_cost(name, prices_there, shapes[name], profiles.profile(chosen[name]), idle_acu, on=day(as_of))
             for name in chosen
         )
         for there, prices_there in books.items()
@@ -227,13 +228,14 @@ def environment_cost(
     profile: Profile,
     idle_acu: IdleAcu = IDLE_ACU,
     existing: "Existing | None" = None,
+    on: date | None = None,
 ) -> EnvironmentCost:
     """Price one environment of that shape: the function behind the cost plan and behind a deployment's cost change.
 
-    Of a cluster that is `existing`, the expected month is of what it was measured at, where that is a week or more.
+    Extended Support is as on the day `on`, by default today. Of a cluster that is `existing`, the expected month is of what it was measured at, where that is a week or more.
     """
     acu_range, tiers = shape.acu_range, shape.reader_tiers
-    usage = existing.usage if existing else profile.usage(shape.retention_days)
+    usage = shape.billed(existing.usage if existing else profile.usage(shape.retention_days), on or today())
 
     def bill(uses: Sequence[InstanceUse]) -> Estimate:
         return estimate(name, uses, usage, prices, io_optimized=shape.io_optimized)

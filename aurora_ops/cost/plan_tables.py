@@ -6,7 +6,7 @@ The dollar sign is avoided: in a notebook two of them on a line would be read as
 from collections.abc import Sequence
 from typing import Any
 
-from aurora_ops.billing import price_book
+from aurora_ops.billing import engine_support, price_book
 from aurora_ops.billing.bill import Estimate
 from aurora_ops.billing.price_book import Price
 from aurora_ops.billing.usage import HOURS_PER_MONTH
@@ -239,7 +239,11 @@ def profile_table(plan: CostPlan) -> Table:
 
 def what_to_do(plan: CostPlan) -> Table:
     """The decisions that move the bill, with what each is worth."""
-    rows = []
+    rows: list[tuple[str, str]] = [
+        (f"plan the upgrade of {cost.name}", warning)
+        for cost in plan.environments
+        if (warning := engine_support.warning(cost.engine_version, plan.as_of))
+    ]
     for cost in plan.environments:
         high = cost.band_usd[1] if cost.band_usd else cost.ceiling.known_usd
         within = cost.ceiling_within(high)

@@ -46,7 +46,8 @@ class Subject:
     @property
     def usage(self) -> Usage:
         """The month besides compute: the cluster's, else the profile's."""
-        return self.existing.usage if self.existing else self.profile.usage(self.shape.retention_days)
+        usage = self.existing.usage if self.existing else self.profile.usage(self.shape.retention_days)
+        return self.shape.billed(usage, self.as_of)
 
     @property
     def measured(self) -> "Existing | None":

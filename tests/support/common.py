@@ -85,6 +85,12 @@ def whole_second() -> datetime:
     return moment
 
 
+def settled_second() -> datetime:
+    """The same, with what was committed before it well before: commits within a tenth of a second are on neither side of it."""
+    time.sleep(0.2)
+    return whole_second()
+
+
 def failed(report: Any) -> list[str]:
     """Names of the checks of a report that failed."""
     return [check.name for check in report.checks if check.verdict == "FAIL"]

@@ -120,6 +120,7 @@ def read(
         tuple(one.promotion_tier for one in cluster.readers),
         int(cluster.raw.get("BackupRetentionPeriod") or 0),
         cluster.io_optimized,
+        cluster.raw.get("DatabaseInsightsMode") == "advanced",
     )
     histories, unmeasured = _histories(session, cluster, start, moment)
     usage, quantities = _usage(session, cluster, shape, profile, start, moment, of_environment)

@@ -92,4 +92,6 @@ def _live(subject: Subject, target: str, days: int) -> Reading:
             "Wait until each instance has run for a while, or read a file."
         )
     name = found.histories[0].instance if len(found.histories) == 1 else found.cluster.identifier
-    return Reading(found.histories, found.shape, found.usage, name, live=True, existing=found)
+    return Reading(
+        found.histories, found.shape, found.shape.billed(found.usage, subject.as_of), name, live=True, existing=found
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aurora_ops.billing import price_book
+from aurora_ops.billing import engine_support, price_book
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History
 from aurora_ops.capacity.idle import IdleAcu
@@ -190,7 +190,8 @@ class HistoryStudy:
 
     def what_to_do(self) -> Table:
         """What the history says to change."""
-        rows = []
+        support = engine_support.warning(self.reading.shape.engine_version, self.subject.as_of)
+        rows = [("plan the upgrade", support)] if support else []
         if self.at_ceiling > 0.01:
             rows.append(
                 (

@@ -260,7 +260,8 @@ def study(
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
     asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
-    shape, book, usage, scaling = asked.shape, asked.book, asked.usage, rules(idle_acu)
+    shape, book, scaling = asked.shape, asked.book, rules(idle_acu)
+    usage = replace(asked.usage, rds_proxy=rds_proxy)
     load = asked.load(source, vcpus, vcpu_per_acu, timezone, ceiling_acu)
     # A provisioned instance has to carry what the serverless one could give.
     peak_acu = min(float(load.demand.acu.max()), shape.acu_range.ceiling)

@@ -33,7 +33,9 @@ def plan(
     if not cluster.strip():
         return made
     asked = subject("dev", region, as_of, cluster=cluster, target=target, prices=made.book, idle_acu=idle_acu)
-    cost = planning.environment_cost(asked.name, made.book, asked.shape, asked.profile, idle_acu, asked.existing)
+    cost = planning.environment_cost(
+        asked.name, made.book, asked.shape, asked.profile, idle_acu, asked.existing, asked.as_of
+    )
     return replace(
         made,
         environments=(*made.environments, cost),

@@ -7,7 +7,7 @@ from aurora_ops.cost.subject import Subject
 def expected_usd(asked: Subject) -> float:
     """The expected month of `cost-per-environment`, in USD of the lines whose price is known."""
     return planning.environment_cost(
-        asked.name, asked.book, asked.shape, asked.profile, asked.idle_acu, asked.existing
+        asked.name, asked.book, asked.shape, asked.profile, asked.idle_acu, asked.existing, asked.as_of
     ).expected.known_usd
 
 

@@ -123,6 +123,21 @@ def test_a_floor_of_nothing_may_sleep():
     assert "24.0 hours at 0 ACU" in str(plausible.doubt(history, AcuRange(0.5, 4)))
 
 
+def test_a_pause_has_no_connections_and_an_end():
+    """
+    Where a floor of 0 may sleep, zeros for what was not measured are told by clients that were there, or by nothing else at all.
+    """
+    index = pd.date_range("2026-10-05", periods=48, freq="h", tz="UTC")
+    samples = pd.DataFrame(
+        {"capacity_acu": [0.0] * 24 + [0.5] * 24, "connections": [2.0] * 6 + [0.0] * 42}, index=index
+    )
+
+    assert "6.0 hours at 0 ACU with connections open" in str(plausible.doubt(of_samples("w", samples), AcuRange(0, 4)))
+    assert "never has more than 0 ACU" in str(
+        plausible.doubt(of_samples("w", samples.assign(capacity_acu=0.0)), AcuRange(0, 4))
+    )
+
+
 def test_two_instances_in_a_file_are_billed_as_two(tmp_path):
     """
     Each by its own series; where one is planned from, the page asks which.

@@ -169,13 +169,13 @@ def test_a_region_without_all_prices_fails_and_shows_unknown():
 
 def test_old_prices_fail_a_plan():
     """
-    Two years later every price is stale, and the plan can no longer be relied on.
+    Two years later every price is stale, Extended Support of version 15 has none, and the plan can no longer be relied on.
     """
     plan = planning.plan(as_of="2028-11-23")
 
     assert 1.0 == pytest.approx(planning.weak_share(plan))
     assert "FAIL" == planning.report(plan).verdict
-    assert "9 of them unverified, stale or unknown" in repr(plan_tables.price_table(plan))
+    assert "10 of them unverified, stale or unknown" in repr(plan_tables.price_table(plan))
 
 
 def test_a_ceiling_within_a_limit_keeps_every_month_under_it(tokyo):

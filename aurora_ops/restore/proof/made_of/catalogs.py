@@ -56,7 +56,7 @@ _BULKY = (
 _USERS_ONLY = {
     "pg_depend": "objid >= 16384 OR refobjid >= 16384",
     "pg_description": "objoid >= 16384",
-    "pg_attribute": "attrelid >= 16384",
+    "pg_attribute": "attrelid >= 16384 AND attnum > 0",
 }
 _LEFT_OUT = {
     "relfilenode", "relpages", "reltuples", "relallvisible", "relfrozenxid", "relminmxid", "relhasindex", "relhasrules", "relhastriggers",

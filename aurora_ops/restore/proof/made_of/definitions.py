@@ -5,7 +5,7 @@ a restore point of long ago there is one reading, of now, and the commit times o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,7 @@ class Reading:
     databases: dict[str, Definitions] = field(repr=False)
     sequences: dict[str, dict[str, Sequence]] = field(repr=False)
     large_objects: dict[str, dict[int, str] | None] = field(repr=False)
+    began: datetime | None = None  # by the server's clock
 
 
 def read(connect: Callable[[str], psycopg.Connection], databases: tuple[str, ...], *, timed: bool) -> Reading:
@@ -50,6 +51,9 @@ def read(connect: Callable[[str], psycopg.Connection], databases: tuple[str, ...
     for name in databases:
         with connect(name) as connection:
             pin(connection, statement_timeout="5min")
+            if found.began is None:
+                row = connection.execute("SELECT clock_timestamp()").fetchone()
+                found = replace(found, began=row[0] if row else None)
             if not found.cluster:
                 found.cluster.update(catalogs.of_cluster(connection, timed=timed))
             found.databases[name] = catalogs.of_database(connection, timed=timed)
@@ -63,7 +67,7 @@ def compare(readings: list[Reading], copy: Reading, to: datetime | None) -> list
     checks = [
         _check(
             "roles, grants and settings of the cluster",
-            differences([one.cluster for one in readings], copy.cluster, to),
+            differences([one.cluster for one in readings], copy.cluster, to, readings[0].began),
             len(copy.cluster),
         )
     ]
@@ -75,7 +79,7 @@ def compare(readings: list[Reading], copy: Reading, to: datetime | None) -> list
         checks.append(
             _check(
                 f"definitions of database {name}",
-                differences(made, copy.databases[name], to),
+                differences(made, copy.databases[name], to, readings[0].began),
                 len(copy.databases[name]),
             )
         )
@@ -128,7 +132,9 @@ def _large_objects(database: str, readings: list[dict[int, str] | None], copy: d
     return [Check(name, "SKIP" if wrong else "PASS", f"{len(steady) - len(wrong)} of {len(last)} equal{told}")]
 
 
-def differences(readings: list[Definitions], copy: Definitions, to: datetime | None) -> Told:
+def differences(
+    readings: list[Definitions], copy: Definitions, to: datetime | None, began: datetime | None = None
+) -> Told:
     """Objects of the copy that are not what they were at the source, and those that changed at the source since."""
     findings: list[str] = []
     untold: list[str] = []
@@ -137,18 +143,26 @@ def differences(readings: list[Definitions], copy: Definitions, to: datetime | N
         if any(_same(one, back) for one in known):
             continue
         text = _text(known[-1], back)
-        (findings if _is_finding(known, back, to) else untold).append(text)
+        (findings if _is_finding(known, back, to, began) else untold).append(text)
     return Told(tuple(dict.fromkeys(findings)), tuple(dict.fromkeys(untold)))
 
 
-def _is_finding(known: list[Object | None], back: Object | None, to: datetime | None) -> bool:
+def _is_finding(known: list[Object | None], back: Object | None, to: datetime | None, began: datetime | None) -> bool:
     if back and back.at and to and back.at > to + EDGE:
         return True  # somebody changed the copy
-    if len(known) > 1 and all(_same(one, known[0]) for one in known):
+    if len(known) > 1 and all(_same(one, known[0]) for one in known) and not _came_and_went(known, back, began):
         return True  # it was so before and after
     last = known[-1]
     # Where commits carry their time and the row has none, it is older than all that have one.
     return bool(to and last and last.timed and (last.at is None or last.at <= to - EDGE))
+
+
+def _came_and_went(known: list[Object | None], back: Object | None, began: datetime | None) -> bool:
+    """Whether it was otherwise for a moment between the readings: made and dropped again, or changed and changed back."""
+    if back and back.at and began and back.at >= began - EDGE:
+        return True
+    first, last = known[0], known[-1]
+    return bool(first and last and first.at != last.at)
 
 
 def _same(one: Object | None, other: Object | None) -> bool:

@@ -1,0 +1,57 @@
+"""Until when AWS supports a major version at no charge, and what an ACU-hour is billed besides after that: Extended Support."""
+
+import json
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+FIRST_YEARS, THIRD_YEAR = "extended_support_acu_hour_y1_2", "extended_support_acu_hour_y3"
+WARN_DAYS = 365
+
+
+@cache
+def _packaged() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("aurora_ops") / "data" / "engine-support.json").read_text("utf-8"))
+    return found
+
+
+def standard_until(engine_version: str) -> date | None:
+    """The last day of standard support; None for a version whose end is not known.
+
+    >>> standard_until("14.12"), standard_until("99.1")
+    (datetime.date(2027, 2, 28), None)
+    """
+    found = _packaged()["standard_until"].get(engine_version.partition(".")[0])
+    return date.fromisoformat(found) if found else None
+
+
+def item(engine_version: str, on: date) -> str:
+    """What an ACU-hour is billed as besides, on a day; empty while standard support lasts, or where its end is not known.
+
+    >>> [item("13.20", date(year, 3, 1)) for year in (2026, 2027, 2028)]
+    ['extended_support_acu_hour_y1_2', 'extended_support_acu_hour_y1_2', 'extended_support_acu_hour_y3']
+    >>> item("13.20", date(2026, 2, 28)), item("15.10", date(2026, 11, 23))
+    ('', '')
+    """
+    until = standard_until(engine_version)
+    if until is None or on <= until:
+        return ""
+    # The paid time begins on the first of March: two years later the third year does.
+    return THIRD_YEAR if on >= date(until.year + 2, 3, 1) else FIRST_YEARS
+
+
+def warning(engine_version: str, on: date) -> str:
+    """What to know of a version's support a year ahead; empty where nothing is to be known.
+
+    >>> warning("14.12", date(2026, 11, 23))
+    'version 14.12 leaves standard support after 2027-02-28; then every ACU-hour costs Extended Support besides'
+    """
+    until = standard_until(engine_version)
+    if until is None:
+        return f"the end of standard support of version {engine_version} is not known here, so Extended Support is not counted"
+    if on > until:
+        return f"version {engine_version} has left standard support after {until}, so every ACU-hour costs Extended Support besides"
+    if (until - on).days <= WARN_DAYS:
+        return f"version {engine_version} leaves standard support after {until}; then every ACU-hour costs Extended Support besides"
+    return ""
