@@ -21,6 +21,7 @@ _PART_OF = {
     "pg_foreign_table": ("pg_class", "ftrelid", ""),
     "pg_index": ("pg_class", "indexrelid", ""),
     "pg_inherits": ("pg_class", "inhrelid", ""),
+    "pg_largeobject_metadata": ("pg_largeobject", "oid", ""),  # PostgreSQL's own way to call a large object
     "pg_partitioned_table": ("pg_class", "partrelid", ""),
     "pg_range": ("pg_type", "rngtypid", ""),
     "pg_sequence": ("pg_class", "seqrelid", ""),
@@ -34,7 +35,7 @@ _PART_OF = {
 }
 _OWN = (
     "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_cast", "pg_class", "pg_collation", "pg_constraint", "pg_conversion", "pg_default_acl",
-    "pg_event_trigger", "pg_extension", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_language", "pg_largeobject_metadata",
+    "pg_event_trigger", "pg_extension", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_language",
     "pg_namespace", "pg_opclass", "pg_operator", "pg_opfamily", "pg_policy", "pg_proc", "pg_publication", "pg_publication_namespace",
     "pg_publication_rel", "pg_rewrite", "pg_statistic_ext", "pg_transform", "pg_trigger", "pg_ts_config", "pg_ts_dict",
     "pg_ts_parser", "pg_ts_template", "pg_type",

@@ -10,7 +10,8 @@ from psycopg import sql
 LOGGED_AHEAD = 33
 
 _SEQUENCES = """
-SELECT n.nspname, c.relname, s.seqincrement, s.seqcycle, s.seqcache, has_table_privilege(c.oid, 'SELECT'), fed.schema, fed.name, fed.attribute
+SELECT n.nspname, c.relname, s.seqincrement, s.seqcycle, s.seqcache, has_table_privilege(c.oid, 'SELECT'),
+       c.relpersistence = 'u', fed.schema, fed.name, fed.attribute
   FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid AND c.relpersistence <> 't' JOIN pg_namespace AS n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL (
     SELECT tn.nspname AS schema, t.relname AS name, a.attname AS attribute
@@ -39,6 +40,7 @@ class Sequence:
     column: str = ""
     largest: int | None = None
     readable: bool = True
+    unlogged: bool = False  # of an unlogged table: recovery sets it back to its start
 
     @property
     def is_behind(self) -> bool:
@@ -58,7 +60,7 @@ class Told(NamedTuple):
 def sequences(connection: psycopg.Connection) -> dict[str, Sequence]:
     """Every sequence of the database. Expects pinned settings."""
     found = {}
-    for schema, name, increment, cycles, cache, readable, *fed in connection.execute(_SEQUENCES).fetchall():
+    for schema, name, increment, cycles, cache, readable, unlogged, *fed in connection.execute(_SEQUENCES).fetchall():
         label = f"{schema}.{name}"
         value = largest = None
         if readable:
@@ -71,7 +73,7 @@ def sequences(connection: psycopg.Connection) -> dict[str, Sequence]:
             largest = _one(connection, ask)
         column = ".".join(fed) if fed[0] else ""
         ahead = LOGGED_AHEAD * abs(increment) + cache * abs(increment)
-        found[label] = Sequence(label, value, increment, cycles, ahead, column, largest, readable)
+        found[label] = Sequence(label, value, increment, cycles, ahead, column, largest, readable, unlogged)
     return found
 
 
@@ -94,6 +96,9 @@ def compare(readings: list[dict[str, Sequence]], copy: dict[str, Sequence]) -> T
         was, now, back = first.get(label), last[label], copy[label]
         if not (now.readable and back.readable):
             untold.append(f"{label}: may not be read")
+            continue
+        if now.unlogged:
+            untold.append(f"{label}: UNLOGGED: no backup holds its value")
             continue
         said = f"sequence {label}: {_said(now.value)} at the source, {_said(back.value)} in the copy"
         if back.is_behind and not now.is_behind:
