@@ -277,10 +277,10 @@ def test_a_clean_up_that_fails_does_not_keep_the_next_one_from_running(make):
 
 
 def test_a_value_that_papermill_bent_is_refused_before_a_kernel_starts(tmp_path, make):
-    """`-p engine_version 15.10` is the number 15.1 by the time that papermill passes it on."""
+    """`-p engine_version 15.10` is the number 15.1 by the time that papermill passes it on: refused input, exit code 2."""
     trial = make("pass").start(version_by="-p")
 
-    assert 1 == trial.end()
+    assert 2 == trial.end()
     assert "engine_version=15.1 cannot be used" in trial.stderr
     assert not (tmp_path / "id").exists()
 
