@@ -85,7 +85,7 @@ def test_the_drill_proved_something_and_left_nothing(drill, sandbox):
     assert {
         "rows deleted at the source are back",
         "nothing after the restore point",
-        "payments",
+        "rows of miyabi_dev: public.payments",
         "the copy is gone",
     } <= passed
     assert ["miyabi-dev-aurora-cluster"] == [

@@ -326,7 +326,7 @@ def test_a_database_that_this_machine_cannot_reach_is_no_failure_of_the_deployme
     assert "PASS" == deploy_checks.answers(live, dev, found).verdict
     assert "SKIP" == deploy_checks.answers(live, dev, replace(found, port=1)).verdict
     refused = deploy_checks.answers(live, dev, replace(found, master_username="nobody"))
-    assert ("FAIL", True) == (refused.verdict, "did not accept the connection of nobody" in refused.detail)
+    assert ("FAIL", True) == (refused.verdict, 'failed for user "nobody"' in refused.detail)
     assert "FAIL" == deploy_checks.answers(there, dev, replace(found, port=1)).verdict
 
 
