@@ -67,14 +67,18 @@ class Table:
     def __repr__(self) -> str:
         return mask(self.summary)
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds numbers or amounts only: those stand to the right."""
+        return [all(isinstance(row[i], int | float) or row[i] is None or str(row[i]).startswith("$") for row in self.rows)
+                for i in range(len(self.columns))]  # fmt: skip
+
     def _repr_markdown_(self) -> str:
-        numeric = [all(isinstance(row[i], int | float) or row[i] is None or str(row[i]).startswith("$") for row in self.rows)
-                   for i in range(len(self.columns))]  # fmt: skip
         lines = [
             f"**{_markdown(self.summary)}**",
             "",
             "| " + " | ".join(self.columns) + " |",
-            "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
+            "|" + "|".join("---:" if right else "---" for right in self.numeric) + "|",
             *("| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows),
         ]
         if self.note:

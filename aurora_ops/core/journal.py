@@ -22,7 +22,12 @@ def run_id() -> str:
 
     The engine gives the same to the fresh kernel that cleans up after a dead one; elsewhere a process makes its own.
     """
-    return os.environ.setdefault(RUN_ID, uuid4().hex[:8])
+    return os.environ.setdefault(RUN_ID, new_run_id())
+
+
+def new_run_id() -> str:
+    """An id that no other run has."""
+    return uuid4().hex[:8]
 
 
 @dataclass(frozen=True)

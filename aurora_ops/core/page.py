@@ -12,7 +12,7 @@ from typing import Any
 from aurora_ops.core.display import Chart, Table, mask
 
 _STYLE = Path(__file__).parents[1] / "data" / "page.css"
-_VERDICTS = ("PASS", "FAIL", "SKIP", "REFUSED", "ERROR")
+VERDICTS = ("PASS", "FAIL", "SKIP", "REFUSED", "ERROR")
 
 
 def escape(text: object) -> str:
@@ -72,11 +72,7 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], what: str) -> st
 
 def table(shown: Table) -> str:
     """A `Table` under its sentence: numbers to the right, verdicts coloured."""
-    right = [
-        bool(shown.rows) and all(row[i] is None or isinstance(row[i], int | float) or str(row[i])[:1] == "$" for row in shown.rows)
-        for i in range(len(shown.columns))
-    ]  # fmt: skip
-    place = [' class="n"' if one else "" for one in right]
+    place = [' class="n"' if right else "" for right in shown.numeric]
     head = "".join(f'<th scope="col"{at}>{escape(name)}</th>' for name, at in zip(shown.columns, place, strict=True))
     body = "".join(
         "<tr>" + "".join(f"<td{at}>{_cell(value)}</td>" for value, at in zip(row, place, strict=True)) + "</tr>\n"
@@ -99,7 +95,7 @@ def coloured(text: str) -> str:
     >>> coloured("PASS"), coloured("a < b")
     ('<b class="PASS">PASS</b>', 'a &lt; b')
     """
-    return f'<b class="{text}">{text}</b>' if text in _VERDICTS else escape(text)
+    return f'<b class="{text}">{text}</b>' if text in VERDICTS else escape(text)
 
 
 def figure(chart: Chart) -> str:

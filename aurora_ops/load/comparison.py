@@ -6,7 +6,7 @@ does not see is left as the rest: a COMMIT's wait, parallel workers, and the noi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,20 +48,12 @@ class Window:
     @property
     def waits(self) -> Mapping[str, float]:
         """AAS by wait event, CPU included."""
-        found: dict[str, float] = {}
-        for load in self.seen:
-            for name, value in load.waits.mean().items():
-                found[str(name)] = found.get(str(name), 0.0) + float(value)
-        return found
+        return _sum(load.waits.mean().to_dict() for load in self.seen)
 
     @property
     def clients(self) -> Mapping[str, float]:
         """AAS by application."""
-        found: dict[str, float] = {}
-        for load in self.seen:
-            for name, value in load.clients.items():
-                found[name] = found.get(name, 0.0) + value
-        return found
+        return _sum(load.clients for load in self.seen)
 
     @property
     def statements(self) -> Mapping[str, Statement]:
@@ -79,21 +71,26 @@ class Window:
         return sum(min(statement.load_aas for statement in load.statements) for load in cut)
 
 
+def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Name by name."""
+    found: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
 def _together(parts: Sequence[Statement]) -> Statement:
     if len(parts) == 1:
         return parts[0]
     calls = [part.calls_per_second for part in parts]
     known = [(c, part.latency_ms, part.rows_per_call) for c, part in zip(calls, parts, strict=True) if c]
     total = sum(c for c, _, _ in known)
-    waits: dict[str, float] = {}
-    for part in parts:
-        for name, value in part.waits.items():
-            waits[name] = waits.get(name, 0.0) + value
     return Statement(
         parts[0].id,
         parts[0].text,
         sum(part.load_aas for part in parts),
-        waits,
+        _sum(part.waits for part in parts),
         total if any(c is not None for c in calls) else None,
         sum(c * ms for c, ms, _ in known if ms is not None) / total if total else None,
         sum(c * rows for c, _, rows in known if rows is not None) / total if total else None,

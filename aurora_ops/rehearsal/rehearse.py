@@ -23,6 +23,7 @@ from aurora_ops.core.page import escape, grid, page
 from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner import evidence, parameters
 from aurora_ops.runner import run as runner
+from aurora_ops.runner.index import WORDS
 
 SANDBOX_NAME = "rehearsal"
 COMMON = {"environment": "dev", "region": "ap-northeast-1", "target": "sandbox"}
@@ -169,8 +170,7 @@ def _page(folder: Path, steps: list[Step], content: Mapping[str, Any], sandbox: 
         "<h2>Steps</h2>",
         grid(("verdict", "step", "what it found", "seconds", "evidence"), rows, "steps of the rehearsal"),
     ]
-    word = {"passed": "PASS", "failed": "FAIL", "error": "ERROR"}[content["status"]]
-    return page("Rehearsal", body, lead=content["line"], word=word, facts=facts, footer=footer)
+    return page("Rehearsal", body, lead=content["line"], word=WORDS[content["status"]], facts=facts, footer=footer)
 
 
 def _row(folder: Path, step: Step) -> tuple[str, ...]:

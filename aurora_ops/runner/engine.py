@@ -26,12 +26,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_markdown_cell, new_output
+
+from aurora_ops.core import journal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
@@ -121,10 +122,10 @@ class _Client(NotebookClient):
         self.kernels = 0  # how many were tried; numbers what belongs to one of them
 
     def run(self, environment: dict[str, str]) -> None:
-        run_id = environment.get("AURORA_OPS_RUN_ID") or os.environ.get("AURORA_OPS_RUN_ID") or uuid4().hex[:8]
+        run_id = environment.get(journal.RUN_ID) or os.environ.get(journal.RUN_ID) or journal.new_run_id()
         with tempfile.TemporaryDirectory(prefix="aurora-ops-") as folder, self._signals_caught():
             self.folder = Path(folder)
-            self.environment = os.environ | environment | {"AURORA_OPS_RUN_ID": run_id, "IPYTHONDIR": folder}
+            self.environment = os.environ | environment | {journal.RUN_ID: run_id, "IPYTHONDIR": folder}
             try:
                 ended = self._run_cells()
             finally:

@@ -61,7 +61,9 @@ def rebuild(runs: Path) -> Path:
     )
     found = [known[name] if name in known else _read(runs / name) for name in names]
     shown = [one for one in found if one is not None]
-    _replace(runs / _MEMORY, json.dumps([one for one in shown if one.word != "ERROR" or one.seconds is not None]))
+    _replace(
+        runs / _MEMORY, json.dumps([one for one in shown if one.seconds is not None])
+    )  # the others may get a result yet
     path = runs / PAGE
     _replace(path, render(shown))
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_ops.core.display import mask
-from aurora_ops.core.page import coloured, escape, folded, grid, page, picture, scrolling
+from aurora_ops.core.page import VERDICTS, coloured, escape, folded, grid, page, picture, scrolling
 from aurora_ops.runner.index import WORDS
 
 _PAPERMILL = "papermill-error-cell-tag"  # cells that papermill adds: a red banner over a finding
@@ -174,7 +174,7 @@ def _markdown(text: str) -> str:
         .replace("&lt;span&gt;&amp;#36;&lt;/span&gt;", "$")
         .replace("&lt;span&gt;$&lt;/span&gt;", "$")
     )
-    made = re.sub(r"<td>(PASS|FAIL|SKIP|REFUSED|ERROR)</td>", lambda found: f"<td>{coloured(found[1])}</td>", made)
+    made = re.sub(rf"<td>({'|'.join(VERDICTS)})</td>", lambda found: f"<td>{coloured(found[1])}</td>", made)
     return re.sub(r"<table>.*?</table>", lambda found: scrolling(found[0], "table"), made, flags=re.DOTALL)
 
 

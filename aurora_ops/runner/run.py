@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 from xml.etree import ElementTree
 
 from aurora_ops.core import journal, places
@@ -90,7 +89,7 @@ def run(
     where = str(everything.get("target", "sandbox"))
     folder = new_folder(output_dir, f"{where}_{entry.name}")
 
-    run_id, started_at = uuid4().hex[:8], datetime.now(UTC)
+    run_id, started_at = journal.new_run_id(), datetime.now(UTC)
     verdict_file = folder / ".verdict.json"
     failure = _execute(entry, values, folder, run_id, verdict_file, progress, cell_timeout_seconds)
     finished_at = datetime.now(UTC)
