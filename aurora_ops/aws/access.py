@@ -20,9 +20,9 @@ from aurora_ops.aws.session import NoSuchDatabaseError, Session
 from aurora_ops.core import environments
 from aurora_ops.core.environments import ENVIRONMENTS, Settings
 from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.database import databases
 
 ALL = "*"
-_DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
 
 
 class UnknownDatabaseError(InputError):
@@ -109,16 +109,16 @@ class Access:
         secret = self.settings.secret_name if self.settings else ""
         return Connector(self.session, reached, database=self.one_database, login=self.login, secret=secret)
 
-    def _names(self, connector: Connector, found: Cluster) -> list[str]:
+    def _names(self, connector: Connector, found: Cluster) -> tuple[str, ...]:
         """The databases that there are, asked in any one that accepts: the cluster's first may have been dropped."""
         for name in dict.fromkeys((found.database, "postgres")):
             with suppress(NoSuchDatabaseError), connector.connect(database=name) as connection:
-                return [str(one) for (one,) in connection.execute(_DATABASES)]
-        return []
+                return databases.names(connection)
+        return ()
 
-    def _unknown_database(self, name: str, there: list[str]) -> UnknownDatabaseError:
+    def _unknown_database(self, name: str, there: tuple[str, ...]) -> UnknownDatabaseError:
         return UnknownDatabaseError(
-            f"database={name!r} is none of cluster {self.identifier}, so nothing was read or changed. {did_you_mean(name, there)}"
+            f"database={name!r} is none of cluster {self.identifier}, so nothing was read or changed. {did_you_mean(name, list(there))}"
         )
 
     @property
@@ -154,12 +154,9 @@ class Access:
             The one asked for does not exist; the message has those that do.
         """
         found = self.described()
-        if connection is None:
-            there = self._names(self.connector(found), found)
-        else:
-            there = [str(name) for (name,) in connection.execute(_DATABASES)]
+        there = databases.names(connection) if connection else self._names(self.connector(found), found)
         if self.database == ALL:
-            return tuple(there)
+            return there
         wanted = self.database or found.database
         if wanted not in there:
             raise self._unknown_database(wanted, there)

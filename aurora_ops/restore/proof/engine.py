@@ -14,8 +14,9 @@ import psycopg
 
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
+from aurora_ops.database import databases
 from aurora_ops.restore.proof import rules, storage
-from aurora_ops.restore.proof.content import commit_times, comparison, coverage, tables
+from aurora_ops.restore.proof.content import commit_times, comparison, coverage
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
 from aurora_ops.restore.proof.content.rows import CONNECTIONS, Content, Reader, Sample
 from aurora_ops.restore.proof.made_of import definitions
@@ -113,7 +114,7 @@ class Proof:
         for name in (*self.databases, "postgres"):
             try:
                 with copy(name) as connection:
-                    there = tables.database_names(connection)
+                    there = databases.names(connection)
                     return tuple(one for one in self.databases if one in there)
             except DatabaseUnreachableError as error:
                 refused = refused or error

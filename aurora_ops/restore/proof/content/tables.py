@@ -188,12 +188,6 @@ def _hashable(connection: psycopg.Connection) -> _Hashable:
     return _Hashable(connection.execute(_TYPES).fetchall(), known)
 
 
-def database_names(connection: psycopg.Connection) -> tuple[str, ...]:
-    """Databases that accept connections, without templates."""
-    ask = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
-    return tuple(str(name) for (name,) in connection.execute(ask).fetchall())
-
-
 def stored_bytes(connection: psycopg.Connection) -> dict[str, int]:
     """Bytes of every database that may be looked into, indexes included: what a copy of the cluster stores at least."""
     sizes = "SELECT datname, pg_database_size(oid) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')"
