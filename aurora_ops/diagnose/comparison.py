@@ -17,6 +17,7 @@ from aurora_ops.runner import evidence
 
 NOW = "now"
 BEFORE, AFTER = "2026-11-26_before", "2026-11-26_after"
+_INSTEAD = "Name a kept file, or the end of a window to ask the API about, as before and after."
 _SAMPLED = 0.95  # of a window, for its average to stand for it
 
 
@@ -161,6 +162,6 @@ def compare(
             opened.append(asked)
             fresh.append((name, asked))
         else:
-            opened.append(sources.recorded(source, target, environment, cluster))
+            opened.append(sources.recorded(source, target, environment, cluster, instead=_INSTEAD))
     windows = [Window(one.loads(), STATEMENTS) for one in opened]
     return Compared(opened[0], opened[1], Comparison(*windows), tuple(fresh))

@@ -145,7 +145,7 @@ def load(
     if sources.is_path(source):
         found = sources.kept(source, cluster)
     elif source == "recording":
-        found = sources.recorded(RECORDING, target, environment, cluster)
+        found = sources.recorded(RECORDING, target, environment, cluster, instead="Use source='live' to ask the API.")
     elif source == "live":
         found = sources.live(target, region, environment, cluster, minutes=minutes, as_of=as_of, opener=opener)
     else:

@@ -25,8 +25,8 @@ def is_path(source: str) -> bool:
     return source.endswith((".json", ".json.gz"))
 
 
-def recorded(name: str, target: str, environment: str, cluster: str) -> Bundle:
-    """A packaged recording, where it shows what was asked for.
+def recorded(name: str, target: str, environment: str, cluster: str, *, instead: str) -> Bundle:
+    """A packaged recording, where it shows what was asked for. `instead` is what the page offers for another database.
 
     Raises
     ------
@@ -36,8 +36,7 @@ def recorded(name: str, target: str, environment: str, cluster: str) -> Bundle:
     found, wanted = bundles.recording(name), cluster or environments.settings(environment).cluster_identifier
     if target != SANDBOX or found.cluster != wanted:
         raise InputError(
-            f"the recording shows {found.cluster} of a sandbox, not {wanted} of {target}, so it would mislead. "
-            "Use source='live' to ask the API."
+            f"the recording shows {found.cluster} of a sandbox, not {wanted} of {target}, so it would mislead. {instead}"
         )
     return found
 
@@ -75,9 +74,7 @@ def live(
     except ValueError as error:
         raise InputError(f"{as_of!r} ends no window: {error}. One is 2026-11-23T03:00:00Z. Nothing was read.") from None
     if moment and moment > now:
-        raise InputError(
-            f"as_of={as_of!r} lies in the future, so there is no load yet. Choose an earlier end, or none for now."
-        )
+        raise InputError(f"{as_of!r} lies in the future, so there is no load yet. Choose an earlier end, or now.")
     length = timedelta(minutes=minutes)
     _check_kept((moment or now) - length, now, _LONGEST_DAYS, f"any instance ({_LONGEST_DAYS} days at most)")
     session = opener(target, region)  # in the sandbox this may take a minute, and the window ends after it

@@ -11,8 +11,9 @@ from aurora_ops.billing.bill import Estimate, bill
 from aurora_ops.billing.usage import Drills, Usage
 from aurora_ops.core.display import Check
 
-# How often the cost limit takes the data to be read, on source and copy together: fingerprints and commit times five times, the rules
-# twice, and the index check a table for each of its indexes, four times here; one more to spare. What is cached is not billed again.
+# How often the cost limit takes the data to be read. At the source four times: its rows before and after the restore point (once where
+# commits carry their time), what differs once more, the rules. At the copy eight times: rows, what differs, the rules, the heaps,
+# and the index check a table for each of its indexes, four times here. What is cached is not billed again.
 READINGS = 12
 _PAGE_BYTES = 8192  # PostgreSQL's; Aurora bills the reading of one as one I/O
 

@@ -21,6 +21,7 @@ from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.journal import Journal
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.database import databases
 from aurora_ops.restore import prerequisites, reattach
 from aurora_ops.restore.restore_time import Asked
 
@@ -226,35 +227,30 @@ class Restoration:
             Check(
                 "rows",
                 "SKIP",
-                f"not compared here: verify-restored-cluster does, row by row, with {self.source.identifier}",
+                "not compared: look at them before you switch over; restore-drill compares a copy of its own, row by row",
             )
         )
         return Report(NAME, tuple(checks))
 
     def _let_in(self, restored: Cluster) -> list[Check]:
         """The copy has the password of its second. Where that is another, it is not reset: whoever switches over decides."""
-        names = ("it lets in by the source's login", "it takes writes", "every database is there")
+        name = "it lets in by the source's login"
         try:
             with self.access.connect(cluster=restored, read_only=False) as connection:
                 connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
-                there = {
-                    str(name)
-                    for (name,) in connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
-                }
+                there = databases.names(connection)
         except making.UNREACHABLE as error:
             by_hand = f"aws rds modify-db-cluster --region {self.session.region} --db-cluster-identifier {restored.identifier} --manage-master-user-password --apply-immediately"
             return [
                 Check(
-                    names[0],
+                    name,
                     "FAIL",
                     f"{error} Where the password was changed since {self.restore_point:%F %T}Z, give it a new one: {by_hand}",
                 )
             ]
-        database = self.access.one_database or self.source.database
         return [
-            Check(names[0], "PASS"),
-            Check(names[1], "PASS", "a temporary table"),
-            Check.of(names[2], database in there, f"{database} among {len(there)}"),
+            Check(name, "PASS", f"it has {len(there)} databases: {', '.join(there)}"),
+            Check("it takes writes", "PASS", "a temporary table"),
         ]
 
     def timings(self) -> Table:
