@@ -4,7 +4,7 @@ A drill cleans up after itself. Where its machine is lost, or a runner is killed
 costs money. This finds it from any machine, and is meant to be scheduled on its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -122,7 +122,7 @@ class Sweep:
         if not is_confirmed(plan, confirm, sandbox=self.session.is_sandbox) and not by_itself:
             return Line(dry_run_line(plan))
         self.applied = True
-        self.removed = remove_all(self.session, self._chosen_now)
+        remove_all(self.session, self._chosen_now, self.removed)
         for one in self.canaries:
             if self._is_wanted(one):
                 self.removed[f"canary rows of {one.run_id}"] = self._delete_rows(one)
@@ -163,6 +163,11 @@ class Sweep:
             "no undo: a copy that is needed again is restored again from its source's backups (restore-to-point-in-time)"
         )
 
+    @property
+    def _unasked(self) -> bool:
+        """Whether nobody confirms: then only what carries a drill's tag is removed, and what hung on it."""
+        return self.scheduled and not self.run and not self.session.is_sandbox
+
     def _look(self, *, again: bool = False) -> Found:
         if self.found is None or again:
             self.found = leftovers.find(self.session)
@@ -199,6 +204,8 @@ class Sweep:
                 "SKIP",
                 f"kept: expires {one.expires_at:%F %H:%M}Z; its drill may be running. To remove it now: run={one.run_id}",
             )
+        if self._unasked and not _is_evident(one, self.removed):
+            return "SKIP", f"kept: only its name says that it was a drill's. To remove it: run={one.run_id}"
         return "FAIL", "removed"
 
     def _is_wanted(self, one: Canaries) -> bool:
@@ -235,25 +242,31 @@ def canaries_of(connection: psycopg.Connection) -> tuple[Canaries, ...]:
     return tuple(Canaries(*row) for row in connection.execute(_RUNS))
 
 
-def remove_all(session: Session, chosen: Callable[[], list[Leftover]]) -> dict[str, Check]:
-    """Remove what `chosen()` names, and what shows only after that. By what it was: PASS, or FAIL with the commands."""
-    removed: dict[str, Check] = {}
+def remove_all(session: Session, chosen: Callable[[], list[Leftover]], removed: dict[str, Check]) -> None:
+    """Remove what `chosen()` names, and what shows only after that. `removed` gets, by what it was: PASS, or FAIL with the commands."""
     for _ in range(_PASSES):
         wanted = [one for one in chosen() if f"{one.kind} {one.identifier}" not in removed]
         removed |= {f"{one.kind} {one.identifier}": remove(session, one) for one in wanted}
         if not wanted:
             break
-    return removed
 
 
-def expired(session: Session) -> list[Leftover]:
-    """What every drill removes before it begins: tagged, past its expiry, not protected."""
-    return [one for one in leftovers.find(session).leftovers if one.is_ours and one.is_expired and not one.protected]
+def _is_evident(one: Leftover, removed: Mapping[str, Check]) -> bool:
+    """Whether it is a drill's beyond doubt: by a tag, or by a cluster with a drill's tag that was removed just now."""
+    return not one.by_name or f"cluster {one.cluster}" in removed
+
+
+def expired(session: Session, removed: Mapping[str, Check]) -> list[Leftover]:
+    """What every drill removes before it begins: tagged, past its expiry, not protected; then what hung on that."""
+    found = leftovers.find(session).leftovers
+    return [one for one in found if one.is_ours and one.is_expired and not one.protected and _is_evident(one, removed)]
 
 
 def remove_expired(session: Session) -> Report:
     """Remove what dead drills left. FAIL names what could not be removed, and the commands."""
-    return Report("leftovers", tuple(remove_all(session, lambda: expired(session)).values()))
+    removed: dict[str, Check] = {}
+    remove_all(session, lambda: expired(session, removed), removed)
+    return Report("leftovers", tuple(removed.values()))
 
 
 def check_leftovers(session: Session) -> Check:
@@ -269,6 +282,7 @@ def check_leftovers(session: Session) -> Check:
             name, "FAIL", f"protected from deletion: {', '.join(map(str, kept))}. Ask who keeps them, then run {NAME}"
         )
     there = [
-        f"{one}{': removed before the restore' if one.is_ours and one.is_expired else ''}" for one in found.leftovers
+        f"{one}{': removed before the restore' if one.is_ours and one.is_expired and not one.by_name else ''}"
+        for one in found.leftovers
     ]
     return Check(name, "PASS", "; ".join(there) or f"none; {found.extent}")

@@ -34,6 +34,7 @@ class Leftover:
     run_id: str
     expires_at: datetime
     is_ours: bool  # it carries a drill's tag, or its kind carries none
+    by_name: bool = field(default=False, kw_only=True)  # nothing but its name says so, and anybody may give such a name
     status: str = ""
     protected: bool = False  # from deletion
     instances: tuple[str, ...] = ()
@@ -45,9 +46,14 @@ class Leftover:
         return datetime.now(UTC) >= self.expires_at
 
     @property
+    def cluster(self) -> str:
+        """The copy that it is, or belonged to, by its name."""
+        return _LOG_GROUP.sub(r"\g<name>", self.identifier)
+
+    @property
     def source(self) -> str:
         """The cluster that it is a copy of, by its name."""
-        found = _NAME.fullmatch(_LOG_GROUP.sub(r"\g<name>", self.identifier))
+        found = _NAME.fullmatch(self.cluster)
         return found["source"] if found else ""
 
     def __str__(self) -> str:
@@ -105,6 +111,14 @@ def _tags(raw: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in raw.get("TagList") or []}
 
 
+def _of_drill(raw: dict[str, Any], name: str) -> tuple[dict[str, str], str] | None:
+    """The tags and the run's id of what a drill tagged, or called as drills call theirs; None of anything else."""
+    tags, named = _tags(raw), _NAME.fullmatch(name)
+    if TAG not in tags and not named:
+        return None
+    return tags, tags.get(TAG) or (named["run"] if named else "")
+
+
 def expiry(tags: dict[str, str], created: datetime | None) -> datetime:
     """When it was to be gone: by its tag, else so long after it was made; what says neither is taken for new."""
     with suppress(KeyError, ValueError):
@@ -114,14 +128,14 @@ def expiry(tags: dict[str, str], created: datetime | None) -> datetime:
 
 
 def _cluster(raw: dict[str, Any]) -> Leftover | None:
-    tags, named = _tags(raw), _NAME.fullmatch(raw["DBClusterIdentifier"])
-    if TAG not in tags and not named:
+    if (found := _of_drill(raw, raw["DBClusterIdentifier"])) is None:
         return None
+    tags, run = found
     members = tuple(one["DBInstanceIdentifier"] for one in raw.get("DBClusterMembers", []))
     return Leftover(
         "cluster",
         raw["DBClusterIdentifier"],
-        tags.get(TAG) or (named["run"] if named else ""),
+        run,
         expiry(tags, raw.get("ClusterCreateTime")),
         TAG in tags,
         raw["Status"],
@@ -132,13 +146,14 @@ def _cluster(raw: dict[str, Any]) -> Leftover | None:
 
 def _instance(raw: dict[str, Any], clusters: set[str]) -> Leftover | None:
     """Only one whose cluster is not listed: the others go with their cluster."""
-    tags, named = _tags(raw), _NAME.fullmatch(raw["DBInstanceIdentifier"])
-    if raw.get("DBClusterIdentifier") in clusters or (TAG not in tags and not named):
+    found = _of_drill(raw, raw["DBInstanceIdentifier"])
+    if raw.get("DBClusterIdentifier") in clusters or found is None:
         return None
+    tags, run = found
     return Leftover(
         "instance",
         raw["DBInstanceIdentifier"],
-        tags.get(TAG) or (named["run"] if named else ""),
+        run,
         expiry(tags, raw.get("InstanceCreateTime")),
         TAG in tags,
         raw["DBInstanceStatus"],
@@ -148,21 +163,20 @@ def _instance(raw: dict[str, Any], clusters: set[str]) -> Leftover | None:
 
 def _snapshot(raw: dict[str, Any]) -> Leftover | None:
     """RDS copies the tags of a cluster to its snapshots where it is told to. One without them was taken by somebody, for a reason."""
-    tags, named = _tags(raw), _NAME.fullmatch(raw["DBClusterIdentifier"])
-    if TAG not in tags and not named:
+    if (found := _of_drill(raw, raw["DBClusterIdentifier"])) is None:
         return None
-    run = tags.get(TAG) or (named["run"] if named else "")
+    tags, run = found
     expires = expiry(tags, raw.get("SnapshotCreateTime"))
     return Leftover("snapshot", raw["DBClusterSnapshotIdentifier"], run, expires, TAG in tags, raw["Status"])
 
 
 def _backup(raw: dict[str, Any]) -> Leftover | None:
-    tags, named = _tags(raw), _NAME.fullmatch(raw["DBClusterIdentifier"])
-    if raw.get("Status") != "retained" or (TAG not in tags and not named):
+    found = _of_drill(raw, raw["DBClusterIdentifier"])
+    if raw.get("Status") != "retained" or found is None:
         return None
-    run = tags.get(TAG) or (named["run"] if named else "")
+    tags, run = found
     gone_at = raw.get("ClusterCreateTime") or datetime.now(UTC)  # the cluster is gone: nothing waits for an expiry
-    return Leftover("retained backup", raw["DBClusterIdentifier"], run, gone_at, True, raw["Status"], resource_id=raw["DbClusterResourceId"])  # fmt: skip
+    return Leftover("retained backup", raw["DBClusterIdentifier"], run, gone_at, True, raw["Status"], resource_id=raw["DbClusterResourceId"], by_name=TAG not in tags)  # fmt: skip
 
 
 def _log_group(raw: dict[str, Any], clusters: set[str]) -> Leftover | None:
@@ -172,7 +186,7 @@ def _log_group(raw: dict[str, Any], clusters: set[str]) -> Leftover | None:
     if not group or not named or group["name"] in clusters:
         return None
     created = datetime.fromtimestamp(raw["creationTime"] / 1000, UTC)
-    return Leftover("log group", raw["logGroupName"], named["run"], created, True)
+    return Leftover("log group", raw["logGroupName"], named["run"], created, True, by_name=True)
 
 
 def commands(session: Session, leftover: Leftover) -> Iterator[str]:

@@ -56,6 +56,7 @@ class Backup:
             "PreferredBackupWindow": one.preferred_backup_window,
             "IAMDatabaseAuthenticationEnabled": bool(one.iam_auth),
             "ClusterCreateTime": one.cluster_create_time,
+            "TagList": [dict(tag) for tag in one.tags or []],
             "RestoreWindow": {"EarliestTime": self.window[0], "LatestTime": self.window[1]},
         }
 

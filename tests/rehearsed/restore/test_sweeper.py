@@ -190,6 +190,40 @@ def test_a_schedule_does_not_confirm_what_has_not_expired(live, session, monkeyp
     assert [] == there(session)
 
 
+def test_a_name_alone_is_not_enough_for_what_nobody_confirms(live, session, access, monkeypatch):
+    """
+    Teams call their own restores so. A log group of a cluster that is gone, or a backup without a drill's tag, stays when a schedule
+    or the next drill cleans up; it is named, and whoever names its run removes it.
+    """
+    logs, group = session.to_writable().client("logs"), "/aws/rds/cluster/orders-drill-20251104/postgresql"
+    logs.create_log_group(logGroupName=group)
+    monkeypatch.setenv(RUN_ID, "another1")
+
+    scheduled = sweeper.sweep(open_access(live), scheduled=True)
+    scheduled.apply()
+    kept = {check.name: check.detail for check in scheduled.verify().checks}
+    sweeper.remove_expired(session)
+    there_still = there(session)
+    sweep = sweeper.sweep(open_access(live), run="20251104", scheduled=True)
+    sweep.apply(sweep.plan().id)
+
+    assert "only its name says that it was a drill's. To remove it: run=20251104" in kept[f"log group {group}"]
+    assert ([f"log group {group}"], []) == (there_still, there(session))
+
+
+def test_a_retained_backup_is_a_drills_by_its_tag(session, rds, monkeypatch):
+    """As DescribeDBClusterAutomatedBackups tells it; the next drill removes it then."""
+    drill = leave_a_copy(session, monkeypatch)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{drill.identifier}-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier=drill.identifier, SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
+    backup = f"retained backup {drill.identifier}"
+
+    assert 1 == soon(1, lambda: there(session).count(backup))
+    assert [False] == [one.by_name for one in leftovers.find(session).leftovers if one.kind == "retained backup"]
+    sweeper.remove_expired(session)
+    assert 0 == there(session).count(backup)
+
+
 def test_what_may_not_be_listed_is_said(access, faults):
     """A clean verdict over what nobody saw would be a lie: SKIP by name."""
     faults.fail("DescribeDBClusterSnapshots", "AccessDenied", times=9)
