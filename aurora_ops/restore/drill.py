@@ -23,7 +23,7 @@ from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
-from aurora_ops.restore import prerequisites, sweeper
+from aurora_ops.restore import prerequisites, restore_time, sweeper
 from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
 from aurora_ops.restore.cost import DrillCost
 from aurora_ops.restore.proof import canaries, parity, rules
@@ -355,9 +355,7 @@ def drill(
     limits = Limits(sample, mib_per_second=read_mib_per_second, at_least_percent=proved_percent)
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
-        source = access.described()
-        now = datetime.now(UTC)
-        point, how = asked.resolve(source.earliest_restorable_utc or now, source.latest_restorable_utc or now)
+        point, how = restore_time.in_window(asked, access)
     return Drill(
         access, point, max_cost_usd, rto_minutes, rpo_minutes, validated_minutes, wait_minutes, how, limits=limits
     )

@@ -7,7 +7,7 @@ again after an interruption with the same time and name, it goes on with what is
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.core.journal import Journal
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import databases
-from aurora_ops.restore import prerequisites, reattach
+from aurora_ops.restore import prerequisites, reattach, restore_time
 from aurora_ops.restore.restore_time import Asked
 
 NAME = "restore-to-point-in-time"
@@ -63,10 +63,8 @@ class Restoration:
     applied: bool = False
 
     def __post_init__(self) -> None:
+        self.restore_point, self.asked_how = restore_time.in_window(self.asked, self.access)
         self.source = self.access.described()
-        now = datetime.now(UTC)
-        earliest, latest = self.source.earliest_restorable_utc or now, self.source.latest_restorable_utc or now
-        self.restore_point, self.asked_how = self.asked.resolve(earliest, latest)
 
     @property
     def session(self) -> Session:

@@ -2,15 +2,20 @@
 
 import random
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from aurora_ops.aws.access import Access
+from aurora_ops.core import waiting
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.times import RESTORE_WORDS, to_datetime
+from aurora_ops.core.waiting import WaitingError
 
 LATEST, OLDEST, RANDOM = RESTORE_WORDS
 # The oldest restorable second moves on while a restore is being prepared: a twentieth of the window, at most five minutes, later.
 _MARGIN, _SHARE = timedelta(minutes=5), 20
+_FIRST_SECONDS = 30.0
 
 
 class RestoreTimeError(InputError):
@@ -70,6 +75,23 @@ class Asked:
         if named is None:
             raise RestoreTimeError("no restore time was asked for, so there is none to find. Name one.")
         return named, f"{named:%F %T}Z, as asked"
+
+
+def in_window(asked: Asked, access: Access) -> tuple[datetime, str]:
+    """The second meant, among those that the cluster can be restored to now, and how it came about.
+
+    A cluster that was made a moment ago may have no whole second yet: where any will do, one is waited for.
+    """
+    window = [datetime.now(UTC)] * 2
+
+    def has_a_second() -> bool:
+        source, now = access.described(), datetime.now(UTC)
+        window[:] = source.earliest_restorable_utc or now, source.latest_restorable_utc or now
+        return asked.text not in RESTORE_WORDS or window[0] <= _whole(window[1])
+
+    with suppress(WaitingError):  # the preflight says then what there is
+        waiting.wait_until("a whole second to restore to", has_a_second, _FIRST_SECONDS)
+    return asked.resolve(*window)
 
 
 def _whole(moment: datetime) -> datetime:

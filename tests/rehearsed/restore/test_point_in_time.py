@@ -4,7 +4,7 @@ import json
 import shlex
 
 import pytest
-from common import failed, soon, whole_second
+from common import SHOP, create, failed, soon, whole_second
 
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.access import open_access
@@ -12,7 +12,7 @@ from aurora_ops.aws.copies.advice import RefusedError
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.environments import settings
 from aurora_ops.rehearsal.worlds import open_world
-from aurora_ops.restore import point_in_time
+from aurora_ops.restore import point_in_time, restore_time
 from aurora_ops.restore.point_in_time import RestoreRefusedError
 from aurora_ops.restore.restore_time import RestoreTimeError
 
@@ -192,3 +192,16 @@ def test_a_password_that_was_changed_since_is_a_finding_with_the_command(restore
 
     soon(True, refused)
     assert ["it lets in by the source's login"] == failed(restored.verify())
+
+
+def test_the_latest_of_a_cluster_that_was_made_just_now_is_a_second_that_it_has(rds, session):
+    """Its window begins within a second: the whole second before that cannot be restored, so the first that can is waited for."""
+    create(rds, "just-now", **SHOP)
+    access = open_access(session, cluster="just-now")
+    moment, how = restore_time.in_window(restore_time.Asked("latest"), access)
+    earliest = access.described().earliest_restorable_utc
+
+    assert earliest <= moment
+    assert f"latest: {moment:%F %T}Z" == how
+    rds.delete_db_instance(DBInstanceIdentifier="just-now-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier="just-now", SkipFinalSnapshot=True)
