@@ -47,7 +47,6 @@ ASKS_WHERE_IT_RUNS = {
     "deploy/drift_dates.py": "the sandbox keeps no CloudTrail",
     "deploy/terraform_run.py": "creates the sandbox's state bucket, and gives Terraform the sandbox's endpoints",
     "failover/procedure.py": "a plan is confirmed by itself; the seconds say nothing of AWS",
-    "restore/drill.py": "the seconds say nothing of AWS",
     "restore/point_in_time.py": "a plan is confirmed by itself",
     "restore/sweeper.py": "a plan is confirmed by itself",
     "schema/procedure.py": "a plan is confirmed by itself",

@@ -91,6 +91,11 @@ class Session:
         """Whether calls go to the local Aurora."""
         return self.target == SANDBOX
 
+    @property
+    def timed_where(self) -> str:
+        """What a duration that was measured here says, as the end of a sentence."""
+        return "in the sandbox, which says nothing of AWS's times" if self.is_sandbox else f"on {self.target}"
+
     @cached_property
     def _boto(self) -> boto3.Session:
         if self.is_sandbox:

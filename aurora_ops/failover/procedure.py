@@ -173,8 +173,7 @@ class FailOver:
         """What it cost: seconds and writes, as far as `verify` has looked."""
         if not self.switchovers:
             return Line("nothing was applied, so nothing was measured")
-        where = "in the sandbox, which says nothing of AWS's times" if self.session.is_sandbox else "as measured here"
-        return views.figures(self.switchovers[0], self.stored.get(0), where)
+        return views.figures(self.switchovers[0], self.stored.get(0), self.session.timed_where)
 
     def over_time(self) -> Chart | Line:
         """The same as a picture."""

@@ -306,13 +306,8 @@ class Drill:
             ("RTO: to a checked copy", round(self.validated_seconds, 2)),
             ("RPO offered at the start", round(self.offered_rpo_seconds, 2)),
         ]
-        where = (
-            "in the sandbox, which says nothing of AWS's times"
-            if self.session.is_sandbox
-            else f"on {self.session.target}"
-        )
         return Table(
-            f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}",
+            f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {self.session.timed_where}",
             ("phase", "seconds"),
             rows,
         )

@@ -254,7 +254,9 @@ class Restoration:
     def timings(self) -> Table:
         """Seconds per phase."""
         rows = [(phase, round(value, 1)) for phase, value in self.seconds.items()]
-        return Table(f"{sum(self.seconds.values()):.0f} s in all", ("phase", "seconds"), rows)
+        return Table(
+            f"{sum(self.seconds.values()):.0f} s in all, {self.session.timed_where}", ("phase", "seconds"), rows
+        )
 
     @property
     def _renaming(self) -> reattach.Renaming:
