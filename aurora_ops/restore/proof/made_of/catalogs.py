@@ -6,6 +6,7 @@ these catalogs. Left out is what PostgreSQL writes there for itself (page counts
 from other rows (pg_shdepend), planner statistics, and what a login that is no superuser may not read (passwords, connection strings).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -63,7 +64,9 @@ _LEFT_OUT = {
     "relfilenode", "relpages", "reltuples", "relallvisible", "relfrozenxid", "relminmxid", "relhasindex", "relhasrules", "relhastriggers",
     "relhassubclass", "relrewrite", "datfrozenxid", "datminmxid", "datlastsysoid", "indcheckxmin", "attcacheoff", "atthasmissing", "attmissingval",
 }  # fmt: skip
-# What a person reads; the tree that PostgreSQL made of it is compared as well.
+# What a person reads; the tree that PostgreSQL made of it is compared as well. It is of the moment and not of the snapshot.
+TEXT = "definition"
+_ATTEMPTS = 5
 _TEXTS = {
     "pg_index": "pg_get_indexdef(x.indexrelid)",
     "pg_constraint": "pg_get_constraintdef(x.oid)",
@@ -105,6 +108,7 @@ class Object:
     properties: dict[str, Any] = field(repr=False)
     at: datetime | None = None
     timed: bool = True  # whether its catalog can tell when
+    passing: bool = False  # dropped while it was read: its columns are the snapshot's, and no function describes it
 
 
 Definitions = dict[Key, Object]
@@ -144,9 +148,17 @@ def _catalogs(connection: psycopg.Connection, catalogs: tuple[str, ...], *, time
             columns.setdefault(catalog, []).append((name, is_tree, is_key))
     found: Definitions = {}
     for catalog, known in columns.items():
-        for row, name, properties, at in connection.execute(_statement(catalog, known, timed=timed)):
-            found[Key(catalog, row)] = Object(name or f"{catalog} {row}", properties, at)
+        for row, name, properties, at in _rows(connection, _statement(catalog, known, timed=timed)):
+            found[Key(catalog, row)] = Object(name or f"{catalog} {row}", properties, at, passing=name is None)
     return found
+
+
+def _rows(connection: psycopg.Connection, statement: sql.Composed) -> list[tuple[Any, ...]]:
+    """Read again where an object was dropped after the statement began: some functions then fail instead of saying nothing."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(psycopg.errors.InternalError_, psycopg.errors.UndefinedTable):
+            return connection.execute(statement).fetchall()
+    return connection.execute(statement).fetchall()
 
 
 def _statement(catalog: str, columns: list[tuple[str, bool, bool]], *, timed: bool) -> sql.Composed:
@@ -156,7 +168,7 @@ def _statement(catalog: str, columns: list[tuple[str, bool, bool]], *, timed: bo
         for name, is_tree, _ in columns
     ]
     if catalog in _TEXTS:
-        values.append(sql.SQL(_TEXTS[catalog] + " AS definition"))
+        values.append(sql.SQL(_TEXTS[catalog] + f" AS {TEXT}"))
     key = [sql.SQL("x.{}").format(sql.Identifier(name)) for name, _, is_key in columns if is_key]
     whole = [sql.SQL("x.{}").format(sql.Identifier(name)) for name, _, _ in columns]
     which = _USERS_ONLY.get(catalog, "true")

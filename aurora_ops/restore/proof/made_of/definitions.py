@@ -15,7 +15,7 @@ from aurora_ops.core.display import Check
 from aurora_ops.restore.proof.content.rows import EDGE
 from aurora_ops.restore.proof.content.tables import pin
 from aurora_ops.restore.proof.made_of import catalogs, sequences
-from aurora_ops.restore.proof.made_of.catalogs import Definitions, Key, Object
+from aurora_ops.restore.proof.made_of.catalogs import TEXT, Definitions, Key, Object
 from aurora_ops.restore.proof.made_of.sequences import Sequence, Told
 
 _NAMED = 5
@@ -140,7 +140,8 @@ def differences(
     untold: list[str] = []
     for key in sorted({key for one in (*readings, copy) for key in one}, key=_order):
         known, back = [one.get(key) for one in readings], copy.get(key)
-        if any(_same(one, back) for one in known):
+        # A text holds names of others. Where there is one reading, of now, they may have been renamed since: that is told of them.
+        if any(_same(one, back, texts=len(known) > 1) for one in known):
             continue
         text = _text(known[-1], back)
         (findings if _is_finding(known, back, to, began) else untold).append(text)
@@ -165,10 +166,12 @@ def _came_and_went(known: list[Object | None], back: Object | None, began: datet
     return bool(first and last and first.at != last.at)
 
 
-def _same(one: Object | None, other: Object | None) -> bool:
+def _same(one: Object | None, other: Object | None, *, texts: bool = True) -> bool:
     if one is None or other is None:
         return one is other
-    return one.properties == other.properties
+    if texts and not (one.passing or other.passing):
+        return one.properties == other.properties
+    return one.properties | {TEXT: None} == other.properties | {TEXT: None}
 
 
 def _order(key: Key) -> tuple[int, str, str]:
