@@ -26,6 +26,16 @@ def standard_until(engine_version: str) -> date | None:
     return date.fromisoformat(found) if found else None
 
 
+def extended_until(engine_version: str) -> date | None:
+    """The last day of Extended Support; None where it is not known.
+
+    >>> extended_until("15.10"), extended_until("16.4")
+    (datetime.date(2031, 2, 28), None)
+    """
+    found = _packaged()["extended_until"].get(engine_version.partition(".")[0])
+    return date.fromisoformat(found) if found else None
+
+
 def item(engine_version: str, on: date) -> str:
     """What an ACU-hour is billed as besides, on a day; empty while standard support lasts, or where its end is not known.
 

@@ -14,9 +14,19 @@ from moto.rds.responses import RDSResponse
 from aurora_ops.sandbox.availability import autopause
 from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, metric_math
 from aurora_ops.sandbox.rds import events, responses
+from aurora_ops.sandbox.requests import not_built
 from aurora_ops.sandbox.requests.layers import Layer, put_on
 from aurora_ops.sandbox.services import s3
-from aurora_ops.sandbox.strict import catalogue, groups, pages, quotas, reference_rules, setting_rules, transitions
+from aurora_ops.sandbox.strict import (
+    catalogue,
+    descriptions,
+    groups,
+    pages,
+    quotas,
+    reference_rules,
+    setting_rules,
+    transitions,
+)
 
 LAYERS: tuple[Layer, ...] = (
     *pages.LAYERS,  # outermost, so that what is being deleted is on a page, too
@@ -29,12 +39,15 @@ LAYERS: tuple[Layer, ...] = (
     *logs.LAYERS,
     *groups.LAYERS,
     *catalogue.LAYERS,
+    *descriptions.LAYERS,
     *responses.LAYERS,
     # Other services than RDS.
     *alarms.LAYERS,
     *metric_math.LAYERS,
     *cloudwatch.LAYERS,
     *s3.LAYERS,
+    # Every service.
+    *not_built.LAYERS,
 )
 
 

@@ -79,10 +79,13 @@ RDS = {
     "delete_db_parameter_group": ("groups.check_instance_group_unused", "moto"),
     "delete_db_subnet_group": ("groups.check_subnet_group_unused", "moto"),
     "describe_account_attributes": ("quotas.describe_account_attributes",),
+    "describe_certificates": ("pages.page", "descriptions.describe_certificates"),
+    "describe_db_capacity_reservations": ("pages.page", "descriptions.nothing"),
     "describe_db_cluster_automated_backups": (
         "pages.page",
         "responses.describe_db_cluster_automated_backups",
     ),
+    "describe_db_cluster_endpoints": ("pages.page", "descriptions.describe_db_cluster_endpoints"),
     "describe_db_cluster_parameter_groups": ("pages.page", "catalogue.with_defaults", "moto"),
     "describe_db_cluster_parameters": (
         "pages.page",
@@ -96,16 +99,21 @@ RDS = {
     ),
     "describe_db_instances": ("pages.page", "transitions.describe_deleting", "moto"),
     "describe_db_log_files": ("pages.page", "autopause.wake_before", "logs.describe_db_log_files"),
+    "describe_db_major_engine_versions": ("pages.page", "descriptions.describe_db_major_engine_versions"),
     "describe_db_parameter_groups": ("pages.page", "catalogue.with_defaults", "moto"),
     "describe_db_parameters": (
         "pages.page",
         "catalogue.describe_db_parameters",
     ),
+    "describe_db_proxy_target_groups": ("descriptions.check_proxy", "moto"),
+    "describe_db_proxy_targets": ("descriptions.check_proxy", "moto"),
+    "describe_db_snapshot_tenant_databases": ("pages.page", "descriptions.nothing"),
     "describe_db_subnet_groups": ("pages.page", "moto"),
     "describe_engine_default_cluster_parameters": (
         "pages.page",
-        "catalogue.describe_engine_default_cluster_parameters",
+        "catalogue.describe_engine_defaults",
     ),
+    "describe_engine_default_parameters": ("pages.page", "catalogue.describe_engine_defaults"),
     "describe_event_categories": ("events.describe_event_categories",),
     "describe_event_subscriptions": ("pages.page", "moto"),
     "describe_events": (
@@ -113,7 +121,8 @@ RDS = {
         "events.describe_events",
     ),
     "describe_global_clusters": ("pages.page", "moto"),
-    "describe_option_groups": ("pages.page", "moto"),
+    "describe_integrations": ("pages.page", "descriptions.nothing"),
+    "describe_option_groups": ("pages.page", "descriptions.describe_option_groups"),
     "describe_orderable_db_instance_options": (
         "pages.page",
         "catalogue.describe_orderable_db_instance_options",
@@ -122,6 +131,10 @@ RDS = {
         "pages.page",
         "catalogue.describe_pending_maintenance_actions",
     ),
+    "describe_reserved_db_instances": ("pages.page", "descriptions.nothing"),
+    "describe_serverless_v2_platform_versions": ("pages.page", "descriptions.describe_serverless_v2_platform_versions"),
+    "describe_source_regions": ("pages.page", "descriptions.describe_source_regions"),
+    "describe_tenant_databases": ("pages.page", "descriptions.nothing"),
     "download_db_log_file_portion": ("autopause.wake_before", "logs.download_db_log_file_portion"),
     "failover_db_cluster": ("transitions.refuse_deleting", "transitions.follow", "events.record", "moto"),
     "modify_db_cluster": (

@@ -17,7 +17,7 @@ from aurora_ops.core.engine import ENGINE
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.server import Server
-from aurora_ops.sandbox.engine import DEFAULT_VERSION
+from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, DEFAULT_VERSION
 from aurora_ops.sandbox.parameters.in_force import Groups
 from aurora_ops.sandbox.statuses import WithStatus
 
@@ -98,7 +98,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
         self.pending_cluster_group: str | None = None  # for the pending version
         self.pending_instance_group: str | None = None
         self.db_cluster_resource_id = _identifier("cluster-")
-        self.serverless_v2_platform_version = "4"
+        self.serverless_v2_platform_version = DEFAULT_PLATFORM
         self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
         self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or "open-source-rds-extended-support"
         self.performance_insights_enabled = bool(kwargs.get("enable_performance_insights", False))

@@ -13,7 +13,6 @@ from moto.rds.exceptions import (
     DBClusterParameterGroupNotFoundError,
     DBParameterGroupNotFoundError,
     InvalidParameterCombination,
-    InvalidParameterValue,
     RDSClientError,
 )
 from moto.rds.models import DBClusterParameterGroup, DBParameterGroup
@@ -25,17 +24,13 @@ from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS, PROVISIO
 from aurora_ops.sandbox.parameters import families as parameters
 from aurora_ops.sandbox.rds.backend import backend_of
 from aurora_ops.sandbox.requests.layers import Layer, Method, around, before, instead
+from aurora_ops.sandbox.strict.descriptions import CERTIFICATES, check_engine
 
 CLASSES = (SERVERLESS_CLASS, *PROVISIONED_CLASSES)
 
 
 def _major(version: str) -> str:
     return version.split(".")[0]
-
-
-def _check_engine(engine: str | None) -> None:
-    if engine not in (None, ENGINE):
-        raise InvalidParameterValue(f"Unrecognized engine name: {engine} (this sandbox is an {ENGINE})")
 
 
 def _engine_version(version: str) -> dict[str, Any]:
@@ -56,7 +51,7 @@ def _engine_version(version: str) -> dict[str, Any]:
         "SupportsGlobalDatabases": True,
         "SupportsParallelQuery": False,
         "SupportsCertificateRotationWithoutRestart": True,
-        "SupportedCACertificateIdentifiers": ["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"],
+        "SupportedCACertificateIdentifiers": list(CERTIFICATES),
         "ServerlessV2FeaturesSupport": {"MinCapacity": floor, "MaxCapacity": ceiling},
         "ValidUpgradeTarget": [
             {
@@ -80,7 +75,7 @@ def _default_of(versions: list[str]) -> list[str]:
 def describe_db_engine_versions(self: RDSResponse) -> ActionResult:
     """Versions that can be created, of the dated list. moto: HTTP 500."""
     wanted = self.params
-    _check_engine(wanted.get("Engine"))
+    check_engine(wanted.get("Engine"))
     version, family = wanted.get("EngineVersion"), wanted.get("DBParameterGroupFamily")
     found = [
         one
@@ -95,7 +90,7 @@ def describe_db_engine_versions(self: RDSResponse) -> ActionResult:
 def describe_orderable_db_instance_options(self: RDSResponse) -> ActionResult:
     """What CreateDBInstance takes here. moto: a list of 2021 that ignores DBInstanceClass and has no db.serverless."""
     wanted = self.params
-    _check_engine(wanted.get("Engine"))
+    check_engine(wanted.get("Engine"))
     version = wanted.get("EngineVersion")
     found = [one for one in ENGINE_VERSIONS if version in (None, one, _major(one))]
     if not found:
@@ -181,10 +176,10 @@ def describe_db_parameters(self: RDSResponse) -> ActionResult:
 
 
 @_as_rds_error()
-def describe_engine_default_cluster_parameters(self: RDSResponse) -> ActionResult:
+def _describe_engine_defaults(self: RDSResponse, *, of_cluster: bool) -> ActionResult:
     """A family without any group. moto: HTTP 500."""
     family = self.params["DBParameterGroupFamily"]
-    known = parameters.merge(parameters.family(family, of_cluster=True), {}, None)
+    known = parameters.merge(parameters.family(family, of_cluster=of_cluster), {}, None)
     return ActionResult({"EngineDefaults": {"DBParameterGroupFamily": family, "Parameters": known}})
 
 
@@ -254,7 +249,8 @@ LAYERS = (
     instead(describe_orderable_db_instance_options),
     instead(describe_db_cluster_parameters),
     instead(describe_db_parameters),
-    instead(describe_engine_default_cluster_parameters),
+    instead(partial(_describe_engine_defaults, of_cluster=True), method="describe_engine_default_cluster_parameters"),
+    instead(partial(_describe_engine_defaults, of_cluster=False), method="describe_engine_default_parameters"),
     instead(describe_pending_maintenance_actions),
     *_of_groups(DBClusterParameterGroup, "DBCluster", "db_cluster", of_cluster=True),
     *_of_groups(DBParameterGroup, "DB", "db", of_cluster=False),

@@ -22,9 +22,13 @@ class Paged(NamedTuple):
     attribute: str = ""  # empty: its place in the list, for lists of things that are not deleted one by one
     smallest: int = SMALLEST
     largest: int = LARGEST
+    usual: int = LARGEST  # without MaxRecords
 
 
 _PAGED = {
+    "describe_certificates": Paged("Certificates"),
+    "describe_db_capacity_reservations": Paged("DBCapacityReservations"),
+    "describe_db_cluster_endpoints": Paged("DBClusterEndpoints"),
     "describe_db_clusters": Paged("DBClusters", "db_cluster_identifier"),
     "describe_db_instances": Paged("DBInstances", "db_instance_identifier"),
     "describe_db_cluster_snapshots": Paged("DBClusterSnapshots", "db_cluster_snapshot_identifier"),
@@ -34,15 +38,25 @@ _PAGED = {
     "describe_db_cluster_parameters": Paged("Parameters"),
     "describe_db_engine_versions": Paged("DBEngineVersions"),
     "describe_db_log_files": Paged("DescribeDBLogFiles", smallest=1),  # no smallest page is documented
+    "describe_db_major_engine_versions": Paged("DBMajorEngineVersions", smallest=1),  # no smallest page is documented
     "describe_db_parameter_groups": Paged("DBParameterGroups", "name"),
     "describe_db_parameters": Paged("Parameters"),
+    "describe_db_snapshot_tenant_databases": Paged("DBSnapshotTenantDatabases"),
     "describe_engine_default_cluster_parameters": Paged("EngineDefaults.Parameters"),
+    "describe_engine_default_parameters": Paged("EngineDefaults.Parameters"),
     "describe_event_subscriptions": Paged("EventSubscriptionsList"),
     "describe_events": Paged("Events"),
     "describe_global_clusters": Paged("GlobalClusters"),
+    "describe_integrations": Paged("Integrations"),
     "describe_option_groups": Paged("OptionGroupsList"),
     "describe_orderable_db_instance_options": Paged("OrderableDBInstanceOptions", largest=1000),
     "describe_pending_maintenance_actions": Paged("PendingMaintenanceActions"),
+    "describe_reserved_db_instances": Paged("ReservedDBInstances"),
+    "describe_serverless_v2_platform_versions": Paged(
+        "ServerlessV2PlatformVersions", smallest=1, largest=200, usual=20
+    ),
+    "describe_source_regions": Paged("SourceRegions"),
+    "describe_tenant_databases": Paged("TenantDatabases"),
 }
 
 
@@ -63,7 +77,7 @@ def _begin(names: list[str], marker: str | None) -> int:
 
 
 def _page(self: RDSResponse, describe: Method, *, paged: Paged) -> ActionResult:
-    size = int(self.params.get("MaxRecords", LARGEST))
+    size = int(self.params.get("MaxRecords", paged.usual))
     if not paged.smallest <= size <= paged.largest:
         raise InvalidParameterValue(
             f"Invalid value {size} for MaxRecords. Must be between {paged.smallest} and {paged.largest}"

@@ -64,7 +64,7 @@ def test_engine_versions_come_in_pages(rds):
     """moto alone: HTTP 500. A reader that forgets the marker must not see all of them."""
     pages = rds.get_paginator("describe_db_engine_versions").paginate(Engine=ENGINE, PaginationConfig={"PageSize": 20})
 
-    assert 18 == sum(len(page["DBEngineVersions"]) for page in pages)
+    assert 22 == sum(len(page["DBEngineVersions"]) for page in pages)
 
 
 def test_another_engine_is_refused_and_not_answered_with_nothing(rds):
