@@ -59,6 +59,11 @@ class Cluster:
         return self.raw.get("StorageType") == IO_OPTIMIZED
 
     @property
+    def platform_version(self) -> str:
+        """The platform version of Serverless v2; empty where AWS names none."""
+        return str(self.raw.get("ServerlessV2PlatformVersion") or "")
+
+    @property
     def readers(self) -> tuple[Instance, ...]:
         """Every instance but the writer."""
         return tuple(instance for instance in self.instances if not instance.is_writer)

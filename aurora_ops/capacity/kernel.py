@@ -32,7 +32,7 @@ def run(
     keep_acu: Floats,  # (samples,) what a tick in this sample may not free, or -1 where there is none
     paused: Flags,  # (samples,) whether ranges of this call sleep
     seconds: float,  # of a sample
-    rules: tuple[float, ...],  # small speed, small below, speed, lead, warming, 1 / measured to
+    rules: tuple[float, ...],  # small speed, small below, speed, lead, warming, 1 / measured to, instant to, instant by
     lowest_acu: Floats,  # (half steps,) lowest capacity after one tick
     ranges: Floats,  # (3, ranges) floor, ceiling and rest
     state: Floats,  # (2, ranges) in and out: capacity that is reached, and how much of its buffer pool is warm
@@ -41,7 +41,7 @@ def run(
     half_steps: Floats,  # (samples / every, ranges) running sum of half steps
 ) -> None:  # fmt: skip
     """Walk through the samples; nothing is returned, `state`, `sums` and `half_steps` are written."""
-    small_speed, small_below, speed, lead, warming, per_measured = rules
+    small_speed, small_below, speed, lead, warming, per_measured, instant_to, instant_by = rules
     small_free, ratio, free_speed = small_speed * seconds, speed / small_speed, speed * seconds
     floor, ceiling, rest = ranges[0], ranges[1], ranges[2]
     reached, warm = state[0], state[1]
@@ -70,6 +70,8 @@ def run(
                 warmed = was_warm + warming * scale * seconds
                 led = max(before, warmed + lead * scale)
                 after = max(before, min(min(target, free), led))
+                ahead = warmed + instant_by if instant_by > 0 else 0.0
+                after = max(after, min(target, max(instant_to, ahead)))
                 now_warm = min(after, max(was_warm, min(target, warmed)))
                 reached[j], warm[j] = after, now_warm
                 half = np.floor(after * 2.0 + 1e-9)

@@ -11,6 +11,7 @@ version, one author, up to 11 ACU). `scaling_validation` fits them on two of the
   7,424 MiB of buffer pool, and only what was not needed during the 30 s before it.
 * Idle: after load an instance comes to rest at its floor, as most public observations say (`capacity.idle`), or where it was
   measured to. These runs rested at 1.5 ACU over a floor of 1; they are validated with that (`validation.REST_ACU`).
+* Jumps, which AWS states of newer platform versions, are no part of what was measured: `platform` adds them.
 * Output is in half steps inside the range. A floor of 0 rests at 0.5 ACU here; pausing is `pausing.py`.
 
 Units: ACU, seconds, MiB. For a constant demand the rules have a closed form, so that up to 11 ACU a minute is as exact as
@@ -52,6 +53,8 @@ class Rules:
     tick_seconds: float = 185.0
     quiet_seconds: float = 30.0
     shrink_mib_per_tick: float = 7424.0
+    instant_to_acu: float = 0.0  # up to here within a second; 0: no jump (`platform`)
+    instant_by_acu: float = 0.0  # so far ahead of the warm part of the buffer pool within a second; 0: no jump
     idle_acu: float | None = None  # where it rests if that was measured; None: at its floor, as observed
 
 
@@ -132,6 +135,8 @@ def grown(
     warmed = warm_acu + rules.warming_acu_per_second * scale * seconds
     led = max(reached_acu, warmed + rules.lead_acu * scale)
     after = max(reached_acu, min(min(target_acu, free), led))
+    ahead = warmed + rules.instant_by_acu if rules.instant_by_acu else 0.0
+    after = max(after, min(target_acu, max(rules.instant_to_acu, ahead)))
     return after, min(after, max(warm_acu, min(target_acu, warmed)))
 
 

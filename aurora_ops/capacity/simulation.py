@@ -118,6 +118,8 @@ def _walk(
         rules.lead_acu,
         rules.warming_acu_per_second,
         1.0 / rules.measured_to_acu,
+        rules.instant_to_acu,
+        rules.instant_by_acu,
     )
     lowest, awake = np.array(lowest_after_tick(rules.shrink_mib_per_tick)), np.zeros(samples, dtype=np.bool_)
 

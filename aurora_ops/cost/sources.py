@@ -1,19 +1,18 @@
 """Loads to plan with, by name: a usage profile, which is assumed, or a measured history of your own from a file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from aurora_ops.capacity import demand, idle, plausible, simulation
+from aurora_ops.capacity import demand, plausible, simulation
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.history import History, HistoryError, of_samples, zone
-from aurora_ops.capacity.idle import IdleAcu
-from aurora_ops.capacity.rules import IDLE_ACU, MEASURED
+from aurora_ops.capacity.rules import MEASURED, Rules
 from aurora_ops.core import environments
 from aurora_ops.core.display import Check
 from aurora_ops.core.errors import InputError, did_you_mean
@@ -190,7 +189,7 @@ def together(series: Sequence[pd.Series]) -> pd.DataFrame:
 
 
 def simulated_history(
-    profile: str, acu_range: AcuRange, before: date, timezone: str, days: int = 28, idle_acu: IdleAcu = IDLE_ACU
+    profile: str, acu_range: AcuRange, before: date, timezone: str, days: int = 28, rules: Rules = MEASURED
 ) -> History:
     """What an instance with this range would have had under a profile in the whole weeks before a day: assumed **and** simulated.
 
@@ -202,5 +201,5 @@ def simulated_history(
     index = pd.date_range(
         datetime.combine(monday, time(), zone(timezone)), periods=series.acu.size, freq=f"{series.seconds:g}s"
     )
-    capacity = simulation.capacity(series, acu_range, rules=replace(MEASURED, idle_acu=idle.given(idle_acu)))
+    capacity = simulation.capacity(series, acu_range, rules=rules)
     return of_samples("simulated-writer", pd.DataFrame({"capacity_acu": capacity, "connections": np.nan}, index=index))

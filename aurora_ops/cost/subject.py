@@ -8,10 +8,11 @@ from aurora_ops.billing import price_book
 from aurora_ops.billing.bill import Estimate, estimate
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.billing.usage import Usage
-from aurora_ops.capacity import idle
+from aurora_ops.capacity import platform
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.idle import IdleAcu
-from aurora_ops.capacity.rules import MEASURED, Rules
+from aurora_ops.capacity.platform import Platform
+from aurora_ops.capacity.rules import Rules
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
 from aurora_ops.core.display import Check, Table
@@ -42,6 +43,19 @@ class Subject:
     profile: Profile
     existing: "Existing | None" = None
     idle_acu: IdleAcu = ""  # where an idle instance rests, if that is known; empty: as observed
+
+    @property
+    def platform(self) -> Platform:
+        """The platform version of Serverless v2: the cluster's own, else what a new cluster of the region gets on the day."""
+        region = self.book.region
+        if self.existing:
+            return platform.of_cluster(self.existing.cluster.platform_version, region, self.as_of)
+        return platform.of_new_clusters(region, self.as_of)
+
+    @property
+    def rules(self) -> Rules:
+        """How its capacity follows a demand."""
+        return self.platform.rules(self.idle_acu)
 
     @property
     def usage(self) -> Usage:
@@ -192,8 +206,3 @@ def _of_cluster(environment: str, book: PriceBook, on: date, cluster: str, targe
         access.session, access.described(), profile, days=days, of_environment=bool(access.environment)
     )
     return Subject(access.identifier, access.settings, found.shape, book, on, profile, found)
-
-
-def rules(idle_acu: IdleAcu) -> Rules:
-    """The measured rules of scaling, with where an idle instance rests: as observed, or what is given."""
-    return replace(MEASURED, idle_acu=idle.given(idle_acu))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History, HistoryError
-from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
@@ -46,9 +45,7 @@ class Reading:
         return self.histories if several else self.histories * (1 + len(self.shape.reader_tiers))
 
 
-def read(
-    subject: Subject, source: str, target: str, days: int, timezone: str, idle_acu: IdleAcu, ceiling_acu: float = 0.0
-) -> Reading:
+def read(subject: Subject, source: str, target: str, days: int, timezone: str, ceiling_acu: float = 0.0) -> Reading:
     """Simulate, ask CloudWatch of `target`, or read the file that `source` names (see `capacity_files.read`).
 
     Empty: what a cluster that was named was measured at, else simulated.
@@ -66,7 +63,12 @@ def read(
         return _live(subject, target, days)
     if source == SIMULATED:
         found = sources.simulated_history(
-            subject.profile.name, subject.shape.acu_range, subject.as_of, timezone or sources.DAYS_OF, days, idle_acu
+            subject.profile.name,
+            subject.shape.acu_range,
+            subject.as_of,
+            timezone or sources.DAYS_OF,
+            days,
+            subject.rules,
         )
         return Reading((found,), subject.shape, subject.usage, found.instance, simulated=True)
     histories = sources.read_histories(source, timezone=timezone, ceiling_acu=ceiling_acu)

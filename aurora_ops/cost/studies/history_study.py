@@ -328,6 +328,6 @@ def study(
         raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
     asked = subject(environment, region, as_of, cluster=cluster, target=target, days=days, idle_acu=idle_acu)
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
-    found = history_reading.read(asked, source, target, days, timezone, idle_acu, ceiling_acu)
+    found = history_reading.read(asked, source, target, days, timezone, ceiling_acu)
     days_of = timezone or sources.DAYS_OF
     return HistoryStudy(asked, found, history_bill.bill(asked, found, days_of), days_of, budget_usd)

@@ -20,7 +20,7 @@ from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
 from aurora_ops.cost.studies import range_study, same_month
-from aurora_ops.cost.subject import Study, Subject, rules, subject
+from aurora_ops.cost.subject import Study, Subject, subject
 
 if TYPE_CHECKING:
     from aurora_ops.cost.readers.existing import Existing
@@ -260,7 +260,7 @@ def study(
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
     asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
-    shape, book, scaling = asked.shape, asked.book, rules(idle_acu)
+    shape, book, scaling = asked.shape, asked.book, asked.rules
     usage = replace(asked.usage, rds_proxy=rds_proxy)
     load = asked.load(source, vcpus, vcpu_per_acu, timezone, ceiling_acu)
     # A provisioned instance has to carry what the serverless one could give.

@@ -9,15 +9,16 @@ from aurora_ops.capacity import validation
 from aurora_ops.capacity.acu import VCPU_PER_ACU_BOUNDS, AcuRange, AcuRangeError
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.idle import IdleAcu
-from aurora_ops.capacity.rules import IDLE_ACU
+from aurora_ops.capacity.platform import Platform
+from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, what_if
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies import existing_answer, same_month, trust
+from aurora_ops.cost.studies import existing_answer, platforms, same_month, trust
 from aurora_ops.cost.studies.existing_answer import Better
-from aurora_ops.cost.subject import Study, Subject, rules, subject
+from aurora_ops.cost.subject import Study, Subject, subject
 from aurora_ops.cost.what_if import Recommendation, Sweep
 
 THROTTLED_MINUTES, COLD_MINUTES = 60.0, 600.0  # tolerated a month where nothing else is asked
@@ -48,12 +49,13 @@ class RangeStudy(Study):
     throttled_minutes: float
     cold_minutes: float
     cases: tuple[Case, ...]
+    platforms: tuple[tuple[Platform, Case], ...]  # the first case under the rules of each kind of platform version
 
     def __repr__(self) -> str:
         first = self.cases[0]
         return (
             f"{self.environment} in {self.book.region}: {first.load.about}; {1 + len(self.shape.reader_tiers)} instances, "
-            f"{len(first.sweep.ranges):,} ranges; capacity is simulated"
+            f"{len(first.sweep.ranges):,} ranges; capacity is simulated as on {self.subject.platform}"
         )
 
     def bottom_line(self) -> Line:
@@ -125,6 +127,10 @@ class RangeStudy(Study):
             f"USD of {self.book.region}: {self.book.cite([*price_book.storage_mode_items(self.shape.io_optimized), 'backup_gb_month'], self.as_of)}."
             + plan_tables.not_included(self.cases[0].sweep.unpriced),
         )  # fmt: skip
+
+    def platform_table(self) -> Table:
+        """What the platform version changes."""
+        return platforms.table(self.subject, self.platforms, self.cases[0].words)
 
     def frontier(self, most: int = 12) -> Table:
         """The Pareto line of the first case: what each dollar buys."""
@@ -281,12 +287,12 @@ def of_subject(
     cold_minutes: float = COLD_MINUTES,
 ) -> RangeStudy:
     """The same for a subject that is read already."""
-    shape, scaling = asked.shape, rules(asked.idle_acu)
+    shape = asked.shape
     low, high = VCPU_PER_ACU_BOUNDS
     first = asked.load(source, vcpus, low, timezone, ceiling_acu)
     relations: tuple[float | None, ...] = (None,) if first.measured else (low, 0.5, high)
 
-    def case(relation: float | None) -> Case:
+    def case(relation: float | None, scaling: Rules = asked.rules) -> Case:
         load = first if relation is None else asked.load(source, vcpus, relation, timezone, ceiling_acu)
         ranges = _ranges(load.demand, shape.acu_range)
         found = what_if.sweep(
@@ -297,7 +303,9 @@ def of_subject(
         return Case(relation, load, found, advice, ranges.index(shape.acu_range))
 
     cases = tuple(map(case, relations))
-    return RangeStudy(asked, throttled_minutes, cold_minutes, cases)
+    each = [(one, case(relations[0], one.rules(asked.idle_acu))) for one in platforms.others(asked.platform)]
+    each = sorted([(asked.platform, cases[0]), *each], key=lambda one: not one[0].is_measured)
+    return RangeStudy(asked, throttled_minutes, cold_minutes, cases, tuple(each))
 
 
 def first_sentence(asked: Subject) -> str:

@@ -11,16 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from aurora_ops.capacity import platform
 from aurora_ops.capacity.acu import VCPU_PER_ACU, AcuRange
 from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
-from aurora_ops.sandbox.engine import PROVISIONED_CLASSES
+from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, PROVISIONED_CLASSES
 from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
@@ -282,7 +284,9 @@ class Sampler:
 def _model(target: Target) -> CapacityModel | None:
     if target.instance in target.data.classes or not target.data.ceiling_acu:
         return None
-    return CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu))
+    # As every cluster of the sandbox has it.
+    scaling = platform.of_cluster(DEFAULT_PLATFORM, target.region, datetime.now(UTC).date()).rules()
+    return CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu), rules=scaling)
 
 
 def _number(value: Any) -> Any:

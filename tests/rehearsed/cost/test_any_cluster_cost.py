@@ -113,6 +113,17 @@ def pages(orders):
     }
 
 
+def test_the_platform_version_is_the_clusters_own(orders, aws):
+    """
+    DescribeDBClusters tells it, and a new cluster has the default of DescribeServerlessV2PlatformVersions, which is one.
+    """
+    found = subject("dev", REGION, "", cluster=orders).platform
+    listed = aws("rds").describe_serverless_v2_platform_versions(Engine="aurora-postgresql", DefaultOnly=True)
+    default = [one["ServerlessV2PlatformVersion"] for one in listed["ServerlessV2PlatformVersions"]]
+
+    assert ([found.version], "DescribeDBClusters") == (default, found.known_from)
+
+
 def test_each_quantity_says_whether_it_was_measured(orders):
     """
     6,000 reads and 12,000 writes in five minutes are 157.68 million in 730 hours; who pays for alarm and secret is asked too.

@@ -1,15 +1,23 @@
 """The fast way through the scaling rules against the plain one, which is the specification."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
-from aurora_ops.capacity import simulation
+from aurora_ops.capacity import platform, simulation
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.pausing import PauseError
-from aurora_ops.capacity.rules import CapacityModel, DemandError, simulate
+from aurora_ops.capacity.rules import MEASURED, CapacityModel, DemandError, simulate
 
 RANGES = (AcuRange(0.5, 1), AcuRange(0.5, 16), AcuRange(1, 4), AcuRange(1, 64), AcuRange(8, 8), AcuRange(12, 256))
+
+SCALING = (
+    MEASURED,
+    platform.of_cluster("4", "ap-northeast-1", date(2026, 9, 1)).rules(),
+    platform.of_cluster("4", "ap-northeast-1", date(2026, 11, 27)).rules(),
+)
 
 
 def load(samples, seed=1, most_acu=20.0):
@@ -21,13 +29,14 @@ def load(samples, seed=1, most_acu=20.0):
 
 @pytest.mark.parametrize("acu_range", RANGES, ids=str)
 @pytest.mark.parametrize(("seconds", "first_tick"), [(60.0, 185.0), (60.0, 11.0), (1.0, 7.0), (17.0, 50.0)])
-def test_every_capacity_equals_the_plain_loops_bit_by_bit(acu_range, seconds, first_tick):
+@pytest.mark.parametrize("scaling", SCALING, ids=["fitted", "to 12", "by 16"])
+def test_every_capacity_equals_the_plain_loops_bit_by_bit(acu_range, seconds, first_tick, scaling):
     """
-    Under and over the 11 ACU that were measured, at any phase of the ticks, at any length of the samples.
+    Under and over the 11 ACU that were measured, at any phase of the ticks, at any length of the samples, with jumps and without.
     """
-    demand = load(3000)
-    plain = simulate(demand, acu_range, seconds, first_tick_seconds=first_tick)
-    fast = simulation.capacity(Demand(demand, seconds), acu_range, first_tick_seconds=first_tick)
+    demand = load(3000, most_acu=20.0 if scaling is MEASURED else 80.0)
+    plain = simulate(demand, acu_range, seconds, first_tick_seconds=first_tick, rules=scaling)
+    fast = simulation.capacity(Demand(demand, seconds), acu_range, first_tick_seconds=first_tick, rules=scaling)
 
     # Both are multiples of half an ACU; the way back from hours may lose the last bit.
     assert plain == (np.round(fast * 2) / 2).tolist()

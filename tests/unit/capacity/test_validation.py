@@ -83,6 +83,25 @@ def test_a_fit_on_other_runs_does_not_explain_the_rest():
     assert climbs["8 to 10.5 ACU"] < -0.4
 
 
+@pytest.mark.slow
+def test_no_other_falls_explain_runs_that_they_were_not_fitted_on():
+    """
+    The first tick of one run freed nothing, and the pool of two shrank in smaller steps. Thirty other pairs of quiet time and memory a
+    tick were tried: fitted on two runs the best of them misses three figures of the others, where the rules in use miss none; and
+    fitted on four runs at a time it is nearer in the fifth in two of five cases only, and worse in all.
+    """
+    others = [run.name for run in validation.runs() if run.name not in FITTED_ON]
+    refitted = scaling_fit.fit_falls(FITTED_ON)
+    left_out = []
+    for run in validation.runs():
+        best = scaling_fit.fit_falls([one.name for one in validation.runs() if one != run])
+        left_out.append([scaling_fit.falls_error(rules, [run.name]) for rules in (best, MEASURED)])
+
+    assert (3, 0) == (scaling_fit.falls_error(refitted, others)[0], scaling_fit.falls_error(MEASURED, others)[0])
+    assert sum(best[0] for best, _ in left_out) >= sum(now[0] for _, now in left_out)
+    assert sum(best[1] for best, _ in left_out) > sum(now[1] for _, now in left_out)
+
+
 def test_the_note_shows_the_errors_that_the_simulator_makes():
     """
     Row by row what the notebook shows: a new fit is not committed with the table of the old one.

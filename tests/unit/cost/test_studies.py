@@ -51,6 +51,47 @@ def test_there_is_one_recommendation_for_each_relation_of_acu_and_vcpu(ranges):
     assert "PASS" == ranges.report().verdict
 
 
+def test_the_same_load_is_shown_under_the_rules_of_every_platform_version(ranges):
+    """
+    Today's default is version 4, whose jump is AWS's word; 1 and 2 climb as fitted: 286 s from 0.5 to 12 ACU, and not 1.
+    """
+    rows = {row[0]: row for row in ranges.platform_table().rows}
+
+    assert ("4", False) == (ranges.subject.platform.version, ranges.subject.platform.is_measured)
+    assert ["1 and 2", "3 and 4"] == list(rows)
+    assert ("", "fitted to public runs", 286.0) == (rows["1 and 2"][1], rows["1 and 2"][2], rows["1 and 2"][4])
+    assert ("this one", "AWS's word, not measured", 1.0) == (rows["3 and 4"][1], rows["3 and 4"][2], rows["3 and 4"][4])
+
+
+def test_before_the_day_of_the_announcement_nothing_jumps():
+    """
+    A page for a day of 2025 is simulated as fitted, and the table shows the other rules beside it where there are some.
+    """
+    found = range_study.study("dev", as_of="2025-01-15")
+
+    assert ("2", True) == (found.subject.platform.version, found.subject.platform.is_measured)
+    assert ["this one"] == [row[1] for row in found.platform_table().rows]
+
+
+def test_where_climbs_throttle_a_jump_needs_a_smaller_range(tmp_path):
+    """
+    A load that leaps from 0.5 to 12 ACU every other hour: under the fitted rules a floor has to be paid for, under the jump none. Where
+    cold memory counts too, the jump helps nothing.
+    """
+    source = capacity_file(tmp_path, [0.5, 12] * 168)
+    found = range_study.study("prod", source=source, throttled_minutes=800.0, cold_minutes=5000.0)
+    fitted, jumping = (case for _, case in found.platforms)
+
+    assert (True, True) == (fitted.advice.holds, jumping.advice.holds)
+    assert 0.5 == jumping.advice.acu_range.floor < fitted.advice.acu_range.floor
+    assert jumping.advice.usd < fitted.advice.usd
+
+    cold = [
+        case.advice.acu_range for _, case in range_study.study("prod", source=source, throttled_minutes=800.0).platforms
+    ]
+    assert cold[0] == cold[1]
+
+
 def test_the_present_range_is_in_every_sweep(ranges):
     """
     So that it can be compared, however large the load.
