@@ -41,6 +41,7 @@ class Copy:
     seconds: dict[str, float] = field(default_factory=dict)
     wait_seconds: float = WAIT_SECONDS
     password: str = field(default="", repr=False)  # of the master user, where none that is known was accepted
+    like: making.Like = field(default_factory=dict, repr=False)  # the source's writer when the copy was made
 
     @property
     def identifier(self) -> str:
@@ -64,7 +65,7 @@ class Copy:
         """
         session, tags, journaled = self.access.session, self.tags, journal(self.access.session)
         scaling = configuration.range_of_copy(source, CEILING_ACU)
-        like = making.instance_like(session, source)
+        like = self.like = making.instance_like(session, source)
         self._timed(
             "archive", lambda limit, usual: making.wait_for_archive(session, source, restore_point, limit, usual)
         )

@@ -238,7 +238,7 @@ class Drill:
     def verify_cluster(self) -> Report:
         """Whether the copy is configured as its source, sound on disk, takes writes, and came back in time."""
         started = time.monotonic()
-        checks = parity.compare(self.session, self._source(), self.copy.described())
+        checks = self.compare_configuration()
         with self.copy.connect("postgres", read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
         checks += [Check("the copy takes writes", "PASS", "a temporary table"), *self.proof.storage(self.copy.connect)]
@@ -253,6 +253,12 @@ class Drill:
             Check.of("RPO offered within the target", rpo <= self.rpo_minutes, f"target {self.rpo_minutes:g} min"),
         ]
         return Report("restored cluster", (*checks, *self.unlike))
+
+    def compare_configuration(self) -> list[Check]:
+        """Whether the copy is configured as its source, but for what a drill gives it otherwise."""
+        source = self._source()
+        scaling = configuration.range_of_copy(source, CEILING_ACU)
+        return parity.compare(self.session, source, self.copy.described(), scaling=scaling, like=self.copy.like)
 
     def verify_schema(self) -> Report:
         """Whether the copy's tables are what the schema's files amount to, and its rows obey the business's rules."""

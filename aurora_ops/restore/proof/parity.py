@@ -1,47 +1,98 @@
-"""Whether the copy is configured as its source: each difference is expected, with the reason, or a finding."""
+"""Whether the copy is configured as its source: each difference is expected, with the reason, or a finding.
 
+A drill's copy was told to be like its source (aws/copies/configuration.py), so what it was told is compared strictly. Whoever else
+restored a copy has chosen size, monitoring and windows for himself: those are differences, and no findings.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
+from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core.display import Check
+from aurora_ops.core.engine import SERVERLESS_CLASS
 
 _OWN = "each cluster's own"
-_DRILL = "a drill's copy is small, and goes again"
 _MOMENT = "differs from moment to moment"
+_NOT_GIVEN = "a drill's copy is not given it: it goes again"
+_CHOSEN = "chosen by whoever restored it"
+_AWS = "AWS's present default"
 _CLUSTER = {
     "DBClusterIdentifier": _OWN, "DBClusterArn": _OWN, "DbClusterResourceId": _OWN, "Endpoint": _OWN, "ReaderEndpoint": _OWN, "CustomEndpoints": _OWN,
     "ClusterCreateTime": _OWN, "EarliestRestorableTime": _MOMENT, "LatestRestorableTime": _MOMENT, "Status": _MOMENT, "PercentProgress": _MOMENT,
-    "DBClusterMembers": "a restore brings no instances", "AvailabilityZones": "AWS chooses them", "HostedZoneId": _OWN, "TagList": "a drill's own tags",
-    "DeletionProtection": _DRILL, "ServerlessV2ScalingConfiguration": _DRILL, "PreferredMaintenanceWindow": _DRILL, "PreferredBackupWindow": _DRILL,
+    "DBClusterMembers": "a restore brings no instances", "AvailabilityZones": "AWS chooses them", "HostedZoneId": _OWN,
+    "PreferredMaintenanceWindow": _NOT_GIVEN, "PreferredBackupWindow": _NOT_GIVEN, "HttpEndpointEnabled": _NOT_GIVEN,
     "Capacity": _MOMENT, "AllocatedStorage": _MOMENT, "PendingModifiedValues": _MOMENT, "AssociatedRoles": "a restore brings none: re-attach them",
     "MasterUserSecret": "a restore brings none: the password is that of the restore point", "ReadReplicaIdentifiers": "a restore brings none",
     "ActivityStreamStatus": "a restore does not start it", "CrossAccountClone": _MOMENT, "GlobalClusterIdentifier": _OWN, "GlobalWriteForwardingStatus": _OWN,
-    "PerformanceInsightsEnabled": _DRILL, "PerformanceInsightsKMSKeyId": _DRILL,
-    "PerformanceInsightsRetentionPeriod": _DRILL, "DatabaseInsightsMode": _DRILL, "MonitoringInterval": _DRILL, "MonitoringRoleArn": _DRILL,
+    "PerformanceInsightsEnabled": "its instance's is compared", "PerformanceInsightsKMSKeyId": "its instance's is compared",
+    "PerformanceInsightsRetentionPeriod": "its instance's is compared", "MonitoringInterval": "its instance's is compared",
+    "MonitoringRoleArn": "its instance's is compared", "DatabaseInsightsMode": _NOT_GIVEN,
     "DatabaseName": "a restore does not say it again", "CloneGroupId": _OWN, "AutomaticRestartTime": _MOMENT, "EarliestBacktrackTime": _MOMENT,
 }  # fmt: skip
 _INSTANCE = {
     "DBInstanceIdentifier": _OWN, "DBInstanceArn": _OWN, "DbiResourceId": _OWN, "Endpoint": _OWN, "DBClusterIdentifier": _OWN, "InstanceCreateTime": _OWN,
     "AvailabilityZone": "AWS chooses it", "DBInstanceStatus": _MOMENT, "TagList": "a drill's own tags", "LatestRestorableTime": _MOMENT,
-    "PromotionTier": "there is one instance", "PreferredMaintenanceWindow": _DRILL, "PreferredBackupWindow": _DRILL, "PendingModifiedValues": _MOMENT,
-    "MonitoringInterval": _DRILL, "MonitoringRoleArn": _DRILL, "EnhancedMonitoringResourceArn": _DRILL, "PerformanceInsightsEnabled": _DRILL,
-    "PerformanceInsightsRetentionPeriod": _DRILL, "PerformanceInsightsKMSKeyId": _DRILL, "DatabaseInsightsMode": _DRILL, "AutoMinorVersionUpgrade": _DRILL,
-    "DBInstanceClass": _DRILL, "CACertificateIdentifier": "AWS's present default", "CertificateDetails": "AWS's present default", "DBName": _OWN,
-    "CopyTagsToSnapshot": _DRILL, "DeletionProtection": _DRILL, "StatusInfos": _MOMENT, "AssociatedRoles": "a restore brings none: re-attach them",
+    "PendingModifiedValues": _MOMENT, "PreferredBackupWindow": "the cluster's", "EnhancedMonitoringResourceArn": _OWN,
+    "DatabaseInsightsMode": _NOT_GIVEN, "CertificateDetails": _OWN, "DBName": _OWN, "CopyTagsToSnapshot": "the cluster's",
+    "DeletionProtection": "the cluster's", "StatusInfos": _MOMENT, "AssociatedRoles": "a restore brings none: re-attach them",
     "EnabledCloudwatchLogsExports": "the cluster's", "BackupRetentionPeriod": "the cluster's",
 }  # fmt: skip
+# Settings that a drill's copy is told; of a copy that somebody else made they are his choice.
+_CLUSTER_CHOSEN = dict.fromkeys(("ServerlessV2ScalingConfiguration", "DeletionProtection", "TagList"), _CHOSEN)
+_INSTANCE_CHOSEN = dict.fromkeys(
+    ("DBInstanceClass", "PubliclyAccessible", "PromotionTier", "PreferredMaintenanceWindow", "MonitoringInterval", "MonitoringRoleArn",
+     "PerformanceInsightsEnabled", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId", "AutoMinorVersionUpgrade"), _CHOSEN,
+) | {"CACertificateIdentifier": _AWS}  # fmt: skip
 
 
-def compare(session: Session, source: Cluster, copy: Cluster) -> list[Check]:
-    """Cluster, writer instance and parameters, as the API describes them."""
-    checks = [_check("configuration of the cluster", _flat(source.raw), _flat(copy.raw), _CLUSTER)]
-    writers = [_writer(session, one) for one in (source, copy)]
-    if all(writers):
-        checks.append(_check("configuration of the writer", _flat(writers[0]), _flat(writers[1]), _INSTANCE))
-    else:
-        checks.append(Check("configuration of the writer", "SKIP", "one of the two has no writer"))
-    return checks
+def compare(
+    session: Session,
+    source: Cluster,
+    copy: Cluster,
+    *,
+    scaling: AcuRange | None = None,
+    like: Mapping[str, Any] | None = None,
+) -> list[Check]:
+    """Cluster, writer instance and parameters, as the API describes them.
+
+    Parameters
+    ----------
+    scaling
+        The range that a drill gave its copy. None: somebody else made the copy.
+    like
+        The source's instance that the drill made the copy's like; the source may have another writer by now.
+    """
+    names = "configuration of the cluster", "configuration of the writer"
+    told, expected = _flat(source.raw), _CLUSTER | ({} if scaling else _CLUSTER_CHOSEN)
+    back = _flat(copy.raw)
+    if scaling:
+        told |= {
+            "ServerlessV2ScalingConfiguration": {"MaxCapacity": scaling.ceiling, "MinCapacity": scaling.floor},
+            "DeletionProtection": False,
+        }
+        told["TagList"] = _tags(source)  # a drill's own stand beside them
+        back["TagList"] = {key: value for key, value in _tags(copy).items() if key in told["TagList"]}
+        back["ServerlessV2ScalingConfiguration"] = {
+            key: value
+            for key, value in back.get("ServerlessV2ScalingConfiguration", {}).items()
+            if key in ("MinCapacity", "MaxCapacity")
+        }
+    checks = [_check(names[0], told, back, expected)]
+    writer, made = dict(like or {}) or _writer(session, source), _writer(session, copy)
+    if not (writer and made):
+        return [*checks, Check(names[1], "SKIP", "one of the two has no writer")]
+    told = _flat(writer)
+    if scaling:
+        told |= {"DBInstanceClass": SERVERLESS_CLASS, "PubliclyAccessible": False}
+    return [*checks, _check(names[1], told, _flat(made), _INSTANCE | ({} if scaling else _INSTANCE_CHOSEN))]
+
+
+def _tags(cluster: Cluster) -> dict[str, str]:
+    """Without AWS's own, which no call may give."""
+    found = {tag["Key"]: tag["Value"] for tag in cluster.raw.get("TagList", [])}
+    return {key: value for key, value in sorted(found.items()) if not key.lower().startswith("aws:")}
 
 
 def _writer(session: Session, cluster: Cluster) -> dict[str, Any]:
