@@ -58,10 +58,10 @@ class Copy:
         """Of everything that is made: whose it is, and when it may be deleted by whoever finds it."""
         return {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + self.lifetime).isoformat(timespec="seconds")}
 
-    def restore(self, source: Cluster, restore_point: datetime) -> None:
+    def restore(self, source: Cluster, restore_point: datetime, **noted: object) -> None:
         """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once.
 
-        What is about to be made is in the journal, and carries its tags from the creating call on.
+        `noted` goes to the journal. What is about to be made is in the journal, and carries its tags from the creating call on.
         """
         session, tags, journaled = self.access.session, self.tags, journal(self.access.session)
         scaling = configuration.range_of_copy(source, CEILING_ACU)
@@ -69,7 +69,8 @@ class Copy:
         self._timed(
             "archive", lambda limit, usual: making.wait_for_archive(session, source, restore_point, limit, usual)
         )
-        journaled.write("restore", identifier=self.identifier, source=source.identifier, to=restore_point, tags=tags)
+        made = {"identifier": self.identifier, "source": source.identifier, "to": restore_point, "tags": tags}
+        journaled.write("restore", **made, **noted)
         try:
             self._timed(
                 "cluster", lambda limit, usual: self._restore(source, restore_point, scaling, tags, limit, usual)

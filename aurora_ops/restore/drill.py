@@ -23,20 +23,24 @@ from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
-from aurora_ops.restore import prerequisites, restore_time, sweeper
+from aurora_ops.restore import history, prerequisites, restore_time, sweeper
 from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
 from aurora_ops.restore.cost import DrillCost
 from aurora_ops.restore.proof import canaries, parity, rules
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
-from aurora_ops.restore.proof.content.rows import DEPTHS, Sample
+from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT, Bounds
+from aurora_ops.restore.proof.content.rows import CONNECTIONS, DEPTHS, Sample
 from aurora_ops.restore.proof.engine import Limits, Proof
+from aurora_ops.restore.proof.reading import NOTHING, Pages
 from aurora_ops.restore.restore_time import Asked
 from aurora_ops.schema import ledger
 from aurora_ops.schema import procedure as schema
 
 __all__ = ["EXPIRES", "LIFETIME", "TAG", "Drill", "DrillError", "DrillRefusedError", "Report", "clean_up", "drill"]
 
-MAX_COST_USD = 50.0  # holds for the 100 GiB that prod is planned with, even if no page of it was ever cached
+MAX_COST_USD = (
+    50.0  # holds for the 100 GiB that prod is planned with, read at full depth, even if no page of it was ever cached
+)
 
 
 class DrillError(AuroraOpsError):
@@ -69,6 +73,7 @@ class Drill:
     checked: Report | None = None  # the preflight
     unlike: tuple[Check, ...] = ()  # where the server is of another version than the cluster, and so is the copy's
     proof: Proof = field(init=False, repr=False)  # of the source; made by the preflight
+    reading: Pages = NOTHING  # pages that will be read at most, as the preflight found them
     volume_gib: float = math.nan  # that the source's databases fill, as the preflight found it, rounded up
 
     @property
@@ -94,7 +99,11 @@ class Drill:
     @property
     def cost(self) -> DrillCost:
         """What it costs at most. Known after the preflight."""
-        return DrillCost(self.session.region, self._source(), self.ceiling_acu, self.volume_gib, self.copy.lifetime)
+        source = self._source()
+        lived = history.copies_lived(self.session, source.identifier, self.limits.sample.depth)
+        return DrillCost(
+            self.session.region, source, self.ceiling_acu, self.volume_gib, self.reading, lived, self.copy.lifetime
+        )
 
     def preflight(self) -> Report:
         """Read only. A FAIL makes `restore` refuse."""
@@ -107,8 +116,10 @@ class Drill:
             databases = (self.access if self.access.database else replace(self.access, database=ALL)).databases(
                 connection
             )
+            bearable = self.limits.bounds.check(connection)
         self.volume_gib = math.ceil(sum(self.stored.values()) / 2**30)
         self.proof = Proof(self._source_database, databases, self.limits, timed)
+        self.reading = self.proof.reading()
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
             Check.of("backups are kept", source.raw["BackupRetentionPeriod"] >= 1, f"{source.raw['BackupRetentionPeriod']} days"),
@@ -127,7 +138,7 @@ class Drill:
                     + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
                 )
             )
-        checks.append(self.proof.readable())
+        checks += [self.proof.readable(), bearable]
         if self.asked_point:
             told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
@@ -219,7 +230,7 @@ class Drill:
         source, restore_point = self._source(), self.restore_point
         if restore_point is None:
             raise DrillError("no restore point is set. Run mark() first.")
-        self.copy.restore(source, restore_point)
+        self.copy.restore(source, restore_point, depth=self.limits.sample.depth)
         return Line(f"restored {source.identifier} beside itself and connected to it")
 
     def verify(self) -> Report:
@@ -319,7 +330,9 @@ class Drill:
         )
 
     def _source_database(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
-        return self.access.connect(database=database, cluster=self._source(), read_only=read_only)
+        connection = self.access.connect(database=database, cluster=self._source(), read_only=read_only)
+        connection.execute("SELECT set_config('statement_timeout', %s, false)", (self.limits.statement_timeout,))
+        return connection
 
     def _source(self) -> Cluster:
         if self.source is None:
@@ -340,7 +353,10 @@ def drill(
     depth: str = "full",
     sample_percent: float = 10,
     proved_percent: float = coverage.AT_LEAST_PERCENT,
-    read_mib_per_second: float = 0,
+    max_read_mib_per_second: float = 0,
+    statement_timeout: str = STATEMENT_TIMEOUT,
+    max_horizon_seconds: float = HORIZON_SECONDS,
+    max_replica_lag_seconds: float = LAG_SECONDS,
 ) -> Drill:
     """Prepare a drill.
 
@@ -353,7 +369,8 @@ def drill(
         if not 0 < value <= 100:
             raise DrillRefusedError(f"{name}={value:g} is no share: more than 0, and at most 100.")
     sample = Sample(depth, sample_percent, seed)
-    limits = Limits(sample, mib_per_second=read_mib_per_second, at_least_percent=proved_percent)
+    bounds = Bounds(max_horizon_seconds, max_replica_lag_seconds)
+    limits = Limits(sample, CONNECTIONS, max_read_mib_per_second, statement_timeout, bounds, proved_percent)
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
         point, how = restore_time.in_window(asked, access)

@@ -15,12 +15,13 @@ import psycopg
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
-from aurora_ops.restore.proof import rules, storage
-from aurora_ops.restore.proof.content import commit_times, comparison, coverage
+from aurora_ops.restore.proof import reading, rules, storage
+from aurora_ops.restore.proof.content import commit_times, comparison, coverage, pace
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
 from aurora_ops.restore.proof.content.rows import CONNECTIONS, Content, Reader, Sample
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
+from aurora_ops.restore.proof.reading import Pages
 from aurora_ops.restore.proof.rules import Answer
 
 
@@ -39,6 +40,8 @@ class Limits:
     sample: Sample = field(default_factory=Sample)
     connections: int = CONNECTIONS
     mib_per_second: float = 0
+    statement_timeout: str = pace.STATEMENT_TIMEOUT  # of each statement at the source
+    bounds: pace.Bounds = field(default_factory=pace.Bounds)  # of what the source may suffer meanwhile
     at_least_percent: float = coverage.AT_LEAST_PERCENT
 
 
@@ -55,6 +58,7 @@ class Proof:
     before: dict[str, dict[str, Content]] = field(default_factory=dict)  # rows, only where commits carry no time
     after: dict[str, dict[str, Content]] = field(default_factory=dict)
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
+    guard: pace.Guard = field(default_factory=lambda: pace.Guard(pace.Bounds()), repr=False)  # of this pass
 
     def readable(self) -> Check:
         """Before anything starts: whether enough can be read, and what to do about the rest."""
@@ -64,6 +68,15 @@ class Proof:
                 known += [(name, one.label, one.bytes, one.reason) for one in reader.tables() if one.restorable]
         return coverage.readable(known, self.limits.at_least_percent)
 
+    def reading(self) -> Pages:
+        """How much of both sides will be read at most, for the price of it."""
+        found = Pages(0, 0)
+        for name in self.databases:
+            with self.source(name) as connection:
+                of_database = reading.sizes(connection, self.limits.sample)
+            found += reading.expected(of_database, passes=1 if self.timed else 2)
+        return found
+
     def record_before(self) -> None:
         """Before the restore point passes: what the source is made of; without commit times its rows too."""
         self.readings.append(definitions.read(self.source, self.databases, timed=self.timed))
@@ -71,7 +84,13 @@ class Proof:
             self.before = self._rows()
 
     def record_after(self, to: datetime) -> None:
-        """After the restore point has passed: definitions again, all rows, and what the rules say."""
+        """After the restore point has passed: definitions again, all rows, and what the rules say.
+
+        Raises
+        ------
+        ReadingStoppedError
+            The source's horizon or replica lag grew past its bound: what was read is too little to compare with.
+        """
         self.to = to
         self.readings.append(definitions.read(self.source, self.databases, timed=self.timed))
         self.after = self._rows()
@@ -81,20 +100,26 @@ class Proof:
 
     def _rows(self) -> dict[str, dict[str, Content]]:
         found = {}
+        self.guard = pace.Guard(self.limits.bounds)
         for name in self.databases:
-            with self._reader(self.source, name) as reader:
+            with self._reader(self.source, name, self.guard) as reader:
                 known = reader.tables()
                 read = reader.read([one for one in known if not one.reason], self.limits.sample)
                 closed = {one.label: Content(one, 1) for one in known if one.reason}
                 found[name] = read | closed
+        if self.guard.stopped:
+            raise pace.ReadingStoppedError(
+                f"reading the source was stopped so as not to burden it: {self.guard.stopped}. What is known of it is too little to compare a "
+                "copy with. Drill at another hour, read less (depth), or raise max_horizon_seconds or max_replica_lag_seconds."
+            )
         return found
 
     @contextmanager
-    def _reader(self, connect: Connect, database: str) -> Iterator[Reader]:
-        limits = self.limits
-        with Reader(
-            partial(connect, database), self.to if self.timed else None, limits.connections, limits.mib_per_second
-        ) as reader:
+    def _reader(self, connect: Connect, database: str, guard: pace.Guard | None = None) -> Iterator[Reader]:
+        """Of the source with `guard`, which holds it to its pace; of the copy without."""
+        limits, to = self.limits, self.to if self.timed else None
+        gentle = (limits.mib_per_second, limits.statement_timeout, guard) if guard else ()
+        with Reader(partial(connect, database), to, limits.connections, *gentle) as reader:
             yield reader
 
     def compare(self, copy: Connect) -> list[Check]:
@@ -138,6 +163,7 @@ class Proof:
 
     def _compare_rows(self, copy: Connect, present: tuple[str, ...]) -> tuple[list[Compared], commit_times.Seconds]:
         compared: list[Compared] = []
+        self.guard = pace.Guard(self.limits.bounds)
         seconds = commit_times.Seconds(self.to)
         for name in self.databases:
             recorded = self.after[name]
@@ -149,7 +175,7 @@ class Proof:
                 continue
             trusted = None if self.timed else comparison.steady(self.before[name], recorded)
             with ExitStack() as stack:
-                source = stack.enter_context(self._reader(self.source, name))
+                source = stack.enter_context(self._reader(self.source, name, self.guard))
                 other = stack.enter_context(self._reader(copy, name))
                 of_database = Comparison(name, source, other, recorded, trusted)
                 compared += of_database.run()

@@ -13,13 +13,17 @@ from psycopg import sql
 from aurora_ops.core.display import Check
 
 _NAMED = 5
-_RELATIONS = """
-SELECT n.nspname, c.relname, c.relkind, c.oid::bigint
+_LOOKED_AT = """
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
   JOIN pg_am AS m ON m.oid = c.relam
  WHERE (c.relkind = 'i' AND m.amname = 'btree' AND i.indisvalid AND i.indisready OR c.relkind IN ('r', 'm', 't') AND m.amname = 'heap')
    AND c.relpersistence <> 't' AND (c.relpersistence = 'p' OR NOT pg_is_in_recovery())
- ORDER BY pg_relation_size(c.oid) DESC
+"""
+_RELATIONS = f"SELECT n.nspname, c.relname, c.relkind, c.oid::bigint {_LOOKED_AT} ORDER BY pg_relation_size(c.oid) DESC"
+# An index is read with its whole table, to see that it has every row.
+_PAGES = f"""
+SELECT coalesce(sum(pg_relation_size(c.oid) + CASE c.relkind WHEN 'i' THEN pg_relation_size(i.indrelid) ELSE 0 END), 0)::bigint / 8192
+{_LOOKED_AT}
 """
 
 
@@ -50,6 +54,12 @@ def check(
         relations = [_Relation(*row) for row in connection.execute(_RELATIONS).fetchall()]
     indexes, heaps = [one for one in relations if one.kind == "i"], [one for one in relations if one.kind != "i"]
     return [_all(names[0], indexes, connect, connections), _all(names[1], heaps, connect, connections)]
+
+
+def pages(connection: psycopg.Connection) -> float:
+    """How many pages of 8 KiB `check` reads of the database that the connection is to."""
+    row = connection.execute(_PAGES).fetchone()
+    return float(row[0]) if row else 0.0
 
 
 def _install(connection: psycopg.Connection) -> str:

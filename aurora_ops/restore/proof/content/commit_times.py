@@ -50,10 +50,10 @@ class Seconds:
                     f"{name}: newest commit {_said(was.newest)} at the source, {_said(now.newest)} in the copy"
                 )
             elif was.newest:
-                unlike.append((content, was.newest, name))
+                unlike.append((content, was.newest, name, source[label]))
         # Newer rows have changed at the source since; the older one is in the copy all the same, if it is of this cluster.
-        for content, newest, name in sorted(unlike, key=lambda one: one[0].table.pages)[:_ASKED]:
-            if reader.has_commit(content.table, newest):
+        for content, newest, name, other in sorted(unlike, key=lambda one: one[0].table.pages)[:_ASKED]:
+            if reader.has_commit(content.table, newest, *_where(other, content, newest)):
                 self.same.append(name)
             else:
                 self.older.append(
@@ -88,6 +88,13 @@ class Seconds:
     def achieved_rpo_seconds(self) -> float | None:
         """From the newest commit that came back to the restore point."""
         return (self.to - self.newest).total_seconds() if self.to and self.newest else None
+
+
+def _where(source: Content, copy: Content, newest: datetime) -> tuple[int, int | None]:
+    """The range in which the source has that commit, and so the copy; the whole table where one of the two was rewritten."""
+    found = next((first for first, sums in source.ranges.items() if sums.newest == newest), 0)
+    last = found >= (source.number - 1) * source.step
+    return (0, None) if source.table.file != copy.table.file else (found, None if last else found + source.step)
 
 
 def _said(time: datetime | None) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from aurora_ops.restore.proof.content.pace import ReadingStoppedError
 from aurora_ops.restore.proof.content.rows import NOTHING, Content, Reader, Sums, pieces
 from aurora_ops.restore.proof.content.tables import Table
 
@@ -114,6 +115,8 @@ class Comparison:
                     same, gone, finding = self._rows(of, copy.table, first, end)
                 except psycopg.errors.UndefinedTable:
                     return self._said(source, proved, reason="dropped at the source while it was compared")
+                except (ReadingStoppedError, psycopg.errors.QueryCanceled) as error:
+                    return self._said(source, proved, reason=f"not compared row by row: {_plainly(error)}")
                 if finding and self._file_now(of) != of.file:
                     return self._rewritten(source, copy)
                 if finding:
@@ -151,7 +154,7 @@ class Comparison:
         """The keys, where the source still holds those rows."""
         try:
             _, _, said = self._rows(source, copy, first, end)
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled, ReadingStoppedError):
             said = ""
         return f"; {said}" if said else ""
 
@@ -164,6 +167,10 @@ class Comparison:
                     f": {_listed(self.copy.keys(copy.table, first, end, late[:_NAMED], _NAMED, old=False), len(late))}"
                 )
         return ""
+
+
+def _plainly(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _listed(names: list[str], number: int) -> str:

@@ -11,16 +11,23 @@ moment before the commit is written, so those within `EDGE` of T are on neither 
 import math
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
+from aurora_ops.restore.proof.content.pace import (
+    STATEMENT_TIMEOUT,
+    Bounds,
+    Guard,
+    ReadingStoppedError,
+    Throttle,
+    pages_of,
+)
 from aurora_ops.restore.proof.content.tables import Table, pin, tables
 
 EDGE = timedelta(seconds=0.1)
@@ -99,23 +106,15 @@ class Sample:
 EVERYTHING = Sample()
 
 
-class Throttle:
-    """Holds reading to so many MiB a second over all connections; 0: no limit."""
+def ranges(table: Table, sample: Sample) -> tuple[int, int, list[tuple[int, int | None]]]:
+    """Pages of a range, how many ranges the table has, and those that are read, as first page and end.
 
-    def __init__(self, mib_per_second: float) -> None:
-        self._rate = mib_per_second * 2**20 / 8192  # pages
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    def take(self, pages: int) -> None:
-        """Wait until so many pages may be read."""
-        if not self._rate:
-            return
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._free_at)
-            self._free_at = start + pages / self._rate
-        time.sleep(start - now)
+    The last one is open: what was written since its end was looked up is in it.
+    """
+    step = max(PAGES, -(-table.pages // RANGES))
+    starts = range(0, max(table.pages, 1), step)
+    drawn = sample.of(starts, table.label)
+    return step, len(starts), [(first, None if first == starts[-1] else first + step) for first in drawn]
 
 
 @dataclass
@@ -129,7 +128,8 @@ class Reader:
     to: datetime | None
     connections: int = CONNECTIONS
     mib_per_second: float = 0
-    timeout: str = "10min"  # of one range
+    timeout: str = STATEMENT_TIMEOUT  # of one range
+    guard: Guard = field(default_factory=lambda: Guard(Bounds(0, 0)))
 
     def __post_init__(self) -> None:
         self._local, self._opened = threading.local(), list[psycopg.Connection]()
@@ -160,14 +160,9 @@ class Reader:
         """Sums of ranges of these tables, all connections at work."""
         found, jobs = {}, []
         for table in wanted:
-            step = max(PAGES, -(-table.pages // RANGES))
-            starts = range(0, max(table.pages, 1), step)
-            content = found[table.label] = Content(table, step, len(starts))
-            # The last range is open: what was written since its end was looked up is in it.
-            jobs += [
-                (content, first, None if first == starts[-1] else first + step)
-                for first in sample.of(starts, table.label)
-            ]
+            step, number, drawn = ranges(table, sample)
+            content = found[table.label] = Content(table, step, number)
+            jobs += [(content, *one) for one in drawn]
         list(self._pool.map(lambda job: self._read(*job), jobs))
         return found
 
@@ -187,7 +182,11 @@ class Reader:
         if content.unreadable:
             return
         table = content.table
-        self._throttle.take((end or table.pages) - first)
+        try:
+            self._pace(table, first, end)
+        except ReadingStoppedError as error:
+            content.unreadable = str(error)
+            return
         statement = sql.SQL(_SUMS).format(**self._parts(table, first, end))
         try:
             row = self._connection().execute(statement).fetchone()
@@ -199,6 +198,21 @@ class Reader:
             content.unreadable = f"not read: {error.diag.message_primary}"
         else:
             content.ranges[first] = Sums(*row) if row else NOTHING
+
+    def _pace(self, table: Table, first: int, end: int | None) -> None:
+        """Wait until the range may be read."""
+        if why := self.guard.look(self._connection):
+            raise ReadingStoppedError(f"reading was stopped: {why}")
+        self._throttle.take(pages_of(table, first, end))
+
+    def _ask(self, table: Table, first: int, end: int | None, statement: sql.Composed) -> list[Any]:
+        """The answer to a statement about a range, in a connection of the pool and at its pace."""
+
+        def asked() -> list[Any]:
+            self._pace(table, first, end)
+            return self._connection().execute(statement).fetchall()
+
+        return self._pool.submit(asked).result()
 
     def _parts(self, table: Table, first: int, end: int | None) -> dict[str, sql.Composable]:
         # Without commit times every row is old: `at` is NULL, which is.
@@ -221,17 +235,17 @@ class Reader:
         row = self._pool.submit(lambda: self._connection().execute(ask, (table.oid,)).fetchone()).result()
         return int(row[0]) if row else 0
 
-    def has_commit(self, table: Table, at: datetime) -> bool:
-        """Whether a row of the table was committed at that microsecond. Reads the table."""
-        ask = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {} AS x WHERE pg_xact_commit_timestamp(x.xmin) = {})")
-        statement = ask.format(table.identifier, sql.Literal(at))
-        return self._pool.submit(lambda: self._connection().execute(statement).fetchone()).result() == (True,)
+    def has_commit(self, table: Table, at: datetime, first: int = 0, end: int | None = None) -> bool:
+        """Whether a row of the range was committed at that microsecond."""
+        ask = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {table} AS x WHERE {pages} AND pg_xact_commit_timestamp(x.xmin) = {moment})")  # fmt: skip
+        statement = ask.format(**self._parts(table, first, end), moment=sql.Literal(at))
+        return self._ask(table, first, end, statement) == [(True,)]
 
     def hashes(self, table: Table, first: int, end: int | None, *, old: bool) -> list[tuple[int, bool]]:
         """The rows of a range, as hash and whether late; only the old ones, or all."""
         parts = self._parts(table, first, end)
         statement = sql.SQL(_HASHES).format(**parts, which=_which(parts, old=old))
-        return self._pool.submit(lambda: self._connection().execute(statement).fetchall()).result()
+        return self._ask(table, first, end, statement)
 
     def keys(self, table: Table, first: int, end: int | None, hashes: list[int], limit: int, *, old: bool) -> list[str]:
         """What names the rows with these hashes."""
@@ -243,8 +257,7 @@ class Reader:
             hashes=sql.Literal(hashes),
             limit=sql.Literal(limit),
         )
-        rows = self._pool.submit(lambda: self._connection().execute(statement).fetchall()).result()
-        return [str(key) for (key,) in rows]
+        return [str(key) for (key,) in self._ask(table, first, end, statement)]
 
 
 def _which(parts: dict[str, sql.Composable], *, old: bool) -> sql.Composable:
