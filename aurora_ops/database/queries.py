@@ -45,20 +45,23 @@ class Query:
     role: str
     cost: str
     sql: str = field(repr=False)
+    versions: str = ""  # majors of PostgreSQL, and an extension that it needs; empty: not said
 
 
 def parse(name: str, text: str) -> Query:
-    """Read the five header lines of a SQL file, in their order."""
+    """Read the five header lines of a SQL file, in their order, and the sixth, `versions`, where there is one."""
     lines = text.splitlines()[: len(HEADERS)]
     found = [(match[1], match[2]) for match in map(_HEADER.fullmatch, lines) if match]
     if [key for key, _ in found] != list(HEADERS):
         raise QueryHeaderError(
-            f"{name}: the file does not begin with the header lines {', '.join(HEADERS)}, so nobody can tell whether it is "
+            f"{name}: the file does not begin with the header lines {', '.join(HEADERS)}, so it is not known whether it is "
             "safe to run on a busy cluster. Write them in this order, as `-- question: …?`."
         )
     header = dict(found)
     reads = tuple(table.strip() for table in header.pop("reads").split(","))
-    return Query(name=name, reads=reads, sql=text, **header)
+    sixth = _HEADER.fullmatch("".join(text.splitlines()[len(HEADERS) : len(HEADERS) + 1]))
+    versions = sixth[2] if sixth and sixth[1] == "versions" else ""
+    return Query(name=name, reads=reads, sql=text, versions=versions, **header)
 
 
 def load_all(folder: str, *, directory: Path = SQL) -> list[Query]:

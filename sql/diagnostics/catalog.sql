@@ -3,6 +3,7 @@
 -- lock: none
 -- role: pg_monitor
 -- cost: instant
+-- versions: 13 and later
 -- Names in public stand alone, others with their schema. Not looked at: schema ops, which is this package's; what an extension
 -- brought; owners, grants, comments, settings, operators, casts, text search and what belongs to no schema.
 WITH space AS (

@@ -3,6 +3,7 @@
 -- lock: none
 -- role: pg_monitor
 -- cost: instant
+-- versions: 13 and later
 SELECT waiting.pid                                                       AS waiting_pid,
        waiting.application_name                                          AS waiting_application,
        waiting.wait_event                                                AS wait,

@@ -3,6 +3,7 @@
 -- lock: none
 -- role: pg_monitor
 -- cost: instant
+-- versions: 13 and later
 SELECT session.pid                                                       AS pid,
        session.usename                                                   AS user_name,
        session.application_name                                          AS application,

@@ -149,6 +149,19 @@ def of_major(major: int, first: Programs) -> Programs | None:
     return _if_as_good(_describe(_reachable(wheel, user), user, is_wheel=True, major=major), first) if wheel else None
 
 
+def installed(majors: tuple[int, ...] = (15, 16, 17, 18)) -> list[Programs]:
+    """Programs of each of these majors that this machine has, whatever they lack; oldest first."""
+    user = _unprivileged_user() if os.geteuid() == 0 else None
+    found = {}
+    for major in majors:
+        ready = [one for one in _installed(major) if _complete(one) and _version(one).split(".")[0] == str(major)]
+        if ready:
+            found[major] = _describe(ready[0], user, major=major)
+        elif wheel := _wheel(major):
+            found[major] = _describe(_reachable(wheel, user), user, is_wheel=True, major=major)
+    return list(found.values())
+
+
 def _if_as_good(found: Programs, first: Programs) -> Programs | None:
     return found if {*found.missing} - {IAM} <= {*first.missing} else None
 
