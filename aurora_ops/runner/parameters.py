@@ -8,10 +8,11 @@ from being read (`exec`, `globals()`, the body of a cell magic) is noticed by th
 """
 
 import ast
+import inspect
 import re
 import symtable
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,6 +195,18 @@ def verify_unchanged(namespace: dict[str, Any] | None = None) -> None:
                 f"{name}={wanted!r} was given, but a cell has set it to {live[name]!r} since: the run would look at something "
                 f"else than it says, so it ends here. {_TAG_IT}"
             )
+
+
+def taken_by(function: Callable[..., Any], namespace: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The notebook's parameters that `function` takes by keyword, by the same names: for a page that has many of them.
+
+    >>> def price(access, *, depth, seed=0): ...
+    >>> taken_by(price, {"__annotations__": {"depth": str, "target": str}, "depth": "quick", "target": "sandbox"})
+    {'depth': 'quick'}
+    """
+    live = vars(sys.modules["__main__"]) if namespace is None else namespace
+    taken = {one.name for one in inspect.signature(function).parameters.values() if one.kind is one.KEYWORD_ONLY}
+    return {parameter.name: live[parameter.name] for parameter in _of_kernel(live) if parameter.name in taken}
 
 
 def _of_kernel(live: Mapping[str, Any]) -> Parameters:
