@@ -36,6 +36,7 @@ _MODULES = {
     "restore": "restore.drill",
     "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",
+    "verification": "restore.verification.procedure",
     "workload": "workload.procedure",
 }
 _TYPES = (

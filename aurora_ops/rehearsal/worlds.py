@@ -1,4 +1,4 @@
-"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, applied.
+"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, restored, applied.
 
 A notebook names the world that it needs. Where the sandbox has an account already, what is missing is built in it, and nothing when
 an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and cached. A live target is taken
@@ -15,12 +15,15 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 
-from aurora_ops.aws import build_environment, cluster
+from aurora_ops.aws import build_environment, cluster, inventory
+from aurora_ops.aws.access import open_access
 from aurora_ops.aws.cluster import ClusterNotFoundError
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, Session, open_session, sandbox_session
+from aurora_ops.core import waiting
 from aurora_ops.core.environments import Settings, settings
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.deploy import deployment as deploy
+from aurora_ops.restore import point_in_time
 from aurora_ops.sandbox.client import lifecycle, state
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.schema import loader
@@ -31,6 +34,7 @@ from aurora_ops.workload import procedure as workload
 SEED = 20251212
 TENANTS = 200
 BUSY_SECONDS, BUSY_CLIENTS = 60, 8
+_RESTORABLE_SECONDS = 300
 BUSY_WITHIN = timedelta(minutes=15)
 
 
@@ -41,8 +45,9 @@ def open_world(world: str = "empty", environment: str = "dev", region: str = DEF
     ----------
     world
         "empty": nothing is built. "deployed": the environment stands. "loaded": its schema is there, with some months of a
-        small business in it. "busy": clients have been at work on it for a minute, just now. "applied": the
-        environment stands, and Terraform's state knows it.
+        small business in it. "busy": clients have been at work on it for a minute, just now. "restored": as "loaded", with a
+        copy of it beside it, of the second in which it was loaded. "applied": the environment stands, and Terraform's state
+        knows it.
     """
     if world not in _WORLDS:
         raise InputError(f"world={world!r} is unknown. {did_you_mean(world, list(_WORLDS))}")
@@ -131,6 +136,21 @@ def _work(session: Session, wanted: Settings) -> None:
         )
 
 
+def _restore(session: Session, wanted: Settings) -> None:
+    source = wanted.cluster_identifier
+    if any(one.tags.get(point_in_time.FROM) == source for one in inventory.clusters(session)):
+        return
+    # The next second, so that all that was loaded is before it.
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+
+    def is_restorable() -> bool:
+        latest = cluster.find(session, source).latest_restorable_utc
+        return bool(latest and latest > moment)
+
+    waiting.wait_until(f"{moment:%F %T}Z restorable", is_restorable, _RESTORABLE_SECONDS)
+    point_in_time.restore(open_access(session, wanted.environment), restore_to=f"{moment:%FT%TZ}").apply()
+
+
 def _apply(session: Session, wanted: Settings) -> None:
     """Through Terraform, once: an account in which it was at work is left as it is, also after a destroy that was cut off."""
     deployment = deploy.deployment(session, wanted.environment)
@@ -147,5 +167,6 @@ _WORLDS: dict[str, tuple[Callable[[Session, Settings], None], ...]] = {
     "deployed": (_deploy,),
     "loaded": (_deploy, _load),
     "busy": (_deploy, _load, _work),
+    "restored": (_deploy, _load, _restore),
     "applied": (_apply,),
 }

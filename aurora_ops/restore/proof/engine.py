@@ -5,8 +5,8 @@ What a PASS means, and what it does not, stands in docs/decisions/what-a-restore
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -16,9 +16,9 @@ from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
 from aurora_ops.restore.proof import reading, rules, storage
-from aurora_ops.restore.proof.content import commit_times, comparison, coverage, pace
+from aurora_ops.restore.proof.content import commit_times, comparison, coverage, pace, unmarked
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
-from aurora_ops.restore.proof.content.rows import CONNECTIONS, Content, Reader, Sample
+from aurora_ops.restore.proof.content.rows import CONNECTIONS, EDGE, Content, Reader, Sample
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
 from aurora_ops.restore.proof.reading import Pages
@@ -43,6 +43,7 @@ class Limits:
     statement_timeout: str = pace.STATEMENT_TIMEOUT  # of each statement at the source
     bounds: pace.Bounds = field(default_factory=pace.Bounds)  # of what the source may suffer meanwhile
     at_least_percent: float = coverage.AT_LEAST_PERCENT
+    edge: timedelta = EDGE  # how far from the restore point a commit is on neither side of it
 
 
 @dataclass
@@ -59,6 +60,11 @@ class Proof:
     after: dict[str, dict[str, Content]] = field(default_factory=dict)
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
     guard: pace.Guard = field(default_factory=lambda: pace.Guard(pace.Bounds()), repr=False)  # of this pass
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what is recorded tells of the restore point: by commit times, or read before and after it."""
+        return self.timed or bool(self.before)
 
     def readable(self) -> Check:
         """Before anything starts: whether enough can be read, and what to do about the rest."""
@@ -118,18 +124,24 @@ class Proof:
     def _reader(self, connect: Connect, database: str, guard: pace.Guard | None = None) -> Iterator[Reader]:
         """Of the source with `guard`, which holds it to its pace; of the copy without."""
         limits, to = self.limits, self.to if self.timed else None
-        gentle = (limits.mib_per_second, limits.statement_timeout, guard) if guard else ()
-        with Reader(partial(connect, database), to, limits.connections, *gentle) as reader:
-            yield reader
+        reader = Reader(partial(connect, database), to, limits.connections, edge=limits.edge)
+        if guard:
+            reader = replace(
+                reader, mib_per_second=limits.mib_per_second, timeout=limits.statement_timeout, guard=guard
+            )
+        with reader as opened:
+            yield opened
 
     def compare(self, copy: Connect) -> list[Check]:
         """Definitions, rows, identity and time, rules, storage: in this order, for checking the storage writes to the copy."""
         present = self.present(copy)
         made = definitions.read(copy, present, timed=self.timed)
-        checks = definitions.compare(self.readings, made, self.to if self.timed else None)
+        checks = definitions.compare(
+            self.readings, made, self.to if self.timed else None, edge=self.limits.edge, sure=self.is_sure
+        )
         compared, seconds = self._compare_rows(copy, present)
         checks += coverage.table_checks(compared)
-        checks += seconds.checks() if self.timed and self.to else []
+        checks += seconds.checks() if self.timed and self.to else [commit_times.UNKNOWN]
         checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth)
         return checks
 
@@ -173,11 +185,12 @@ class Proof:
                     for one in recorded.values()
                 ]
                 continue
-            trusted = None if self.timed else comparison.steady(self.before[name], recorded)
+            trusted = comparison.steady(self.before[name], recorded) if self.before else None
+            compare = Comparison if self.is_sure else unmarked.Unmarked
             with ExitStack() as stack:
                 source = stack.enter_context(self._reader(self.source, name, self.guard))
                 other = stack.enter_context(self._reader(copy, name))
-                of_database = Comparison(name, source, other, recorded, trusted)
+                of_database = compare(name, source, other, recorded, trusted)
                 compared += of_database.run()
                 seconds.add(name, recorded, of_database.restored, other)
         return compared, seconds

@@ -12,6 +12,11 @@ import psycopg
 from aurora_ops.core.display import Check
 from aurora_ops.restore.proof.content.rows import Content, Reader
 
+UNKNOWN = Check(
+    "no row is later than the restore point",
+    "SKIP",
+    "track_commit_timestamp is off, at the source or in the copy: no commit tells its time",
+)
 _ASKED = 3  # tables that are looked through for one commit time
 
 

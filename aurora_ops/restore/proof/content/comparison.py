@@ -30,6 +30,7 @@ class Compared:
     finding: str = ""
     reason: str = ""
     unread: int = 0  # rows in ranges that were not drawn, as far as is known
+    told: str = "changed since"  # of rows that are not proved
 
     @property
     def label(self) -> str:
@@ -74,7 +75,7 @@ class Comparison:
         if table is None:
             if total.old == 0 and total.rows:
                 return self._said(source, 0, reason="made at the source since: not in the copy")
-            return self._said(source, 0, f"the table is missing in the copy, with {total.old:,} rows")
+            return self._lost(source)
         if copy is None or copy.unreadable:
             return self._said(source, 0, f"cannot be read in the copy: {copy.unreadable if copy else table.reason}")
         if copy.total.late:
@@ -83,6 +84,9 @@ class Comparison:
         if of.file != table.file or (self.source and self._file_now(of) != of.file):
             return self._rewritten(source, copy)
         return self._ranges(source, copy)
+
+    def _lost(self, source: Content) -> Compared:
+        return self._said(source, 0, f"the table is missing in the copy, with {source.total.old:,} rows")
 
     def _rewritten(self, source: Content, copy: Content) -> Compared:
         """Rows lie elsewhere since (VACUUM FULL, TRUNCATE, REFRESH): only the table as a whole can be compared."""

@@ -26,8 +26,8 @@ def _table(one: Compared, total: int) -> Check:
         return Check(name, "SKIP", "empty: nothing to compare")
     moved = one.rows - one.proved
     if one.proved == 0:
-        return Check(name, "SKIP", f"all its {moved:,} rows changed since; {_percent(moved, total)} of all rows")
-    some = f"; {moved:,} changed since, and are not proved" if moved else ""
+        return Check(name, "SKIP", f"all its {moved:,} rows {one.told}; {_percent(moved, total)} of all rows")
+    some = f"; {moved:,} {one.told}, and are not proved" if moved else ""
     unread = f"; about {one.unread:,} not drawn" if one.unread else ""
     return Check(name, "PASS", f"{one.proved:,} of {one.rows:,} rows{some}{unread}")
 

@@ -130,6 +130,7 @@ class Reader:
     mib_per_second: float = 0
     timeout: str = STATEMENT_TIMEOUT  # of one range
     guard: Guard = field(default_factory=lambda: Guard(Bounds(0, 0)))
+    edge: timedelta = EDGE  # how far from T a commit is on neither side of it
 
     def __post_init__(self) -> None:
         self._local, self._opened = threading.local(), list[psycopg.Connection]()
@@ -225,8 +226,8 @@ class Reader:
             "table": table.identifier,
             "pages": low + high,
             "at": at,
-            "before": sql.Literal((self.to - EDGE) if self.to else _FOREVER),
-            "after": sql.Literal((self.to + EDGE) if self.to else _FOREVER),
+            "before": sql.Literal((self.to - self.edge) if self.to else _FOREVER),
+            "after": sql.Literal((self.to + self.edge) if self.to else _FOREVER),
         }
 
     def file(self, table: Table) -> int:

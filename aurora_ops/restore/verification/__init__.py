@@ -1,0 +1,1 @@
+"""Verifying a copy that somebody else restored."""
