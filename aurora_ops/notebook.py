@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aurora_ops.aws.session import Session
 
 _MODULES = {
+    "blocking": "diagnose.blocking",
     "compare_load": "diagnose.comparison",
     "cost_bands": "cost.bands",
     "cost_charts": "cost.plan_charts",
@@ -36,6 +37,7 @@ _MODULES = {
     "restore": "restore.drill",
     "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",
+    "staging": "rehearsal.staging",
     "verification": "restore.verification.procedure",
     "workload": "workload.procedure",
 }

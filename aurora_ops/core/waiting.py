@@ -67,3 +67,12 @@ def _progress(what: str, waited: float, timeout: float, expected: float | None, 
     """
     usually = f" of about {expected / 60:.1f}" if expected else ""
     return f"waiting for {what}: {waited / 60:.1f} min{usually}, at most {timeout / 60:.0f} min{at}"
+
+
+def within(seconds: float, is_done: Callable[[], bool]) -> bool:
+    """Whether it is done before so many seconds have passed."""
+    try:
+        wait_until("it", is_done, seconds)
+    except WaitingError:
+        return False
+    return True

@@ -5,7 +5,6 @@ Its rows lie in a schema of its own, named after the run, so that dropping it le
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,8 +15,8 @@ from aurora_ops.aws import changes
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.login import Connector
-from aurora_ops.core import waiting
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.core.waiting import within
 from aurora_ops.database.probe import Attempt, Probe, Record
 
 WARM_UP_SECONDS = 2.0  # of writing before the call: the measure's own grain
@@ -214,15 +213,6 @@ def is_reader(connection: psycopg.Connection) -> bool:
 def next_transaction(connection: psycopg.Connection) -> int:
     """The transaction that comes next, as this instance knows it."""
     return int(connection.execute(_NEXT_TRANSACTION).fetchone()[0])  # type: ignore[index]
-
-
-def within(seconds: float, is_done: Callable[[], bool]) -> bool:
-    """Whether it is done before so many seconds have passed."""
-    try:
-        waiting.wait_until("it", is_done, seconds)
-    except waiting.WaitingError:
-        return False
-    return True
 
 
 def _read(connection: psycopg.Connection, _: int) -> None:

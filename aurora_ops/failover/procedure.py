@@ -17,8 +17,9 @@ from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.core.journal import Journal, run_id
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.core.waiting import within
 from aurora_ops.failover import views
-from aurora_ops.failover.client import Client, Switchover, is_reader, next_transaction, within
+from aurora_ops.failover.client import Client, Switchover, is_reader, next_transaction
 
 NAME = "fail-over"
 CLEAN_UP_SECONDS = 120.0  # in the middle of a fail-over there is no writer for a while

@@ -143,7 +143,7 @@ def what_to_do(found: Comparison, most: int = 5) -> Table:
                 "It is called more often: ask the application that calls it (the clients below), before any tuning."
             )
         elif max(parts) == parts[1] and _lock_share(moved) > 0.5:
-            action = "Each call waits longer for a lock: sql/diagnostics/locks.sql names who holds it. Its plan is not to blame."
+            action = "Each call waits longer for a lock: `aurora-ops run end-blocking-session` names who holds it. Its plan is not to blame."
         elif max(parts) == parts[1]:
             action = "Each call takes longer: EXPLAIN (ANALYZE, BUFFERS) it, compare the rows per call, and see which wait grew below."
         else:

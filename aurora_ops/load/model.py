@@ -236,7 +236,7 @@ _ADVICE = {
     "Lock": (
         "Sessions wait for each other",
         "A transaction keeps what {statement} needs: end it sooner, and touch hot rows last. "
-        "While it lasts, sql/diagnostics/locks.sql names the session that holds the lock. More capacity would not help.",
+        "While it lasts, `aurora-ops run end-blocking-session` names the session that holds the lock, and ends it. More capacity would not help.",
     ),
     "Commit": (
         "Commits wait for storage",

@@ -25,16 +25,20 @@ WITH RECURSIVE edge AS (
     FROM tree
    ORDER BY root, pid, depth DESC, path
 )
-SELECT placed.root                                                          AS root_pid,
-       placed.depth                                                         AS depth,
-       placed.pid                                                           AS pid,
-       count(*) OVER (PARTITION BY placed.root) - 1                         AS waiting_behind_root,
+SELECT placed.root                                                            AS root_pid,
+       placed.depth                                                           AS depth,
+       placed.pid                                                             AS pid,
+       count(*) OVER (PARTITION BY placed.root) - 1                           AS waiting_behind_root,
        session.usename                                                        AS user_name,
        session.application_name                                               AS application,
        session.state                                                          AS state,
        session.wait_event                                                     AS wait,
        extract(epoch FROM now() - session.xact_start)::numeric(14, 1)         AS transaction_seconds,
        extract(epoch FROM now() - session.state_change)::numeric(14, 1)       AS state_seconds,
+       session.backend_xid IS NOT NULL                                        AS has_written,
+       session.backend_type                                                   AS backend_type,
+       session.backend_start                                                  AS connected_at,
+       session.xact_start                                                     AS transaction_began_at,
        left(regexp_replace(session.query, '\s+', ' ', 'g'), 120)              AS query,
        CASE placed.depth WHEN 0 THEN format('SELECT pg_terminate_backend(%s)', placed.pid) END AS ends_it
   FROM placed
