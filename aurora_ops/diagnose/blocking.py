@@ -168,7 +168,8 @@ class Ending:
     def plan(self) -> Plan:
         """What will be called, for the transaction that the session is in now."""
         chosen = self._chosen(self.look())
-        steps, observed = [], {}
+        steps: list[Change] = []
+        observed: dict[str, object] = {}
         if chosen is not None and chosen.depth == 0 and chosen.pid != PREPARED:
             lost = "; what its transaction wrote is rolled back" if chosen.has_written else ""
             after = "disconnected" if self.how == "terminate" else "its statement is cancelled, its transaction fails"
