@@ -17,17 +17,21 @@ CREATE TABLE IF NOT EXISTS ops.drill_canary (
     run_id text, side text, n integer, written_at timestamptz NOT NULL DEFAULT clock_timestamp());
 ALTER TABLE ops.drill_canary ADD COLUMN IF NOT EXISTS cluster_resource_id text
 """
+_WRITE = """
+WITH again AS (DELETE FROM ops.drill_canary WHERE run_id = %s AND side = %s)
+INSERT INTO ops.drill_canary (run_id, side, n, cluster_resource_id) SELECT %s, %s, generate_series(1, %s), %s
+"""
 
 
 def write_canaries(
     connection: psycopg.Connection, run_id: str, side: str, resource_id: str, rows: int = CANARY_ROWS
 ) -> None:
-    """Commit canary rows of one side. They say which cluster they were written to: a copy of another one cannot have them."""
+    """Commit canary rows of one side. They say which cluster they were written to: a copy of another one cannot have them.
+
+    May be asked twice: where a failover took the answer, the rows may be there.
+    """
     connection.execute(_TABLE)
-    connection.execute(
-        "INSERT INTO ops.drill_canary (run_id, side, n, cluster_resource_id) SELECT %s, %s, generate_series(1, %s), %s",
-        (run_id, side, rows, resource_id),
-    )
+    connection.execute(_WRITE, (run_id, side, run_id, side, rows, resource_id))
 
 
 def delete_canaries(connection: psycopg.Connection, run_id: str) -> None:

@@ -3,14 +3,16 @@
 import itertools
 import secrets
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
 import pytest
-from common import SHOP, connect, create, describe, failed, settled_second
+from common import HANG, INSTANCE, SHOP, connect, create, describe, failed, settled_second
 
 from aurora_ops.aws.access import open_access
+from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core import waiting
 from aurora_ops.core.journal import RUN_ID
 from aurora_ops.rehearsal.worlds import open_world
@@ -32,7 +34,11 @@ class Writers:
 
     def __init__(self, access):
         self._access, self._over, self._token = access, threading.Event(), secrets.token_hex(3)
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._rows, self._definitions)]
+        self._threads = [
+            threading.Thread(target=self._steadily, args=(work,), daemon=True)
+            for work in (self._rows, self._definitions)
+        ]
+        self._made = itertools.count()
         self.written = 0
 
     def __enter__(self):
@@ -46,6 +52,13 @@ class Writers:
         self._over.set()
         for thread in self._threads:
             thread.join()
+
+    def _steadily(self, work):
+        """An application that connects again when its writer went away."""
+        while not self._over.is_set():
+            with suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, DatabaseUnreachableError):
+                work()
+            self._over.wait(0.2)
 
     def _rows(self):
         with self._access.connect(read_only=False) as connection:
@@ -63,15 +76,15 @@ class Writers:
 
     def _definitions(self):
         with self._access.connect(read_only=False) as connection:
-            for number in itertools.count():
+            for number in self._made:
                 if self._over.is_set():
                     return
                 connection.execute(f"CREATE TABLE public.made_{self._token}_{number} (id serial PRIMARY KEY, v text)")
                 connection.execute(f"INSERT INTO public.made_{self._token}_{number} (v) VALUES ('a'), ('b')")  # noqa: S608 - a number
                 connection.execute("CREATE TEMPORARY TABLE passing (n int)")
                 if number > 2:
-                    connection.execute(f"DROP TABLE public.made_{self._token}_{number - 3}")
-                connection.execute("CREATE INDEX added ON public.busy (v)")
+                    connection.execute(f"DROP TABLE IF EXISTS public.made_{self._token}_{number - 3}")
+                connection.execute("CREATE INDEX IF NOT EXISTS added ON public.busy (v)")
                 with suppress(psycopg.errors.LockNotAvailable):
                     connection.execute("VACUUM public.busy")
                 connection.execute("DROP INDEX public.added; DROP TABLE passing")
@@ -90,6 +103,43 @@ def test_an_undamaged_copy_of_a_busy_source_passes(access, monkeypatch, number):
             found.restore()
             report = found.verify_content()
         assert ([], True) == (failed(report), writers.written > 0)
+    finally:
+        restore.clean_up("sandbox", REGION)
+
+
+# When the writer changes: after which step of the drill has begun, and how many seconds later.
+FAILOVERS = [("mark", 0), ("mark", 1), ("mark", 2), ("restore", 0), ("restore", 1), ("verify", 0), ("verify", 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("step", "later"),
+    [pytest.param(*one, marks=() if one == ("mark", 1) else pytest.mark.slow) for one in FAILOVERS],
+)
+def test_a_failover_in_the_middle_changes_no_verdict(access, rds, monkeypatch, step, later):
+    """While it is marked, restored or compared the source gets another writer, and its applications write on."""
+    monkeypatch.setenv(RUN_ID, f"fo{FAILOVERS.index((step, later))}{step:x<5}"[:8])
+    source = access.described()
+    if len(source.instances) < 2:
+        rds.create_db_instance(DBInstanceIdentifier=f"{source.identifier}-other", DBClusterIdentifier=source.identifier, **INSTANCE)  # fmt: skip
+    waiting.wait_until("both instances", lambda: all(one.status == "available" for one in access.described().instances), HANG)  # fmt: skip
+    writer = next(one.identifier for one in access.described().instances if one.is_writer)
+    found = restore.drill(access, proved_percent=50)
+    found.preflight()
+    begun = dict.fromkeys(("mark", "restore", "verify"))
+
+    def fail_over():
+        time.sleep(later)
+        rds.failover_db_cluster(DBClusterIdentifier=source.identifier)
+
+    try:
+        with Writers(access):
+            for name, work in (("mark", found.mark), ("restore", found.restore), ("verify", found.verify_content)):
+                failing = threading.Thread(target=fail_over if name == step else time.sleep, args=() if name == step else (0,))  # fmt: skip
+                failing.start()
+                begun[name] = work()
+                failing.join()
+        now = next(one.identifier for one in access.described().instances if one.is_writer)
+        assert ([], True) == (failed(begun["verify"]), now != writer)
     finally:
         restore.clean_up("sandbox", REGION)
 
