@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import cast
 
 import psycopg
 
@@ -26,12 +27,14 @@ from aurora_ops.database import server_version
 from aurora_ops.restore import history, prerequisites, restore_time, sweeper
 from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
 from aurora_ops.restore.cost import DrillCost
-from aurora_ops.restore.proof import canaries, parity, rules
+from aurora_ops.restore.proof import canaries, parity
+from aurora_ops.restore.proof import rules as own_rules
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT, Bounds
 from aurora_ops.restore.proof.content.rows import CONNECTIONS, DEPTHS, Sample
 from aurora_ops.restore.proof.engine import Limits, Proof
 from aurora_ops.restore.proof.reading import NOTHING, Pages
+from aurora_ops.restore.proof.reconnecting import Reconnecting
 from aurora_ops.restore.restore_time import Asked
 from aurora_ops.schema import ledger
 from aurora_ops.schema import procedure as schema
@@ -66,6 +69,7 @@ class Drill:
     run_id: str = field(default_factory=run_id)
     source: Cluster | None = None
     restore_point: datetime | None = None
+    rules: str = ""  # folder of the rules that rows obey; empty: sql/checks, which hold where the tables are ours
     limits: Limits = field(default_factory=Limits)  # how much is read, and what is asked of the proof
     stored: dict[str, int] = field(default_factory=dict)  # bytes of the source's databases, as the preflight found them
     offered_rpo_seconds: float = math.nan
@@ -139,6 +143,8 @@ class Drill:
                 )
             )
         checks += [self.proof.readable(), bearable]
+        if self.rules:
+            checks.append(self.proof.askable(self.rules))
         if self.asked_point:
             told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
@@ -212,7 +218,7 @@ class Drill:
             self.proof.record_after(self.asked_point)
             return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
         resource_id = str(self._source().raw["DbClusterResourceId"])
-        with self.access.connect(cluster=self._source(), read_only=False) as connection:
+        with self._source_database("", read_only=False) as connection:
             journal(self.session).write("mark")
             canaries.write_canaries(connection, self.run_id, canaries.BEFORE, resource_id)
             self.proof.record_before()
@@ -244,15 +250,19 @@ class Drill:
         checks += self.proof.compare(self.copy.connect)
         checks += coverage.other_databases(self.stored, self.proof.databases)
         self.seconds["checks"] = self.seconds.get("checks", 0) + time.monotonic() - started
+        self.proof.found("backup", checks)
         return Report("restored content", tuple(checks))
 
     def verify_cluster(self) -> Report:
         """Whether the copy is configured as its source, sound on disk, takes writes, and came back in time."""
         started = time.monotonic()
-        checks = self.compare_configuration()
+        checks = self.proof.found("configuration", self.compare_configuration())
         with self.copy.connect("postgres", read_only=False) as connection:
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
-        checks += [Check("the copy takes writes", "PASS", "a temporary table"), *self.proof.storage(self.copy.connect)]
+        checks += [
+            Check("the copy takes writes", "PASS", "a temporary table"),
+            *self.proof.found("backup", self.proof.storage(self.copy.connect)),
+        ]
         self.seconds["checks"] = self.seconds.get("checks", 0) + time.monotonic() - started
         rto, validated, rpo = self.rto_seconds / 60, self.validated_seconds / 60, self.offered_rpo_seconds / 60
         allowed = self.validated_minutes
@@ -277,7 +287,7 @@ class Drill:
         with self.access.connect(cluster=self._source()) as source:
             if ledger.history(source):
                 with self.copy.connect() as copy:
-                    checks = rules.beside_source(schema.verify_catalog(source), schema.verify_catalog(copy))
+                    checks = own_rules.beside_source(schema.verify_catalog(source), schema.verify_catalog(copy))
             else:
                 checks = [
                     Check("definitions as in the files", "SKIP", "the source was not loaded from files by load-schema")
@@ -286,7 +296,7 @@ class Drill:
 
     def _boundary(self) -> list[Check]:
         resource_id = str(self._source().raw["DbClusterResourceId"])
-        with self.access.connect(cluster=self._source()) as source:
+        with self._source_database("") as source:
             try:
                 with self.copy.connect() as copy:
                     return canaries.boundary(copy, source, self.run_id, resource_id)
@@ -307,6 +317,7 @@ class Drill:
         """The numbers worth keeping."""
         return {
             "restore_point": self.restore_point,
+            "findings": self.proof.findings,
             "rto_seconds": round(self.rto_seconds, 2),
             "validated_seconds": round(self.validated_seconds, 2),
             "rpo_offered_seconds": round(self.offered_rpo_seconds, 2),
@@ -330,9 +341,14 @@ class Drill:
         )
 
     def _source_database(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
-        connection = self.access.connect(database=database, cluster=self._source(), read_only=read_only)
-        connection.execute("SELECT set_config('statement_timeout', %s, false)", (self.limits.statement_timeout,))
-        return connection
+        """What outlives a failover of the source."""
+
+        def connect() -> psycopg.Connection:
+            return self.access.connect(database=database, cluster=self._source(), read_only=read_only)
+
+        found = Reconnecting(connect, read_only=read_only)
+        found.set("statement_timeout", self.limits.statement_timeout)
+        return cast(psycopg.Connection, found)
 
     def _source(self) -> Cluster:
         if self.source is None:
@@ -357,11 +373,12 @@ def drill(
     statement_timeout: str = STATEMENT_TIMEOUT,
     max_horizon_seconds: float = HORIZON_SECONDS,
     max_replica_lag_seconds: float = LAG_SECONDS,
+    rules: str = "",
 ) -> Drill:
     """Prepare a drill.
 
     `restore_point` is a time with a zone, whole seconds; latest, oldest or random (by `seed`) of what can be restored now; empty: the
-    drill sets a restore point of its own.
+    drill sets a restore point of its own. `rules` is a folder of .sql files; empty: sql/checks.
     """
     if depth not in DEPTHS:
         raise DrillRefusedError(f"depth={depth!r} is none of {', '.join(DEPTHS)}, so nothing was read or restored.")
@@ -370,12 +387,29 @@ def drill(
             raise DrillRefusedError(f"{name}={value:g} is no share: more than 0, and at most 100.")
     sample = Sample(depth, sample_percent, seed)
     bounds = Bounds(max_horizon_seconds, max_replica_lag_seconds)
-    limits = Limits(sample, CONNECTIONS, max_read_mib_per_second, statement_timeout, bounds, proved_percent)
+    limits = Limits(
+        sample,
+        CONNECTIONS,
+        max_read_mib_per_second,
+        statement_timeout,
+        bounds,
+        proved_percent,
+        rules=tuple(own_rules.load(rules)),
+    )
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
         point, how = restore_time.in_window(asked, access)
     return Drill(
-        access, point, max_cost_usd, rto_minutes, rpo_minutes, validated_minutes, wait_minutes, how, limits=limits
+        access,
+        point,
+        max_cost_usd,
+        rto_minutes,
+        rpo_minutes,
+        validated_minutes,
+        wait_minutes,
+        how,
+        limits=limits,
+        rules=rules,
     )
 
 

@@ -15,8 +15,9 @@ import psycopg
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
+from aurora_ops.database.queries import Query
 from aurora_ops.restore.proof import reading, rules, storage
-from aurora_ops.restore.proof.content import commit_times, comparison, coverage, pace, unmarked
+from aurora_ops.restore.proof.content import bounds, commit_times, comparison, coverage, pace, unmarked
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
 from aurora_ops.restore.proof.content.rows import CONNECTIONS, EDGE, Content, Reader, Sample
 from aurora_ops.restore.proof.made_of import definitions
@@ -44,6 +45,7 @@ class Limits:
     bounds: pace.Bounds = field(default_factory=pace.Bounds)  # of what the source may suffer meanwhile
     at_least_percent: float = coverage.AT_LEAST_PERCENT
     edge: timedelta = EDGE  # how far from the restore point a commit is on neither side of it
+    rules: tuple[Query, ...] = field(default_factory=lambda: tuple(rules.load()), repr=False)
 
 
 @dataclass
@@ -60,6 +62,10 @@ class Proof:
     after: dict[str, dict[str, Content]] = field(default_factory=dict)
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
     guard: pace.Guard = field(default_factory=lambda: pace.Guard(pace.Bounds()), repr=False)  # of this pass
+    findings: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by whose they are: backup, data, configuration or tool
+    counters: dict[str, bounds.Counters] = field(default_factory=dict)  # of before the restore point
 
     @property
     def is_sure(self) -> bool:
@@ -79,12 +85,29 @@ class Proof:
         found = Pages(0, 0)
         for name in self.databases:
             with self.source(name) as connection:
-                of_database = reading.sizes(connection, self.limits.sample)
+                of_database = reading.sizes(connection, self.limits.sample, self.limits.rules)
             found += reading.expected(of_database, passes=1 if self.timed else 2)
         return found
 
+    def askable(self, where: str) -> Check:
+        """Before anything starts: whether each rule can be asked at the source."""
+        with ExitStack() as stack:
+            opened = {name: stack.enter_context(self.source(name)) for name in self.databases}
+            return rules.check_askable(opened, self.limits.rules, where)
+
+    def found(self, whose: str, checks: list[Check]) -> list[Check]:
+        """The same checks; the names of those that failed are kept under whose finding they are."""
+        failed = [check.name for check in checks if check.verdict == "FAIL"]
+        if failed:
+            self.findings.setdefault(whose, []).extend(failed)
+        return checks
+
     def record_before(self) -> None:
-        """Before the restore point passes: what the source is made of; without commit times its rows too."""
+        """Before the restore point passes: what the source is made of and has counted; without commit times its rows too."""
+        for name in self.databases:
+            with self.source(name) as connection:
+                if counted := bounds.read(connection):
+                    self.counters[name] = counted
         self.readings.append(definitions.read(self.source, self.databases, timed=self.timed))
         if not self.timed:
             self.before = self._rows()
@@ -102,7 +125,7 @@ class Proof:
         self.after = self._rows()
         for name in self.databases:
             with self.source(name) as connection:
-                self.answers[name] = rules.ask(connection)
+                self.answers[name] = rules.ask(connection, self.limits.rules, self.limits.statement_timeout)
 
     def _rows(self) -> dict[str, dict[str, Content]]:
         found = {}
@@ -162,7 +185,11 @@ class Proof:
         checks, present = [], self.present(copy)
         for name in present:
             with copy(name) as connection:
-                checks += [_in(name, one, present) for one in rules.compare(self.answers[name], rules.ask(connection))]
+                answers = rules.ask(connection, self.limits.rules, self.limits.statement_timeout)
+            checks += [_in(name, one, present) for one in rules.compare(self.answers[name], answers)]
+            for rule, was in self.answers[name].items():
+                if kind := rules.whose(was, answers[rule]):
+                    self.findings.setdefault(kind, []).append(f"{rule} in {name}")
         return checks
 
     def storage(self, copy: Connect, *, install: bool = True) -> list[Check]:
@@ -191,7 +218,10 @@ class Proof:
                 source = stack.enter_context(self._reader(self.source, name, self.guard))
                 other = stack.enter_context(self._reader(copy, name))
                 of_database = compare(name, source, other, recorded, trusted)
-                compared += of_database.run()
+                found = of_database.run()
+                earliest = self.to - self.limits.edge if self.to else None
+                with self.source(name) as connection:
+                    compared += bounds.hold(connection, of_database, found, self.counters.get(name), earliest)
                 seconds.add(name, recorded, of_database.restored, other)
         return compared, seconds
 

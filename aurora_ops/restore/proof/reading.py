@@ -3,15 +3,14 @@
 An upper bound where nothing is cached: as if every range that is drawn differed, and was read again row by row.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from aurora_ops.database import queries
-from aurora_ops.database.queries import SQL
-from aurora_ops.restore.proof import storage
+from aurora_ops.database.queries import Query
+from aurora_ops.restore.proof import rules, storage
 from aurora_ops.restore.proof.content.pace import pages_of
 from aurora_ops.restore.proof.content.rows import Sample, ranges
 from aurora_ops.restore.proof.content.tables import pin, tables
@@ -57,20 +56,24 @@ def expected(sizes: Sizes, *, passes: int) -> Pages:
     return Pages(source, 2 * sizes.drawn + sizes.rules + sizes.catalogs + sizes.storage)
 
 
-def sizes(connection: psycopg.Connection, sample: Sample, directory: Path = SQL) -> Sizes:
+def sizes(connection: psycopg.Connection, sample: Sample, known: Sequence[Query]) -> Sizes:
     """Of the database that the connection is to. Reads catalogs, and asks for the size of each relation."""
     # Before the settings are pinned: a rule names its tables by the search path.
-    rules = sum(
-        _pages(connection, name) for rule in queries.load_all("checks", directory=directory) for name in rule.reads
-    )
+    read_by_rules = sum(_pages(connection, table) for rule in known for table in _read_by(connection, rule))
     pin(connection)
     drawn = sum(
         pages_of(table, *one) for table in tables(connection) if not table.reason for one in ranges(table, sample)[2]
     )
     catalogs = connection.execute(_CATALOGS).fetchone()
-    return Sizes(drawn, rules, float(catalogs[0]) if catalogs else 0.0, storage.pages(connection))
+    return Sizes(drawn, read_by_rules, float(catalogs[0]) if catalogs else 0.0, storage.pages(connection))
 
 
-def _pages(connection: psycopg.Connection, table: str) -> float:
-    row = connection.execute(_READ_BY_RULE, (sql.Identifier(table).as_string(),)).fetchone()
+def _read_by(connection: psycopg.Connection, rule: Query) -> list[sql.Identifier]:
+    if rule.reads:
+        return [sql.Identifier(table) for table in rule.reads]
+    return [] if rules.askable(connection, rule)[0] else rules.read_by(connection, rule)
+
+
+def _pages(connection: psycopg.Connection, table: sql.Identifier) -> float:
+    row = connection.execute(_READ_BY_RULE, (table.as_string(),)).fetchone()
     return float(row[0]) if row else 0.0

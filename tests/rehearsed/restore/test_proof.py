@@ -6,10 +6,11 @@ from psycopg import sql
 
 from aurora_ops.core.display import Check, Report
 from aurora_ops.restore.proof import rules, storage
-from aurora_ops.restore.proof.content import coverage
+from aurora_ops.restore.proof.content import bounds, coverage
 from aurora_ops.restore.proof.content.comparison import Comparison, steady
 from aurora_ops.restore.proof.content.rows import FULL, QUICK, SAMPLED, Reader, Sample
 from aurora_ops.restore.proof.content.tables import pin, tables
+from aurora_ops.restore.proof.engine import Proof
 from aurora_ops.restore.proof.rules import Answer
 
 # The public cases: a login that row security hides rows from, a table that no backup holds, a partitioned one.
@@ -187,7 +188,13 @@ def test_an_index_that_lacks_a_row_is_told_apart_from_lost_rows(database, connec
         (Answer(0), Answer(0), "PASS", ""),
         (Answer(1, "7"), Answer(1, "7"), "SKIP", "a finding about its data, not about the backup"),
         (Answer(0), Answer(1, "7"), "FAIL", "1 rows in the copy, none at the source"),
-        (Answer(0), Answer(0, missing="payments"), "FAIL", "the copy has no table payments"),
+        (
+            Answer(0),
+            Answer(0, missing='relation "payments" does not exist'),
+            "FAIL",
+            'relation "payments" does not exist in the copy',
+        ),
+        (Answer(0), Answer(0, unasked="canceling statement"), "SKIP", "no answer of the copy"),
         (Answer(0), Answer(0, is_empty=True), "SKIP", "nothing was looked at"),
     ],
 )
@@ -264,3 +271,196 @@ def test_a_table_whose_every_row_changed_since_cannot_be_lost_unseen(database, c
         found = Comparison("d", source, copy, read).run()
 
     assert ["100 rows of before the restore point, 0 of them in the copy"] == [one.finding for one in found]
+
+
+def proof_of(database):
+    """Of a database that is compared with its twin."""
+    return Proof(lambda name, read_only=True: database.connect(), (database.name,))
+
+
+def rows_checks(proof, other):
+    """What the comparison says of tables of public, by name."""
+    checks = proof.compare(lambda name, read_only=True: other.connect())
+    return {one.name.rpartition("public.")[2]: one for one in checks if one.name.startswith("rows of ")}
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """Sessions of these tests end before their counters are read, so they have reported them."""
+    monkeypatch.setattr(bounds, "_REPORTED_SECONDS", 2)
+
+
+FILLED = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5000) AS i"
+
+
+def test_rows_lost_among_rows_that_moved_are_found_where_the_drill_set_the_point(database, connection, twin, quickly):
+    """The counters of before the restore point are known: of 5,000 rows and one inserted since at least 5,000 were there at it."""
+    connection.execute(FILLED)
+    connection.close()
+    proof = proof_of(database)
+    proof.record_before()
+    to, other = settled_second(), twin()
+    with database.connect() as source:  # between the restore point and its reading
+        source.execute("UPDATE t SET v = 'w'; INSERT INTO t VALUES (6000, 'w')")
+    proof.record_after(to)
+
+    whole = rows_checks(proof, other)["t"]
+    with other.connect() as copy:
+        copy.execute("DELETE FROM t WHERE id <= 10")
+    lost = rows_checks(proof, other)["t"]
+
+    assert ("SKIP", "FAIL") == (whole.verdict, lost.verdict)
+    assert (
+        "4,990 rows, and at least 5,000 at the restore point: the source has 5,001 now and has inserted 1 since"
+        == lost.detail
+    )
+
+
+def test_rows_that_the_source_had_deleted_before_are_not_taken_for_moved_ones(database, connection, twin, quickly):
+    """A copy of before 300 deletes, offered for one of after them: one update since the restore point does not explain 301 rows."""
+    connection.execute(FILLED)
+    connection.close()
+    other = twin()
+    with database.connect() as source:
+        source.execute("DELETE FROM t WHERE id <= 300")
+    proof = proof_of(database)
+    proof.record_before()
+    to = settled_second()
+    proof.record_after(to)
+    with database.connect() as source:
+        source.execute("UPDATE t SET v = 'w' WHERE id = 4711")
+
+    found = rows_checks(proof, other)["t"]
+
+    assert (
+        "301 rows of before the restore point are only in the copy, and the source has updated or deleted 1 since"
+        == found.detail
+    )
+    assert "FAIL" == found.verdict
+
+
+def test_counters_that_began_anew_bound_nothing_and_that_is_said(database, connection, twin, quickly):
+    """After pg_stat_reset, a crash or a failover."""
+    connection.execute(FILLED)
+    connection.close()
+    proof = proof_of(database)
+    proof.record_before()
+    to, other = settled_second(), twin()
+    with database.connect() as source:
+        source.execute("UPDATE t SET v = 'w' WHERE id = 4711")
+    proof.record_after(to)
+    with database.superuser() as admin:
+        admin.execute("SELECT pg_stat_reset()")
+
+    assert (
+        "4,999 of 5,000 rows; 1 changed since, and are not proved; the source began to count anew since, so nothing bounds them"
+        == rows_checks(proof, other)["t"].detail
+    )
+
+
+def test_a_table_that_was_altered_or_exchanged_since_is_no_finding(database, connection, twin, quickly):
+    """A column was added, one was renamed, and a table got another's name; rows of each moved as well."""
+    for name in ("added", "renamed", "exchanged"):
+        connection.execute(FILLED.replace(" t ", f" {name} "))
+    connection.close()
+    proof = proof_of(database)
+    proof.record_before()
+    to, other = settled_second(), twin()
+    with database.connect() as source:
+        for name in ("added", "renamed", "exchanged"):
+            source.execute(f"UPDATE {name} SET v = 'w' WHERE id = 4711")  # noqa: S608
+    proof.record_after(to)
+    with database.connect() as source:
+        source.execute("ALTER TABLE added ADD COLUMN n int DEFAULT 7; ALTER TABLE renamed RENAME v TO x")
+        source.execute("ALTER TABLE exchanged RENAME TO old; CREATE TABLE exchanged (id int PRIMARY KEY, v text)")
+
+    found = {name: check.verdict for name, check in rows_checks(proof, other).items()}
+
+    assert {"added": "PASS", "renamed": "SKIP", "exchanged": "SKIP"} == found
+
+
+OWN = "SELECT o.id FROM orders AS o LEFT JOIN customers AS c ON c.id = o.customer WHERE c.id IS NULL;"
+
+
+@pytest.fixture
+def shop(connection):
+    """Orders that belong to customers, but for one that belongs to none."""
+    connection.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY, customer int); INSERT INTO customers VALUES (1); INSERT INTO orders VALUES (1, 1), (2, 9)"
+    )
+    connection.close()
+
+
+def own(folder, **files):
+    """Rules of one's own."""
+    for name, text in files.items():
+        (folder / f"{name}.sql").write_text(text, encoding="utf-8")
+    return rules.load(str(folder))
+
+
+def test_a_rule_of_ones_own_needs_no_header_and_is_asked_of_the_source_too(database, shop, twin, tmp_path):
+    """Broken at the source: a finding about its data. More broken in the copy: one about the backup."""
+    known = own(tmp_path, orders_without_customer=OWN)
+    other = twin()
+
+    def asked(side):
+        with side.connect() as connection:
+            return rules.ask(connection, known, "1min")
+
+    as_it_was = (
+        rules.compare(asked(database), asked(other)),
+        rules.whose(*(asked(one)["orders_without_customer"] for one in (database, other))),
+    )
+    with other.connect() as copy:
+        copy.execute("DELETE FROM customers")
+    damaged = (
+        rules.compare(asked(database), asked(other)),
+        rules.whose(*(asked(one)["orders_without_customer"] for one in (database, other))),
+    )
+
+    assert ([("no orders without customer", "SKIP")], "data") == (
+        [(one.name, one.verdict) for one in as_it_was[0]],
+        as_it_was[1],
+    )
+    assert ("FAIL", "2 rows in the copy, 1 at the source; the first: 1", "backup") == (
+        damaged[0][0].verdict,
+        damaged[0][0].detail,
+        damaged[1],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SELECT id FROM ordres", 'relation "ordres" does not exist'),
+        ("SELECT nothing FROM orders", 'column "nothing" does not exist'),
+        ("DELETE FROM orders RETURNING id", "syntax error at or near"),
+        ("SELECT id FROM orders; DROP TABLE orders", 'syntax error at or near ";"'),
+        ("SELECT 1 WHERE false", "it reads no table, so that it cannot fail"),
+    ],
+)
+def test_a_rule_that_cannot_be_asked_is_found_before_anything_starts(database, shop, tmp_path, text, said):
+    """The file is named: the rule is wrong, not the backup. Nothing that a rule says can change anything."""
+    with database.connect() as connection:
+        check = rules.check_askable({database.name: connection}, own(tmp_path, wrong=text, right=OWN), "my rules")
+
+    assert ("FAIL", True) == (check.verdict, check.detail.startswith(f"wrong.sql: {said}"))
+
+
+def test_a_rule_that_takes_too_long_is_the_tools_finding(database, shop, tmp_path):
+    """It gave no answer: neither a PASS nor a fault of the backup."""
+    with database.connect() as connection:
+        answers = rules.ask(
+            connection, own(tmp_path, slow="SELECT id FROM orders, LATERAL pg_sleep(1) WHERE id > 0"), "50ms"
+        )
+
+    assert ("SKIP", "tool") == (
+        rules.compare(answers, answers)[0].verdict,
+        rules.whose(answers["slow"], answers["slow"]),
+    )
+
+
+def test_a_folder_without_rules_is_refused(tmp_path):
+    """It would prove nothing and pass."""
+    with pytest.raises(rules.RulesError, match="there is no rule to ask"):
+        rules.load(str(tmp_path))

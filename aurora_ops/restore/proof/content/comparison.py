@@ -4,11 +4,12 @@ Three statements, and each can fail:
 * a row that the source holds unchanged since before T is in the copy, with the same content;
 * no row of the copy was committed after T;
 * the copy holds at least as many rows of before T as the source held unchanged when it was read.
-Rows that only the copy has were changed or deleted at the source since T: nobody can say any more what they were. They count as not proved.
+Rows that only the copy has were changed or deleted at the source since T: nobody can say any more what they were. They count as not proved,
+and `bounds` tells whether so many can have been.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -31,6 +32,8 @@ class Compared:
     reason: str = ""
     unread: int = 0  # rows in ranges that were not drawn, as far as is known
     told: str = "changed since"  # of rows that are not proved
+    gone: int = 0  # rows of before the restore point that only the copy has
+    bound: str = ""  # what bounds the rows that are not proved
 
     @property
     def label(self) -> str:
@@ -99,7 +102,7 @@ class Comparison:
         return self._said(source, 0, reason="rewritten at the source since, and rows of it changed", rows=rows)
 
     def _ranges(self, source: Content, copy: Content) -> Compared:
-        proved = moved = 0
+        proved = moved = gone = 0
         of, last = source.table, (source.number - 1) * source.step
         for first in sorted(source.ranges.keys() | copy.ranges.keys()):
             was, now = source.ranges.get(first, NOTHING), copy.ranges.get(first, NOTHING)
@@ -116,17 +119,17 @@ class Comparison:
                 moved += now.rows
             else:
                 try:
-                    same, gone, finding = self._rows(of, copy.table, first, end)
-                except psycopg.errors.UndefinedTable:
-                    return self._said(source, proved, reason="dropped at the source while it was compared")
+                    same, others, finding = self._rows(of, copy.table, first, end)
+                except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+                    return self._said(source, proved, reason="dropped or altered at the source while it was compared")
                 except (ReadingStoppedError, psycopg.errors.QueryCanceled) as error:
                     return self._said(source, proved, reason=f"not compared row by row: {_plainly(error)}")
                 if finding and self._file_now(of) != of.file:
                     return self._rewritten(source, copy)
                 if finding:
                     return self._said(source, 0, finding)
-                proved, moved = proved + same, moved + gone
-        return self._said(source, proved, rows=proved + moved)
+                proved, moved, gone = proved + same, moved + others, gone + now.old - same
+        return replace(self._said(source, proved, rows=proved + moved), gone=gone)
 
     def _said(self, source: Content, proved: int, finding: str = "", reason: str = "", rows: int = -1) -> Compared:
         of = source.total.rows if rows < 0 else rows
@@ -158,7 +161,12 @@ class Comparison:
         """The keys, where the source still holds those rows."""
         try:
             _, _, said = self._rows(source, copy, first, end)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled, ReadingStoppedError):
+        except (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.QueryCanceled,
+            ReadingStoppedError,
+        ):
             said = ""
         return f"; {said}" if said else ""
 

@@ -27,7 +27,7 @@ def _table(one: Compared, total: int) -> Check:
     moved = one.rows - one.proved
     if one.proved == 0:
         return Check(name, "SKIP", f"all its {moved:,} rows {one.told}; {_percent(moved, total)} of all rows")
-    some = f"; {moved:,} {one.told}, and are not proved" if moved else ""
+    some = f"; {moved:,} {one.told}, and are not proved{one.bound}" if moved else ""
     unread = f"; about {one.unread:,} not drawn" if one.unread else ""
     return Check(name, "PASS", f"{one.proved:,} of {one.rows:,} rows{some}{unread}")
 

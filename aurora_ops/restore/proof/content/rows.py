@@ -231,9 +231,10 @@ class Reader:
         }
 
     def file(self, table: Table) -> int:
-        """Where its rows lie now; 0 if it is gone."""
-        ask = "SELECT coalesce(pg_relation_filenode(%s::oid::regclass), 0)"
-        row = self._pool.submit(lambda: self._connection().execute(ask, (table.oid,)).fetchone()).result()
+        """Where its rows lie now; 0 if it is gone, or if another table has its name."""
+        ask = "SELECT coalesce(pg_relation_filenode(oid), 0) FROM pg_class WHERE oid = %s AND relname = %s AND relnamespace::regnamespace = to_regnamespace(%s)"
+        which = (table.oid, table.name, sql.Identifier(table.schema).as_string())
+        row = self._pool.submit(lambda: self._connection().execute(ask, which).fetchone()).result()
         return int(row[0]) if row else 0
 
     def has_commit(self, table: Table, at: datetime, first: int = 0, end: int | None = None) -> bool:
@@ -244,13 +245,13 @@ class Reader:
 
     def hashes(self, table: Table, first: int, end: int | None, *, old: bool) -> list[tuple[int, bool]]:
         """The rows of a range, as hash and whether late; only the old ones, or all."""
-        parts = self._parts(table, first, end)
+        parts = self._parts(table, first, end) | {"hash": table.hash_by_name}
         statement = sql.SQL(_HASHES).format(**parts, which=_which(parts, old=old))
         return self._ask(table, first, end, statement)
 
     def keys(self, table: Table, first: int, end: int | None, hashes: list[int], limit: int, *, old: bool) -> list[str]:
         """What names the rows with these hashes."""
-        parts = self._parts(table, first, end)
+        parts = self._parts(table, first, end) | {"hash": table.hash_by_name}
         statement = sql.SQL(_KEYS).format(
             **parts,
             which=_which(parts, old=old),

@@ -9,6 +9,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
+from aurora_ops.restore.proof.reconnecting import Reconnecting
+
 # What the text of a value depends on, and what names in definitions are written with.
 PINNED = {
     "timezone": "UTC",
@@ -94,6 +96,11 @@ class Table:
         """
         if all(hashable for _, hashable in self.columns):
             return sql.SQL("hash_record_extended(x.*, 0)")
+        return self.hash_by_name
+
+    @property
+    def hash_by_name(self) -> sql.Composable:
+        """The same by the columns that were known: of a table that may have got others since."""
         parts = [
             sql.SQL("x.{}" if hashable else "x.{}::text").format(sql.Identifier(name))
             for name, hashable in self.columns
@@ -113,10 +120,13 @@ class Table:
         )
 
 
-def pin(connection: psycopg.Connection, **more: str) -> None:
+def pin(connection: psycopg.Connection | Reconnecting, **more: str) -> None:
     """Fix for the session what the text and the order of values depend on."""
     for name, value in (PINNED | more).items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        if isinstance(connection, Reconnecting):
+            connection.set(name, value)
+        else:
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
 
 def tables(connection: psycopg.Connection) -> tuple[Table, ...]:
