@@ -117,7 +117,7 @@ FAILOVERS = [("mark", 0), ("mark", 1), ("mark", 2), ("restore", 0), ("restore", 
 )
 def test_a_failover_in_the_middle_changes_no_verdict(access, rds, monkeypatch, step, later):
     """While it is marked, restored or compared the source gets another writer, and its applications write on."""
-    monkeypatch.setenv(RUN_ID, f"fo{FAILOVERS.index((step, later))}{step:x<5}"[:8])
+    monkeypatch.setenv(RUN_ID, f"over{FAILOVERS.index((step, later))}{step:x<5}"[:8])
     source = access.described()
     if len(source.instances) < 2:
         rds.create_db_instance(DBInstanceIdentifier=f"{source.identifier}-other", DBClusterIdentifier=source.identifier, **INSTANCE)  # fmt: skip
