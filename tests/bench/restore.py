@@ -2,7 +2,8 @@
 
     .venv/bin/python tests/bench/restore.py [ROWS]
 
-Three tables of six columns, warm. In a drill the source is read at the restore point and the copy later; here both at once. The second side is a physical copy in the same server. The memory is this process's at its peak, by number of rows.
+Three tables of six columns, warm. In a drill the source is read at the restore point and the copy later; here both at once. The second side is a physical copy in the same server. The memory is
+this process's at its peak, by number of rows; the snapshot is the oldest that a reading session held at the source, looked at twenty times a second.
 """
 
 import resource
@@ -27,6 +28,8 @@ from aurora_ops.sandbox.dataplane.template import template
 TABLES = 3
 TIMES = 5
 GOAL = 8.0
+BOUND_SECONDS = 10.0  # of a snapshot that holds up vacuum
+_AGE = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND datname = 'one'"
 
 
 def main() -> None:
@@ -65,15 +68,42 @@ def _fill(server: Server, rows: int) -> None:
 def _measure(server: Server, rows: int) -> None:
     time.sleep(0.3)
     to = datetime.now(UTC)
-    counts, compares = [], []
+    counts, compares, oldest = [], [], Oldest(server)
     for _ in range(TIMES + 1):  # the first warms
         counts.append(sum(_counted(server, name) for name in ("one", "two")))
-        compares.append(_compared(server, to, rows))
+        with oldest:
+            compares.append(_compared(server, to, rows))
     count, compare = statistics.median(counts[1:]), statistics.median(compares[1:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(f"count(*) of {TABLES} x {rows:,} rows, both sides, one connection   {count:.3f} s" + "\n")
     sys.stdout.write(f"comparison of all rows, both sides, two connections          {compare:.3f} s" + "\n")
+    sys.stdout.write(
+        f"oldest snapshot at the source while it was compared            {oldest.seconds:.3f} s, bound {BOUND_SECONDS:g} s"
+        + "\n"
+    )
     sys.stdout.write(f"ratio {compare / count:.1f}, goal {GOAL:g}; peak memory {peak:.0f} MiB" + "\n")
+
+
+class Oldest:
+    """The oldest snapshot in the source's database while the context is open, in seconds."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self.seconds = server, 0.0
+
+    def __enter__(self) -> None:
+        self._over = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+        self._looking.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        with self._server.connect() as connection:
+            while not self._over.wait(0.05):
+                row = connection.execute(_AGE).fetchone()
+                self.seconds = max(self.seconds, row[0] if row else 0.0)
 
 
 def _counted(server: Server, database: str) -> float:
