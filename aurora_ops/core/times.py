@@ -1,6 +1,7 @@
 """Moments given as text, always with a zone and UTC inside; and the day that counts as today."""
 
 import os
+import re
 from datetime import UTC, date, datetime
 
 from aurora_ops.core.errors import InputError
@@ -10,6 +11,9 @@ HISTORY_DAYS = (7, 455)
 
 # Instead of a second to restore to: the newest that can be restored, the oldest, a random one.
 RESTORE_WORDS = ("latest", "oldest", "random")
+# Or the last second before a statement: by its transaction id, or by a row as it is since.
+BEFORE = re.compile(r"before-xid:(?P<xid>\d{1,20})|before-row:(?P<table>[^:]+):(?P<key>[^=]+=.*)", re.DOTALL)
+BEFORE_FORMS = "before-xid:4711, before-row:public.orders:id=42"
 
 # Stored outputs are made, and compared, as of one day. Where it is not set, a day that is not named is today.
 AS_OF = "AURORA_OPS_AS_OF"

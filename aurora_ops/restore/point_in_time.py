@@ -225,7 +225,7 @@ class Restoration:
             Check(
                 "rows",
                 "SKIP",
-                "not compared: look at them before you switch over; restore-drill compares a copy of its own, row by row",
+                "not compared here: verify-restored-cluster compares them with the source's, row by row, before you switch over",
             )
         )
         return Report(NAME, tuple(checks))

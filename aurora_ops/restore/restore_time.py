@@ -1,4 +1,4 @@
-"""Which second to restore to: named, or the newest, the oldest, or a random one of those that can be restored."""
+"""Which second to restore to: named, or the newest, the oldest, or a random one of those that can be restored, or the last before a statement."""
 
 import random
 import secrets
@@ -8,18 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
-from aurora_ops.core.errors import InputError
-from aurora_ops.core.times import RESTORE_WORDS, to_datetime
+from aurora_ops.core.times import BEFORE, BEFORE_FORMS, RESTORE_WORDS, to_datetime
 from aurora_ops.core.waiting import WaitingError
+from aurora_ops.restore import statement_time
+from aurora_ops.restore.statement_time import RestoreTimeError
 
 LATEST, OLDEST, RANDOM = RESTORE_WORDS
 # The oldest restorable second moves on while a restore is being prepared: a twentieth of the window, at most five minutes, later.
 _MARGIN, _SHARE = timedelta(minutes=5), 20
 _FIRST_SECONDS = 30.0
-
-
-class RestoreTimeError(InputError):
-    """The restore time cannot be meant, or cannot be restored."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Asked:
     seed: int = 0  # of the random one; 0: drawn, and told
 
     def __post_init__(self) -> None:
-        if self.text in RESTORE_WORDS:
+        if self.text in RESTORE_WORDS or self.is_statement:
             return
         try:
             moment = to_datetime(self.text)
@@ -38,12 +35,17 @@ class Asked:
             words = ", ".join(RESTORE_WORDS)
             raise RestoreTimeError(
                 f"restore_to={self.text!r} cannot be used, so nothing was changed: {error}. Name a second with a zone, such as "
-                f"2025-12-12T12:00:00Z, or one of {words}."
+                f"2025-12-12T12:00:00Z, or one of {words}, or {BEFORE_FORMS}."
             ) from None
         if moment and moment.microsecond:
             raise RestoreTimeError(
                 f"restore_to={self.text!r}: a restore point is a whole second. Leave the fraction out."
             )
+
+    @property
+    def is_statement(self) -> bool:
+        """Whether it is the last second before a statement."""
+        return BEFORE.fullmatch(self.text) is not None
 
     @property
     def is_own(self) -> bool:
@@ -82,6 +84,8 @@ def in_window(asked: Asked, access: Access) -> tuple[datetime, str]:
 
     A cluster that was made a moment ago may have no whole second yet: where any will do, one is waited for.
     """
+    if asked.is_statement:
+        return statement_time.find(asked.text, access)
     window = [datetime.now(UTC)] * 2
 
     def has_a_second() -> bool:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.core.times import HISTORY_DAYS, RESTORE_WORDS, to_datetime
+from aurora_ops.core.times import BEFORE, BEFORE_FORMS, HISTORY_DAYS, RESTORE_WORDS, to_datetime
 
 
 class ParameterError(InputError):
@@ -47,7 +47,7 @@ def _utc_time(text: str) -> str:
 
 
 def _restore_time(text: str) -> str:
-    return text if text in RESTORE_WORDS else _utc_time(text)
+    return text if text in RESTORE_WORDS or BEFORE.fullmatch(text) else _utc_time(text)
 
 
 def _acu(value: float) -> float:
@@ -153,7 +153,8 @@ UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-
 RestoreTime = Annotated[
     str,
     Checked(
-        _restore_time, f"a time with a zone such as 2025-12-12T03:00:00Z, one of {', '.join(RESTORE_WORDS)}, or nothing"
+        _restore_time,
+        f"a time with a zone such as 2025-12-12T03:00:00Z, one of {', '.join(RESTORE_WORDS)}, {BEFORE_FORMS}, or nothing",
     ),
 ]
 Acu = Annotated[float, Checked(_acu, "a capacity in ACU, in half steps")]
