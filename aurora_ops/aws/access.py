@@ -136,7 +136,7 @@ class Access:
         """
         if self.database == ALL:
             raise UnknownDatabaseError(
-                'database="*" names all databases, and this page works on one, so nothing was read or changed. Name it.'
+                'database="*" names all databases, and this works on one, so nothing was read or changed. Name it, and run once for each.'
             )
         return self.databases()[0]
 

@@ -4,7 +4,7 @@ An environment's bill grows linearly with the mean capacity of its instances, so
 the floor and at the ceiling, price every drawn one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.demand import Floats
+from aurora_ops.capacity.history import History
 from aurora_ops.core.display import Table
 from aurora_ops.cost import forecast, sources
 from aurora_ops.cost.forecast import DAYS_PER_MONTH, Backtest, Forecast, ForecastError
@@ -97,8 +98,7 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
         totals = forecast.bootstrap(daily, DAYS_PER_MONTH, block_days=1)
         return EnvironmentBand(cost, _priced(cost, totals), None, f"profile {cost.profile.name}")
     if path == sources.LIVE:
-        live = sources.live_history(target, cost.region, cost.name, HISTORY_DAYS)
-        name, each = live.cluster.identifier, live.daily_acu_hours(timezone or sources.DAYS_OF).to_numpy()
+        name, each = _live(cost, target, timezone)
         # The plan's bill is of as many instances as it knows, each as busy as the others; this mean has the cluster's ACU-hours.
         daily = each.sum(axis=1) / cost.instances
     else:
@@ -120,13 +120,31 @@ def _band(cost: EnvironmentCost, path: str | None, target: str, timezone: str) -
 
 def _measured(cost: EnvironmentCost, existing: "Existing", timezone: str) -> EnvironmentBand:
     """Of a cluster: the days of which every instance was measured whole."""
-    each = sources.together([one.daily_acu_hours(timezone) for one in existing.histories]).to_numpy()
+    each = _whole_days(existing.histories, timezone)
     if len(each) < forecast.BLOCK_DAYS:
         month = Forecast(np.array([cost.expected.known_usd]), DAYS_PER_MONTH)
         return EnvironmentBand(
             cost, month, None, f"{existing.span} of {cost.name}: {len(each)} whole days are too few for a band"
         )
     return _of_days(cost, each.sum(axis=1) / cost.instances, cost.name)
+
+
+def _live(cost: EnvironmentCost, target: str, timezone: str) -> tuple[str, Floats]:
+    """The environment's cluster, and the days of which every instance that it has now was measured whole."""
+    from aurora_ops.aws.access import open_access  # brings boto3, which only what is live needs
+    from aurora_ops.aws.session import open_session
+    from aurora_ops.cost.readers import cluster_capacity
+
+    access = open_access(open_session(target, cost.region), cost.name)
+    found = cluster_capacity.read(access.session, access.described(), HISTORY_DAYS)
+    return found.cluster.identifier, _whole_days(found.require(), timezone)
+
+
+def _whole_days(histories: Sequence[History], timezone: str) -> Floats:
+    """ACU-hours of the days of which every instance was measured whole, one column for each."""
+    days_of = timezone or sources.DAYS_OF
+    days: Floats = sources.together([one.daily_acu_hours(days_of) for one in histories]).to_numpy()
+    return days
 
 
 def _of_days(cost: EnvironmentCost, daily: Floats, name: str) -> EnvironmentBand:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, time, timedelta
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,10 @@ from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
 from aurora_ops.capacity.history import History, HistoryError, of_samples, zone
 from aurora_ops.capacity.rules import MEASURED, Rules
-from aurora_ops.core import environments
 from aurora_ops.core.display import Check
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.cost import profiles
 from aurora_ops.cost.readers import capacity_files
-
-if TYPE_CHECKING:  # brings boto3, which only what is live needs
-    from aurora_ops.aws.cluster import Cluster
 
 LIVE = "live"
 DAYS_OF = "Asia/Tokyo"  # whose days a history has where no time zone is named
@@ -145,42 +140,6 @@ def is_path(source: str) -> bool:
     """Whether this is meant as a path, and not as a name: it has a folder or an ending, or is there."""
     path, _ = capacity_files.parts(source)
     return path.name != str(path) or bool(path.suffix) or path.exists()
-
-
-@dataclass(frozen=True, eq=False)
-class LiveHistory:
-    """A cluster as it is now, and what CloudWatch has of each of its instances: `histories`, the writer's first."""
-
-    cluster: "Cluster"
-    histories: tuple[History, ...]
-
-    def daily_acu_hours(self, timezone: str) -> pd.DataFrame:
-        """ACU-hours by date and instance, the writer first: days of which every instance was measured whole."""
-        return together([one.daily_acu_hours(timezone) for one in self.histories])
-
-
-def live_history(target: str, region: str, environment: str, days: int) -> LiveHistory:
-    """What CloudWatch of `target` has of the instances that the environment's cluster has now: the last `days`.
-
-    The cluster says which instance is the writer: after a fail-over it is not the one that was made as such. What the instance was
-    before that is in its series all the same: an ACU-hour costs the same in both roles.
-
-    Raises
-    ------
-    ClusterNotFoundError, HistoryError, MetricsError
-        There is no such cluster, it has no instance, or one of which nothing is known, or CloudWatch refused.
-    """
-    from aurora_ops.aws import cluster
-    from aurora_ops.aws.session import open_session
-    from aurora_ops.cost.readers import capacity_cloudwatch
-
-    session, now = open_session(target, region), datetime.now(UTC)
-    found = cluster.find(session, environments.settings(environment).cluster_identifier)
-    members = [one.identifier for one in (found.writer, *found.readers)]
-    start = now - timedelta(days=days)
-    return LiveHistory(
-        found, tuple(capacity_cloudwatch.read(session, member, start, now, now=now) for member in members)
-    )
 
 
 def together(series: Sequence[pd.Series]) -> pd.DataFrame:

@@ -189,13 +189,20 @@ def subject(
     """
     book, on = prices or price_book.book(region), price_book.day(as_of)
     if cluster.strip():
-        return replace(_of_cluster(environment, book, on, cluster, target, days), idle_acu=idle_acu)
+        return replace(of_cluster(environment, book, on, cluster, target, days), idle_acu=idle_acu)
     settings = environments.settings(environment)
     profile = profiles.profile(profiles.default(environment))
     return Subject(environment, settings, Shape.of(settings), book, on, profile, idle_acu=idle_acu)
 
 
-def _of_cluster(environment: str, book: PriceBook, on: date, cluster: str, target: str, days: int) -> Subject:
+def of_cluster(environment: str, book: PriceBook, on: date, cluster: str, target: str, days: int) -> Subject:
+    """The cluster that `cluster` names, or that the environment has, as AWS tells it; `days` is how far back it is read.
+
+    Raises
+    ------
+    UnknownClusterError, UnsuitableClusterError, ClusterNotFoundError, NotServerlessError, MetricsError
+        There is no such cluster in the region of `book`, it is of a kind that has no ACU, or CloudWatch refused.
+    """
     from aurora_ops.aws.access import open_access
     from aurora_ops.aws.session import open_session
     from aurora_ops.cost.readers import existing

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from aurora_ops.aws.access import ALL, Access, UnknownDatabaseError
+from aurora_ops.aws.access import Access
 from aurora_ops.core.display import Check, Report, Table, mask
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries, server_version
@@ -51,7 +51,7 @@ def preflight(access: Access, directory: str = "", baseline: bool = False) -> Re
     UnknownDatabaseError
         All databases were asked for, or one that the cluster does not have.
     """
-    _database(access)
+    access.require_one_database()
     found = access.described()
     with access.connect(cluster=found) as connection:
         return Report(
@@ -62,16 +62,6 @@ def preflight(access: Access, directory: str = "", baseline: bool = False) -> Re
                 *server_version.check(found.engine_version, connection),
             ),
         )
-
-
-def _database(access: Access) -> str:
-    """The one database to load into."""
-    if access.database == ALL:
-        raise UnknownDatabaseError(
-            'database="*" names all databases, and each has a ledger of its own, so a load is of one and nothing was read or changed. '
-            "Name it, and run once for each."
-        )
-    return access.databases()[0]
 
 
 def folder(directory: str) -> Path:
@@ -123,7 +113,7 @@ def _standing(connection: psycopg.Connection, directory: Path, *, named: bool, b
 
 def plan(access: Access, directory: str = "", baseline: bool = False) -> Plan:
     """The files that are not applied yet. Reads only; refuses what the ledger, or the database, contradicts."""
-    database, files = _database(access), folder(directory)
+    database, files = access.require_one_database(), folder(directory)
     with access.connect() as connection:
         applied = history(connection)
         todo = pending(read(files), applied)
@@ -224,14 +214,14 @@ def clean_up(access: Access) -> Report:
 
 def catalog(access: Access, directory: str = "") -> Path:
     """Record what the cluster's database is made of; see `write_catalog`."""
-    _database(access)
+    access.require_one_database()
     with access.connect() as connection:
         return write_catalog(connection, folder(directory))
 
 
 def status(access: Access, directory: str = "") -> Status:
     """How the database stands to the files: applied, pending, contradicted, and what differs."""
-    _database(access)
+    access.require_one_database()
     with access.connect() as connection:
         return read_status(connection, folder(directory), directory or "sql/schema")
 

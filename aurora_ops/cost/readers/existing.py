@@ -5,7 +5,7 @@ enough, is taken from a usage profile and named. Nothing here needs a login to t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,13 @@ from aurora_ops.aws.session import Session
 from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage, retained_backup_gib
 from aurora_ops.capacity.acu import AcuRange
-from aurora_ops.capacity.history import History, HistoryError
+from aurora_ops.capacity.history import History
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core.engine import SERVERLESS_CLASS
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost.profiles import Profile
-from aurora_ops.cost.readers import capacity_cloudwatch, usage_cloudwatch
+from aurora_ops.cost.readers import cluster_capacity, usage_cloudwatch
+from aurora_ops.cost.readers.cluster_capacity import ClusterCapacity
 
 DAYS = 28
 CAPACITY_HOURS = 7 * 24.0  # less has no weekend in it, and is no measure of a month
@@ -53,14 +54,18 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Existing:
-    """A cluster as AWS tells it. `histories`: capacity of each instance, the writer's first; empty where one has none."""
+    """A cluster as AWS tells it."""
 
     cluster: Cluster
     shape: Shape
     usage: Usage
-    histories: tuple[History, ...]
+    capacity: ClusterCapacity
     quantities: tuple[Quantity, ...]
-    unmeasured: tuple[str, ...] = ()  # instances of which CloudWatch has no capacity at all
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """Capacity of each instance, the writer's first; empty where one has none."""
+        return self.capacity.histories
 
     @property
     def measured_hours(self) -> float:
@@ -122,12 +127,10 @@ def read(
         cluster.io_optimized,
         cluster.raw.get("DatabaseInsightsMode") == "advanced",
     )
-    histories, unmeasured = _histories(session, cluster, start, moment)
+    capacity = cluster_capacity.read(session, cluster, days, now=moment)
     usage, quantities = _usage(session, cluster, shape, profile, start, moment, of_environment)
-    found = Existing(cluster, shape, usage, histories, (), unmeasured)
-    return Existing(
-        cluster, shape, usage, histories, (*_of_shape(found), _capacity(found, profile), *quantities), unmeasured
-    )
+    found = Existing(cluster, shape, usage, capacity, ())
+    return replace(found, quantities=(*_of_shape(found), _capacity(found, profile), *quantities))
 
 
 def refuse_provisioned(session: Session, cluster: Cluster) -> None:
@@ -155,23 +158,6 @@ def refuse_provisioned(session: Session, cluster: Cluster) -> None:
         )
 
 
-def _histories(
-    session: Session, cluster: Cluster, start: datetime, now: datetime
-) -> tuple[tuple[History, ...], tuple[str, ...]]:
-    """Of each instance, the writer's first, or none at all where some have none; and the names of those."""
-    found, without = [], []
-    for member in (cluster.writer, *cluster.readers):
-        try:
-            whole = capacity_cloudwatch.read(session, member.identifier, start, now, now=now)
-        except HistoryError:
-            without.append(member.identifier)
-            continue
-        # What lies before the first value is no gap: there was no such instance, or CloudWatch has nothing that old.
-        values = whole.samples["capacity_acu"]
-        found.append(History(whole.instance, whole.samples.loc[values.first_valid_index() : values.last_valid_index()]))
-    return () if without else tuple(found), tuple(without)
-
-
 def _of_shape(found: Existing) -> tuple[Quantity, ...]:
     shape, readers = found.shape, found.cluster.readers
     tiers = ", ".join(f"tier {one.promotion_tier}" for one in readers) or "none"
@@ -189,7 +175,9 @@ def _capacity(found: Existing, profile: Profile) -> Quantity:
         mean = sum(use.acu_hours for use in found.uses) / len(found.uses) / HOURS_PER_MONTH
         return Quantity("mean capacity of an instance", mean, "ACU", True, f"CloudWatch, {found.span}")
     there = (
-        f"CloudWatch has {found.span}" if found.histories else f"CloudWatch has none of {', '.join(found.unmeasured)}"
+        f"CloudWatch has {found.span}"
+        if found.histories
+        else f"CloudWatch has none of {', '.join(found.capacity.unmeasured)}"
     )
     return Quantity(
         "capacity",

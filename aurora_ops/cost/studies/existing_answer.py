@@ -31,7 +31,9 @@ def words(subject: Subject, better: Better | None) -> str:
     if existing is None:
         return ""
     if subject.month is None or better is None:
-        there = f"has {existing.span}" if existing.histories else f"has none of {', '.join(existing.unmeasured)}"
+        there = (
+            f"has {existing.span}" if existing.histories else f"has none of {', '.join(existing.capacity.unmeasured)}"
+        )
         return (
             f"What {subject.name} cost and which range it should have cannot be told: of its capacity CloudWatch {there}, and a week is "
             f"needed. What follows is ASSUMED: usage profile {subject.profile.name}. "

@@ -9,11 +9,10 @@ from aurora_ops.capacity import plausible
 from aurora_ops.capacity.history import History, HistoryError
 from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
-from aurora_ops.core import environments
 from aurora_ops.core.times import HISTORY_DAYS
 from aurora_ops.cost import sources
 from aurora_ops.cost.sources import LIVE
-from aurora_ops.cost.subject import Subject
+from aurora_ops.cost.subject import Subject, of_cluster
 
 if TYPE_CHECKING:
     from aurora_ops.cost.readers.existing import Existing
@@ -78,22 +77,10 @@ def read(subject: Subject, source: str, target: str, days: int, timezone: str, c
 
 def _live(subject: Subject, target: str, days: int) -> Reading:
     """The cluster that was asked for, or the environment's."""
-    found = subject.existing
-    if found is None:
-        from aurora_ops.aws import cluster  # brings boto3, which only what is live needs
-        from aurora_ops.aws.session import open_session
-        from aurora_ops.cost.readers import existing
-
-        session = open_session(target, subject.book.region)
-        identifier = environments.settings(subject.name).cluster_identifier
-        described = cluster.find(session, identifier)
-        found = existing.read(session, described, subject.profile, days=days, of_environment=True)
-    if not found.histories:
-        raise HistoryError(
-            f"CloudWatch has no capacity of {', '.join(found.unmeasured)}, so what cluster {found.cluster.identifier} used cannot be billed. "
-            "Wait until each instance has run for a while, or read a file."
-        )
-    name = found.histories[0].instance if len(found.histories) == 1 else found.cluster.identifier
+    found = subject.existing or of_cluster(subject.name, subject.book, subject.as_of, "", target, days).existing
+    assert found  # noqa: S101 - of_cluster has always read one
+    histories = found.capacity.require()
+    name = histories[0].instance if len(histories) == 1 else found.cluster.identifier
     return Reading(
-        found.histories, found.shape, found.shape.billed(found.usage, subject.as_of), name, live=True, existing=found
+        histories, found.shape, found.shape.billed(found.usage, subject.as_of), name, live=True, existing=found
     )

@@ -14,6 +14,7 @@ from aurora_ops.aws import metrics
 from aurora_ops.aws.session import Session, sandbox_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
 from aurora_ops.billing.usage import HOURS_PER_MONTH
+from aurora_ops.capacity.history import HistoryError
 from aurora_ops.cost import bands, exports, plan_charts, plan_tables, profiles
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.readers import existing
@@ -196,7 +197,7 @@ def test_a_follower_is_simulated_as_the_writer_and_another_reader_under_its_own_
 
 def test_the_cluster_is_a_fourth_column_and_the_spec_says_nothing_of_it(pages, tmp_path):
     plan = pages["plan"]
-    made = bands.bands(plan, timezone="UTC")
+    made = bands.bands(plan)  # the page's own default: days of Asia/Tokyo
     exports.write(plan, made, str(tmp_path))
 
     assert ["dev", "stg", "prod", NAME] == [cost.name for cost in plan.environments]
@@ -253,7 +254,7 @@ def test_a_history_is_never_made_up_for_a_cluster(young):
     """
     Page 04 of a cluster of minutes ends as refused: there is nothing to bill. Simulated it is only where that is asked for.
     """
-    with pytest.raises(existing.HistoryError, match="no capacity of only"):
+    with pytest.raises(HistoryError, match="no capacity of only"):
         history_study.study("dev", region=REGION, cluster=young)
     assert history_study.study("dev", "simulated", region=REGION, cluster=young).reading.simulated
 

@@ -3,7 +3,6 @@
 import shutil
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pytest
 
 from aurora_ops.aws import build_environment, changes, cluster, metrics
@@ -11,9 +10,9 @@ from aurora_ops.aws.cluster import ClusterNotFoundError
 from aurora_ops.aws.session import sandbox_session
 from aurora_ops.capacity.history import HistoryError
 from aurora_ops.core import environments
-from aurora_ops.cost import bands, sources
+from aurora_ops.cost import bands
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost.readers import capacity_cloudwatch
+from aurora_ops.cost.readers import capacity_cloudwatch, cluster_capacity
 from aurora_ops.cost.studies import history_study  # fmt: skip
 from aurora_ops.sandbox.client import lifecycle
 
@@ -168,16 +167,18 @@ def stg(session, aws, measured):
     return wanted
 
 
-def test_a_live_history_is_that_of_the_writer_after_a_fail_over(stg):
+def test_a_live_history_is_that_of_the_writer_after_a_fail_over(stg, session):
     """
     Not of the instance that was made as the writer; the readers' series are their own.
     """
     first, second = stg.instance_identifiers
-    found = sources.live_history("sandbox", "ap-northeast-1", "stg", days=10)
+    found = cluster_capacity.read(session, cluster.find(session, stg.cluster_identifier), days=10)
 
     assert [second, first] == [one.instance for one in found.histories]
     assert {(3.0,), (1.0,)} == {tuple(one.samples["capacity_acu"].dropna().unique()) for one in found.histories}
-    assert pytest.approx(np.array([[72.0, 24.0]] * 9)) == found.daily_acu_hours("UTC").to_numpy()
+    assert [pytest.approx([72.0] * 9), pytest.approx([24.0] * 9)] == [
+        list(one.daily_acu_hours("UTC")) for one in found.histories
+    ]
 
 
 def test_readers_are_billed_by_their_own_series_and_the_storage_type_is_the_clusters(stg, aws):
@@ -210,8 +211,8 @@ def test_an_instance_that_no_file_of_values_knows_is_billed_too(stg, session, me
     changes.add_instance(session, stg.cluster_identifier, third, tags={}, promotion_tier=5)
     changes.wait_for_instance(session, third)
     try:
-        with pytest.raises(HistoryError, match=f"{third} has no measured sample"):
-            sources.live_history("sandbox", "ap-northeast-1", "stg", days=10)
+        with pytest.raises(HistoryError, match=f"CloudWatch has no capacity of {third}, so what cluster"):
+            bands.bands(planning.plan(), {"stg": "live"})
         for day in range(8):
             measured(third, MIDNIGHT - (8 - day) * DAY, [2.0] * 1440)
         found = history_study.study("stg", "live", days=10, timezone="UTC")
