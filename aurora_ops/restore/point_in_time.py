@@ -6,6 +6,7 @@ again after an interruption with the same time and name, it goes on with what is
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -98,13 +99,22 @@ class Restoration:
         return {FROM: self.source.identifier, AS_OF: f"{self.restore_point:%FT%TZ}"}
 
     @property
-    def scaling(self) -> AcuRange:
-        """The source's. A provisioned source has none: then the smallest, which its instances do not use."""
+    def scaling(self) -> AcuRange | None:
+        """The source's. A provisioned source has none, and its copy neither."""
         source = self.source
-        return AcuRange(source.floor_acu, source.ceiling_acu) if source.ceiling_acu else AcuRange(0.5, 1)
+        return AcuRange(source.floor_acu, source.ceiling_acu) if source.ceiling_acu else None
 
     def preflight(self) -> Report:
-        """Read only. A FAIL makes `apply` refuse. The source need not be available: it may be what went wrong."""
+        """Read only. A FAIL makes `apply` refuse. The source need not be available: it may be what went wrong.
+
+        Raises
+        ------
+        UnknownDatabaseError
+            The source answers, and has no such database: the restored cluster would have none either.
+        """
+        if self.access.database:
+            with suppress(*making.UNREACHABLE):
+                self.access.connect().close()
         source, names = self.source, [self.identifier, *self.instances.values()]
         earliest, latest = source.earliest_restorable_utc, source.latest_restorable_utc
         inside = bool(earliest and latest and earliest <= self.restore_point <= latest)
@@ -141,14 +151,18 @@ class Restoration:
     def plan(self) -> Plan:
         """What will be made. Nothing that exists is changed; the new cluster stays, and costs money from then on."""
         source, undo = self.source, "DeleteDBInstance, DeleteDBCluster"
-        as_of = f"full copy as of {self.restore_point:%F %T}Z, {self.scaling}"
+        as_of = f"full copy as of {self.restore_point:%F %T}Z, {self.scaling or 'instances of fixed size'}"
         steps = [Change("RestoreDBClusterToPointInTime", self.identifier, f"of {source.identifier}", as_of, undo)]
         for old, new in self.instances.items():
             steps.append(Change("CreateDBInstance", new, "", f"like {old}", "DeleteDBInstance"))
         windows = f"backups {source.raw.get('PreferredBackupWindow')}, maintenance {source.raw.get('PreferredMaintenanceWindow')}"
         steps.append(Change("ModifyDBCluster", self.identifier, "AWS's defaults", windows))
         parameters = {**self.access.parameters, "restore_to": f"{self.restore_point:%FT%TZ}", "name": self.identifier}
-        observed = {"version": source.engine_version, "range": str(self.scaling), "instances": sorted(self.instances)}
+        observed = {
+            "version": source.engine_version,
+            "range": str(self.scaling or "none"),
+            "instances": sorted(self.instances),
+        }
         return Plan(NAME, self.session.account, self.session.region, parameters, observed, tuple(steps))
 
     def apply(self, confirm: str = "") -> Line:

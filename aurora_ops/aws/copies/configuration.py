@@ -36,8 +36,10 @@ def tags_of_copy(source: Cluster, tags: Mapping[str, str]) -> dict[str, str]:
     return dict(list(own.items())[: _MOST_TAGS - len(tags)]) | dict(tags)
 
 
-def of_cluster(source: Cluster, scaling: AcuRange, tags: Mapping[str, str], *, protected: bool) -> dict[str, Any]:
-    """Arguments of RestoreDBClusterToPointInTime, but for which cluster and when.
+def of_cluster(
+    source: Cluster, scaling: AcuRange | None, tags: Mapping[str, str], *, protected: bool
+) -> dict[str, Any]:
+    """Arguments of RestoreDBClusterToPointInTime, but for which cluster and when. No `scaling`: the copy's instances are of fixed sizes.
 
     Performance Insights and Enhanced Monitoring are refused by this call (boto/boto3#4634): the instance gets them.
     """
@@ -50,10 +52,11 @@ def of_cluster(source: Cluster, scaling: AcuRange, tags: Mapping[str, str], *, p
         "EnableCloudwatchLogsExports": raw.get("EnabledCloudwatchLogsExports"),
         "NetworkType": raw.get("NetworkType"),
     }
+    if scaling:
+        given["ServerlessV2ScalingConfiguration"] = {"MinCapacity": scaling.floor, "MaxCapacity": scaling.ceiling}
     return {name: value for name, value in given.items() if value} | {
         "EnableIAMDatabaseAuthentication": raw.get("IAMDatabaseAuthenticationEnabled", False),
         "CopyTagsToSnapshot": raw.get("CopyTagsToSnapshot", False),
-        "ServerlessV2ScalingConfiguration": {"MinCapacity": scaling.floor, "MaxCapacity": scaling.ceiling},
         "DeletionProtection": protected,
         "Tags": aws_tags(tags_of_copy(source, tags)),
     }

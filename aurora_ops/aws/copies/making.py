@@ -27,7 +27,7 @@ def restore_to_time(
     identifier: str,
     restore_point: datetime,
     *,
-    scaling: AcuRange,
+    scaling: AcuRange | None,
     tags: Mapping[str, str],
     protected: bool = False,
 ) -> None:

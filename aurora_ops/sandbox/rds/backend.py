@@ -239,7 +239,7 @@ class StrictRDSBackend(models.RDSBackend):
         instance = cast(AuroraInstance, super().modify_db_instance(db_instance_identifier, db_kwargs))
         if wanted != before:
             self.operations.change_class(instance)
-        instance.inherit(instance.cluster, db_kwargs)
+        instance.change_insights(db_kwargs)
         return instance
 
     def reboot_db_instance(self, db_instance_identifier: str) -> AuroraInstance:

@@ -21,6 +21,11 @@ from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, DEFAULT_VERSION
 from aurora_ops.sandbox.parameters.in_force import Groups
 from aurora_ops.sandbox.statuses import WithStatus
 
+_INSIGHTS = {  # as requests name them, and as the models do
+    "enable_performance_insights": "performance_insights_enabled",
+    "performance_insights_retention_period": "performance_insights_retention_period",
+    "performance_insights_kms_key_id": "performance_insights_kms_key_id",
+}
 _plane: DataPlane | None = None
 _on_change: Callable[[], None] = lambda: None  # noqa: E731 - replaced by `use`
 
@@ -118,14 +123,15 @@ class AuroraCluster(WithStatus, models.DBCluster):
         )
 
     def update_insights(self, kwargs: dict[str, Any]) -> None:
-        """Apply the Insights fields of a ModifyDBCluster, and hand them to the instances as Aurora does."""
+        """Apply the Insights fields of a ModifyDBCluster. Those that it names are handed to the instances, as Aurora does; else they keep their own."""
         if kwargs.get("enable_performance_insights") is not None:
             self.performance_insights_enabled = bool(kwargs["enable_performance_insights"])
         self._set_insights(
             {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
         )
+        named = any(kwargs.get(name) is not None for name in _INSIGHTS)
         for member in self.members:
-            member.inherit(self)
+            member.inherit(self, _insights_of(self if named else member))
 
     @property
     def members(self) -> list["AuroraInstance"]:  # type: ignore[override]  # moto's are replaced by ours
@@ -186,6 +192,15 @@ class AuroraCluster(WithStatus, models.DBCluster):
         return self.data.latest if self.data else None
 
 
+def _insights_of(one: "AuroraCluster | AuroraInstance") -> dict[str, Any]:
+    """Its Insights fields, as a request names them."""
+    return {name: getattr(one, attribute) for name, attribute in _INSIGHTS.items()}
+
+
+def _named(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: kwargs[name] for name in _INSIGHTS if kwargs.get(name) is not None}
+
+
 class AuroraInstance(WithStatus, models.DBInstanceClustered):
     """A DB instance with an identity and an address of its own."""
 
@@ -200,29 +215,20 @@ class AuroraInstance(WithStatus, models.DBInstanceClustered):
         self.ca_certificate_identifier = kwargs.get("ca_certificate_identifier") or "rds-ca-rsa2048-g1"
         self.db_subnet_group_name = self.cluster.db_subnet_group_name
         self.db_name = self.cluster.database_name
-        self.inherit(self.cluster, kwargs)
+        self.inherit(self.cluster, _insights_of(self.cluster) | _named(kwargs))
 
-    def inherit(self, cluster: AuroraCluster, kwargs: dict[str, Any] | None = None) -> None:
-        """Take what Aurora keeps on the cluster: Insights, IAM authentication, log exports."""
-        kwargs = kwargs or {}
-        wanted = kwargs.get("enable_performance_insights")
-        self.performance_insights_enabled = cluster.performance_insights_enabled if wanted is None else bool(wanted)
-        on = self.performance_insights_enabled
+    def change_insights(self, kwargs: dict[str, Any]) -> None:
+        """Apply the Insights fields of a ModifyDBInstance: what it does not name stays."""
+        self.inherit(self.cluster, _insights_of(self) | _named(kwargs))
+
+    def inherit(self, cluster: AuroraCluster, insights: dict[str, Any]) -> None:
+        """Take what Aurora keeps on the cluster, IAM authentication and log exports, and the Insights that are to be this instance's."""
+        on = self.performance_insights_enabled = bool(insights["enable_performance_insights"])
+        key = insights["performance_insights_kms_key_id"] or cluster.kms_key_id or managed_key(self.backend)
         self.performance_insights_retention_period = (
-            (kwargs.get("performance_insights_retention_period") or cluster.performance_insights_retention_period or 7)
-            if on
-            else None
+            (insights["performance_insights_retention_period"] or 7) if on else None
         )
-        self.performance_insights_kms_key_id = (
-            (
-                kwargs.get("performance_insights_kms_key_id")
-                or cluster.performance_insights_kms_key_id
-                or cluster.kms_key_id
-                or managed_key(self.backend)
-            )
-            if on
-            else None
-        )
+        self.performance_insights_kms_key_id = key if on else None
         self.database_insights_mode = cluster.database_insights_mode
         self.enable_iam_database_authentication = bool(cluster.iam_auth)
         self.enabled_cloudwatch_logs_exports = list(cluster.enabled_cloudwatch_logs_exports)

@@ -7,7 +7,7 @@ import pytest
 from common import SHOP, create, failed, soon, whole_second
 
 from aurora_ops.aws import cluster as clusters
-from aurora_ops.aws.access import open_access
+from aurora_ops.aws.access import UnknownDatabaseError, open_access
 from aurora_ops.aws.copies.advice import RefusedError
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.environments import settings
@@ -205,3 +205,16 @@ def test_the_latest_of_a_cluster_that_was_made_just_now_is_a_second_that_it_has(
     assert f"latest: {moment:%F %T}Z" == how
     rds.delete_db_instance(DBInstanceIdentifier="just-now-1", SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier="just-now", SkipFinalSnapshot=True)
+
+
+def test_a_database_that_the_source_does_not_have_is_refused_before_anything_is_made(session, incident):
+    """
+    It was noticed by the last check, when the new cluster stood.
+    """
+    asked = point_in_time.restore(
+        open_access(session, "stg", database="not-there"), restore_to=f"{incident[0]:%FT%TZ}", name="never-made"
+    )
+    with pytest.raises(UnknownDatabaseError, match="database='not-there' is none of cluster"):
+        asked.apply()
+
+    assert asked._there() is None

@@ -52,6 +52,13 @@ def merged_range(at: Account) -> str:
     )
 
 
+def insights_after_another_change(at: Account) -> bool | None:
+    """PerformanceInsightsEnabled of an instance that has them on, after its cluster was given another window."""
+    at.rds.modify_db_instance(DBInstanceIdentifier=f"{at.single}-1", EnablePerformanceInsights=True)
+    at.rds.modify_db_cluster(DBClusterIdentifier=at.single, PreferredMaintenanceWindow="tue:05:11-tue:06:11")
+    return at.instance(f"{at.single}-1").get("PerformanceInsightsEnabled")
+
+
 def insights_of_instance(at: Account) -> bool | None:
     """PerformanceInsightsEnabled of an instance after ModifyDBInstance switched it on."""
     at.rds.modify_db_instance(DBInstanceIdentifier=f"{at.single}-1", EnablePerformanceInsights=True)
@@ -121,6 +128,7 @@ RULES = [
     Rule("an instance has the cluster's Insights", lambda at: at.instance(f"{at.base}-1").get("PerformanceInsightsEnabled"), None, True, "aws/aws-cdk#31385"),
     Rule("an instance tells whether it is public", lambda at: at.instance(f"{at.base}-1").get("PubliclyAccessible"), None, False, "DBInstance"),
     Rule("Insights are switched on by ModifyDBInstance", insights_of_instance, None, True, "ModifyDBInstance"),
+    Rule("a change of the cluster that names no Insights leaves those of its instances", insights_after_another_change, None, True, "ModifyDBCluster"),
     Rule("a changed ceiling waits for a reboot", status_after_ceiling, "in-sync", "pending-reboot", "Maximum connections for Aurora Serverless v2"),
     Rule("a cluster is not deleted without a word on a final snapshot", deleted_bare, ACCEPTED, "InvalidParameterCombination", "DeleteDBCluster"),
     Rule("a cluster is not deleted over its members", call("rds.delete_db_cluster", DBClusterIdentifier=lambda at: at.single, SkipFinalSnapshot=True), "InvalidDBClusterStateFault", "InvalidDBClusterStateFault", "DeleteDBCluster"),
