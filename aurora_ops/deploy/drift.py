@@ -3,6 +3,8 @@
 Code against AWS is a plan that is not applied; state against AWS is what its refresh found. What Terraform cannot see is looked for by
 name: what was made by hand, and what is pending at AWS for a window or a restart. Since when is told by whoever kept a time: the state's
 versions, RDS's events, an alarm's history, CloudTrail. Where no time is known, two are said between which it happened.
+
+A cluster that is no environment's has no code here. Of it, what AWS itself tells is looked at, and the rest is said to be not compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +13,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from aurora_ops.aws.cluster import Cluster
+from aurora_ops.aws.access import Access
 from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check, Line, Report, Table
-from aurora_ops.core.environments import Settings, settings
+from aurora_ops.core.environments import Settings
 from aurora_ops.deploy import checks as deploy_checks
-from aurora_ops.deploy import drift_dates
+from aurora_ops.deploy import drift_at_aws, drift_dates
 from aurora_ops.deploy.drift_dates import said
 from aurora_ops.terraform import adoption, inventory
 from aurora_ops.terraform import differences as terraform_drift
@@ -26,15 +28,17 @@ from aurora_ops.terraform import state as terraform_state
 from aurora_ops.terraform.differences import ABSENT, THERE, TO_DO, Difference
 from aurora_ops.terraform.state import Lock
 
+_NO_CODE = "no Terraform code or state of it is known here"
 HISTORY = 20  # versions of the state that are asked since when
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The comparison of one environment at one time."""
+    """The comparison of one environment at one time; `settings` is None for a cluster that is no environment's."""
 
     session: Session
-    settings: Settings
+    name: str  # the environment's, or the cluster's
+    settings: Settings | None
     as_of: datetime
     differences: tuple[Difference, ...] = ()
     resources: int = 0  # in the state
@@ -42,30 +46,48 @@ class Drift:
     lock: Lock | None = None
     trail: Check = field(default_factory=lambda: Check("CloudTrail was asked", "SKIP", "nothing differs"))
     missing: str = ""  # why nothing could be compared
+    instances: int = 0  # of a cluster that is no environment's
 
     def __repr__(self) -> str:
         if self.missing:
-            return f"DRIFT of {self.settings.environment}: not compared, {self.missing}"
-        return f"DRIFT of {self.settings.environment} in {self.session.region}: {self.resources} resources compared, {_count(self.differences)}"
+            return f"DRIFT of {self.name}: not compared, {self.missing}"
+        compared = f"{self.resources} resources compared" if self.settings else _NO_CODE
+        return f"DRIFT of {self.name} in {self.session.region}: {compared}, {_count(self.differences)}"
 
     def bottom_line(self) -> Line:
         """Whether they agree, in a sentence."""
-        name = self.settings.environment
+        name = self.name
         if self.missing:
             return Line(f"Nothing of {name} could be compared: {self.missing}.")
+        if not self.settings:
+            there = (
+                self._counted() if self.differences else f"nothing waits at AWS, and its {_instances(self.instances)}"
+            )
+            return Line(f"{name} is no environment's, so it was compared with no code and no state. Of the cluster itself: {there}.")  # fmt: skip
         if not self.differences:
             return Line(f"Code, state and AWS agree on the {self.resources} resources of {name}, nothing was made by hand beside them, and nothing waits at AWS.")  # fmt: skip
+        return Line(f"{name} differs: {self._counted()}.")
+
+    def _counted(self) -> str:
         kinds = [one.kind for one in self.differences]
         counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        return Line(f"{name} differs: {_count(kinds)} on {len({one.address for one in self.differences})} resources ({counted}).")  # fmt: skip
+        return f"{_count(kinds)} on {len({one.address for one in self.differences})} resources ({counted})"
 
     def data(self) -> Table:
         """What was compared with what."""
+        asked = ("AWS", f"{self.session.region}, read by Terraform's refresh and by name", said(self.as_of))
+        if not self.settings:
+            asked = (
+                "AWS",
+                f"{self.session.region}, what the RDS API tells of the cluster and its instances",
+                said(self.as_of),
+            )
+            return Table(repr(self), ("side", "from", "as of"), [("code and state", _NO_CODE, ""), asked])
         written = f"written {said(self.written_utc)}" if self.written_utc else "never written"
         rows = [
             ("code", f"terraform/environments/{self.settings.environment} and terraform/modules/aurora", drift_dates.code_changed(self.settings.environment)),
             ("state", "where AURORA_OPS_STATE_BUCKET leads" if not self.session.is_sandbox else "the sandbox's bucket", written),
-            ("AWS", f"{self.session.region}, read by Terraform's refresh and by name", said(self.as_of)),
+            asked,
         ]  # fmt: skip
         return Table(repr(self), ("side", "from", "as of"), rows)
 
@@ -91,6 +113,8 @@ class Drift:
         """Whether the comparison can be trusted. A difference is a finding, and fails only if that was asked for."""
         if self.missing:
             return Report("drift", (Check("code, state and AWS were compared", "SKIP", self.missing),))
+        if not self.settings:
+            return Report("drift", self._checks_of_cluster(fail_on_drift), _count(self.differences))
         now = self.as_of
         busy = self.lock.describe(now) if self.lock else ""
         checks = [
@@ -100,9 +124,23 @@ class Drift:
             else Check("nobody is at work on the state", "PASS"),
             self.trail,
         ]
-        if fail_on_drift:
-            checks.append(Check.of("nothing differs", not self.differences, _count(self.differences)))
-        return Report("drift", tuple(checks), _count(self.differences))
+        return Report("drift", (*checks, *self._nothing_differs(fail_on_drift)), _count(self.differences))
+
+    def _checks_of_cluster(self, fail_on_drift: bool) -> tuple[Check, ...]:
+        return (
+            Check("code, state and AWS were compared", "SKIP", f"{self.name} is no environment's: {_NO_CODE}"),
+            Check("what waits at AWS was asked", "PASS", f"the cluster and its {_instances(self.instances, '')}"),
+            Check("instances were compared with the writer", "PASS", f"{self.instances} instances")
+            if self.instances > 1
+            else Check(
+                "instances were compared with the writer", "SKIP", f"{self.name} has {_instances(self.instances, '')}"
+            ),
+            self.trail,
+            *self._nothing_differs(fail_on_drift),
+        )
+
+    def _nothing_differs(self, asked: bool) -> tuple[Check, ...]:
+        return (Check.of("nothing differs", not self.differences, _count(self.differences)),) if asked else ()
 
     def numbers(self) -> dict[str, Any]:
         """For `result.json`."""
@@ -113,27 +151,39 @@ class Drift:
         return {"resources": self.resources, "differences": len(found), "found": found}
 
 
-def look(session: Session, environment: str) -> Drift:
-    """Compare code, state and AWS of `environment`, as they are now."""
-    return compare(session, settings(environment))
+def look(access: Access) -> Drift:
+    """Compare code, state and AWS of the cluster's environment, as they are now; of a cluster without one, look at what AWS tells.
+
+    Raises
+    ------
+    ClusterNotFoundError
+        The cluster is no environment's, and went away since it was named.
+    """
+    if access.settings:
+        return compare(access.session, access.settings)
+    session, now, found = access.session, datetime.now(UTC), access.described()
+    seen = (*drift_at_aws.waiting(session, found), *drift_at_aws.unlike(session, found))
+    dated, trail = drift_dates.dated(session, "", seen, [], now)
+    return Drift(session, access.identifier, None, now, dated, trail=trail, instances=len(found.instances))
 
 
 def compare(session: Session, wanted: Settings) -> Drift:
     """Compare what these settings ask for with state and AWS."""
     now = datetime.now(UTC)
     if terraform.program() is None:
-        return Drift(session, wanted, now, missing=f"terraform is not here, and it alone knows what the code means. {terraform.HOW_TO_GET}")  # fmt: skip
+        return Drift(session, wanted.environment, wanted, now, missing=f"terraform is not here, and it alone knows what the code means. {terraform.HOW_TO_GET}")  # fmt: skip
     where = terraform_state.place(session, wanted)
     kept = islice(terraform_state.versions(session, where), HISTORY)
     history = [(at, terraform_state.resources(state)) for at, state in kept]
     if not history:
-        return Drift(session, wanted, now, missing="Terraform never kept a state of it here: deploy-environment makes the first, and adopts what is there")  # fmt: skip
+        return Drift(session, wanted.environment, wanted, now, missing="Terraform never kept a state of it here: deploy-environment makes the first, and adopts what is there")  # fmt: skip
     written, known = history[0]
     lock = terraform_state.lock(session, where)
     shown = _plan(session, wanted, where.backend)
-    found = (*_compared(session, wanted, shown, known), *_waiting(session, deploy_checks.existing(session, wanted)))
-    dated, trail = drift_dates.dated(session, wanted, found, history, now)
-    return Drift(session, wanted, now, dated, len(known), written, lock, trail)
+    cluster = deploy_checks.existing(session, wanted)
+    found = (*_compared(session, wanted, shown, known), *(drift_at_aws.waiting(session, cluster) if cluster else ()))
+    dated, trail = drift_dates.dated(session, wanted.environment, found, history, now)
+    return Drift(session, wanted.environment, wanted, now, dated, len(known), written, lock, trail)
 
 
 def _plan(session: Session, wanted: Settings, backend: list[str]) -> dict[str, Any]:
@@ -163,46 +213,15 @@ def _compared(session: Session, wanted: Settings, shown: Mapping[str, Any], know
             yield Difference("made by hand", str(one), "", ABSENT, ABSENT, THERE, one.kind, (one.name,))
 
 
-def _waiting(session: Session, cluster: Cluster | None) -> Iterator[Difference]:
-    """What AWS has accepted and not done yet: changes for the window, parameters for a restart, maintenance of its own."""
-    if cluster is None:
-        return
-    rds = session.client("rds")
-    members = [
-        one
-        for page in rds.get_paginator("describe_db_instances").paginate()
-        for one in page["DBInstances"]
-        if one.get("DBClusterIdentifier") == cluster.identifier
-    ]
-    for name, kind, raw in [
-        (cluster.identifier, "aws_rds_cluster", cluster.raw),
-        *((one["DBInstanceIdentifier"], "aws_rds_cluster_instance", one) for one in members),
-    ]:
-        for attribute, value in (raw.get("PendingModifiedValues") or {}).items():
-            if value not in (None, "", {}, []):
-                yield _wait(kind, name, attribute, f"{raw.get(attribute, '')} → {value}", name)
-    group = cluster.raw.get("DBClusterParameterGroup", "")
-    for one in cluster.raw["DBClusterMembers"]:
-        if one.get("DBClusterParameterGroupStatus") == "pending-reboot":
-            name = one["DBInstanceIdentifier"]
-            yield _wait("aws_rds_cluster_instance", name, "cluster parameters", "the restart of this instance", group)
-    for one in members:
-        for used in one.get("DBParameterGroups", []):
-            if used.get("ParameterApplyStatus") == "pending-reboot":
-                name = one["DBInstanceIdentifier"]
-                yield _wait("aws_rds_cluster_instance", name, "instance parameters", "the restart of this instance", used["DBParameterGroupName"])  # fmt: skip
-    arns = {cluster.arn, *(one["DBInstanceArn"] for one in members)}
-    for page in rds.get_paginator("describe_pending_maintenance_actions").paginate():
-        for one in page["PendingMaintenanceActions"]:
-            for action in one["PendingMaintenanceActionDetails"] if one["ResourceIdentifier"] in arns else ():
-                name = one["ResourceIdentifier"].rpartition(":")[2]
-                due = action.get("CurrentApplyDate") or action.get("AutoAppliedAfterDate")
-                told = f"{action['Action']}{f', {said(due)}' if due else ''}: {action.get('Description', '')}"
-                yield _wait("aws_rds_cluster", name, "maintenance", told, name)
+def _instances(number: int, alike: str = "alike") -> str:
+    """How many, in words, and that they are alike.
 
-
-def _wait(kind: str, name: str, attribute: str, value: str, about: str) -> Difference:
-    return Difference("pending at AWS", name, attribute, "", "", f"waits: {value}", kind, (about,))
+    >>> _instances(1), _instances(2), _instances(2, "")
+    ('one instance has no other to differ from', '2 instances are alike', '2 instances')
+    """
+    if number == 1:
+        return "one instance has no other to differ from" if alike else "one instance"
+    return f"{number} instances are {alike}" if alike else f"{number} instances"
 
 
 def _count(differences: Sequence[Any]) -> str:

@@ -12,12 +12,13 @@ from botocore.exceptions import ClientError
 
 from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check
-from aurora_ops.core.environments import PROJECT_ROOT, Settings
+from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.terraform import differences as terraform_drift
 from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform.differences import Difference
 
 EVENT_DAYS = 14  # as long as RDS keeps them
+TRAIL_DAYS = 90  # as long as CloudTrail answers without a trail of one's own
 TRAIL_LIMIT = 20  # CloudTrail answers two questions a second
 # Events that tell of a change of shape; the others tell of backups and failovers.
 _TELLING = {"configuration change", "maintenance", "deletion", "creation", "notification"}
@@ -31,20 +32,23 @@ _WHOLE = {"gone at AWS": "deletion", "made by hand": "creation", "not in the sta
 
 
 def dated(
-    session: Session, wanted: Settings, found: Iterable[Difference], history: list[tuple[datetime, dict[str, Any]]], now: datetime
+    session: Session, environment: str, found: Iterable[Difference], history: list[tuple[datetime, dict[str, Any]]], now: datetime
 ) -> tuple[tuple[Difference, ...], Check]:  # fmt: skip
-    """The differences with `since` filled in, and whether CloudTrail could be asked. `history` is the state's, newest first."""
+    """The differences with `since` filled in, and whether CloudTrail could be asked. `history` is the state's, newest first.
+
+    `environment` is empty, and `history` too, for a cluster that no code here describes.
+    """
     found = tuple(found)
     events = _events(session, now) if found else []
     trail: dict[str, str] = {}
     check = Check("CloudTrail was asked", "SKIP", "the sandbox keeps none" if session.is_sandbox else "nothing differs")
     if found and not session.is_sandbox:
         try:
-            trail = _trail(session, found, history[0][0])
+            trail = _trail(session, found, history[0][0] if history else now - timedelta(days=TRAIL_DAYS))
             check = Check("CloudTrail was asked", "PASS", f"{len(trail)} of the changes are in it")
         except ClientError as error:
             check = Check("CloudTrail was asked", "SKIP", f"it did not answer ({error.response['Error']['Code']})")
-    code = code_changed(wanted.environment)
+    code = code_changed(environment) if environment else ""
     dated = []
     for one in found:
         after = _last_agreed(one, history)

@@ -10,7 +10,7 @@ from aurora_ops.terraform.plan import MODULE, READ_ONLY, text
 
 Kind = Literal[
     "changed at AWS", "not applied yet", "not recorded in state", "gone at AWS", "not built yet", "not in the state", "removed from code",
-    "made by hand", "newer than the code", "pending at AWS",
+    "made by hand", "newer than the code", "pending at AWS", "unlike the writer",
 ]  # fmt: skip
 Values = Mapping[str, Any]
 ABSENT, THERE = "absent", "there"
@@ -27,6 +27,7 @@ TO_DO: dict[Kind, str] = {
     "made by hand": "Terraform does not see it and leaves it: remove it by hand, or write it into the code",
     "newer than the code": "accept it: write AWS's version into terraform.tfvars.json. Do not deploy before: AWS refuses a downgrade",
     "pending at AWS": "comes by itself in the maintenance window or at the next restart",
+    "unlike the writer": "a fail-over would make it the writer: give it the writer's setting, or keep it as it is on purpose",
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aurora_ops.aws import changes, cluster
+from aurora_ops.aws.access import open_access
 from aurora_ops.core.environments import settings
 from aurora_ops.deploy import drift
 from aurora_ops.terraform import plan as terraform_plan
@@ -39,7 +40,7 @@ def since(found, part):
 def clean(applied):
     """The comparison right after Terraform built it, with what was in the state's bucket before and after."""
     before = objects(applied)
-    return drift.look(applied, "dev"), before, objects(applied)
+    return drift.look(open_access(applied, "dev")), before, objects(applied)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,7 @@ def test_a_version_that_aws_raised_is_to_be_accepted(applied, drifted):
     w.modify_db_cluster(DBClusterIdentifier=DEV.cluster_identifier, EngineVersion="15.12", ApplyImmediately=True)
     changes.wait_for_cluster(applied, DEV.cluster_identifier)
 
-    found = drift.look(applied, "dev")
+    found = drift.look(open_access(applied, "dev"))
 
     newer = {one.what: (one.code, one.aws) for one in found.differences if one.kind == "newer than the code"}
     assert "15.12" == cluster.find(applied, DEV.cluster_identifier).engine_version
@@ -176,7 +177,7 @@ def test_a_version_that_aws_raised_is_to_be_accepted(applied, drifted):
 
 def test_an_account_without_a_state_is_a_skip_and_says_what_to_do(applied):
     """stg was never deployed here."""
-    found = drift.look(applied, "stg")
+    found = drift.look(open_access(applied, "stg"))
 
     assert "SKIP" == found.report(fail_on_drift=True).verdict
     assert "deploy-environment" in repr(found.bottom_line())
