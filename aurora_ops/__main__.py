@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
@@ -91,7 +91,7 @@ def run(
     for key, value in pairs:
         if given.setdefault(key, value) != value:
             raise click.UsageError(f"parameter {key} is given twice, as {given[key]!r} and as {value!r}")
-    outcome = runner.run(name, given, target, output_dir, cell_timeout_seconds=cell_timeout)
+    outcome = runner.run(name, given, target, output_dir, cell_timeout_seconds=cell_timeout, before_start=_before_start)
     click.echo(outcome)
     if outcome.error.count("\n"):
         click.echo(outcome.error.partition("\n")[2], err=True)
@@ -99,6 +99,14 @@ def run(
     with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
         index.rebuild(outcome.folder.parent)
     sys.exit(outcome.exit_code)
+
+
+def _before_start(parameters: Mapping[str, Any]) -> None:
+    """What the session can see to be wrong. Not imported where it would look at nothing: that costs half a second."""
+    if parameters.get("cluster") or parameters.get("login") or parameters.get("target", "sandbox") != "sandbox":
+        from aurora_ops.aws import access
+
+        access.before_start(parameters)
 
 
 @cli.command()

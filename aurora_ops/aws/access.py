@@ -4,25 +4,38 @@ The three parameters `cluster`, `database` and `login` mean the same on each pag
 are empty, the cluster is the environment's, the database is the cluster's first, and the way in is found.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws import inventory, which_cluster
 from aurora_ops.aws.cluster import Cluster
-from aurora_ops.aws.credentials import forms
+from aurora_ops.aws.credentials import forms, secrets
 from aurora_ops.aws.credentials.forms import LoginError
-from aurora_ops.aws.login import Connector
-from aurora_ops.aws.session import NoSuchDatabaseError, Session
+from aurora_ops.aws.login import Connector, NoLoginError
+from aurora_ops.aws.session import (
+    DEFAULT_REGION,
+    SANDBOX,
+    NoSuchDatabaseError,
+    Session,
+    check_region,
+    open_session,
+    sandbox_session,
+)
 from aurora_ops.core import environments
 from aurora_ops.core.environments import ENVIRONMENTS, Settings
-from aurora_ops.core.errors import InputError, did_you_mean
+from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
+from aurora_ops.core.times import to_datetime
 from aurora_ops.database import databases
+from aurora_ops.sandbox.client import lifecycle
 
 ALL = "*"
+_ASKING = ("", "live", "now")  # as the source of what a page shows: the cluster is asked
 
 
 class UnknownDatabaseError(InputError):
@@ -205,6 +218,74 @@ def open_access(
     return Access(
         session, found.identifier, _environment_of(found.identifier, ENVIRONMENTS), database, login, found.kind
     )
+
+
+def before_start(parameters: Mapping[str, Any]) -> None:
+    """Refuse what can be seen to be wrong with a page's parameters before its kernel starts: target, region, cluster and login.
+
+    It starts no sandbox and builds nothing, so of a sandbox that does not run it looks at no account. What cannot be told here,
+    also because AWS does not answer, is left to the page.
+
+    Raises
+    ------
+    UnknownTargetError, UnknownClusterError, UnsuitableClusterError, LoginError, InputError
+        As `open_session` and `open_access`; NoLoginError where `login` names a secret that has no usable login.
+    """
+    if "target" not in parameters:
+        return
+    target, region = str(parameters["target"]), str(parameters.get("region") or DEFAULT_REGION)
+    cluster, login = (str(parameters.get(name) or "").strip() for name in ("cluster", "login"))
+    form = forms.read(login)
+    acts = "confirm" in parameters  # whatever it is, the page will open the target
+    if not (cluster and _is_asked(parameters)) and not (acts and target != SANDBOX):
+        return
+    try:
+        session = _session_that_is_there(target, region, cluster)
+        if session and cluster:
+            which_cluster.resolve(session, cluster)
+        if session and form.kind == "secret":
+            _check_secret(session, form.name)
+    except AuroraOpsError as error:
+        if error.exit_code == InputError.exit_code:
+            raise
+    except (BotoCoreError, ClientError):
+        return
+
+
+def _is_asked(parameters: Mapping[str, Any]) -> bool:
+    """Whether the cluster itself is asked, and not a recording or a file that is only compared by the cluster's name."""
+
+    def asks(source: str) -> bool:
+        with suppress(ValueError):
+            return source in _ASKING or to_datetime(source) is not None
+        return False
+
+    sources = [str(parameters[name]) for name in ("source", "before", "after") if name in parameters]
+    return not sources or any(map(asks, sources))
+
+
+def _session_that_is_there(target: str, region: str, cluster: str) -> Session | None:
+    if target != SANDBOX:
+        return open_session(target, region)
+    check_region(region)
+    if running := lifecycle.status():
+        return sandbox_session(running, region)
+    name = lifecycle.name_in_use()
+    if lifecycle.exists(name):
+        return None
+    raise which_cluster.UnknownClusterError(
+        f"cluster={cluster!r} names no cluster in {region} of target {target}, so nothing was read: the sandbox {name} is empty. "
+        "`aurora-ops sandbox world` lists clusters that can be built in it; for one of your own, name your AWS profile: --target."
+    )
+
+
+def _check_secret(session: Session, name: str) -> None:
+    found = list(secrets.of_secret(session, name, ""))
+    unusable = [f"{one.source}: {one.reason}" for one in found if isinstance(one, secrets.Unusable)]
+    if len(unusable) == len(found):
+        raise NoLoginError(
+            f"login names no usable login, so nothing was connected to. {'; '.join(unusable)}."
+        ).as_refusal()
 
 
 def _environment_of(identifier: str, names: Iterable[str]) -> str:

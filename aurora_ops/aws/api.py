@@ -11,7 +11,17 @@ from aurora_ops.core.errors import AuroraOpsError
 
 Answer = TypeVar("Answer")
 
-_DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "NotAuthorizedException",
+    "UnauthorizedOperation",
+}
+_NOT_ACCEPTED = {
+    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "InvalidSignatureException", "RequestExpired",
+    "SignatureDoesNotMatch", "UnrecognizedClientException",
+}  # fmt: skip
 _THROTTLED = {
     "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
     "RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "LimitExceededException", "PriorRequestNotComplete",
@@ -32,6 +42,11 @@ def code_of(error: ClientError) -> str:
 def is_denied(error: ClientError) -> bool:
     """Whether the caller lacks a permission. Services name that differently."""
     return code_of(error) in _DENIED
+
+
+def is_not_accepted(error: ClientError) -> bool:
+    """Whether the caller's credentials are none, or have expired. Services name that differently."""
+    return code_of(error) in _NOT_ACCEPTED
 
 
 def is_not_found(error: ClientError) -> bool:

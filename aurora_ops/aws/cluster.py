@@ -87,9 +87,11 @@ def find(session: Session, identifier: str) -> Cluster:
     except ClientError as error:
         if code_of(error) != "DBClusterNotFoundFault":
             raise
-        raise ClusterNotFoundError(
-            f"cluster {identifier!r} does not exist in {session.region} of target {session.target}, so there is nothing to read. "
-            "Run deploy-environment first, or check target and region."
+        raise session.refusal(
+            ClusterNotFoundError(
+                f"cluster {identifier!r} does not exist in {session.region} of target {session.target}, so there is nothing to read. "
+                "Run deploy-environment first, check target and region, or name the cluster: -p cluster NAME."
+            )
         ) from None
     roles = {member["DBInstanceIdentifier"]: member for member in raw["DBClusterMembers"]}
     described = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [identifier]}])["DBInstances"]

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import metrics
-from aurora_ops.aws.api import ThrottledError, code_of, patiently
+from aurora_ops.aws.api import ThrottledError, code_of, is_denied, patiently
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
@@ -31,6 +31,10 @@ WAITS, STATEMENTS = 15, 12  # series and statements asked for; the API's limit i
 
 class InsightsError(AuroraOpsError):
     """Performance Insights could not be read."""
+
+
+class InsightsOffError(InputError, InsightsError):
+    """No instance of the cluster has Performance Insights on, so there is nothing that could be asked for."""
 
 
 class InterceptedAnswerError(InsightsError):
@@ -66,8 +70,10 @@ def record(
     ------
     InputError
         A naive datetime, or an empty window.
+    InsightsOffError
+        No instance has Performance Insights on.
     InsightsError
-        No instance has Performance Insights on, or the API refused.
+        The API refused.
     """
     for moment in (start, end):
         if moment.tzinfo is None:
@@ -80,9 +86,10 @@ def record(
     first, last = int(start.timestamp()) // period * period, -int(-end.timestamp() // period) * period
     enabled = [one for one in cluster.instances if one.performance_insights_enabled]
     if not enabled:
-        raise InsightsError(
-            f"Performance Insights is off on every instance of {cluster.identifier}, so no load was kept. "
-            "Set performance_insights_enabled = true; 7 days are free."
+        raise InsightsOffError(
+            f"Performance Insights is off on every instance of {cluster.identifier}, so no load was kept, and none can be asked for. "
+            "Switch it on (aws rds modify-db-instance --enable-performance-insights, or performance_insights_enabled in Terraform): "
+            "load is kept from then on, and 7 days of it are free."
         )
     return Bundle(
         cluster=cluster.identifier,
@@ -109,11 +116,19 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
     exchanges = []
     for left, right in chunks(start, end, period):
         window = {"StartTime": left, "EndTime": right, "PeriodInSeconds": period}
-        exchanges.append(_ask(client, "GetResourceMetrics", base | window | {"MetricQueries": queries}, "MetricList"))
+        exchanges.append(
+            _ask(session, client, "GetResourceMetrics", base | window | {"MetricQueries": queries}, "MetricList")
+        )
     coarse = period_for((end - start) * 36)  # at most 100 points
     window = {"StartTime": start, "EndTime": end, "PeriodInSeconds": max(60, coarse)}
     exchanges.append(
-        _ask(client, "GetResourceMetrics", base | window | {"MetricQueries": [{"Metric": CEILING}]}, "MetricList")
+        _ask(
+            session,
+            client,
+            "GetResourceMetrics",
+            base | window | {"MetricQueries": [{"Metric": CEILING}]},
+            "MetricList",
+        )
     )
     # Without the period the service would choose a coarser one, and align the window to that.
     keys = base | {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD}
@@ -126,7 +141,7 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
     for wanted in (statements, {"GroupBy": {"Group": "db.application", "Limit": 10}}):
         token: dict[str, str] = {}
         while True:  # botocore has no paginator for this operation
-            exchanges.append(_ask(client, "DescribeDimensionKeys", keys | wanted | token, "Keys"))
+            exchanges.append(_ask(session, client, "DescribeDimensionKeys", keys | wanted | token, "Keys"))
             if not (more := exchanges[-1]["answer"].get("NextToken")):
                 break
             token = {"NextToken": more}
@@ -142,7 +157,7 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
     )
 
 
-def _ask(client: Any, operation: str, request: dict[str, Any], wanted: str) -> dict[str, Any]:
+def _ask(session: Session, client: Any, operation: str, request: dict[str, Any], wanted: str) -> dict[str, Any]:
     call = {"GetResourceMetrics": client.get_resource_metrics, "DescribeDimensionKeys": client.describe_dimension_keys}[
         operation
     ]
@@ -150,10 +165,11 @@ def _ask(client: Any, operation: str, request: dict[str, Any], wanted: str) -> d
         answer = patiently(f"pi:{operation}", lambda: call(**request))
     except ClientError as error:
         code, text = code_of(error), error.response["Error"].get("Message", "")
-        raise InsightsError(
+        refused = InsightsError(
             f"pi:{operation} was refused ({code}: {text}), so the load of {request['Identifier']} is unknown. "
             "It needs an instance with Performance Insights on, a window within its retention, and pi:* in IAM."
-        ) from None
+        )
+        raise (session.refusal(refused) if is_denied(error) else refused) from None
     if wanted not in answer:
         raise InterceptedAnswerError(
             f"the answer to pi:{operation} has no {wanted}, so it is not from AWS: a proxy's page looks like an empty database. "

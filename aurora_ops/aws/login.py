@@ -89,7 +89,10 @@ class Connector:
                 self._accepted = way
                 return opened
         text = self._none_accepted(tried, database)
-        raise LoginRefusedError(text) if refused else NoLoginError(text)
+        if not refused:
+            raise NoLoginError(text)
+        # Where a login was accepted before, it is not what was given that is wrong.
+        raise LoginRefusedError(text) if self._accepted else self._session.refusal(LoginRefusedError(text))
 
     def _by(self, way: Login, endpoint: str, database: str, options: dict[str, Any]) -> psycopg.Connection:
         tunnel, port = self.form.tunnel, self._cluster.port

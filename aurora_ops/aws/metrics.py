@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws.api import code_of, patiently
+from aurora_ops.aws.api import code_of, is_denied, patiently
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
 
@@ -69,10 +69,11 @@ def read(
                 break
             token = {"NextToken": more}
     except ClientError as error:
-        raise MetricsError(
+        refused = MetricsError(
             f"cloudwatch:GetMetricData was refused ({code_of(error)}), so {', '.join(names)} of {instance} are unknown. "
             "Check cloudwatch:GetMetricData in IAM."
-        ) from None
+        )
+        raise (session.refusal(refused) if is_denied(error) else refused) from None
     index = pd.date_range(first, end, freq=period, inclusive="left", name="start_utc")
     columns = {
         name: pd.Series({_utc(at): value for at, value in points.items()}, dtype=float)

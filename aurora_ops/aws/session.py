@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import psycopg
@@ -23,7 +23,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from aurora_ops.aws.api import code_of, is_denied
+from aurora_ops.aws.api import code_of, is_denied, is_not_accepted
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
@@ -32,6 +32,7 @@ from aurora_ops.sandbox.client.state import State
 from aurora_ops.sandbox.wire import READING
 
 DEFAULT_REGION = "ap-northeast-1"
+_Error = TypeVar("_Error", bound=AuroraOpsError)
 SANDBOX = "sandbox"
 # What PostgreSQL and libpq say where a user is not let in; a connection that fails has no SQLSTATE.
 _REFUSALS = (
@@ -50,6 +51,14 @@ class UnknownTargetError(InputError):
 
 class SandboxEndedError(AuroraOpsError):
     """The local Aurora does not answer any more."""
+
+
+class DeniedError(AuroraOpsError, ClientError):  # type: ignore[misc]  # botocore has no types
+    """The caller lacks a permission, or its credentials are no longer accepted. It is boto3's error, too, for whoever can go on without."""
+
+    def __init__(self, text: str, error: ClientError) -> None:
+        ClientError.__init__(self, error.response, error.operation_name)
+        self.args = (text,)
 
 
 class DatabaseUnreachableError(AuroraOpsError):
@@ -85,6 +94,8 @@ class Session:
     writable: bool = False
     variables: dict[str, str] = field(default_factory=dict, repr=False)  # AWS_… as a child process needs them
     state_directory: Path = field(default=Path(), repr=False)  # Terraform state, journals: per target
+    # Operations that changed something, of this session and of the writable one that was made from it.
+    changed: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def is_sandbox(self) -> bool:
@@ -117,9 +128,31 @@ class Session:
         client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
         if self.is_sandbox:
             client.meta.events.register("after-call-error.*.*", _say_that_the_sandbox_ended)
-        if not self.writable:
+        if self.writable:
+            client.meta.events.register("after-call.*.*", self._note_change)
+        else:
             client.meta.events.register("before-parameter-build.*.*", _refuse_changes)
+            client.meta.events.register("after-call.*.*", self._refuse_where_denied)
         return client
+
+    def refusal(self, error: _Error) -> _Error:
+        """`error` as a refusal of the input, as long as nothing was changed; afterwards as it is."""
+        return error if self.changed else error.as_refusal()
+
+    def _note_change(self, http_response: Any, model: Any, **_: Any) -> None:
+        if http_response.status_code < 300 and not model.name.startswith(READING):
+            self.changed.add(model.name)
+
+    def _refuse_where_denied(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        error, what = ClientError(parsed, model.name), f"{model.service_model.service_name}:{model.name}"
+        told = f"{code_of(error)}: {parsed.get('Error', {}).get('Message', '')}".rstrip(". ")
+        if is_denied(error):
+            reason = f"target {self.target} may not call {what} in {self.region} ({told}), and this needs the answer. Allow it in IAM."
+        elif is_not_accepted(error):
+            reason = f"the credentials of target {self.target} are not accepted by {what} in {self.region} ({told}). Log in again."
+        else:
+            return
+        raise self.refusal(DeniedError(reason, error))
 
     def environ(self) -> dict[str, str]:
         """The environment for a child process such as terraform: this process's, pointed at the target."""
@@ -264,10 +297,7 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
     UnknownTargetError
         No such profile, or its credentials are refused.
     """
-    if region not in regions():
-        raise InputError(
-            f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions())}"
-        )
+    check_region(region)
     if target == SANDBOX:
         return sandbox_session(lifecycle.start(), region)
     variables = {"AWS_PROFILE": target, "AWS_REGION": region}
@@ -280,6 +310,20 @@ def open_session(target: str = SANDBOX, region: str = DEFAULT_REGION) -> Session
             f"target={target!r} cannot be used ({error}), so nothing was read or changed. {did_you_mean(target, known)}"
         ) from None
     return session
+
+
+def check_region(region: str) -> None:
+    """Refuse what is no region: botocore would send calls to a host that does not exist.
+
+    Raises
+    ------
+    InputError
+        With the nearest name.
+    """
+    if region not in regions():
+        raise InputError(
+            f"region={region!r} is no region with RDS, so no call could be sent. {did_you_mean(region, regions())}"
+        )
 
 
 def regions() -> list[str]:

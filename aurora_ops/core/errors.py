@@ -3,12 +3,19 @@
 In a notebook an error shows as that line, not as a page of traceback: the reader is an operator at three in the morning.
 """
 
+from typing import Self
+
 
 class AuroraOpsError(Exception):
     """No verdict could be reached. The runner exits with `exit_code`."""
 
     label = "error"
     exit_code = 3
+
+    def as_refusal(self) -> Self:
+        """The same error as a refusal: what was given is what was wrong, and nothing was changed yet."""
+        self.label, self.exit_code = InputError.label, InputError.exit_code
+        return self
 
     def _render_traceback_(self) -> list[str]:
         # IPython shows these lines instead of a traceback; the runner reads the label back from the first.

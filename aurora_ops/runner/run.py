@@ -10,7 +10,7 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,8 +70,11 @@ def run(
     *,
     progress: bool = True,
     cell_timeout_seconds: float | None = None,
+    before_start: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Outcome:
     """Run the notebook or runbook `name`. `given` are parameters, as text or as values of their type.
+
+    `before_start` gets every parameter with its value, and refuses by an InputError what it can see to be wrong.
 
     Raises
     ------
@@ -87,6 +90,8 @@ def run(
     values = parameter_types.coerce(declared, given)
     everything = declared.defaults() | values
     where = str(everything.get("target", "sandbox"))
+    if before_start is not None:
+        before_start(everything)
     folder = new_folder(output_dir, f"{where}_{entry.name}")
 
     run_id, started_at = journal.new_run_id(), datetime.now(UTC)

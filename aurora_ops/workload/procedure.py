@@ -229,7 +229,7 @@ def plan(access: Access, *, seconds: int, clients: int, tenants: int = DEFAULT_T
     target = f"{access.identifier}/{database}"
     with access.connect() as connection:
         if not _is_loaded(connection):
-            raise WorkloadError(
+            raise WorkloadRefusedError(
                 f"database {database} does not hold the nine tables of sql/schema as they are there, so clients have nowhere to write. {_advice(access)}."
             )
         _refuse(safety.why_not_among(access, connection))
