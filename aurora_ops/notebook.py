@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aurora_ops.aws.session import Session
 
 _MODULES = {
+    "acu_range": "deploy.acu_range",
     "blocking": "diagnose.blocking",
     "compare_load": "diagnose.comparison",
     "cost_bands": "cost.bands",

@@ -10,6 +10,7 @@ from contextlib import suppress
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.api import aws_tags
 from aurora_ops.aws.session import Session
+from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting
 from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.errors import AuroraOpsError
@@ -87,6 +88,31 @@ def wait_for_writer(session: Session, identifier: str, to: str, timeout_seconds:
         return all(check_status(status, identifier) for status in statuses) and writers == [to]
 
     return waiting.wait_until(f"{to} writer of {identifier}, all of it available", has_taken_over, timeout_seconds)
+
+
+def set_acu_range(session: Session, identifier: str, acu_range: AcuRange) -> None:
+    """Start giving every Serverless v2 instance of the cluster another range. Nothing else that may be pending is applied with it.
+
+    No connection is cut. How long a cluster waits before it pauses stays as it is.
+    """
+    wanted = {"MinCapacity": acu_range.floor, "MaxCapacity": acu_range.ceiling}
+    session.to_writable().client("rds").modify_db_cluster(
+        DBClusterIdentifier=identifier, ServerlessV2ScalingConfiguration=wanted
+    )
+
+
+def wait_for_acu_range(session: Session, identifier: str, acu_range: AcuRange, timeout_seconds: float = 900) -> float:
+    """Wait until the cluster says that it has the range, and is available with all its instances; seconds."""
+
+    def has_range() -> bool | str:
+        found = clusters.find(session, identifier)
+        statuses = [found.status, *(one.status for one in found.instances)]
+        there = (found.floor_acu, found.ceiling_acu) == (acu_range.floor, acu_range.ceiling)
+        return (all(check_status(status, identifier) for status in statuses) and there) or ", ".join(
+            sorted(set(statuses))
+        )
+
+    return waiting.wait_until(f"{identifier} at {acu_range}", has_range, timeout_seconds)
 
 
 def check_status(status: str, identifier: str) -> bool:

@@ -105,6 +105,33 @@ def record(
     )
 
 
+def latest_capacity(session: Session, instance: Instance, since: datetime) -> float | None:
+    """The capacity in ACU of the latest second after `since` that Performance Insights has, or of the latest whole minute that CloudWatch has.
+
+    None: neither has one yet. CloudWatch is asked where Performance Insights is off.
+
+    Raises
+    ------
+    InsightsError, MetricsError
+        The API refused.
+    """
+    now = datetime.now(UTC)
+    if not instance.performance_insights_enabled:
+        found = metrics.read(session, instance.identifier, ("ServerlessDatabaseCapacity",), since, now)
+        whole = found["ServerlessDatabaseCapacity"][found.index >= since].dropna()
+        return float(whole.iloc[-1]) if len(whole) else None
+    first = int(since.timestamp()) + 1
+    if (end := int(now.timestamp())) <= first:
+        return None
+    window = {"StartTime": max(first, end - POINTS_PER_CALL), "EndTime": end, "PeriodInSeconds": 1}
+    request = {"ServiceType": "RDS", "Identifier": instance.resource_id, "MetricQueries": [{"Metric": CAPACITY}]}
+    answer = _ask(session.client("pi"), "GetResourceMetrics", request | window, "MetricList")["answer"]
+    points = [
+        point["Value"] for one in answer["MetricList"] for point in one["DataPoints"] if point.get("Value") is not None
+    ]
+    return float(points[-1]) if points else None
+
+
 def _record_instance(session: Session, instance: Instance, start: int, end: int, period: int) -> Recorded:
     client = session.client("pi")
     # Always the instance's DbiResourceId: the cluster's is refused, and each reader has a load of its own.
