@@ -37,6 +37,7 @@ class Load:
     measured: bool
     readers: tuple[Demand, ...] = ()  # of each reader, over the same span; none: not known
     history: History | None = None  # where it was measured
+    start: datetime | None = None  # of a measured load; a profile begins on a Monday at midnight
 
     def checks(self, acu_range: AcuRange) -> tuple[Check, ...]:
         """Whether what was measured can be the capacity of an instance with this range."""
@@ -46,12 +47,17 @@ class Load:
         return (Check.of("the file can be this cluster's capacity", not against, str(against)),)
 
 
+def common_start(histories: Sequence[History]) -> pd.Timestamp:
+    """The first whole hour that all of them have."""
+    return pd.Timestamp(max(one.start_utc for one in histories)).ceil("h")
+
+
 def demands(histories: Sequence[History]) -> list[Demand]:
     """Histories of the instances of one cluster as demands of one length: the whole hours that all of them have.
 
     A gap is taken to be like what came before it.
     """
-    begin = pd.Timestamp(max(one.start_utc for one in histories)).ceil("h")
+    begin = common_start(histories)
     end = pd.Timestamp(min(one.end_utc for one in histories)).floor("h")
     cut = (
         History(one.instance, one.samples[(one.samples.index >= begin) & (one.samples.index < end)])
@@ -86,6 +92,7 @@ def load(source: str, vcpus: float, vcpu_per_acu: float, *, timezone: str = "", 
         found.demand("previous", _common_seconds(found)),
         measured=True,
         history=found,
+        start=found.start_utc,
     )
 
 

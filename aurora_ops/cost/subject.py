@@ -99,7 +99,8 @@ class Subject:
         if not source and self.measured:
             writer, *readers = sources.demands(self.measured.histories)
             words = f"{self.measured.span} of measured capacity of {self.name}"
-            return Load(self.name, words, writer, measured=True, readers=tuple(readers))
+            start = sources.common_start(self.measured.histories).to_pydatetime()
+            return Load(self.name, words, writer, measured=True, readers=tuple(readers), start=start)
         return sources.load(
             source or self.profile.name, vcpus, vcpu_per_acu, timezone=timezone, ceiling_acu=ceiling_acu
         )

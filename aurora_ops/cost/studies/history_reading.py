@@ -10,7 +10,8 @@ from aurora_ops.capacity.history import History, HistoryError
 from aurora_ops.capacity.plausible import Doubt
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core.times import HISTORY_DAYS
-from aurora_ops.cost import sources
+from aurora_ops.cost import findings, sources
+from aurora_ops.cost.findings import Looked
 from aurora_ops.cost.sources import LIVE
 from aurora_ops.cost.subject import Subject, of_cluster
 
@@ -84,3 +85,20 @@ def _live(subject: Subject, target: str, days: int) -> Reading:
     return Reading(
         histories, found.shape, found.shape.billed(found.usage, subject.as_of), name, live=True, existing=found
     )
+
+
+def look(subject: Subject, found: Reading, target: str) -> Looked:
+    """Ask what is paid for nothing: of a live cluster with what RDS and CloudWatch tell besides, of a file of its series alone."""
+    if found.simulated:
+        return Looked((), (), ("a simulation shows no waste",))
+    price = subject.book.acu_hour(found.shape.io_optimized).usd
+    signs = None
+    if found.existing is not None:
+        from aurora_ops.aws.session import open_session  # brings boto3, which only what is live needs
+        from aurora_ops.cost.readers import signs as reader
+
+        writer = found.histories[0]
+        signs = reader.read(
+            open_session(target, subject.book.region), found.existing.cluster, writer.start_utc, writer.end_utc
+        )
+    return findings.look(found.histories, found.shape.reader_tiers, found.shape.acu_range, price, signs)

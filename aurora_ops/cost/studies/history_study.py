@@ -16,8 +16,9 @@ from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
+from aurora_ops.cost import findings, plan_tables, sources
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost import plan_tables, sources
+from aurora_ops.cost.findings import Looked
 from aurora_ops.cost.studies import history_bill, history_reading, range_study, same_month
 from aurora_ops.cost.studies.history_bill import Bill
 from aurora_ops.cost.studies.history_reading import Reading
@@ -36,6 +37,7 @@ class HistoryStudy:
     bill: Bill
     timezone: str
     budget_usd: float
+    looked: Looked
 
     def __repr__(self) -> str:
         found, kind = self.history, "SIMULATED capacity" if self.reading.simulated else "measured capacity"
@@ -188,6 +190,10 @@ class HistoryStudy:
             note,
         )
 
+    def findings(self) -> Table | Line:
+        """What is paid for nothing, each with its evidence."""
+        return findings.shown(self.looked, self.reading.simulated)
+
     def what_to_do(self) -> Table:
         """What the history says to change."""
         support = engine_support.warning(self.reading.shape.engine_version, self.subject.as_of)
@@ -289,6 +295,7 @@ class HistoryStudy:
             "p90_usd": round(band.p90, 2),
             "over_budget_share": round(band.exceeding(self.budget_usd), 3),
             "backtest_coverage": round(self.bill.backtest.coverage, 3),
+            "findings": float(len(self.looked.findings)),
         }
 
 
@@ -330,4 +337,5 @@ def study(
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
     found = history_reading.read(asked, source, target, days, timezone, ceiling_acu)
     days_of = timezone or sources.DAYS_OF
-    return HistoryStudy(asked, found, history_bill.bill(asked, found, days_of), days_of, budget_usd)
+    looked = history_reading.look(asked, found, target)
+    return HistoryStudy(asked, found, history_bill.bill(asked, found, days_of), days_of, budget_usd, looked)

@@ -1,6 +1,7 @@
 """The procedure behind the notebook `pricing-options`: what else the same environment could cost."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,15 @@ from aurora_ops.billing.bill import estimate
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, Usage
 from aurora_ops.capacity import simulation
 from aurora_ops.capacity.acu import VCPU_PER_ACU
+from aurora_ops.capacity.history import zone
 from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
-from aurora_ops.cost import options, plan_tables
+from aurora_ops.cost import by_clock, options, plan_tables, sources
 from aurora_ops.cost import plan as planning
+from aurora_ops.cost.by_clock import ByClock
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
 from aurora_ops.cost.studies import range_study, same_month
@@ -43,6 +46,7 @@ class OptionStudy(Study):
     provisioned: tuple[Provisioned, ...]
     plan: SavingsPlan
     pausing: Pausing
+    by_clock: ByClock
 
     def __repr__(self) -> str:
         how = "the bill is of what was measured, pausing is simulated" if self.is_measured else "capacity is simulated"
@@ -91,7 +95,19 @@ class OptionStudy(Study):
                 "; ".join(self.pausing.reasons)
                 or f"{self.pausing.paused_hours:,.0f} hours asleep, {self.pausing.resumes:,.0f} times a client waits 15 s",
             ),
+            (
+                "a range that follows the clock",
+                self.clock_saves_usd,
+                self.by_clock.why_not
+                or f"{self.by_clock}: set-acu-range twice a day; {self.by_clock.risk}"
+                + ("; at most, what it wanted under its floor is not known" if self.by_clock.at_most else ""),
+            ),
         )
+
+    @property
+    def clock_saves_usd(self) -> float:
+        """What the range that follows the clock saves a month, readers as busy as the writer; 0 where there is no such plan."""
+        return self.by_clock.saved_acu_hours * len(self.uses) * self.book.acu_hour(self.shape.io_optimized).usd
 
     def bottom_line(self) -> Line:
         """The option that saves most, and what does not pay."""
@@ -223,7 +239,7 @@ class OptionStudy(Study):
     def numbers(self) -> dict[str, object]:
         """For `result.json`."""
         storage = "standard_storage" if self.shape.io_optimized else "io_optimized"
-        names = (storage, "provisioned", "savings_plan", "pausing")
+        names = (storage, "provisioned", "savings_plan", "pausing", "by_clock")
         saved = {f"saves_{name}_usd": saves for name, (_, saves, _) in zip(names, self.savings, strict=True)}
         return {"usd": round(self.usd, 2), "breakeven_io_millions": round(self.breakeven.io_millions, 1)} | {
             name: None if saves is None else round(saves, 2) for name, saves in saved.items()
@@ -280,7 +296,17 @@ def study(
             load.demand, shape.acu_range, Gates(shape.engine_version, rds_proxy), usage, book,
             readers=asked.readers(load), io_optimized=shape.io_optimized, rules=scaling,
         ),
+        _by_clock(asked, load, timezone),
     )  # fmt: skip
+
+
+def _by_clock(asked: Subject, load: Load, timezone: str) -> ByClock:
+    """From the load, in the hours of its own time zone: a profile begins on a Monday at midnight."""
+    name = timezone or sources.DAYS_OF
+    begin = datetime(2026, 1, 5, tzinfo=zone(name)) if load.start is None else load.start.astimezone(zone(name))
+    return by_clock.plan(
+        load.demand, asked.shape.acu_range, begin, measured=load.measured, timezone=name, rules=asked.rules
+    )
 
 
 def _measured(existing: "Existing", load: Load) -> tuple[tuple[InstanceUse, ...], np.ndarray]:
