@@ -31,7 +31,7 @@ from aurora_ops.core import environments
 from aurora_ops.core.environments import ENVIRONMENTS, Settings
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.core.times import to_datetime
-from aurora_ops.database import databases
+from aurora_ops.database import databases, server_version
 from aurora_ops.sandbox.client import lifecycle
 
 ALL = "*"
@@ -52,6 +52,7 @@ class Access:
     database: str = ""  # as asked: empty is the cluster's first, "*" is all
     login: str = field(default="", repr=False)  # as asked
     kind: str = ""  # of a cluster that was named: Serverless v2, or provisioned
+    unlike: str = ""  # which server it really is, where it is not of the cluster's major version
 
     @property
     def settings(self) -> Settings | None:
@@ -178,7 +179,8 @@ class Access:
     def __repr__(self) -> str:
         which = {"": "its first database", ALL: "all its databases"}.get(self.database, f"database {self.database}")
         of = f" of environment {self.environment}" if self.environment else ""
-        return f"{self.session!r}\ncluster {self.identifier}{of}, {which}{self._limits()}"
+        unlike = f"; {self.unlike}" if self.unlike else ""
+        return f"{self.session!r}\ncluster {self.identifier}{of}, {which}{self._limits()}{unlike}"
 
     def _limits(self) -> str:
         """What works on a cluster of this kind, where that is not everything."""
@@ -213,11 +215,15 @@ def open_access(
     forms.read(login)
     if not cluster.strip():
         identifier = environments.settings(environment).cluster_identifier
-        return Access(session, identifier, environment, database, login)
+        return Access(session, identifier, environment, database, login, unlike=_unlike(session, identifier))
     found = which_cluster.resolve(session, cluster)
-    return Access(
-        session, found.identifier, _environment_of(found.identifier, ENVIRONMENTS), database, login, found.kind
-    )
+    name, unlike = _environment_of(found.identifier, ENVIRONMENTS), _unlike(session, found.identifier)
+    return Access(session, found.identifier, name, database, login, found.kind, unlike)
+
+
+def _unlike(session: Session, identifier: str) -> str:
+    known = session.server_of(identifier)
+    return server_version.sentence(*known) if known else ""
 
 
 def before_start(parameters: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from aurora_ops.aws.api import code_of, is_denied, is_not_accepted
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
-from aurora_ops.sandbox.client import lifecycle
+from aurora_ops.sandbox.client import lifecycle, servers
 from aurora_ops.sandbox.client.state import State
 from aurora_ops.sandbox.wire import READING
 
@@ -106,6 +106,11 @@ class Session:
     def timed_where(self) -> str:
         """What a duration that was measured here says, as the end of a sentence."""
         return "in the sandbox, which says nothing of AWS's times" if self.is_sandbox else f"on {self.target}"
+
+    def server_of(self, cluster: str) -> tuple[str, int] | None:
+        """The version that a cluster says it has and the number of the server behind it, where they can differ: in the sandbox."""
+        endpoint = self.variables.get("AWS_ENDPOINT_URL") if self.is_sandbox else None
+        return servers.versions(endpoint, self.region, cluster) if endpoint else None
 
     @cached_property
     def _boto(self) -> boto3.Session:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # Terraform attaches AWS-managed policies
 
@@ -38,6 +39,7 @@ from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.client.controls import PATH as CONTROLS
 from aurora_ops.sandbox.client.faults import PATH as FAULTS
 from aurora_ops.sandbox.client.network import PATH as NETWORK
+from aurora_ops.sandbox.client.servers import PATH as SERVERS
 from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
 from aurora_ops.sandbox.network import admission, places
@@ -103,6 +105,7 @@ class Sandbox:
             FAULTS: self.faults.serve,
             CONTROLS: controls.serve,
             NETWORK: partial(places.serve, self.admission),
+            SERVERS: self._server_of,
         }
         self.tail = logs.Tail()
         self._restore_account(bootstrap)
@@ -209,6 +212,18 @@ class Sandbox:
 
     def _health(self, _: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})
+
+    def _server_of(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """The version of one cluster, and the number of the server that serves it; an empty list for no such cluster."""
+        query = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        found = [
+            [cluster.engine_version, (cluster.data.programs or self.programs).number]
+            for backend in rds.backends()
+            for cluster in list(backend.records.clusters.values())
+            if (backend.region_name, cluster.db_cluster_identifier) == (query.get("region"), query.get("cluster"))
+            and cluster.data
+        ]
+        return json_answer(start_response, "200 OK", found[0] if found else [])
 
     def _dispatch(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if (own := self._own.get(environ.get("PATH_INFO", ""))) is not None:

@@ -4,7 +4,7 @@ One loader at a time (a session lock that PostgreSQL itself releases when the lo
 ledger outside `public` that holds the hash of what was run. An applied file is history: to correct it, write the next one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -195,15 +195,20 @@ def _record(access: Access, plan: Plan, files: Path) -> Outcome:
 
 
 def verify(access: Access, directory: str = "") -> Report:
-    """Whether the database is what the files say. SKIP when files are still pending, as after a dry run."""
-    with access.connect() as connection:
+    """Whether the database is what the files say. SKIP when files are still pending, as after a dry run.
+
+    A server of another major version than the cluster's is named: what loads there need not load on the cluster's own.
+    """
+    found = access.described()
+    with access.connect(cluster=found) as connection:
         todo = pending(read(folder(directory)), history(connection))
         if todo:
             return Report(
                 "schema",
                 (Check("files applied", "SKIP", f"nothing was applied; {counted(len(todo), 'file')} pending"),),
             )
-        return verify_catalog(connection, folder(directory))
+        report = verify_catalog(connection, folder(directory))
+        return replace(report, checks=(*report.checks, *server_version.check(found.engine_version, connection)))
 
 
 def clean_up(access: Access) -> Report:

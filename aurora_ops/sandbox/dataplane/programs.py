@@ -58,6 +58,12 @@ class Programs:
         """The major version."""
         return int(self.version.split(".")[0])
 
+    @property
+    def number(self) -> int:
+        """The version as PostgreSQL numbers it: 150018 of 15.18."""
+        major, _, minor = self.version.partition(".")
+        return int(major) * 10000 + int(re.match(r"\d*", minor)[0] or 0)  # type: ignore[index]  # 18beta1 has none
+
     @cached_property
     def libraries(self) -> frozenset[str]:
         """Names of the libraries that a server can preload."""

@@ -34,6 +34,24 @@ def test_preflights_say_which_server_it_was(sixteen):
     assert [("SKIP", expected)] == told(Drill(access, None, 50, 60, 15).preflight())
 
 
+def test_the_session_line_says_it_before_anything_is_connected_to(sixteen):
+    access, version = sixteen
+    said = f"cluster no-insights, its first database; the server was PostgreSQL {version}, not 16.10: what is told of it is not told of version 16"
+
+    assert said == repr(access).splitlines()[1]
+
+
+def test_the_verify_of_a_load_says_it(sixteen, tmp_path):
+    """What loads on one major version need not load on another."""
+    access, version = sixteen
+    (tmp_path / "001_a.sql").write_text("CREATE SCHEMA a; CREATE TABLE a.b (c int PRIMARY KEY);")
+    load = schema.plan(access, str(tmp_path))
+    schema.apply(access, load, load.id)
+
+    expected = f"the server was PostgreSQL {version}, not 16.10: what is told of it is not told of version 16"
+    assert [("SKIP", expected)] == told(schema.verify(access, str(tmp_path)))
+
+
 def test_nothing_is_said_where_the_major_version_is_the_clusters(sandbox):
     foreign.build("many-tables")
     access = open_access(open_session(), cluster="many-tables")
@@ -41,3 +59,4 @@ def test_nothing_is_said_where_the_major_version_is_the_clusters(sandbox):
         pytest.skip("the server of this machine is not of version 15")
 
     assert [] == told(schema.preflight(access))
+    assert "the server was" not in repr(access)
