@@ -37,14 +37,17 @@ class FindingError(AuroraOpsError):
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest known name, or the list of all.
+    """Return "Did you mean 'x'?" for the closest known name, or those that it is a part of; otherwise the list of all.
 
     >>> did_you_mean("enviroment", ["environment", "target"])  # codespell:ignore
     "Did you mean 'environment'?"
+    >>> did_you_mean("load", ["database-load", "load-schema", "drift"])
+    "Did you mean 'load-schema' or 'database-load'?"
     >>> did_you_mean("zzz", ["b", "a"])
     'Known: a, b.'
     """
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."
+    holding = [one for one in known if name in one] if len(name) > 2 else []
+    close = sorted(holding, key=lambda one: not one.startswith(name)) or get_close_matches(name, known, n=1)
+    return f"Did you mean {' or '.join(map(repr, close[:3]))}?" if close else f"Known: {', '.join(sorted(known))}."

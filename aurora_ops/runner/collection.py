@@ -201,6 +201,6 @@ def describe(entry: Entry) -> str:
         found = list(parameters.read(entry.path))
     except InputError as error:
         return "\n".join([*lines, f"    its parameters cannot be read: {error}"])
-    wide = max((len(f"{p.name}: {p.annotation} = {p.default!r}") for p in found), default=0)
-    lines += [f"    {f'{p.name}: {p.annotation} = {p.default!r}':<{wide}}  {p.help}".rstrip() for p in found]
+    wide = max((len(f"{p.name} = {p.default!r}") for p in found), default=0)
+    lines += [f"    {f'{p.name} = {p.default!r}':<{wide}}  {p.help} [{p.expected}]" for p in found]
     return "\n".join(lines)

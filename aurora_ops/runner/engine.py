@@ -177,7 +177,10 @@ class _Client(NotebookClient):
         finally:
             timer.cancel()
             self.executing = False
-            error = CellTimeoutError(f"the cell was interrupted after {self.cell_timeout or 0:g} seconds")
+            error = CellTimeoutError(
+                f"cell {cell.id!r} (number {index + 1}) was interrupted after {self.cell_timeout or 0:g} seconds, the longest time allowed for "
+                "a cell. Allow more (--cell-timeout; under papermill --execution-timeout), or see in the page what the cell waited for"
+            )
             if timed_out.is_set():
                 cell.outputs.append(_error_output(error))
         if timed_out.is_set():  # and the cell made as if nothing had happened

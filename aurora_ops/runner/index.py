@@ -7,9 +7,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.page import coloured, escape, grid, page
 
 PAGE, _MEMORY = "index.html", ".index.json"
@@ -53,20 +55,68 @@ class Run(NamedTuple):
     merit: float | None
 
 
-def rebuild(runs: Path) -> Path:
-    """Write the page of the folder `runs`; runs without a `result.json` were ended from outside, and are shown as that."""
-    known = _remembered(runs / _MEMORY)
-    names = sorted(
-        (one.name for one in os.scandir(runs) if one.is_dir() and not one.name.startswith(".")), reverse=True
-    )
-    found = [known[name] if name in known else _read(runs / name) for name in names]
-    shown = [one for one in found if one is not None]
-    _replace(
-        runs / _MEMORY, json.dumps([one for one in shown if one.seconds is not None])
-    )  # the others may get a result yet
-    path = runs / PAGE
+class UnknownRunError(InputError):
+    """There is no such run, or it left no page."""
+
+
+def rebuild(folder: Path) -> Path:
+    """Write the page of the runs in `folder`."""
+    shown = runs(folder)
+    remembered = [one for one in shown if one.seconds is not None]  # the others may get a result yet
+    _replace(folder / _MEMORY, json.dumps(remembered))
+    path = folder / PAGE
     _replace(path, render(shown))
     return path
+
+
+def runs(folder: Path) -> list[Run]:
+    """Every run in `folder`, the newest first; one without a `result.json` was ended from outside, and is told as that."""
+    if not folder.is_dir():
+        return []
+    known = _remembered(folder / _MEMORY)
+    names = sorted(
+        (one.name for one in os.scandir(folder) if one.is_dir() and not one.name.startswith(".")), reverse=True
+    )
+    found = (known[name] if name in known else _read(folder / name) for name in names)
+    return [one for one in found if one is not None]
+
+
+def page_of(folder: Path, wanted: str = "") -> Path:
+    """The page of a run: by its folder's name, by its page's (the newest run of it), or the newest of all; `index` is that of all runs.
+
+    Raises
+    ------
+    UnknownRunError
+        There is none, or it was ended before it had written its page.
+    """
+    if wanted == "index":
+        if not folder.is_dir():
+            raise UnknownRunError(
+                f"nothing has run yet: there is no folder {folder}. Run a page: aurora-ops run cost-per-environment"
+            )
+        return rebuild(folder)
+    found = runs(folder)
+    if not found:
+        raise UnknownRunError(
+            f"nothing has run yet: no run is in {folder}. Run a page: aurora-ops run cost-per-environment"
+        )
+    name = Path(wanted).name
+    run = next((one for one in found if name in ("", one.folder, one.name)), None)
+    if run is None:
+        known = list(dict.fromkeys([*(one.name for one in found), *(one.folder for one in found)]))
+        near = did_you_mean(wanted, known if get_close_matches(wanted, known) else known[:20])
+        raise UnknownRunError(f"no run in {folder} is called {wanted!r}. {near}")
+    path = folder / run.folder / page_file(run.name)
+    if not path.is_file():
+        raise UnknownRunError(
+            f"run {run.folder} left no page ({run.line}). What it did write is in {folder / run.folder}"
+        )
+    return path
+
+
+def page_file(name: str) -> str:
+    """The file name of a run's page."""
+    return PAGE if name == "rehearsal" else f"{name}.html"
 
 
 def _remembered(path: Path) -> Mapping[str, Run]:
@@ -147,7 +197,7 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def _link(one: Run) -> str:
-    file = "index.html" if one.name == "rehearsal" else f"{one.name}.html"
+    file = page_file(one.name)
     return (
         escape(one.name)
         if one.seconds is None

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.times import BEFORE, BEFORE_FORMS, HISTORY_DAYS, RESTORE_WORDS, to_datetime
+from aurora_ops.runner import refusals
 
 
 class ParameterError(InputError):
@@ -42,7 +44,12 @@ class Checked:
 
 
 def _utc_time(text: str) -> str:
-    moment = to_datetime(text)
+    try:
+        moment = to_datetime(text)
+    except ValueError as error:
+        if str(error).startswith("Invalid isoformat"):
+            raise ValueError from None  # what is expected says it
+        raise
     return "" if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
@@ -93,8 +100,14 @@ def _new_folder(text: str) -> str:
         raise ValueError(
             "it is written on this machine only. Give a folder, and copy it from there, as with `aws s3 cp --recursive`"
         )
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is no folder")
+    there = next(one for one in (path, *path.parents) if one.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is no folder")
+    try:
+        with TemporaryDirectory(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(f"{there} cannot be written ({error.strerror})") from None
     return str(path)
 
 
@@ -123,7 +136,7 @@ def _timezone(name: str) -> str:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise ValueError("it has to be more than 0")
+        raise ValueError  # what is expected says it
     return value
 
 
@@ -131,13 +144,13 @@ def _day(text: str) -> str:
     try:
         return text and date.fromisoformat(text).isoformat()
     except ValueError:
-        raise ValueError("there is no such day; write it as 2026-11-23") from None
+        raise ValueError("there is no such day") from None
 
 
 def _region(name: str) -> str:
     if not re.fullmatch(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}", name):
         raise ValueError("a region has a name such as ap-northeast-1")
-    return name
+    return refusals.region(name)
 
 
 def _days(value: int) -> int:
@@ -197,6 +210,13 @@ class Parameter:
     help: str = ""
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that can be listed, as text; empty for a type that has no list."""
+        if get_origin(self.type) is Literal:
+            return tuple(map(str, get_args(self.type)))
+        return ("true", "false") if self.annotation == "bool" else ()
+
+    @property
     def expected(self) -> str:
         """What a value has to be, in words."""
         if get_origin(self.type) is Literal:
@@ -233,7 +253,8 @@ class Parameter:
         ours = str(error.errors()[0]["msg"])
         reason = ours.removeprefix("Value error, ")
         checked = any(isinstance(one, Checked) for one in get_args(self.type))
-        return f" {reason[:1].upper()}{reason[1:]}." if reason != ours or not checked else ""
+        end = "" if reason.endswith("?") else "."
+        return f" {reason[:1].upper()}{reason[1:]}{end}" if reason and (reason != ours or not checked) else ""
 
     def accept_from_papermill(self, value: Any) -> Any:
         """The same for a value that papermill's own rules have read before, with how to keep them from bending it."""

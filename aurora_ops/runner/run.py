@@ -23,7 +23,7 @@ from aurora_ops.core.display import mask
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import FindingError, InputError
 from aurora_ops.runner import collection as notebooks
-from aurora_ops.runner import evidence, page, parameter_types, parameters
+from aurora_ops.runner import evidence, page, parameter_types, parameters, refusals
 from aurora_ops.runner.index import WORDS
 
 Status = Literal["passed", "failed", "skipped", "refused", "error"]
@@ -89,6 +89,7 @@ def run(
         raise InputError(f"target is given twice, as {given['target']!r} and as {target!r}. Nothing was started.")
     values = parameter_types.coerce(declared, given)
     everything = declared.defaults() | values
+    refusals.check(everything, values)
     where = str(everything.get("target", "sandbox"))
     if before_start is not None:
         before_start(everything)

@@ -1,0 +1,38 @@
+"""`notebooks`: looking after the committed ones."""
+
+import sys
+
+import click
+
+from aurora_ops.commands.base import Commands, told
+
+
+@click.group("notebooks", cls=Commands, short_help="The committed notebooks.")
+def notebooks_() -> None:
+    """Look after the committed notebooks."""
+
+
+@notebooks_.command()
+@click.argument("names", nargs=-1)
+@told
+def refresh(names: tuple[str, ...]) -> None:
+    """Execute notebooks (all, or those NAMES) in fresh sandboxes, and store their outputs in canonical form."""
+    from aurora_ops.runner import collection as notebooks
+
+    for entry in [notebooks.find(name) for name in names] or notebooks.collection():
+        click.echo(f"{'changed  ' if notebooks.refresh(entry.path) else 'unchanged'}  {entry.name}")
+
+
+@notebooks_.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if a notebook is in another form.")
+@told
+def canonical(check: bool) -> None:
+    """Bring every notebook into canonical form, without executing it."""
+    from aurora_ops.runner import collection as notebooks
+
+    other = [entry.path for entry in notebooks.collection() if not notebooks.is_canonical(entry.path)]
+    for path in other:
+        if not check:
+            notebooks.write_canonical(path)
+        click.echo(f"{'not canonical' if check else 'rewritten'}: {path}")
+    sys.exit(1 if check and other else 0)

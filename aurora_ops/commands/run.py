@@ -1,0 +1,166 @@
+"""`run`: a page, headless, with its evidence; `run PAGE --help` shows what the page takes. `rehearse`: the whole way."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from aurora_ops.commands.base import OUTPUT_DIR, told
+
+_PARAMETER = ("-p", "--parameter")
+
+
+class Run(click.Command):
+    """A command whose `-p` takes NAME=VALUE and NAME VALUE alike."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join the two words of `-p NAME VALUE`, then parse as any command does."""
+        if ctx.resilient_parsing and args[-1:] and args[-1] in _PARAMETER:
+            args = args[:-1]  # a shell completes what stands behind it; without a value click would lose the page, too
+        return super().parse_args(ctx, _joined(args))
+
+
+def _joined(args: list[str]) -> list[str]:
+    """Each parameter as one word.
+
+    >>> _joined(["x", "-p", "days", "-5", "-pregion=us-east-1", "--target", "sandbox"])
+    ['x', '-p', 'days=-5', '-p', 'region=us-east-1', '--target', 'sandbox']
+    """
+    joined: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*joined, word, *rest]
+        if word.startswith("-p") and word != "-p":  # the name may stand right behind the option
+            rest.insert(0, word[2:])
+            word = "-p"
+        joined.append(word)
+        if word in _PARAMETER and rest:
+            name = rest.pop(0)
+            value = "=" in name or not rest or rest[0].startswith("--")
+            joined.append(name if value else f"{name}={rest.pop(0)}")
+    return joined
+
+
+def _given(pairs: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"-p {pair} gives no value. Write -p {name or 'NAME'}=VALUE; an empty one is -p {name or 'NAME'}=")  # fmt: skip
+        if found.setdefault(name, value) != value:
+            raise click.UsageError(f"parameter {name} is given twice, as {found[name]!r} and as {value!r}")
+    return found
+
+
+def complete_page(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Pages whose name begins so, for the shell."""
+    from aurora_ops.runner import collection
+
+    return [CompletionItem(one.name) for one in collection.collection() if one.name.startswith(incomplete)]
+
+
+def _complete_parameter(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`name=` of the page that stands on the line already; behind it the values, where they can be listed."""
+    from aurora_ops.core.errors import InputError
+    from aurora_ops.runner import collection, parameters
+
+    try:
+        declared = parameters.read(collection.find(ctx.params.get("name") or "").path)
+    except InputError:
+        return []
+    name, equals, begun = incomplete.partition("=")
+    if equals:
+        values = declared[name].choices if name in declared else ()
+        return [CompletionItem(f"{name}={value}") for value in values if value.startswith(begun)]
+    return [CompletionItem(f"{one.name}=", help=one.help) for one in declared if one.name.startswith(name)]
+
+
+@click.command(cls=Run, add_help_option=False, short_help="Run a page headless, and keep its evidence.")
+@click.argument("name", required=False, metavar="PAGE", shell_complete=complete_page)
+@click.option(*_PARAMETER, "pairs", multiple=True, metavar="NAME=VALUE", shell_complete=_complete_parameter, help="A parameter of the page; NAME VALUE works too.")  # fmt: skip
+@click.option("--target", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile.")
+@click.option(
+    "--cell-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Longest time for a cell."
+)
+@OUTPUT_DIR
+@click.option("-h", "--help", "help_", is_flag=True, help="With PAGE: its parameters, what they allow, and their defaults.")  # fmt: skip
+@click.pass_context
+@told
+def run(
+    ctx: click.Context,
+    name: str | None,
+    pairs: tuple[str, ...],
+    target: str | None,
+    cell_timeout: float | None,
+    output_dir: Path | None,
+    help_: bool,
+) -> None:
+    """Run the notebook or runbook PAGE headless, keep the evidence and print the verdict.
+
+    `aurora-ops run PAGE --help` shows the parameters of PAGE, `aurora-ops list` all pages. Exit code: 0 passed, 1 a finding, 2 input
+    refused, 3 no verdict reached.
+    """
+    if help_:
+        click.echo(_help(ctx, name) if name else ctx.get_help())
+        return
+    if not name:
+        raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.", ctx)
+    from aurora_ops.runner import index
+    from aurora_ops.runner import run as runner
+
+    outcome = runner.run(
+        name, _given(pairs), target, output_dir, cell_timeout_seconds=cell_timeout, before_start=_before_start
+    )
+    click.echo(outcome)
+    if outcome.error.count("\n"):
+        click.echo(outcome.error.partition("\n")[2], err=True)
+    click.echo(f"evidence: {outcome.folder}")
+    with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
+        index.rebuild(outcome.folder.parent)
+    sys.exit(outcome.exit_code)
+
+
+def _before_start(parameters: Mapping[str, Any]) -> None:
+    """What the session can see to be wrong. Not imported where it would look at nothing: that costs half a second."""
+    if parameters.get("cluster") or parameters.get("login") or parameters.get("target", "sandbox") != "sandbox":
+        from aurora_ops.aws import access
+
+        access.before_start(parameters)
+
+
+def _help(ctx: click.Context, name: str) -> str:
+    """What a page takes: for each parameter its comment, what it allows, and its default."""
+    from aurora_ops.runner import collection, parameters
+
+    entry = collection.find(name)
+    formatter = ctx.make_formatter()
+    formatter.write_usage(f"{ctx.command_path} {entry.name}", "[-p NAME=VALUE]... [OPTIONS]")
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text(entry.purpose)
+        formatter.write_text(f"{entry.folder}/{entry.path.name}")
+    rows = [(one.name, f"{f'{one.help}. ' if one.help else ''}[{one.expected}; default: {_default(one.default)}]") for one in parameters.read(entry.path)]  # fmt: skip
+    with formatter.section("Parameters"):
+        formatter.write_dl(rows)
+    ctx.command.format_options(ctx, formatter)
+    return formatter.getvalue().rstrip()
+
+
+def _default(value: Any) -> str:
+    return "empty" if value == "" else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@click.command(short_help="The whole way, on a local Aurora.")
+@OUTPUT_DIR
+@told
+def rehearse(output_dir: Path | None) -> None:
+    """The whole way on a local Aurora of its own: deploy, schema, workload, cost, load, restore drill."""
+    from aurora_ops.rehearsal import rehearse as rehearsal
+
+    sys.exit(rehearsal.rehearse(output_dir))

@@ -1,0 +1,85 @@
+"""What ran: `open` shows a run's page, `status` says what ran last, what failed and what is overdue."""
+
+import json
+import sys
+import webbrowser
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aurora_ops.commands.base import OUTPUT_DIR, told
+from aurora_ops.core.environments import PROJECT_ROOT
+
+
+def _runs(output_dir: Path | None) -> Path:
+    return (output_dir or PROJECT_ROOT / "runs").expanduser().absolute()
+
+
+def _complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    from aurora_ops.runner import index
+
+    found = index.runs(_runs(ctx.params.get("output_dir")))
+    names = dict.fromkeys(["index", *(one.name for one in found), *(one.folder for one in found)])
+    return [name for name in names if name.startswith(incomplete)]
+
+
+@click.command("open", short_help="A run's page, in the browser.")
+@click.argument("run", default="", metavar="[RUN]", shell_complete=_complete)
+@click.option("--print", "only_print", is_flag=True, help="Print the path and open nothing.")
+@OUTPUT_DIR
+@told
+def open_(run: str, only_print: bool, output_dir: Path | None) -> None:
+    """Open the page of RUN in the browser, and print its path.
+
+    RUN is the name of a run's folder, or a page, of which the newest run is meant; `index` is the overview of all runs. By default
+    the newest run.
+    """
+    from aurora_ops.runner import index
+
+    path = index.page_of(_runs(output_dir), run)
+    click.echo(path)
+    if only_print:
+        return
+    try:
+        opened = webbrowser.open(path.as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        click.echo("no browser was found on this machine: open the path in one", err=True)
+
+
+@click.command(short_help="What ran last, what failed, what is overdue.")
+@click.option("--every", "rhythms", multiple=True, metavar="PAGE=DAYS", help="How often a page is to pass; it is overdue when that is exceeded.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON, for programs.")
+@OUTPUT_DIR
+@told
+def status(rhythms: Sequence[str], as_json: bool, output_dir: Path | None) -> None:
+    """What ran last of each page and cluster, what failed, and what is overdue; exit 1 where something failed or is overdue.
+
+    A page is overdue when it has not passed for the DAYS of --every, or, without that, for twice the usual time between its runs
+    (the median, from four runs on).
+    """
+    from aurora_ops.runner import collection, standing
+
+    wanted = standing.rhythms(rhythms, [entry.name for entry in collection.collection()])
+    found = standing.read(_runs(output_dir), wanted, datetime.now(UTC))
+    click.echo(json.dumps([_as_dict(one) for one in found.pages], indent=1, ensure_ascii=False) if as_json else found)
+    sys.exit(found.verdict == "FAIL")
+
+
+def _as_dict(one: Any) -> dict[str, Any]:
+    last = one.last
+    return {
+        "page": one.name,
+        "target": one.target,
+        "subject": one.subject,
+        "verdict": last.word if last else None,
+        "line": last.line if last else "never run",
+        "started_at": last.started_at if last else None,
+        "run": last.folder if last else None,
+        "passed_at": f"{one.passed_at:%Y-%m-%dT%H:%M:%SZ}" if one.passed_at else None,
+        "overdue": one.overdue or None,
+    }
