@@ -208,15 +208,15 @@ def test_braces_in_a_folder_name_are_no_placeholders(tmp_path):
     assert 0 == run(path).returncode
 
 
-def test_list_shows_purpose_and_typed_parameters(tmp_path, monkeypatch):
+def test_the_long_list_shows_purpose_and_parameters_with_what_they_allow(tmp_path, monkeypatch):
     (tmp_path / "runbooks").mkdir()
     write(tmp_path, PASS).rename(tmp_path / "runbooks" / "tiny.ipynb")
     monkeypatch.setattr(notebooks, "PROJECT_ROOT", tmp_path)
 
-    shown = CliRunner().invoke(cli, ["list"]).stdout
+    shown = CliRunner().invoke(cli, ["list", "--long"]).stdout
 
     assert "tiny\n  Proves that a run is told truly.\n" in shown
-    assert "environment: Environment = 'dev'  which one" in " ".join(shown.split("\n")).replace("   ", "")
+    assert "environment = 'dev' which one [one of 'dev', 'stg', 'prod']" in " ".join(shown.split())
 
 
 def test_a_notebook_sees_the_environment_of_its_caller(tmp_path):
