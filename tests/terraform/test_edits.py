@@ -84,6 +84,7 @@ OF_INPUT = {
     "log_retention_days": Case({"log_retention_days": 90}),
     "apply_immediately": Case({"apply_immediately": True}),
     "event_subscription": Case({"event_subscription": False}),
+    "restore_proof_hours": Case({"restore_proof_hours": 26}),
     "seconds_until_auto_pause": Case({"seconds_until_auto_pause": 3600}, before={"min_capacity": 0}),
     "reader_promotion_tier": Case({"reader_promotion_tier": 2}),
     "storage_type": Case({"storage_type": "aurora-iopt1"}, answers={"storage_type": ""}),

@@ -80,6 +80,30 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   tags          = merge(local.tags, { Name = "${local.name}-${each.key}" })
 }
 
+# Backups that nobody restored prove nothing. A drill that passes publishes 0, one that does not the hours since the last that
+# did: so an hour with a 0 is a proof, and an hour without any data is none. Missing data has to be breaching, or a schedule that
+# has died would look like one that is well. The alarm is quiet while one of the last so many hours had its proof.
+resource "aws_cloudwatch_metric_alarm" "restore_proof" {
+  count = var.restore_proof_hours == null ? 0 : 1
+
+  alarm_name        = "${local.name}-restore-proof"
+  alarm_description = "${local.cluster_id}: no restore drill has proved its backup for ${coalesce(var.restore_proof_hours, 0)} hours. Runbook: respond-to-missing-drill (aurora-ops run respond-to-missing-drill)."
+
+  namespace           = "AuroraOps"
+  metric_name         = "HoursSinceLastProof"
+  dimensions          = { DBClusterIdentifier = local.cluster_id }
+  statistic           = "Minimum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 3600
+  evaluation_periods  = var.restore_proof_hours
+  treat_missing_data  = "breaching"
+
+  alarm_actions = local.topics
+  ok_actions    = local.topics
+  tags          = merge(local.tags, { Name = "${local.name}-restore-proof" })
+}
+
 # Failovers and failures, which no metric shows. Whether there is a topic cannot be asked here: one that is made
 # in the same apply is not known yet when Terraform counts.
 resource "aws_db_event_subscription" "this" {

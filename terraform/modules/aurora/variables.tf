@@ -305,6 +305,17 @@ variable "event_subscription" {
   }
 }
 
+variable "restore_proof_hours" {
+  description = "Hours after which an alarm says that no restore drill has proved the backup (needs drills with publish_metric), 2 to 168: CloudWatch looks back seven days. For a drill every night, 26. null makes no alarm. Edit: nothing."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = try(var.restore_proof_hours >= 2 && var.restore_proof_hours <= 168 && floor(var.restore_proof_hours) == var.restore_proof_hours, var.restore_proof_hours == null)
+    error_message = "restore_proof_hours is ${coalesce(var.restore_proof_hours, 0)}; use whole hours from 2 to 168, or null for no alarm."
+  }
+}
+
 variable "seconds_until_auto_pause" {
   description = "Idle seconds after which a cluster with a floor of 0 pauses, 300 to 86400. null is 300. Edit: in place."
   type        = number

@@ -167,3 +167,30 @@ run "connections_across_ceilings_from_1_to_256_acu" {
     error_message = "The other thresholds do not depend on the capacity."
   }
 }
+
+run "no_alarm_about_restore_drills_unless_asked_for" {
+  command = plan
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.restore_proof) == 0
+    error_message = "Where no drill is scheduled, it would never be quiet."
+  }
+}
+
+run "a_backup_that_nobody_proved_is_told" {
+  command = plan
+
+  variables {
+    restore_proof_hours = 26
+  }
+
+  assert {
+    condition     = [for alarm in aws_cloudwatch_metric_alarm.restore_proof : "${alarm.namespace} ${alarm.metric_name} ${alarm.statistic} ${alarm.comparison_operator} ${alarm.threshold}, ${alarm.evaluation_periods} x ${alarm.period}, ${alarm.treat_missing_data}"] == ["AuroraOps HoursSinceLastProof Minimum GreaterThanThreshold 0, 26 x 3600, breaching"]
+    error_message = "Quiet while one of the last 26 hours had a 0; an hour without data is one without a proof."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.restore_proof[0].dimensions.DBClusterIdentifier == "miyabi-stg-aurora-cluster" && strcontains(aws_cloudwatch_metric_alarm.restore_proof[0].alarm_description, "Runbook: respond-to-missing-drill")
+    error_message = "Of this cluster, with what to open."
+  }
+}
