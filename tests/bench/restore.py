@@ -82,6 +82,20 @@ def _measure(server: Server, rows: int) -> None:
         + "\n"
     )
     sys.stdout.write(f"ratio {compare / count:.1f}, goal {GOAL:g}; peak memory {peak:.0f} MiB" + "\n")
+    free, mib = _read(server, to, 0)
+    limit = mib / free / 4
+    throttled, _ = _read(server, to, limit)
+    told = f"one side read at no limit {mib / free:.0f} MiB/s; held to {limit:.0f}: {mib / throttled:.0f}, ratio {mib / throttled / limit:.2f} of the limit"
+    sys.stdout.write(told + "\n")
+
+
+def _read(server: Server, to: datetime, mib_per_second: float) -> tuple[float, float]:
+    """Seconds, and MiB, of one side on two connections."""
+    with Reader(lambda: server.connect("one"), to, 2, mib_per_second) as reader:
+        tables = reader.tables()
+        started = time.monotonic()
+        reader.read(tables)
+        return time.monotonic() - started, sum(one.bytes for one in tables) / 2**20
 
 
 class Oldest:
