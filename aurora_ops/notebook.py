@@ -36,6 +36,8 @@ _MODULES = {
     "range_study": "cost.studies.range_study",
     "reconciliation": "cost.studies.reconciliation",
     "restore": "restore.drill",
+    "restore_evidence": "restore.evidence.finish",
+    "restore_missing": "restore.evidence.missing",
     "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",
     "staging": "rehearsal.staging",

@@ -23,6 +23,7 @@ CROWDED: dict[str, str] = {}
 
 STARTS_PROGRAMS = {
     "deploy/drift_dates.py": "git log: when the code that differs was committed",
+    "restore/evidence/signing.py": "the user's own program that signs",
     "runner/evidence.py": "git: which commit a run's evidence belongs to",
     "sandbox/account/bootstrap.py": "the sandbox's server programs, before moto is imported",
     "sandbox/account/pickling.py": "the type only: a process is not stored with an account",

@@ -134,3 +134,9 @@ def delete_log_group(session: Session, name: str) -> None:
     """Delete a log group of a cluster that is gone. RDS makes it again while it deletes, and Terraform does not know of it."""
     with suppress(session.client("logs").exceptions.ResourceNotFoundException):
         session.to_writable().client("logs").delete_log_group(logGroupName=name)
+
+
+def put_metric(session: Session, namespace: str, name: str, value: float, dimensions: Mapping[str, str]) -> None:
+    """Publish one value of a custom metric, of now. CloudWatch shows it within minutes, and bills the metric by the month."""
+    point = {"MetricName": name, "Value": value, "Dimensions": [{"Name": n, "Value": v} for n, v in dimensions.items()]}
+    session.to_writable().client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[point])

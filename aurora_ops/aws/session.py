@@ -23,10 +23,12 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
+from aurora_ops.aws import calls
 from aurora_ops.aws.api import code_of, is_denied, is_not_accepted
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
+from aurora_ops.database import asked
 from aurora_ops.sandbox.client import lifecycle, servers
 from aurora_ops.sandbox.client.state import State
 from aurora_ops.sandbox.wire import READING
@@ -133,6 +135,7 @@ class Session:
         client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
         if self.is_sandbox:
             client.meta.events.register("after-call-error.*.*", _say_that_the_sandbox_ended)
+        calls.watch(client)
         if self.writable:
             client.meta.events.register("after-call.*.*", self._note_change)
         else:
@@ -241,7 +244,7 @@ class Session:
         try:
             return psycopg.connect(
                 dbname=database, user=user, password=password,
-                application_name="aurora-ops", options=options, autocommit=True, **where, **noticing, **tls,  # type: ignore[arg-type]
+                application_name="aurora-ops", options=options, autocommit=True, cursor_factory=asked.Cursor, **where, **noticing, **tls,  # type: ignore[arg-type]
             )  # fmt: skip
         except psycopg.OperationalError as error:
             reason = mask(str(error).strip().splitlines()[-1])

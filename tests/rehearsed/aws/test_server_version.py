@@ -6,6 +6,7 @@ from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import open_session
 from aurora_ops.rehearsal import foreign
 from aurora_ops.restore.drill import Drill
+from aurora_ops.restore.timing import Timing
 from aurora_ops.sandbox.dataplane import programs
 from aurora_ops.schema import procedure as schema
 
@@ -31,7 +32,7 @@ def test_preflights_say_which_server_it_was(sixteen):
     expected = f"the server was PostgreSQL {version}, not 16.10: what is told of it is not told of version 16"
 
     assert [("SKIP", expected)] == told(schema.preflight(access))
-    assert [("SKIP", expected)] == told(Drill(access, None, 50, 60, 15).preflight())
+    assert [("SKIP", expected)] == told(Drill(access, None, 50, Timing(60, 120, 15)).preflight())
 
 
 def test_the_session_line_says_it_before_anything_is_connected_to(sixteen):

@@ -200,7 +200,7 @@ def test_a_password_that_changed_since_the_restore_point_does_not_end_the_drill(
         secrets.put_secret_value(SecretId=DEV.secret_name, SecretString=before)
         rds.modify_db_cluster(DBClusterIdentifier=SOURCE, MasterUserPassword=before, ApplyImmediately=True)
 
-    assert ([], True, "PASS") == (failed(report), "password" in drill.seconds, cleaned.verdict)
+    assert ([], True, "PASS") == (failed(report), "password" in drill.timing.seconds, cleaned.verdict)
 
 
 def test_a_failed_clean_up_takes_nothing_away_from_what_was_proved(session, faults, tmp_path):

@@ -17,6 +17,7 @@ from aurora_ops.cost import plan as planning
 from aurora_ops.cost.studies import history_study, option_study, range_study
 from aurora_ops.restore import drill as restore
 from aurora_ops.restore.drill import Drill
+from aurora_ops.restore.timing import Timing
 
 STANDARD, IO_OPTIMIZED = ("aurora", 0.15, "acu hour standard 0.15"), ("aurora-iopt1", 0.2, "acu hour io optimized 0.2")
 
@@ -42,7 +43,7 @@ def drill(environment, storage_type, gib):
     )  # fmt: skip
     session = Session("sandbox", "ap-northeast-1", variables={}, state_directory=None)
     access = Access(session, wanted.cluster_identifier, environment)
-    return Drill(access, None, restore.MAX_COST_USD, 60, 15, source=source, volume_gib=gib)
+    return Drill(access, None, restore.MAX_COST_USD, Timing(60, 120, 15), source=source, volume_gib=gib)
 
 
 @pytest.fixture(scope="module", params=[STANDARD, IO_OPTIMIZED], ids=["standard", "io-optimized"])
