@@ -125,7 +125,7 @@ def latest_capacity(session: Session, instance: Instance, since: datetime) -> fl
         return None
     window = {"StartTime": max(first, end - POINTS_PER_CALL), "EndTime": end, "PeriodInSeconds": 1}
     request = {"ServiceType": "RDS", "Identifier": instance.resource_id, "MetricQueries": [{"Metric": CAPACITY}]}
-    answer = _ask(session.client("pi"), "GetResourceMetrics", request | window, "MetricList")["answer"]
+    answer = _ask(session, session.client("pi"), "GetResourceMetrics", request | window, "MetricList")["answer"]
     points = [
         point["Value"] for one in answer["MetricList"] for point in one["DataPoints"] if point.get("Value") is not None
     ]
