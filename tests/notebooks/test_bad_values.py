@@ -90,7 +90,7 @@ def test_what_took_a_kernel_to_refuse_is_refused_at_once(tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("page", "name", "value", "refused"),
     [
-        ("restore-drill", "restore_to", "yesterday", "expected a time with a zone such as 2025-12-12T03:00:00Z, one of latest, oldest, random, or nothing."),
+        ("restore-drill", "restore_to", "yesterday", "expected a time with a zone such as 2025-12-12T03:00:00Z, one of latest, oldest, random, before-xid:4711, before-row:public.orders:id=42, or nothing."),
         ("acu-range-what-if", "vcpus", "0", "expected a number over 0."),
         ("acu-history", "as_of", "2026-02-30", "expected a day such as 2026-11-23, or nothing. There is no such day."),
     ],

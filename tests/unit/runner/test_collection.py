@@ -92,4 +92,4 @@ def test_a_command_reads_notebooks_without_the_grammar_that_their_schema_does_no
     ended = subprocess.run([sys.executable, "-E", "-c", code], capture_output=True, text=True)
 
     assert (0, "") == (ended.returncode, ended.stderr)
-    assert "deploy-environment\n" in ended.stdout
+    assert "deploy-environment " in ended.stdout
