@@ -41,6 +41,8 @@ ASKS_WHERE_IT_RUNS = {
     "deploy/connection_lines.py": "shows how to trust the sandbox's certificate",
     "aws/insights.py": "says where load was measured and what is simulated",
     "cost/readers/price_api.py": "the sandbox offers the packaged prices, in the API's shape",
+    "deploy/acu_range.py": "a plan is confirmed by itself",
+    "deploy/acu_range_views.py": "says that the sandbox's capacity is simulated",
     "deploy/checks.py": "says SKIP, or how to repair it, where the sandbox differs",
     "deploy/deployment.py": "a plan is confirmed by itself, and its id is the same in each sandbox",
     "deploy/destruction.py": "a plan is confirmed by itself, and its id is the same in each sandbox",

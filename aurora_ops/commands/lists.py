@@ -56,7 +56,7 @@ def _cut(text: str, room: int) -> str:
 @told
 def clusters(target: str, region: str, all_regions: bool) -> None:
     """What clusters there are, one line each, and which pages can serve them."""
-    from aurora_ops.aws.listing import lines
+    from aurora_ops.commands.clusters import lines
     from aurora_ops.runner import collection, parameters
 
     pages = [entry.name for entry in collection.collection() if "cluster" in parameters.read(entry.path)]

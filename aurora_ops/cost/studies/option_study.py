@@ -17,12 +17,12 @@ from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
-from aurora_ops.cost import by_clock, options, plan_tables, sources
+from aurora_ops.cost import options, plan_tables, sources
 from aurora_ops.cost import plan as planning
-from aurora_ops.cost.by_clock import ByClock
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
 from aurora_ops.cost.sources import Load
-from aurora_ops.cost.studies import range_study, same_month
+from aurora_ops.cost.studies import by_clock, range_study, same_month
+from aurora_ops.cost.studies.by_clock import ByClock
 from aurora_ops.cost.subject import Study, Subject, subject
 
 if TYPE_CHECKING:

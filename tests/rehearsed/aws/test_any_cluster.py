@@ -9,11 +9,12 @@ from common import INSTANCE, soon
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.__main__ import cli
-from aurora_ops.aws import api, cluster, insights, inventory, listing, metrics, which_cluster
+from aurora_ops.aws import api, cluster, insights, inventory, metrics, which_cluster
 from aurora_ops.aws.api import ThrottledError
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import open_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
+from aurora_ops.commands import clusters as listing
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose import comparison, database_load
 from aurora_ops.runner import evidence

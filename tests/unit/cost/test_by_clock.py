@@ -7,8 +7,7 @@ import pytest
 
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.demand import Demand
-from aurora_ops.cost import by_clock
-from aurora_ops.cost.studies import option_study
+from aurora_ops.cost.studies import by_clock, option_study
 
 BEGIN = datetime(2026, 11, 2, tzinfo=UTC)
 DAYS = 9
