@@ -110,7 +110,8 @@ class Example:
         run(
             f"CREATE VIEW {s}.seen AS SELECT * FROM {s}.anchor; CREATE MATERIALIZED VIEW {s}.kept AS SELECT * FROM {s}.anchor"
         )
-        run(f"CREATE FUNCTION {s}.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE {s}.counting; SELECT nextval('{s}.counting'::regclass) FROM generate_series(1, 400)")  # fmt: skip
+        run(f"CREATE FUNCTION {s}.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SEQUENCE {s}.counting")  # fmt: skip
+        run("SELECT nextval(%s::regclass) FROM generate_series(1, 400)", (f"{s}.counting",))
 
     def fill(self, connection, made, first, last):
         names = ", ".join(map(self.quoted, ("id", *made.columns)))
