@@ -81,6 +81,7 @@ def build_environment(session: Session, settings: Settings) -> None:
             CopyTagsToSnapshot=True,
             DeletionProtection=settings.deletion_protection,
             EnablePerformanceInsights=settings.performance_insights_enabled,
+            **({"PerformanceInsightsKMSKeyId": key} if settings.performance_insights_enabled else {}),
             ServerlessV2ScalingConfiguration={
                 "MinCapacity": settings.min_capacity,
                 "MaxCapacity": settings.max_capacity,

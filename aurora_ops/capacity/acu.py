@@ -33,6 +33,7 @@ _CONNECTIONS_LIMIT = 5000
 _CONNECTIONS_LIMIT_LOW_FLOOR = 2000  # with a floor of 0 or 0.5 ACU
 
 # First minor release of each major version. From 17 on every release has both.
+NEWEST_MINOR = 999  # what a major version alone stands for, where only later minors matter
 _PAUSES_FROM = {13: 15, 14: 12, 15: 7, 16: 3}
 _REACHES_256_FROM = {13: 13, 14: 10, 15: 5, 16: 1}
 _LIMIT_BEFORE_256 = 128.0
@@ -139,6 +140,7 @@ class AcuRange:
         A ceiling over 128 needs 13.13, 14.10, 15.5, 16.1 or any 17.
 
         >>> AcuRange(0, 2).check_engine("15.7")
+        >>> AcuRange(0, 2).check_engine("15")
         >>> AcuRange(0, 2).check_engine("15.4")
         Traceback (most recent call last):
             ...
@@ -182,10 +184,11 @@ def _check_step(name: str, value_acu: float) -> None:
 
 
 def _version(engine_version: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", engine_version)
+    """Major and minor. A major alone means its newest minor, as in the Terraform module."""
+    match = re.fullmatch(r"(\d+)(?:\.(\d+)(\.\d+)?)?", engine_version)
     if not match or int(match[1]) < min(_PAUSES_FROM):
         raise AcuRangeError(
             f"engine_version={engine_version!r}: Serverless v2 needs Aurora PostgreSQL {min(_PAUSES_FROM)} or later as "
-            f'"major.minor"; use a version such as "15.10".'
+            f'"major.minor" or "major"; use a version such as "15.10".'
         )
-    return int(match[1]), int(match[2])
+    return int(match[1]), int(match[2] or NEWEST_MINOR)

@@ -29,8 +29,10 @@ class Settings:
     master_username: str
     master_password_version: int
     engine_version: str
+    allow_major_version_upgrade: bool
     min_capacity: float
     max_capacity: float
+    seconds_until_auto_pause: int | None
     storage_type: str
     backup_retention_period: int
     preferred_backup_window: str
@@ -42,6 +44,7 @@ class Settings:
     skip_final_snapshot: bool
     performance_insights_enabled: bool
     database_insights_mode: str
+    log_retention_days: int
     alarm_sns_topic_arn: str | None
     tags: dict[str, str]
 

@@ -18,6 +18,10 @@ class PlanChangedError(InputError):
     """`confirm` names a plan that is not the one now read."""
 
 
+# The first word of a risk, from the gravest down: rows come in this order.
+RISKS = ("destroys", "replaces", "restarts", "interrupts", "costs more")
+
+
 @dataclass(frozen=True)
 class Change:
     """One call: `action` (API operation or `terraform create`), its target, the state before and after, and how to undo it."""
@@ -29,6 +33,7 @@ class Change:
     undo: str = ""
     interrupts: bool = False  # connections to a running database are cut
     destroys: bool = False  # data or the resource itself is lost
+    risk: str = ""  # what it puts at risk, one of RISKS; empty where nothing is, or where the procedure does not tell
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Plan:
             self.region,
             dict(self.parameters),
             dict(self.observed),
-            [vars(c) for c in self.changes],
+            # The risk is told of what stands in the other fields.
+            [{name: value for name, value in vars(c).items() if name != "risk"} for c in self.changes],
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
@@ -70,9 +76,20 @@ class Plan:
         return f"PLAN {self.name} {self.id}: {changes}, {interrupting} interrupting connections, {destructive} destructive{advice}"
 
     def _repr_markdown_(self) -> str:
-        rows = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]
+        columns: tuple[str, ...] = ("call", "target", "before", "after", "undo")
+        rows: list[tuple[str, ...]] = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]
+        if any(c.risk for c in self.changes):
+            columns = ("risk", *columns)
+            rows = [
+                (c.risk, *row)
+                for c, row in sorted(zip(self.changes, rows, strict=True), key=lambda one: _gravity(one[0]))
+            ]
         note = "\n".join(f"- Warning: {one}" for one in self.warnings)
-        return Table(repr(self), ("call", "target", "before", "after", "undo"), rows, note)._repr_markdown_()
+        return Table(repr(self), columns, rows, note)._repr_markdown_()
+
+
+def _gravity(change: Change) -> int:
+    return next((number for number, word in enumerate(RISKS) if change.risk.startswith(word)), len(RISKS))
 
 
 def is_confirmed(plan: Plan, confirm: str, *, sandbox: bool) -> bool:

@@ -124,30 +124,33 @@ class EnvironmentCost:
 
 @dataclass(frozen=True)
 class CostChange:
-    """What a change of shape does to the bill. None: there is no environment on that side."""
+    """What a change of shape does to the bill: the clusters that are billed before it, and after it."""
 
-    before: EnvironmentCost | None
-    after: EnvironmentCost | None
+    before: tuple[EnvironmentCost, ...]
+    after: tuple[EnvironmentCost, ...]
 
     def usd(self, level: str) -> tuple[float, float, float]:
         """The known amounts of a month at `level` (floor, expected or ceiling): before, after, and the difference. In USD."""
-        before, after = (getattr(side, level).known_usd if side else 0.0 for side in (self.before, self.after))
+        before, after = (sum(getattr(one, level).known_usd for one in side) for side in (self.before, self.after))
         return before, after, after - before
 
     @property
     def unpriced(self) -> tuple[str, ...]:
         """Lines without a known price, missing from the amounts."""
-        return tuple(
-            dict.fromkeys(name for side in (self.before, self.after) if side for name in side.expected.unpriced)
-        )
+        return tuple(dict.fromkeys(name for one in (*self.before, *self.after) for name in one.expected.unpriced))
 
 
-def cost_change(name: str, region: str, before: Shape | None, after: Shape | None) -> CostChange:
-    """Price an environment as it is and as it would be, with the usage profile that the cost plan takes for it."""
-    profile = profiles.profile(profiles.default(name))
-    there = book(region)
-    sides = (environment_cost(name, there, shape, profile) if shape else None for shape in (before, after))
-    return CostChange(*sides)
+def cost_change(name: str, region: str, *clusters: tuple[Shape | None, Shape | None]) -> CostChange:
+    """Price each cluster of an environment as it is and as it would be, with the usage profile that the cost plan takes for it.
+
+    A cluster is a pair, before and after; None on the side on which there is none.
+    """
+    profile, there = profiles.profile(profiles.default(name)), book(region)
+
+    def priced(side: int) -> tuple[EnvironmentCost, ...]:
+        return tuple(environment_cost(name, there, shape, profile) for pair in clusters if (shape := pair[side]))
+
+    return CostChange(priced(0), priced(1))
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def per_environment(plan: CostPlan) -> Table:
 def cost_change(change: CostChange) -> Table:
     """What a month costs before and after a change, at the floor, as expected, and at the ceiling."""
     levels = {level: change.usd(level) for level in ("floor", "expected", "ceiling")}
-    side = change.after or change.before
+    side = next(iter((*change.after, *change.before)), None)
     before, after, difference = levels["expected"]
     expected = f"{before:,.2f} → {after:,.2f} USD a month expected ({difference:+,.2f})"
     region = f" in {side.region}" if side else ""
@@ -136,6 +136,9 @@ def cost_change(change: CostChange) -> Table:
         if side
         else []
     )
+    clusters = max(len(change.before), len(change.after))
+    if clusters > 1:
+        notes.append(f"{clusters} clusters together, each with that profile.")
     rows = [(level, *(round(amount, 2) for amount in amounts)) for level, amounts in levels.items()]
     return Table(
         f"COST{region}: {expected}",

@@ -20,7 +20,7 @@ from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.deploy import checks as deploy_checks
-from aurora_ops.deploy import connection_lines
+from aurora_ops.deploy import connection_lines, leftovers, version_checks
 from aurora_ops.deploy.terraform_run import (
     ApplyFailedError,
     PreflightFailedError,
@@ -31,10 +31,12 @@ from aurora_ops.deploy.terraform_run import (
 from aurora_ops.terraform import adoption
 from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import shapes as terraform_shapes
+from aurora_ops.terraform.plan import CLUSTER
 
 __all__ = ["DeployError", "Deployment", "PreflightFailedError", "StateLockedError", "deployment"]
 
-ADOPTION_PASSES = 3  # the second finds nothing more; the third is for what AWS showed late
+PASSES = 6  # of planning: each repairs one kind of thing that the one before showed, or adopts what AWS showed late
 
 
 class DeployError(ApplyFailedError):
@@ -54,6 +56,7 @@ class Deployment(TerraformRun):
     applied: bool = False
     built_by_api: bool = False
     _shown: dict[str, Any] = field(default_factory=dict, repr=False)
+    _touched: Sequence[terraform_plan.ResourceChange] = ()
     _preflight: Report | None = field(default=None, repr=False)
 
     def preflight(self) -> Report:
@@ -65,7 +68,8 @@ class Deployment(TerraformRun):
             *deploy_checks.place(session, wanted, self.account),
             deploy_checks.prerequisites(session, wanted),
             *deploy_checks.changeable(there),
-            *deploy_checks.version(session, wanted, there),
+            *version_checks.version(session, wanted, there),
+            *(version_checks.insights(wanted, there, self.root.provider_version()) if self.has_terraform else ()),
             *deploy_checks.quotas(session, wanted, there),
             *deploy_checks.topic(session, wanted),
             *self._state_checks(),
@@ -121,29 +125,48 @@ class Deployment(TerraformRun):
         self._connect()
         found: dict[str, str] = {}
         touched: Sequence[terraform_plan.ResourceChange] = ()
-        for _ in range(ADOPTION_PASSES):
-            self._shown = self.root.plan(f"-var=region={self.session.region}")
+        anew: tuple[str, ...] = ()
+        for _ in range(PASSES):
+            self._shown = self.root.plan(f"-var=region={self.session.region}", *(f"-replace={one}" for one in anew))
             touched = terraform_plan.read(self._shown)
+            if self._renoted(touched):
+                continue
             more = adoption.find(self.session, self.settings, touched)
             cut_off = adoption.cut_off(self.session, self.settings, touched)
-            if not more and not cut_off:
+            if (
+                not more
+                and not cut_off
+                and (anew or not (anew := tuple(leftovers.outlived_names(self.session, touched))))
+            ):
                 break
             for address in cut_off:
                 self.root.untaint(address)
             found |= more
             self.root.adopt(adoption.blocks(found))
+        self._touched = touched = deploy_checks.with_writers(self.session, touched)
         # In the sandbox ids are random and plans confirm themselves, so only what there was before counts.
         observed = {one.address: one.observed(exact=not self.session.is_sandbox) for one in touched}
         self.planned = self._as_plan(tuple(one.as_change() for one in touched), observed)
         return self.planned
 
+    def _renoted(self, touched: Sequence[terraform_plan.ResourceChange]) -> bool:
+        """Whether the state had something under an address of an earlier code, or of an upgrade that was put back: now it has not."""
+        renamed, undone = adoption.renamed(touched), adoption.undone(touched)
+        for address, to in renamed.items():
+            self.root.move(address, to)
+        for address in undone:
+            self.root.forget(address)
+        return bool(renamed or undone)
+
     def cost_change(self) -> Table | Line:
         """What a month costs before and after the plan, by the engine of the cost plan. A region without known prices can be deployed to all the same."""
         if self.built_by_api:
             before = shape.Shape.of(self.settings) if deploy_checks.existing(self.session, self.settings) else None
-            shapes: tuple[shape.Shape | None, shape.Shape | None] = (before, shape.Shape.of(self.settings))
+            shapes: tuple[tuple[shape.Shape | None, shape.Shape | None], ...] = (
+                (before, shape.Shape.of(self.settings)),
+            )
         else:
-            shapes = terraform_plan.shapes(self._shown)
+            shapes = terraform_shapes.shapes(self._shown)
         try:
             change = planning.cost_change(self.settings.environment, self.session.region, *shapes)
         except UnknownPriceError as error:
@@ -160,7 +183,7 @@ class Deployment(TerraformRun):
         """
         plan = self.planned or self.plan()
         try:
-            terraform_plan.check_destruction(terraform_plan.read(self._shown), self.allow_destroy)
+            terraform_plan.check_destruction(self._touched, self.allow_destroy)
         except terraform_plan.DestructionRefusedError:
             self._discard()
             raise
@@ -191,9 +214,12 @@ class Deployment(TerraformRun):
                 f"terraform is missing, the API built it. {terraform.HOW_TO_GET}",
             )
         checks = [*deploy_checks.standing(self.session, self.settings, found, self.root.outputs()), answers]
-        left = [one.address for one in terraform_plan.read(self.root.plan(f"-var=region={self.session.region}"))]
+        left = terraform_plan.read(self.root.plan(f"-var=region={self.session.region}"))
         self.root.discard_plan()
-        checks.append(deploy_checks.nothing_left(self.settings, found, left))
+        restored = {
+            one.address for one in self._touched if one.kind == CLUSTER and one.action == "create" and _is_restored(one)
+        }
+        checks.append(deploy_checks.nothing_left(self.settings, found, left, restored))
         return Report("deployment", tuple(checks))
 
     def next_steps(self) -> connection_lines.Connections | Line:
@@ -224,6 +250,11 @@ class Deployment(TerraformRun):
             "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps,
             terraform_plan.warnings(self._shown),
         )  # fmt: skip
+
+
+def _is_restored(change: terraform_plan.ResourceChange) -> bool:
+    after = change.raw["after"]
+    return bool(after.get("restore_to_point_in_time") or after.get("snapshot_identifier"))
 
 
 def deployment(

@@ -6,7 +6,7 @@ is there otherwise than in the file, is refused as well: deploy-environment note
 next one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from aurora_ops.deploy.leftovers import Bill
 from aurora_ops.deploy.terraform_run import ApplyFailedError, PreflightFailedError, TerraformRun
 from aurora_ops.terraform import inventory
 from aurora_ops.terraform import plan as terraform_plan
+from aurora_ops.terraform import shapes as terraform_shapes
 from aurora_ops.terraform import state as terraform_state
 from aurora_ops.terraform.inventory import LOG_GROUP
 from aurora_ops.terraform.plan import CLUSTER, INSTANCE, ResourceChange
@@ -69,9 +70,10 @@ class Destruction(TerraformRun):
 
     planned: Plan | None = None
     applied: bool = False
-    final_snapshot: str = ""
+    final_snapshots: dict[str, str] = field(default_factory=dict)  # to be taken, by cluster; empty where none is
     _shown: dict[str, Any] = field(default_factory=dict, repr=False)
     _touched: tuple[ResourceChange, ...] = ()
+    _stems: tuple[str, ...] = ()  # of the names of its clusters
     _volume_gib: float | None = None
     _preflight: Report | None = field(default=None, repr=False)
 
@@ -92,6 +94,11 @@ class Destruction(TerraformRun):
         ]
         self._preflight = Report("preflight", tuple(checks))
         return self._preflight
+
+    @property
+    def final_snapshot(self) -> str:
+        """The one of the environment's own cluster; empty where none is to be taken."""
+        return self.final_snapshots.get(self.settings.cluster_identifier, "")
 
     def _protection(self, there: Cluster | None) -> Check:
         file = f"terraform/environments/{self.settings.environment}/terraform.tfvars.json"
@@ -138,8 +145,9 @@ class Destruction(TerraformRun):
             waiting.wait_until(f"the deletion of {there.identifier} that an earlier run began", gone, DELETION_SECONDS)
 
     def _check_state(self) -> None:
-        known = inventory.known((one.kind, one.raw["before"]) for one in self._touched)
-        unknown = [one for one in inventory.standing(self.session, self.settings) if one.key not in known]
+        known = self._known()
+        self._stems = inventory.stems(self.settings, known)
+        unknown = [one for one in inventory.standing(self.session, self._stems) if one.key not in known]
         # Rules go with their group; a log group is made again by RDS, and is taken away after the cluster.
         strangers = [one for one in unknown if one.kind not in (inventory.RULE, inventory.EGRESS, LOG_GROUP)]
         if strangers:
@@ -149,69 +157,75 @@ class Destruction(TerraformRun):
                 "Terraform's state does not know them: nothing was changed. Run deploy-environment, which adopts what the file describes and "
                 "gives its cluster the final snapshot that the state must name; delete by hand what somebody made by hand; then run this again."
             )
-        cluster = next((one.raw["before"] for one in self._touched if one.kind == CLUSTER), None)
-        if cluster is None:
-            return
+        for one in self._touched:
+            if one.kind == CLUSTER:
+                self._check_cluster(one.raw["before"])
+
+    def _known(self) -> set[tuple[str, str]]:
+        return inventory.known((one.kind, one.raw["before"]) for one in self._touched)
+
+    def _check_cluster(self, cluster: Mapping[str, Any]) -> None:
+        """The final snapshot of each: of the environment's own cluster as its file says, of another block's as was deployed."""
+        identifier = cluster["cluster_identifier"]
         deployed, file = bool(cluster.get("skip_final_snapshot")), self.settings.skip_final_snapshot
-        if deployed != file:
+        if identifier == self.settings.cluster_identifier and deployed != file:
             self._discard()
             raise NotInStateError(
                 f"skip_final_snapshot is {str(file).lower()} in terraform.tfvars.json and {str(deployed).lower()} in what was deployed, and Terraform deletes by "
                 "what was deployed: nothing was changed. Run deploy-environment, so that both say the same, and this again."
             )
-        self.final_snapshot = "" if deployed else cluster["final_snapshot_identifier"]
-        taken = {one["DBClusterSnapshotIdentifier"] for one in leftovers.final_snapshots(self.session, self.settings)}
-        if self.final_snapshot in taken:
+        final = "" if deployed else cluster["final_snapshot_identifier"]
+        self.final_snapshots[identifier] = final
+        if final and leftovers.is_taken(self.session, final):
             self._discard()
             raise NotInStateError(
-                f"snapshot {self.final_snapshot} is there already while its cluster stands, so AWS would refuse to take it: nothing was changed. Copy it "
+                f"snapshot {final} is there already while its cluster stands, so AWS would refuse to take it: nothing was changed. Copy it "
                 "under another name and delete it, or delete it if it is nobody's."
             )
 
     def _snapshot_row(self) -> Iterator[Change]:
-        if not any(one.kind == CLUSTER for one in self._touched):
-            return
-        name = self.settings.cluster_identifier
-        if self.final_snapshot:
-            yield Change("take final snapshot", name, "", self.final_snapshot, "delete the snapshot")
-        else:
-            # Not a call, but what a reader must not overlook.
-            lost = "every row and every automated backup is lost for good"
-            yield Change("NO final snapshot", name, "skip_final_snapshot=true in the file", lost, "none", destroys=True)
+        for name, final in self.final_snapshots.items():
+            if final:
+                yield Change("take final snapshot", name, "", final, "delete the snapshot")
+            else:
+                # Not a call, but what a reader must not overlook.
+                lost = "every row and every automated backup is lost for good"
+                said = "skip_final_snapshot=true in the file"
+                yield Change("NO final snapshot", name, said, lost, "none", destroys=True, risk="destroys")
 
     def _row(self, change: ResourceChange) -> Change:
         row = change.as_change()
         if change.kind == CLUSTER:
-            kept = (
-                f"the database, but for {self.final_snapshot}"
-                if self.final_snapshot
-                else "the database and its automated backups"
-            )
-            return replace(row, after=f"gone: {kept}", undo="restore the final snapshot" if self.final_snapshot else "none: what was in it is lost")  # fmt: skip
+            final = self.final_snapshots.get(change.raw["before"]["cluster_identifier"], "")
+            kept = f"the database, but for {final}" if final else "the database and its automated backups"
+            return replace(row, after=f"gone: {kept}", undo="restore the final snapshot" if final else "none: what was in it is lost")  # fmt: skip
         if change.kind == INSTANCE:
             return replace(row, after="gone: a server, and whoever is connected to it", undo=_LOST[INSTANCE], destroys=False)  # fmt: skip
         takes = _TAKES.get(change.kind)
         undo = _LOST.get(change.kind, "deploy-environment")
-        return replace(row, after=f"gone: {takes}" if takes else "gone", undo=undo, destroys=change.kind == LOG_GROUP)
+        return replace(
+            row, after=f"gone: {takes}" if takes else "gone", undo=undo, destroys=change.kind == LOG_GROUP,
+            risk="destroys" if change.kind == LOG_GROUP else row.risk,
+        )  # fmt: skip
 
     def _log_rows(self) -> Iterator[Change]:
         """The log groups that Terraform does not know, or that RDS makes again behind its back."""
-        known = inventory.known((one.kind, one.raw["before"]) for one in self._touched)
+        known = self._known()
         for name in self._log_groups():
             if (LOG_GROUP, name) in known:
                 yield Change("delete again", name, "RDS makes it again while it deletes, and keeps it for ever", "gone")
             else:
-                yield Change("delete", name, "left by a cluster that is gone", "gone", "none: what was logged is lost", destroys=True)  # fmt: skip
+                yield Change("delete", name, "left by a cluster that is gone", "gone", "none: what was logged is lost", destroys=True, risk="destroys")  # fmt: skip
 
     def _log_groups(self) -> list[str]:
-        return [one.name for one in inventory.standing(self.session, self.settings) if one.kind == LOG_GROUP]
+        return [one.name for one in inventory.standing(self.session, self._stems) if one.kind == LOG_GROUP]
 
     def cost(self) -> Table | Line:
         """What a month costs before, and what it goes on costing after, by the engine of the cost plan."""
         if self.session.region not in price_book.regions():
             return Line(f"COST: no prices are known of {self.session.region}, so neither before nor after can be told")
-        before, _ = terraform_plan.shapes(self._shown) if self._shown else (None, None)
-        change = planning.cost_change(self.settings.environment, self.session.region, before, None)
+        before = [(shape, None) for shape, _ in terraform_shapes.shapes(self._shown)]
+        change = planning.cost_change(self.settings.environment, self.session.region, *before)
         table = plan_tables.cost_change(change)
         kept = sum(one.usd or 0 for one in self._bills())
         rows = [
@@ -251,7 +265,7 @@ class Destruction(TerraformRun):
             return Report("destruction", (Check("environment", "SKIP", "nothing was destroyed"),))
         newest = next(iter(terraform_state.versions(self.session, self._place())), None)
         known = list(terraform_state.resources(newest[1])) if newest else []
-        left = inventory.standing(self.session, self.settings)
+        left = inventory.standing(self.session, self._stems)
         checks = [Check.of("Terraform's state is empty", not known, ", ".join(known[:3]))]
         for kind, word in inventory.WORDS.items():
             names = [str(one) for one in left if one.kind == kind]

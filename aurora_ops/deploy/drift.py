@@ -180,8 +180,12 @@ def compare(session: Session, wanted: Settings) -> Drift:
     written, known = history[0]
     lock = terraform_state.lock(session, where)
     shown = _plan(session, wanted, where.backend)
-    cluster = deploy_checks.existing(session, wanted)
-    found = (*_compared(session, wanted, shown, known), *(drift_at_aws.waiting(session, cluster) if cluster else ()))
+    stems = inventory.stems(wanted, inventory.known(known.values()))
+    there = [deploy_checks.standing_cluster(session, f"{stem}-cluster") for stem in stems]
+    found = (
+        *_compared(session, wanted, shown, known, stems),
+        *(one for cluster in there if cluster for one in drift_at_aws.waiting(session, cluster)),
+    )
     dated, trail = drift_dates.dated(session, wanted.environment, found, history, now)
     return Drift(session, wanted.environment, wanted, now, dated, len(known), written, lock, trail)
 
@@ -198,17 +202,17 @@ def _plan(session: Session, wanted: Settings, backend: list[str]) -> dict[str, A
         root.discard_plan()
 
 
-def _compared(session: Session, wanted: Settings, shown: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Difference]:  # fmt: skip
+def _compared(session: Session, wanted: Settings, shown: Mapping[str, Any], known: Mapping[str, Any], stems: Sequence[str]) -> Iterator[Difference]:  # fmt: skip
     creates = terraform_plan.read(shown)
     adoptable = adoption.find(session, wanted, creates)
     yield from terraform_drift.read(shown, adoptable)
     explained = inventory.known(known.values()) | {
         pair
         for one in creates
-        if (identifier := adoptable.get(terraform_plan.MODULE + one.address))
+        if (identifier := adoptable.get(one.full_address))
         for pair in ((one.kind, identifier), *inventory.known([(one.kind, one.raw["after"])]))
     }
-    for one in inventory.standing(session, wanted):
+    for one in inventory.standing(session, stems):
         if one.key not in explained:
             yield Difference("made by hand", str(one), "", ABSENT, ABSENT, THERE, one.kind, (one.name,))
 

@@ -67,7 +67,8 @@ def _between(after: datetime | None, now: datetime) -> str:
 def _last_agreed(one: Difference, history: list[tuple[datetime, dict[str, Any]]]) -> datetime | None:
     """When the newest state was written in which it still was as the state has it; None for what no state ever knew."""
     for at, resources in history:
-        attributes = resources.get(terraform_plan.MODULE + one.address, (None, None))[1]
+        known = resources.get(terraform_plan.MODULE + one.address) or resources.get(one.address)
+        attributes = known[1] if known else None
         if attributes is None:
             continue
         if not one.attribute or _as_state(attributes, one.attribute) == one.state:

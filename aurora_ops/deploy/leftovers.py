@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore import xform_name
+from botocore.exceptions import ClientError
 
+from aurora_ops.aws.api import is_not_found
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import price_book
 from aurora_ops.core.display import Table, usd
@@ -14,6 +16,7 @@ from aurora_ops.core.engine import ENGINE
 from aurora_ops.core.environments import Settings
 from aurora_ops.cost import profiles
 from aurora_ops.deploy import checks as deploy_checks
+from aurora_ops.terraform.plan import CLUSTER, ResourceChange
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,35 @@ def final_snapshots(session: Session, settings: Settings) -> list[dict[str, Any]
     """The final snapshots of this environment, the newest first: they outlive the cluster and the state."""
     found = [one for one in _snapshots(session, settings) if one["DBClusterSnapshotIdentifier"].startswith(f"{settings.name}-final-")]  # fmt: skip
     return sorted(found, key=lambda one: one.get("SnapshotCreateTime") or datetime.now(UTC), reverse=True)
+
+
+def outlived_names(session: Session, touched: Iterable[ResourceChange]) -> list[str]:
+    """Addresses of what names the final snapshot of a cluster to be made, where the cluster before it took, or would take, that very name.
+
+    A name belongs to one cluster's life: AWS would refuse to delete the next one, when its instances are gone already.
+    """
+    touched = tuple(touched)
+    renewed = {one.module for one in touched if one.kind == "terraform_data"}
+    found = []
+    for one in touched:
+        name = (one.raw["after"] or {}).get("final_snapshot_identifier")
+        if one.kind != CLUSTER or one.action not in ("create", "replace") or not name or one.module in renewed:
+            continue
+        if (one.raw["before"] or {}).get("final_snapshot_identifier") == name or is_taken(session, name):
+            found.append(f"{one.module}.terraform_data.created_at".lstrip("."))
+    return found
+
+
+def is_taken(session: Session, name: str) -> bool:
+    """Whether a snapshot of that name is there."""
+    try:
+        return bool(
+            session.client("rds").describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"]
+        )
+    except ClientError as error:
+        if is_not_found(error):
+            return False
+        raise
 
 
 def _snapshots(session: Session, settings: Settings) -> list[dict[str, Any]]:

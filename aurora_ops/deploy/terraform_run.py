@@ -140,7 +140,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[dict[str, Any]], None
 
         def on_event(event: dict[str, Any]) -> None:
             kind, hook = event.get("type"), event.get("hook", {})
-            address = hook.get("resource", {}).get("addr", "").removeprefix(terraform_plan.MODULE)
+            address = terraform_plan.short(hook.get("resource", {}).get("addr", ""))
             if kind in ("apply_start", "apply_progress"):
                 bar.set_postfix_str(f"{address} {hook.get('elapsed_seconds', 0)} s")
             if kind == "apply_complete":

@@ -7,6 +7,7 @@ Terraform had noted it, Terraform calls the resource tainted and would destroy i
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,7 +17,7 @@ from aurora_ops.aws.api import is_not_found
 from aurora_ops.aws.session import Session
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import InputError
-from aurora_ops.terraform.plan import CLUSTER, INSTANCE, MODULE, ResourceChange
+from aurora_ops.terraform.plan import CLUSTER, INSTANCE, ResourceChange
 
 Values = Mapping[str, Any]
 OWNER_TAGS = ("Project", "Environment")
@@ -40,23 +41,79 @@ _WRECKED = (
 )
 
 
+@dataclass(frozen=True)
+class Block:
+    """What a module block calls its cluster and its security group: what stands in them is told apart by it.
+
+    Taken from the plan, where both may be known before either exists.
+    """
+
+    settings: Settings
+    cluster_identifier: str
+    security_group: str
+
+
 def find(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> dict[str, str]:
     """Import ids of what the plan would create although it exists, by full address."""
-    return _existing(session, settings, (change for change in changes if change.action == "create"))
+    changes = tuple(changes)
+    return _existing(session, settings, changes, [change for change in changes if change.action == "create"])
 
 
 def cut_off(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> list[str]:
     """Full addresses of what the plan would replace only because its creation was cut off, and which is there."""
-    return sorted(_existing(session, settings, (change for change in changes if change.tainted)))
+    changes = tuple(changes)
+    return sorted(_existing(session, settings, changes, [change for change in changes if change.tainted]))
 
 
-def _existing(session: Session, settings: Settings, changes: Iterable[ResourceChange]) -> dict[str, str]:
+def renamed(changes: Iterable[ResourceChange]) -> dict[str, str]:
+    """What the plan would destroy at one address and create at another under the same name, by its address in the state.
+
+    It is one resource, noted under an address of an earlier version of the code. AWS would refuse both: the name is taken, and
+    what has it is in use.
+    """
+    changes = tuple(changes)
+    created = {
+        (one.module, one.kind, one.raw["after"]["name"]): one
+        for one in changes
+        if one.kind in _RENAMED and one.action == "create"
+    }
+    gone = [one for one in changes if one.kind in _RENAMED and one.action == "destroy" and not one.deposed]
+    pairs = [(one, created.get((one.module, one.kind, one.raw["before"]["name"]))) for one in gone]
+    return {one.formerly: same.full_address for one, same in pairs if same}
+
+
+def undone(changes: Iterable[ResourceChange]) -> list[str]:
+    """Addresses in the state of what the plan would make under a name that its own predecessor, not removed yet, still has.
+
+    So it stands after a major upgrade that AWS refused and that was put back, where one address had both versions' parameter groups.
+    Forgotten, what has the name is found and adopted; Terraform would try to make it, and never succeed.
+    """
+    changes = tuple(changes)
+    left = {(one.full_address, one.raw["before"]["name"]) for one in changes if one.deposed and one.kind in _RENAMED}
+    wanted = [one for one in changes if one.kind in _RENAMED and one.action in ("create", "replace")]
+    return sorted({one.formerly for one in wanted if (one.full_address, one.raw["after"]["name"]) in left})
+
+
+_RENAMED = ("aws_rds_cluster_parameter_group", "aws_db_parameter_group")
+
+
+def _existing(session: Session, settings: Settings, every: tuple[ResourceChange, ...], changes: list[ResourceChange]) -> dict[str, str]:  # fmt: skip
     found = {}
     for change in changes:
-        look = _LOOKS.get(change.kind)
-        if look and (identifier := _ask(lambda: look(session, settings, change.raw["after"]))):  # noqa: B023 - called at once
-            found[f"{MODULE}{change.address}"] = identifier
+        look, block = _LOOKS.get(change.kind), _block(settings, change.module, every)
+        if look and (identifier := _ask(lambda: look(session, block, change.raw["after"]))):  # noqa: B023 - called at once
+            found[change.full_address] = identifier
     return found
+
+
+def _block(settings: Settings, module: str, changes: tuple[ResourceChange, ...]) -> Block:
+    """By the plan's own words; where this plan says nothing of them, as the environment's own block has them."""
+    said = {one.kind: one.raw["after"] for one in changes if one.module == module and one.raw["after"]}
+    return Block(
+        settings,
+        said.get(CLUSTER, {}).get("cluster_identifier") or settings.cluster_identifier,
+        said.get("aws_security_group", {}).get("name") or f"{settings.name}-sg",
+    )
 
 
 def blocks(found: Mapping[str, str]) -> str:
@@ -85,7 +142,8 @@ def _check_usable(what: str, name: str, status: str, delete: str) -> None:
         )
 
 
-def _cluster(session: Session, settings: Settings, wanted: Values) -> str:
+def _cluster(session: Session, block: Block, wanted: Values) -> str:
+    settings = block.settings
     name = wanted["cluster_identifier"]
     found = session.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
     tags = {one["Key"]: one["Value"] for one in found.get("TagList", [])}
@@ -100,48 +158,51 @@ def _cluster(session: Session, settings: Settings, wanted: Values) -> str:
     return str(name)
 
 
-def _instance(session: Session, settings: Settings, wanted: Values) -> str:
-    name = wanted["identifier"]
+def _instance(session: Session, block: Block, wanted: Values) -> str:
+    name, own = wanted["identifier"], wanted.get("cluster_identifier") or block.cluster_identifier
     found = session.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    if found.get("DBClusterIdentifier") != settings.cluster_identifier:
+    if found.get("DBClusterIdentifier") != own:
         raise ForeignResourceError(
-            f"instance {name} exists and does not belong to {settings.cluster_identifier}, so it cannot be adopted. Rename or delete it."
+            f"instance {name} exists and does not belong to {own}, so it cannot be adopted. Rename or delete it."
         )
     _check_usable("instance", name, found["DBInstanceStatus"], "aws rds delete-db-instance --db-instance-identifier")
     return str(name)
 
 
-def _named(operation: str, parameter: str, answer: str) -> Callable[[Session, Settings, Values], str | None]:
+def _named(operation: str, parameter: str, answer: str) -> Callable[[Session, Block, Values], str | None]:
     """Of what RDS describes by the very name that the plan gives it."""
 
-    def look(session: Session, _: Settings, wanted: Values) -> str | None:
+    def look(session: Session, _: Block, wanted: Values) -> str | None:
         there = getattr(session.client("rds"), operation)(**{parameter: wanted["name"]})[answer]
         return str(wanted["name"]) if there else None
 
     return look
 
 
-def _log_group(session: Session, _: Settings, wanted: Values) -> str | None:
+def _log_group(session: Session, _: Block, wanted: Values) -> str | None:
     there = api.items(session.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=wanted["name"])
     return wanted["name"] if wanted["name"] in {one["logGroupName"] for one in there} else None
 
 
-def _alarm(session: Session, _: Settings, wanted: Values) -> str | None:
+def _alarm(session: Session, _: Block, wanted: Values) -> str | None:
     there = session.client("cloudwatch").describe_alarms(AlarmNames=[wanted["alarm_name"]])["MetricAlarms"]
     return wanted["alarm_name"] if there else None
 
 
-def _security_group(session: Session, _: Settings, wanted: Values) -> str | None:
+def _security_group(session: Session, _: Block, wanted: Values) -> str | None:
     filters = [{"Name": "group-name", "Values": [wanted["name"]]}, {"Name": "vpc-id", "Values": [wanted["vpc_id"]]}]
     there = session.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
     return there[0]["GroupId"] if there else None
 
 
-def _ingress_rule(session: Session, settings: Settings, wanted: Values) -> str | None:
+def _ingress_rule(session: Session, block: Block, wanted: Values) -> str | None:
     ec2 = session.client("ec2")
     # The rule's group may be about to be adopted itself, so that the plan does not know its id yet.
-    named = [{"Name": "group-name", "Values": [f"{settings.name}-sg"]}]
-    groups = [one["GroupId"] for one in ec2.describe_security_groups(Filters=named)["SecurityGroups"]]
+    if wanted.get("security_group_id"):
+        groups = [wanted["security_group_id"]]
+    else:
+        named = [{"Name": "group-name", "Values": [block.security_group]}]
+        groups = [one["GroupId"] for one in ec2.describe_security_groups(Filters=named)["SecurityGroups"]]
     if not groups:
         return None
     for rule in ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": groups}])[
@@ -154,7 +215,7 @@ def _ingress_rule(session: Session, settings: Settings, wanted: Values) -> str |
     return None
 
 
-_LOOKS: dict[str, Callable[[Session, Settings, Values], str | None]] = {
+_LOOKS: dict[str, Callable[[Session, Block, Values], str | None]] = {
     CLUSTER: _cluster,
     INSTANCE: _instance,
     "aws_db_subnet_group": _named("describe_db_subnet_groups", "DBSubnetGroupName", "DBSubnetGroups"),

@@ -2,18 +2,20 @@
 `resource_changes` what an apply would do (AWS against code). Pure: it reads the JSON of `terraform show -json`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aurora_ops.terraform.plan import MODULE, READ_ONLY, text
+from aurora_ops.terraform.plan import READ_ONLY, short, text
 
 Kind = Literal[
     "changed at AWS", "not applied yet", "not recorded in state", "gone at AWS", "not built yet", "not in the state", "removed from code",
-    "made by hand", "newer than the code", "pending at AWS", "unlike the writer",
+    "left by a replacement", "made by hand", "newer than the code", "pending at AWS", "unlike the writer",
 ]  # fmt: skip
 Values = Mapping[str, Any]
 ABSENT, THERE = "absent", "there"
+_INDEX = re.compile(r'\[(?:"(?:[^"\\]|\\.)*"|\d+)\]')  # of an address: the configuration has none
 
 # What each means for whoever has to decide.
 TO_DO: dict[Kind, str] = {
@@ -24,6 +26,7 @@ TO_DO: dict[Kind, str] = {
     "not built yet": "deploy-environment builds it",
     "not in the state": "adopt it: deploy-environment imports what stands under the very name",
     "removed from code": "deploy-environment would destroy it: read its plan first",
+    "left by a replacement": "an apply made the new one and did not come to remove the old: the next deploy-environment does",
     "made by hand": "Terraform does not see it and leaves it: remove it by hand, or write it into the code",
     "newer than the code": "accept it: write AWS's version into terraform.tfvars.json. Do not deploy before: AWS refuses a downgrade",
     "pending at AWS": "comes by itself in the maintenance window or at the next restart",
@@ -53,9 +56,9 @@ class Difference:
 
 def read(shown: Values, adoptable: Mapping[str, str]) -> tuple[Difference, ...]:
     """Every difference that the plan shows, in Terraform's order. `adoptable` names, by full address, what it would create although AWS has it."""
-    drifted = {one["address"]: one for one in shown.get("resource_drift", []) if one["mode"] == "managed"}
+    drifted = {_key(one): one for one in shown.get("resource_drift", []) if one["mode"] == "managed"}
     planned = {
-        one["address"]: one
+        _key(one): one
         for one in shown.get("resource_changes", [])
         if one["mode"] == "managed" and one["change"]["actions"] not in READ_ONLY
     }
@@ -66,13 +69,18 @@ def read(shown: Values, adoptable: Mapping[str, str]) -> tuple[Difference, ...]:
     return tuple(found)
 
 
+def _key(one: Values) -> str:
+    """The address, and the key of what a replacement has left to remove: both stand under one address."""
+    return str(one["address"]) + (f" (deposed {one['deposed']})" if "deposed" in one else "")
+
+
 def _of(address: str, drift: Values | None, plan: Values | None, said: Mapping[str, set[str]], adoptable: bool) -> Iterator[Difference]:  # fmt: skip
     one: Values = plan or drift or {}
-    short, kind = address.removeprefix(MODULE), one["type"]
+    shown_as, kind = short(address), one["type"]
     actions = plan["change"]["actions"] if plan else []
 
     def whole(what: Kind, code: str, state: str, aws: str) -> Difference:
-        return Difference(what, short, "", code, state, aws, kind, _names(one["change"]["before"] or one["change"]["after"]))  # fmt: skip
+        return Difference(what, shown_as, "", code, state, aws, kind, _names(one["change"]["before"] or one["change"]["after"]))  # fmt: skip
 
     if drift and drift["change"]["actions"] == ["delete"]:
         yield whole("gone at AWS", THERE if "create" in actions else ABSENT, THERE, ABSENT)
@@ -80,13 +88,15 @@ def _of(address: str, drift: Values | None, plan: Values | None, said: Mapping[s
         yield whole(
             *(("not in the state", THERE, ABSENT, THERE) if adoptable else ("not built yet", THERE, ABSENT, ABSENT))
         )
+    elif actions == ["delete"] and "deposed" in one:
+        yield whole("left by a replacement", ABSENT, THERE, THERE)
     elif actions == ["delete"]:
         yield whole("removed from code", ABSENT, THERE, THERE)
     else:
-        yield from _attributes(short, kind, drift, plan, said.get(address.partition("[")[0], set()))
+        yield from _attributes(shown_as, kind, drift, plan, said.get(_INDEX.sub("", address), set()))
 
 
-def _attributes(short: str, kind: str, drift: Values | None, plan: Values | None, said: set[str]) -> Iterator[Difference]:  # fmt: skip
+def _attributes(shown_as: str, kind: str, drift: Values | None, plan: Values | None, said: set[str]) -> Iterator[Difference]:  # fmt: skip
     before = plan["change"]["before"] if plan else drift["change"]["after"]  # type: ignore[index]
     aws = values(before)
     state = values(drift["change"]["before"]) if drift else aws
@@ -108,7 +118,7 @@ def _attributes(short: str, kind: str, drift: Values | None, plan: Values | None
         if three[0] == three[1] == three[2] or (three[0] == three[2] and name.partition(".")[0] not in said):
             continue
         shown = ("(sensitive)", "(sensitive)", "(sensitive)") if name in secret else three
-        yield Difference(_kind(name, *three), short, name, *shown, kind, _names(before))
+        yield Difference(_kind(name, *three), shown_as, name, *shown, kind, _names(before))
 
 
 def _kind(name: str, code: str, state: str, aws: str) -> Kind:
@@ -120,8 +130,10 @@ def _kind(name: str, code: str, state: str, aws: str) -> Kind:
 
 
 def _is_newer(one: str, other: str) -> bool:
+    """A major alone means its newest minor, so that only a later major is newer."""
     numbers = [[int(part) if part.isdigit() else 0 for part in version.split(".")] for version in (one, other)]
-    return numbers[0] > numbers[1]
+    parts = 1 if "." not in other else None
+    return numbers[0][:parts] > numbers[1][:parts]
 
 
 def _arguments(shown: Values) -> dict[str, set[str]]:

@@ -47,9 +47,16 @@ class Resource:
         return f"{WORDS[self.kind]} {self.about or self.name}"
 
 
-def standing(session: Session, settings: Settings) -> tuple[Resource, ...]:
-    """Everything that is there: of the cluster itself by its exact name, of what is around it by the names' beginning."""
-    return tuple(one for look in _LOOKS for one in look(session, settings))
+def stems(settings: Settings, known: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What the names of the environment's clusters begin with: its own, and those of other blocks in its root, by their known keys."""
+    others = sorted(name.removesuffix("-cluster") for kind, name in known if kind == CLUSTER)
+    return tuple(dict.fromkeys((settings.name, *others)))
+
+
+def standing(session: Session, names: Iterable[str]) -> tuple[Resource, ...]:
+    """Everything that is there under `names` (`stems`): a cluster by its exact name, what is around it by the names' beginning."""
+    found = (one for name in names for look in _LOOKS for one in look(session, name))
+    return tuple({one.key: one for one in found}.values())
 
 
 def known(resources: Iterable[tuple[str, Mapping[str, Any]]]) -> set[tuple[str, str]]:
@@ -57,19 +64,19 @@ def known(resources: Iterable[tuple[str, Mapping[str, Any]]]) -> set[tuple[str, 
     return {(kind, str(values.get(_NAME.get(kind, "name")))) for kind, values in resources}
 
 
-def _rds(kind: str, operation: str, key: str, name: str) -> Callable[[Session, Settings], Iterator[Resource]]:
-    def look(session: Session, settings: Settings) -> Iterator[Resource]:
+def _rds(kind: str, operation: str, key: str, name: str) -> Callable[[Session, str], Iterator[Resource]]:
+    def look(session: Session, stem: str) -> Iterator[Resource]:
         for page in session.client("rds").get_paginator(operation).paginate():
             for one in page[key]:
-                if str(one[name]).startswith(f"{settings.name}-"):
+                if str(one[name]).startswith(f"{stem}-"):
                     yield Resource(kind, one[name])
 
     return look
 
 
-def _cluster(session: Session, settings: Settings) -> Iterator[Resource]:
+def _cluster(session: Session, stem: str) -> Iterator[Resource]:
     """The cluster, and every instance in it under whatever name: one more makes its deletion impossible."""
-    rds, name = session.client("rds"), settings.cluster_identifier
+    rds, name = session.client("rds"), f"{stem}-cluster"
     try:
         rds.describe_db_clusters(DBClusterIdentifier=name)
         yield Resource(CLUSTER, name)
@@ -82,22 +89,22 @@ def _cluster(session: Session, settings: Settings) -> Iterator[Resource]:
                 yield Resource(INSTANCE, one["DBInstanceIdentifier"])
 
 
-def _log_groups(session: Session, settings: Settings) -> Iterator[Resource]:
-    prefix = f"/aws/rds/cluster/{settings.cluster_identifier}/"
+def _log_groups(session: Session, stem: str) -> Iterator[Resource]:
+    prefix = f"/aws/rds/cluster/{stem}-cluster/"
     for page in session.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
         for one in page["logGroups"]:
             yield Resource(LOG_GROUP, one["logGroupName"])
 
 
-def _alarms(session: Session, settings: Settings) -> Iterator[Resource]:
-    pages = session.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{settings.name}-")
+def _alarms(session: Session, stem: str) -> Iterator[Resource]:
+    pages = session.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stem}-")
     for page in pages:
         for one in page["MetricAlarms"]:
             yield Resource("aws_cloudwatch_metric_alarm", one["AlarmName"])
 
 
-def _security_group(session: Session, settings: Settings) -> Iterator[Resource]:
-    ec2, name = session.client("ec2"), f"{settings.name}-sg"
+def _security_group(session: Session, stem: str) -> Iterator[Resource]:
+    ec2, name = session.client("ec2"), f"{stem}-sg"
     for group in ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])["SecurityGroups"]:
         yield Resource(GROUP, name)
         filters = [{"Name": "group-id", "Values": [group["GroupId"]]}]
@@ -116,7 +123,7 @@ def _describe(rule: Mapping[str, Any], group: str) -> str:
     return f"of {group}: {ports} {'to' if rule['IsEgress'] else 'from'} {peer}"
 
 
-_LOOKS: tuple[Callable[[Session, Settings], Iterator[Resource]], ...] = (
+_LOOKS: tuple[Callable[[Session, str], Iterator[Resource]], ...] = (
     _cluster,
     _rds("aws_db_subnet_group", "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupName"),
     _rds("aws_rds_cluster_parameter_group", "describe_db_cluster_parameter_groups", "DBClusterParameterGroups",

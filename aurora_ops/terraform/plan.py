@@ -1,5 +1,5 @@
-"""Terraform's plan as data: what would be created, adopted, updated in place, replaced or destroyed; what that puts at risk; what is
-left standing afterwards, in the shape that the cost engine prices. Pure: it reads the JSON of `terraform show -json`.
+"""Terraform's plan as data: what would be created, adopted, updated in place, replaced or destroyed; what that puts at risk;
+who writes at this moment. Pure: it reads the JSON of `terraform show -json`. What is billed before and after is in `shapes.py`.
 """
 
 import hashlib
@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aurora_ops.billing.price_book import IO_OPTIMIZED
-from aurora_ops.capacity.acu import AcuRange
-from aurora_ops.capacity.shape import Shape
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.plan import Change
 
 Action = Literal["create", "adopt", "update in place", "replace", "destroy", "forget"]
 
-MODULE = "module.aurora."  # every resource of an environment stands in it, so that saying it adds nothing
+MODULE = "module.aurora."  # the block of every environment: left out of what is shown. Other blocks are shown with their names
 READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
 CLUSTER, INSTANCE = "aws_rds_cluster", "aws_rds_cluster_instance"
 # What takes data, or an availability that cannot be restored, with it: refused unless its address is named.
@@ -41,6 +39,11 @@ _OF_A_CREATION = {
     "aws_cloudwatch_log_group": ("retention_in_days",), "aws_db_parameter_group": ("family",),
     "aws_rds_cluster_parameter_group": ("family",), "aws_vpc_security_group_ingress_rule": ("from_port",),
 }  # fmt: skip
+# What raises a month's bill when it is raised.
+_COSTS = {
+    "serverlessv2_scaling_configuration.min_capacity", "serverlessv2_scaling_configuration.max_capacity", "backup_retention_period",
+    "storage_type", "database_insights_mode",
+}  # fmt: skip
 _RESTARTS = {"engine_version", "instance_class", "db_parameter_group_name", "db_cluster_parameter_group_name"}
 
 
@@ -50,7 +53,10 @@ class DestructionRefusedError(InputError):
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """One resource that the plan touches. `attributes` are (name, before, after) of what differs, most important first."""
+    """One resource that the plan touches. `attributes` are (name, before, after) of what differs, most important first.
+
+    `address` is as it is shown; `full_address` as Terraform takes it, and `module` the block that it stands in, empty for the root.
+    """
 
     address: str
     kind: str
@@ -58,6 +64,11 @@ class ResourceChange:
     attributes: tuple[tuple[str, Any, Any], ...]
     raw: Mapping[str, Any] = field(repr=False)
     tainted: bool = False  # replaced for no other reason than that its creation was cut off
+    full_address: str = ""
+    module: str = ""
+    formerly: str = ""  # its full address in the state, where a moved block gives it another
+    deposed: bool = False  # what a replacement made before the new one and has not removed yet
+    is_writer: bool = False  # clients write to it at this moment
 
     @property
     def destroys(self) -> bool:
@@ -95,8 +106,17 @@ class ResourceChange:
         }[self.action]
         if self.destroys and self.kind not in GUARDED:
             undo = "apply the values of before"
+        if self.is_writer and self.destroys:
+            before = ", ".join(part for part in ("the writer at this moment", before) if part)
         return Change(
-            self.action, self.address, before, after + more, undo, interrupts=self.interrupts, destroys=self.destroys
+            self.action,
+            self.address,
+            before,
+            after + more,
+            undo,
+            interrupts=self.interrupts,
+            destroys=self.destroys,
+            risk=risk(self),
         )
 
     def observed(self, *, exact: bool) -> str:
@@ -109,23 +129,47 @@ class ResourceChange:
 
 def read(shown: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
     """What a plan changes, in Terraform's order; what it only reads is left out."""
-    found = []
+    found, writers = [], _writers(shown)
     for resource in shown.get("resource_changes", []):
         change = resource["change"]
         adopts = bool(change.get("importing"))
         if resource["mode"] != "managed" or (change["actions"] in READ_ONLY and not adopts):
             continue
+        shown_as = short(resource["address"]) + (f" (deposed {resource['deposed']})" if "deposed" in resource else "")
         found.append(
             ResourceChange(
-                resource["address"].removeprefix(MODULE),
+                shown_as,
                 resource["type"],
                 _action(change["actions"], adopts),
                 _attributes(resource["type"], change),
                 change,
                 resource.get("action_reason") == "replace_because_tainted",
+                resource["address"],
+                resource.get("module_address", ""),
+                resource.get("previous_address", resource["address"]),
+                "deposed" in resource,
+                resource["address"] in writers,
             )
         )
     return tuple(found)
+
+
+def short(address: str) -> str:
+    """An address as it is shown: without the block of every environment.
+
+    >>> short("module.aurora.aws_rds_cluster.this"), short("module.other.aws_rds_cluster.this")
+    ('aws_rds_cluster.this', 'module.other.aws_rds_cluster.this')
+    """
+    return address.removeprefix(MODULE)
+
+
+def _writers(shown: Mapping[str, Any]) -> set[str]:
+    """Full addresses of the instances that the refresh found to be writers: what drifted is newer than what a change starts from."""
+    instances = [one for one in shown.get("resource_changes", []) if one["type"] == INSTANCE and "deposed" not in one]
+    found = {one["address"]: (one["change"]["before"] or {}).get("writer") is True for one in instances}
+    drifted = [one for one in shown.get("resource_drift", []) if one["type"] == INSTANCE]
+    found |= {one["address"]: (one["change"]["after"] or {}).get("writer") is True for one in drifted}
+    return {address for address, writes in found.items() if writes}
 
 
 def _action(actions: list[str], adopts: bool) -> Action:
@@ -157,12 +201,37 @@ def check_destruction(changes: Iterable[ResourceChange], allow_destroy: str = ""
         )
 
 
+def risk(change: ResourceChange) -> str:
+    """What a row of the plan puts at risk, in a few words; empty where nothing is. RISKS has them from the gravest down."""
+    data = change.kind in GUARDED
+    costs = {name for name, before, after in change.attributes if name in _COSTS and _is_more(before, after)}
+    replaces = change.action == "replace"
+    if change.destroys and data:
+        said = "replaces" if replaces else "destroys"
+        return f"{said} the writer" if change.is_writer else said
+    if change.guarded:
+        return "destroys"
+    if change.interrupts:
+        return "restarts" if _RESTARTS & {name for name, _, _ in change.attributes} else "interrupts"
+    if change.action == "create" and change.kind in (CLUSTER, INSTANCE):
+        return "costs more"
+    if costs and change.kind in (CLUSTER, INSTANCE):
+        return "costs more"
+    return "replaces" if replaces else ""
+
+
+def _is_more(before: Any, after: Any) -> bool:
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return after > before
+    return after in (IO_OPTIMIZED, "advanced") and before != after
+
+
 def _why(change: ResourceChange, name: str) -> str:
     if name.endswith(_FINAL_SNAPSHOT):
         return f"{name} would not be taken any more (skip_final_snapshot becomes true)"
     forced = sorted({".".join(map(str, path)) for path in change.raw.get("replace_paths") or []})
     because = f" because {', '.join(forced)} changes" if forced else ""
-    role = " (the writer at this moment)" if (change.raw["before"] or {}).get("writer") is True else ""
+    role = " (the writer at this moment)" if change.is_writer else ""
     return f"{change.action} {name}{role}{because}: {GUARDED[change.kind]}"
 
 
@@ -177,32 +246,6 @@ def warnings(shown: Mapping[str, Any]) -> tuple[str, ...]:
         text = ": ".join(part for part in (about, *said, one.get("detail", "")) if part)
         found.add(" ".join(text.split()))
     return tuple(sorted(found))  # Terraform walks its graph in parallel
-
-
-def shapes(shown: Mapping[str, Any]) -> tuple[Shape | None, Shape | None]:
-    """What is billed before and after the plan, as the cost engine takes it; None where there is no cluster.
-
-    Taken from each resource's own before and after, so that what is adopted counts as there already.
-    """
-    return _shape(shown, "before"), _shape(shown, "after")
-
-
-def _shape(shown: Mapping[str, Any], side: str) -> Shape | None:
-    here = [one for one in shown.get("resource_changes", []) if one["change"].get(side)]
-    clusters = [one["change"][side] for one in here if one["type"] == CLUSTER]
-    if not clusters:
-        return None
-    (cluster,) = clusters
-    (scaling,) = cluster["serverlessv2_scaling_configuration"]
-    return Shape(
-        AcuRange(float(scaling["min_capacity"]), float(scaling["max_capacity"])),
-        cluster["engine_version"],
-        tuple(
-            one["change"][side]["promotion_tier"] for one in here if one["type"] == INSTANCE and one["name"] == "reader"
-        ),
-        cluster["backup_retention_period"],
-        cluster.get("storage_type") == IO_OPTIMIZED,
-    )
 
 
 def _attributes(kind: str, change: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:

@@ -169,6 +169,14 @@ class Root:
         """Keep a resource whose creation was cut off, instead of replacing it."""
         self.run("untaint", "-no-color", "-lock-timeout=60s", address)
 
+    def move(self, address: str, to: str) -> None:
+        """Note a resource under another address. Nothing at AWS is touched."""
+        self.run("state", "mv", "-lock-timeout=60s", address, to)
+
+    def forget(self, address: str) -> None:
+        """Note nothing of a resource any more. Nothing at AWS is touched."""
+        self.run("state", "rm", "-lock-timeout=60s", address)
+
     def rescue(self) -> bool:
         """Push a state that an earlier apply could not write; whether there was one.
 

@@ -147,7 +147,10 @@ def versions(session: Session, where: Place) -> Iterator[tuple[datetime, dict[st
 
 
 def resources(state: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The managed resources in a state: kind and attributes by address."""
+    """The managed resources in a state: kind and attributes by address.
+
+    What a replacement has left to remove (Terraform calls it deposed) has the address of what replaced it, and its key behind.
+    """
     found = {}
     for one in state.get("resources", []):
         if one["mode"] != "managed":
@@ -156,6 +159,8 @@ def resources(state: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]
         for instance in one["instances"]:
             key = instance.get("index_key")
             address = stem if key is None else f"{stem}[{json.dumps(key)}]"
+            if "deposed" in instance:
+                address += f" (deposed {instance['deposed']})"
             found[address] = one["type"], instance["attributes"]
     return found
 

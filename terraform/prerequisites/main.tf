@@ -35,7 +35,8 @@ module "application" {
 module "key" {
   source = "./key"
 
-  name = local.name
+  name   = local.name
+  region = var.region
 }
 
 module "secret" {

@@ -427,14 +427,27 @@ def test_fewer_readers_remove_the_last_ones_and_touch_nothing_else(edits):
     assert {'aws_db_event_subscription.this["instance"]'} == gone[("update",)]
 
 
-def test_a_major_upgrade_makes_the_new_parameter_groups_before_it_drops_the_old(edits):
-    """The cluster is upgraded where it is, and is told the group that its instances get."""
+def test_a_replaced_cluster_has_a_final_snapshot_of_its_own(edits):
+    """The name belongs to one cluster's life: AWS would refuse to delete the next one, when its writer is gone already."""
+    names = [
+        edits["kms_key_arn"]["aws_rds_cluster.this"][side]["final_snapshot_identifier"] for side in ("before", "after")
+    ]
+
+    assert 2 == len(set(names))
+    assert {"miyabi-stg-aurora-final"} == {name.rpartition("-")[0] for name in names}
+
+
+def test_a_major_upgrade_makes_the_new_parameter_groups_and_drops_the_old(edits):
+    """Each at an address of its own. The cluster is upgraded where it is, and is told the group that its instances get."""
     changed = edits["a major upgrade"]
 
     assert "restart" == effect(changed)
-    assert [["create", "delete"]] * 2 == [
-        change["actions"] for address, change in changed.items() if "parameter_group" in address
-    ]
+    assert {(version, action) for version, action in (("15", "delete"), ("16", "create"))} == {
+        (re.search(r'"aurora-postgresql(\d+)"', address)[1], *change["actions"])
+        for address, change in changed.items()
+        if "parameter_group" in address
+    }
+    assert 4 == len([address for address in changed if "parameter_group" in address])
     cluster = changed["aws_rds_cluster.this"]["after"]
     assert ("16.8", True, "miyabi-stg-aurora-instance-pg16") == (
         cluster["engine_version"],

@@ -6,11 +6,11 @@ environment uses, and the restores. Most of its minutes are the provider's own f
 
 import json
 import shutil
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
+from module_life import Life, prepare
 
 pytestmark = [
     pytest.mark.minutes(10),
@@ -18,92 +18,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed"),
 ]
 PASSWORD, LATER = "first-throw-away-passw0rd", "second-throw-away-passw0rd"
-ROOT = """
-terraform {
-  required_providers {
-    aws = { source = "hashicorp/aws" }
-  }
-}
-
-provider "aws" {}
-
-variable "inputs" { type = any }
-variable "restored" { type = any }
-
-variable "password" {
-  type      = string
-  ephemeral = true
-}
-
-module "aurora" {
-  source = "../modules/aurora"
-
-  ARGUMENTS
-}
-
-module "restored" {
-  source = "../modules/aurora"
-  count  = var.restored == null ? 0 : 1
-
-  RESTORED
-}
-
-output "aurora" { value = module.aurora }
-output "restored" { value = one(module.restored) }
-"""
-PASSED_ON = (
-    "project_name", "environment", "vpc_id", "subnet_ids", "app_security_group_id", "kms_key_arn", "alarm_sns_topic_arn", "tags",
-    "name", "min_capacity", "max_capacity", "seconds_until_auto_pause", "reader_count", "reader_promotion_tier", "deletion_protection",
-    "skip_final_snapshot", "event_subscription", "storage_type", "database_insights_mode", "apply_immediately", "engine_version", "allow_major_version_upgrade",
-    "manage_master_user_password", "master_password_version", "restore_to_point_in_time", "snapshot_identifier", "database_name",
-)  # fmt: skip
-
-
-def arguments(source: str) -> str:
-    lines = [f"{name} = try({source}.{name}, null)" for name in PASSED_ON]
-    return "\n  ".join(
-        [*lines, f"master_password = try({source}.manage_master_user_password, false) ? null : var.password"]
-    )
-
-
-@dataclass
-class Life:
-    """The root in its folder, and what its two clusters are told."""
-
-    terraform: Any
-    folder: str
-    environment: dict[str, str]
-    inputs: dict[str, Any]
-    restored: dict[str, Any] | None = None
-    password: str = PASSWORD
-
-    def run(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        done = self.terraform.run(
-            self.folder, *arguments, **self.environment,
-            TF_VAR_inputs=json.dumps(self.inputs), TF_VAR_restored=json.dumps(self.restored), TF_VAR_password=self.password,
-        )  # fmt: skip
-        assert done.returncode in ok, done.stdout + done.stderr
-        return done.stdout
-
-    def changes(self) -> dict[str, list[str]]:
-        """What a plan would do, by address."""
-        self.run("plan", "-no-color", "-input=false", "-out=life.tfplan")
-        planned = json.loads(self.run("show", "-json", "life.tfplan"))["resource_changes"]
-        return {one["address"]: one["change"]["actions"] for one in planned if one["change"]["actions"] != ["no-op"]}
-
-    def apply(self) -> None:
-        self.run("apply", "-no-color", "-input=false", "-auto-approve")
-
-    def completed(self) -> None:
-        """What the provider cannot say while it restores (Performance Insights, IAM authentication), one more apply adds in place."""
-        assert {"module.restored[0].aws_rds_cluster.this": ["update"]} == self.changes()
-        self.apply()
-
-    def outputs(self, name: str) -> dict[str, Any]:
-        return json.loads(self.run("output", "-json", name))
-
-    def state(self) -> str:
-        return (self.terraform.copy / self.folder / "terraform.tfstate").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -114,28 +28,10 @@ def topic(aws) -> str:
 @pytest.fixture(scope="module")
 def life(sandbox, aws, topic, terraform) -> Life:
     """An empty sandbox with a network, a key and a topic."""
-    ec2 = aws("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"ap-northeast-1{zone}")[
-            "Subnet"
-        ]["SubnetId"]
-        for number, zone in enumerate("ac")
-    ]
-    application = ec2.create_security_group(GroupName="app", Description="application", VpcId=vpc)["GroupId"]
-    folder = terraform.copy / "cycle"
-    folder.mkdir()
-    text = ROOT.replace("ARGUMENTS", arguments("var.inputs")).replace("RESTORED", arguments("var.restored"))
-    (folder / "main.tf").write_text(text)
-    terraform.init(folder.name)
-    return Life(
-        terraform, folder.name, sandbox.variables,
-        {
-            "project_name": "miyabi", "environment": "stg", "vpc_id": vpc, "subnet_ids": subnets, "app_security_group_id": application,
-            "kms_key_arn": aws("kms").create_key()["KeyMetadata"]["Arn"], "alarm_sns_topic_arn": topic, "event_subscription": True,
-            "tags": {"Project": "miyabi"}, "min_capacity": 0, "max_capacity": 4, "seconds_until_auto_pause": 3600,
-            "deletion_protection": False, "apply_immediately": True,
-        },
+    return prepare(
+        terraform, sandbox, aws, "cycle",
+        alarm_sns_topic_arn=topic, event_subscription=True, tags={"Project": "miyabi"}, min_capacity=0, max_capacity=4, seconds_until_auto_pause=3600,
+        database_insights_mode="advanced",
     )  # fmt: skip
 
 
@@ -177,7 +73,7 @@ def test_it_changes_in_place(life, aws):
     before = described(aws, "miyabi-stg-aurora-cluster")
     life.inputs |= {
         "min_capacity": 0.5, "max_capacity": 8, "seconds_until_auto_pause": None, "reader_count": 2, "reader_promotion_tier": 2,
-        "storage_type": "aurora-iopt1", "database_insights_mode": "advanced", "master_password_version": 2,
+        "storage_type": "aurora-iopt1", "master_password_version": 2,
     }  # fmt: skip
     life.password = LATER
     changes = life.changes()

@@ -208,6 +208,34 @@ def test_the_environments_have_the_capacity_of_the_cost_table(terraform_spec):
     assert wanted == ours
 
 
+# Inputs of the module that an environment finds or decides itself, and why. Every other one is a line of terraform.tfvars.json.
+NOT_ASKED_FOR = {
+    "vpc_id": "found by the name that the prerequisites give it",
+    "subnet_ids": "found by their tag in that VPC",
+    "app_security_group_id": "found by the name that the prerequisites give it",
+    "kms_key_arn": "found by the alias that the prerequisites give it",
+    "master_password": "read from the secret of the prerequisites, at plan and at apply",
+    "manage_master_user_password": "excludes the password of that secret, by which the runbooks enter; a block of one's own may use it",
+    "name": "the runbooks find the environment's cluster by it; another cluster is another block",
+    "event_subscription": "wherever there is a topic",
+    "restore_to_point_in_time": "counts at creation only: a restore is another block, beside the environment's",
+    "snapshot_identifier": "counts at creation only: a restore is another block, beside the environment's",
+}
+
+
+def test_an_environment_passes_every_input_on_or_says_why_not():
+    """
+    An input that cannot be reached from terraform.tfvars.json does not exist for who runs an environment (AllowMajorVersionUpgrade was one).
+    """
+    main = (TERRAFORM / "environments" / "shared" / "main.tf").read_text()
+    passed = set(re.findall(r"^  (\w+) += var\.\1$", main[main.index('module "aurora"') :], re.M))
+    asked = {each.name for each in inputs(TERRAFORM / "environments" / "shared" / "variables.tf")} - {"region"}
+
+    assert asked == passed
+    assert {each.name for each in inputs()} == passed | set(NOT_ASKED_FOR)
+    assert set() == passed & set(NOT_ASKED_FOR)
+
+
 def test_an_environment_passes_all_outputs_through():
     """
     An environment offers what the module offers, in the same words.

@@ -117,7 +117,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
             (kwargs.get("performance_insights_retention_period") or 7) if self.performance_insights_enabled else None
         )
         self.performance_insights_kms_key_id = (
-            (kwargs.get("performance_insights_kms_key_id") or self.kms_key_id or managed_key(self.backend))
+            (kwargs.get("performance_insights_kms_key_id") or managed_key(self.backend))
             if self.performance_insights_enabled
             else None
         )
@@ -126,9 +126,11 @@ class AuroraCluster(WithStatus, models.DBCluster):
         """Apply the Insights fields of a ModifyDBCluster. Those that it names are handed to the instances, as Aurora does; else they keep their own."""
         if kwargs.get("enable_performance_insights") is not None:
             self.performance_insights_enabled = bool(kwargs["enable_performance_insights"])
-        self._set_insights(
-            {"performance_insights_retention_period": self.performance_insights_retention_period} | kwargs
-        )
+        now = {
+            name: getattr(self, name)
+            for name in ("performance_insights_retention_period", "performance_insights_kms_key_id")
+        }
+        self._set_insights(now | {name: value for name, value in kwargs.items() if value is not None})
         named = any(kwargs.get(name) is not None for name in _INSIGHTS)
         for member in self.members:
             member.inherit(self, _insights_of(self if named else member))

@@ -12,6 +12,7 @@ from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterVal
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.core.engine import ENGINE
+from aurora_ops.sandbox.rds.models import managed_key
 from aurora_ops.sandbox.requests.layers import before
 
 MOST_TAGS = 50
@@ -115,6 +116,19 @@ def _check_insights(wanted: Any, now: Any = None) -> None:
         )
 
 
+def _check_insights_key(wanted: Any, cluster: Any) -> None:
+    """The key of Performance Insights stays while they are on. A change to advanced that names none means the account's own key.
+
+    hashicorp/terraform-provider-aws#42981 has the words.
+    """
+    if not cluster.performance_insights_enabled:
+        return
+    means_own = managed_key(cluster.backend) if wanted.get("DatabaseInsightsMode") == "advanced" else None
+    key = wanted.get("PerformanceInsightsKMSKeyId") or means_own
+    if key and str(key).rpartition("/")[2] != str(cluster.performance_insights_kms_key_id).rpartition("/")[2]:
+        raise InvalidParameterCombination("You can't change your Performance Insights KMS key.")
+
+
 def _check_monitoring(wanted: Any, now: Any = None) -> None:
     interval, role = wanted.get("MonitoringInterval"), wanted.get("MonitoringRoleArn")
     if interval is not None and int(interval) not in INTERVALS:
@@ -184,6 +198,7 @@ def _check_changed_cluster(self: RDSResponse) -> None:
             wanted.get("PreferredMaintenanceWindow") or cluster.preferred_maintenance_window,
         )
     _check_insights(wanted, cluster)
+    _check_insights_key(wanted, cluster)
     _check_monitoring(wanted, cluster)
     _check_common(wanted)
 

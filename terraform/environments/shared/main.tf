@@ -41,6 +41,10 @@ ephemeral "aws_secretsmanager_secret_version" "master" {
   secret_id = "${var.project_name}/${var.environment}/aurora/master"
 }
 
+locals {
+  secret = ephemeral.aws_secretsmanager_secret_version.master.secret_string
+}
+
 module "aurora" {
   source = "../../modules/aurora"
 
@@ -51,17 +55,22 @@ module "aurora" {
   subnet_ids            = sort(data.aws_subnets.private.ids)
   app_security_group_id = data.aws_security_group.application.id
 
-  database_name           = var.database_name
-  master_username         = var.master_username
-  master_password         = ephemeral.aws_secretsmanager_secret_version.master.secret_string
-  master_password_version = var.master_password_version
-  engine_version          = var.engine_version
+  database_name   = var.database_name
+  master_username = var.master_username
 
-  min_capacity          = var.min_capacity
-  max_capacity          = var.max_capacity
-  storage_type          = var.storage_type
-  reader_count          = var.reader_count
-  reader_promotion_tier = var.reader_promotion_tier
+  # The password alone, or RDS's own JSON of a secret, whose password it is.
+  master_password         = try(jsondecode(local.secret).password, local.secret)
+  master_password_version = var.master_password_version
+
+  engine_version              = var.engine_version
+  allow_major_version_upgrade = var.allow_major_version_upgrade
+
+  min_capacity             = var.min_capacity
+  max_capacity             = var.max_capacity
+  seconds_until_auto_pause = var.seconds_until_auto_pause
+  storage_type             = var.storage_type
+  reader_count             = var.reader_count
+  reader_promotion_tier    = var.reader_promotion_tier
 
   kms_key_arn = data.aws_kms_alias.aurora.target_key_arn
 
@@ -74,6 +83,7 @@ module "aurora" {
 
   performance_insights_enabled = var.performance_insights_enabled
   database_insights_mode       = var.database_insights_mode
+  log_retention_days           = var.log_retention_days
   alarm_sns_topic_arn          = var.alarm_sns_topic_arn
   event_subscription           = var.alarm_sns_topic_arn != null
 

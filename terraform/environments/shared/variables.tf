@@ -36,6 +36,11 @@ variable "engine_version" {
   type        = string
 }
 
+variable "allow_major_version_upgrade" {
+  description = "Let an edit of engine_version cross a major version, together with apply_immediately"
+  type        = bool
+}
+
 variable "min_capacity" {
   description = "Lowest ACU of each instance"
   type        = number
@@ -43,6 +48,11 @@ variable "min_capacity" {
 
 variable "max_capacity" {
   description = "Highest ACU of each instance"
+  type        = number
+}
+
+variable "seconds_until_auto_pause" {
+  description = "Idle seconds after which a cluster with a floor of 0 pauses, or null"
   type        = number
 }
 
@@ -99,6 +109,11 @@ variable "performance_insights_enabled" {
 variable "database_insights_mode" {
   description = "standard, or advanced at extra cost"
   type        = string
+}
+
+variable "log_retention_days" {
+  description = "Days that CloudWatch keeps the PostgreSQL log"
+  type        = number
 }
 
 variable "alarm_sns_topic_arn" {

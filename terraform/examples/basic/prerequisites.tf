@@ -6,7 +6,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.100, < 6.0"
+      version = ">= 5.100, < 7.0"
     }
   }
 }
@@ -33,7 +33,8 @@ module "ecs" {
 module "kms" {
   source = "../../prerequisites/key"
 
-  name = "miyabi-prod"
+  name   = "miyabi-prod"
+  region = "ap-northeast-1"
 }
 
 # Ephemeral: it is in no plan and no state, and is asked for again at apply.

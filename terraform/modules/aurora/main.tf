@@ -61,11 +61,11 @@ resource "aws_rds_cluster" "this" {
   allow_major_version_upgrade = var.allow_major_version_upgrade
 
   # A major upgrade of instances with a parameter group of their own wants to be told the new one.
-  db_instance_parameter_group_name = var.allow_major_version_upgrade ? aws_db_parameter_group.this.name : null
+  db_instance_parameter_group_name = var.allow_major_version_upgrade ? aws_db_parameter_group.this[local.parameter_family].name : null
 
   db_subnet_group_name            = aws_db_subnet_group.this.name
   vpc_security_group_ids          = [aws_security_group.this.id]
-  db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.this.name
+  db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.this[local.parameter_family].name
 
   storage_encrypted = true
   kms_key_id        = var.kms_key_arn
@@ -144,7 +144,7 @@ resource "aws_rds_cluster_instance" "writer" {
   promotion_tier     = 0
 
   db_subnet_group_name    = aws_db_subnet_group.this.name
-  db_parameter_group_name = aws_db_parameter_group.this.name
+  db_parameter_group_name = aws_db_parameter_group.this[local.parameter_family].name
   publicly_accessible     = false
 
   performance_insights_enabled          = var.performance_insights_enabled
@@ -173,7 +173,7 @@ resource "aws_rds_cluster_instance" "reader" {
   promotion_tier = each.value == 1 ? var.reader_promotion_tier : max(2, var.reader_promotion_tier)
 
   db_subnet_group_name    = aws_db_subnet_group.this.name
-  db_parameter_group_name = aws_db_parameter_group.this.name
+  db_parameter_group_name = aws_db_parameter_group.this[local.parameter_family].name
   publicly_accessible     = false
 
   performance_insights_enabled          = var.performance_insights_enabled

@@ -1,13 +1,16 @@
-# PostgreSQL settings. The groups carry the major version in their names, because a major upgrade needs
-# the new group while the old one is still in use.
+# PostgreSQL settings. A major upgrade needs the new groups while the old ones are still in use, so each major version has
+# groups of its own, by name and by address: one resource that changed its name instead would, after an upgrade that AWS refused
+# and that was put back, try to create the old group anew, which is still there.
 
 locals {
   parameter_family = "aurora-postgresql${local.engine_major}"
 }
 
 resource "aws_rds_cluster_parameter_group" "this" {
+  for_each = toset([local.parameter_family])
+
   name        = "${local.name}-cluster-pg${local.engine_major}"
-  family      = local.parameter_family
+  family      = each.key
   description = "Cluster settings of ${local.cluster_id}"
 
   # Off by default until PostgreSQL 17: connections without TLS would be accepted.
@@ -38,8 +41,10 @@ resource "aws_rds_cluster_parameter_group" "this" {
 }
 
 resource "aws_db_parameter_group" "this" {
+  for_each = toset([local.parameter_family])
+
   name        = "${local.name}-instance-pg${local.engine_major}"
-  family      = local.parameter_family
+  family      = each.key
   description = "Instance settings of ${local.cluster_id}"
 
   # Statements slower than a second go to the log, with their text.
@@ -61,4 +66,16 @@ resource "aws_db_parameter_group" "this" {
   lifecycle {
     create_before_destroy = true
   }
+}
+
+# States written before each version had an address of its own. A move goes to one address, so to that of the version that the
+# module begins with; README, "From an earlier state", has the commands for the others.
+moved {
+  from = aws_rds_cluster_parameter_group.this
+  to   = aws_rds_cluster_parameter_group.this["aurora-postgresql15"]
+}
+
+moved {
+  from = aws_db_parameter_group.this
+  to   = aws_db_parameter_group.this["aurora-postgresql15"]
 }

@@ -357,7 +357,7 @@ variable "storage_type" {
 }
 
 variable "database_insights_mode" {
-  description = "standard, or advanced, which needs Performance Insights, keeps its data for 465 days, and costs extra for every ACU-hour. Edit: in place."
+  description = "standard, or advanced, which needs Performance Insights, keeps its data for 465 days, and costs extra for every ACU-hour. From standard to advanced needs provider 6.10.0. Edit: in place."
   type        = string
   default     = "standard"
   nullable    = false

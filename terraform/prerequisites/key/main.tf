@@ -5,14 +5,18 @@ variable "name" {
   type        = string
 }
 
+# Asked for, not looked up: no attribute of data.aws_region is in provider 5.100 and not deprecated in 6.47.
+variable "region" {
+  description = "Region whose CloudWatch Logs may use the key"
+  type        = string
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
-data "aws_region" "current" {}
 
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
 }
 
 # Losing this key is losing every backup: a deletion waits 30 days and can be cancelled until then.
@@ -35,12 +39,12 @@ resource "aws_kms_key" "this" {
       {
         Sid       = "DatabaseLogGroups"
         Effect    = "Allow"
-        Principal = { Service = "logs.${local.region}.amazonaws.com" }
+        Principal = { Service = "logs.${var.region}.amazonaws.com" }
         Action    = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
         Resource  = "*"
         Condition = {
           ArnLike = {
-            "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/rds/cluster/${var.name}-aurora-*"
+            "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group:/aws/rds/cluster/${var.name}-aurora-*"
           }
         }
       },

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from aurora_ops.aws import build_environment
+from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.environments import settings
 from aurora_ops.deploy import checks as deploy_checks
 from aurora_ops.deploy import deployment as deploy
+from aurora_ops.deploy import version_checks
 from aurora_ops.deploy.deployment import Deployment, PreflightFailedError
 from aurora_ops.rehearsal import worlds
 from aurora_ops.terraform import adoption
@@ -20,6 +22,8 @@ from aurora_ops.terraform.plan import ResourceChange
 from aurora_ops.terraform.state import Place, StatePlaceError
 
 STG = settings("stg")
+# A cluster of which only the version and the raw answer are read.
+ANY = Cluster("any", "", "available", "15.10", "", "", "", "", 5432, 0.5, 16, None, None, (), {})
 
 
 @pytest.fixture
@@ -255,9 +259,72 @@ def test_a_version_that_was_withdrawn_while_it_ran_is_not_kept_for_ever(sandbox)
     there, dev = worlds.open_world(world="deployed"), settings("dev")
     found = replace(deploy_checks.existing(there, dev), engine_version="15.4")
 
-    (can, _) = deploy_checks.version(there, replace(dev, engine_version="15.12"), found)
+    (can, _) = version_checks.version(there, replace(dev, engine_version="15.12"), found)
 
     assert ("the version can be upgraded to", "SKIP") == (can.name, can.verdict)
+
+
+def test_a_major_version_alone_means_its_newest_minor_in_the_preflight_too(session):
+    """As in the module, which offers it: new, as what runs, and as an upgrade."""
+    new = {one.name: one for one in version_checks.version(session, replace(STG, engine_version="15"), None)}
+    found = replace(ANY, engine_version="15.10")
+    same = {one.name: one for one in version_checks.version(session, replace(STG, engine_version="15"), found)}
+    older = replace(found, engine_version="14.18")
+    major = {one.name: one for one in version_checks.version(session, replace(STG, engine_version="15"), older)}
+
+    assert ("PASS", "15 means 15.17") == (
+        new["the version can be created"].verdict,
+        new["the version can be created"].detail,
+    )
+    assert "PASS" == new["the version allows the range"].verdict
+    assert "15.10" == same["the version is the running one"].detail
+    assert major["the version can be upgraded to"].detail.startswith("from 14.18 to 15.17; AWS offers")
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "missing"),
+    [
+        ({}, "FAIL", "set allow_major_version_upgrade and apply_immediately to true"),
+        ({"allow_major_version_upgrade": True}, "FAIL", "set apply_immediately to true"),
+        ({"allow_major_version_upgrade": True, "apply_immediately": True}, "PASS", "from 15.10 to 16.8"),
+    ],
+)
+def test_a_major_upgrade_needs_the_files_leave_before_anything_is_changed(session, given, verdict, missing):
+    """AWS refuses it without the flag in the middle of the apply; the preflight says which lines to write."""
+    wanted = replace(STG, engine_version="16.8", **given)
+
+    checks = {one.name: one for one in version_checks.version(session, wanted, replace(ANY, engine_version="15.10"))}
+    found = checks["a major upgrade is allowed by the file"]
+
+    assert (verdict, True) == (found.verdict, missing in found.detail)
+
+
+@pytest.mark.parametrize(
+    ("mode", "provider", "verdicts"),
+    [
+        ("standard", "5.100.0", ["FAIL"]),
+        ("standard", "6.10.0", ["PASS"]),
+        ("advanced", "5.100.0", []),
+        ("standard", "6.9.0", ["FAIL"]),
+    ],
+)
+def test_advanced_insights_need_a_provider_that_names_the_key(mode, provider, verdicts):
+    """From standard, AWS takes the missing key for another one; the refusal has the command that does it all the same."""
+    raw = {
+        "DatabaseInsightsMode": mode,
+        "PerformanceInsightsEnabled": True,
+        "PerformanceInsightsKMSKeyId": "arn:aws:kms:x:1:key/2",
+    }
+    found = list(
+        version_checks.insights(replace(STG, database_insights_mode="advanced"), replace(ANY, raw=raw), provider)
+    )
+
+    assert verdicts == [one.verdict for one in found]
+    assert all(
+        "--performance-insights-kms-key-id arn:aws:kms:x:1:key/2" in one.detail
+        for one in found
+        if one.verdict == "FAIL"
+    )
 
 
 def opened(there):

@@ -1,6 +1,7 @@
 """Clusters and instances: what is created, what is refused, what the answers hold, and what is deleted."""
 
 import socket
+from functools import partial
 
 from common import CLUSTER, INSTANCE
 
@@ -57,6 +58,17 @@ def insights_after_another_change(at: Account) -> bool | None:
     at.rds.modify_db_instance(DBInstanceIdentifier=f"{at.single}-1", EnablePerformanceInsights=True)
     at.rds.modify_db_cluster(DBClusterIdentifier=at.single, PreferredMaintenanceWindow="tue:05:11-tue:06:11")
     return at.instance(f"{at.single}-1").get("PerformanceInsightsEnabled")
+
+
+def to_advanced(at: Account, *, says_its_key: bool) -> str:
+    """From standard to advanced Insights of a cluster whose Performance Insights have a key of the customer's."""
+    key = at.kms.create_key()["KeyMetadata"]["Arn"]
+    name = at.cluster(EnablePerformanceInsights=True, PerformanceInsightsKMSKeyId=key)
+    more = {"PerformanceInsightsKMSKeyId": key} if says_its_key else {}
+    return at.answer(
+        at.rds.modify_db_cluster, DBClusterIdentifier=name, DatabaseInsightsMode="advanced", EnablePerformanceInsights=True,
+        PerformanceInsightsRetentionPeriod=465, **more,
+    )  # fmt: skip
 
 
 def insights_of_instance(at: Account) -> bool | None:
@@ -127,6 +139,8 @@ RULES = [
     Rule("an instance has the cluster's log exports", lambda at: at.instance(f"{at.base}-1").get("EnabledCloudwatchLogsExports"), [], ["postgresql"], "DBInstance"),
     Rule("an instance has the cluster's Insights", lambda at: at.instance(f"{at.base}-1").get("PerformanceInsightsEnabled"), None, True, "aws/aws-cdk#31385"),
     Rule("an instance tells whether it is public", lambda at: at.instance(f"{at.base}-1").get("PubliclyAccessible"), None, False, "DBInstance"),
+    Rule("advanced Insights without the key that Performance Insights have", partial(to_advanced, says_its_key=False), ACCEPTED, "InvalidParameterCombination", "hashicorp/terraform-provider-aws#42981"),
+    Rule("advanced Insights with the key that Performance Insights have", partial(to_advanced, says_its_key=True), ACCEPTED, ACCEPTED, "hashicorp/terraform-provider-aws#43942"),
     Rule("Insights are switched on by ModifyDBInstance", insights_of_instance, None, True, "ModifyDBInstance"),
     Rule("a change of the cluster that names no Insights leaves those of its instances", insights_after_another_change, None, True, "ModifyDBCluster"),
     Rule("a changed ceiling waits for a reboot", status_after_ceiling, "in-sync", "pending-reboot", "Maximum connections for Aurora Serverless v2"),

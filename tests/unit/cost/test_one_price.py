@@ -118,7 +118,7 @@ def test_a_deployment_says_the_month_of_page_01(environment):
     What is built from nothing costs what the cost plan expects of it, at each end and in between.
     """
     made = Shape.of(environments.settings(environment))
-    change = planning.cost_change(environment, "ap-northeast-1", None, made)
+    change = planning.cost_change(environment, "ap-northeast-1", (None, made))
     planned = next(cost for cost in planning.plan().environments if cost.name == environment)
 
     for level in ("floor", "expected", "ceiling"):

@@ -12,6 +12,7 @@ from aurora_ops.core.plan import Plan
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import profiles
 from aurora_ops.terraform import plan as terraform_plan
+from aurora_ops.terraform import shapes as terraform_shapes
 from aurora_ops.terraform.plan import DestructionRefusedError
 
 SCALING = {"min_capacity": 0.5, "max_capacity": 16.0, "seconds_until_auto_pause": 300}
@@ -26,7 +27,15 @@ def resource(kind, name, actions, before, after, index=None, **more):
     """One entry of resource_changes as Terraform 1.11 writes it."""
     address = f"module.aurora.{kind}.{name}" + (f'["{index}"]' if index else "")
     change = {"actions": actions, "before": before, "after": after, "after_unknown": {}, **more}
-    return {"address": address, "mode": "managed", "type": kind, "name": name, "index": index, "change": change}
+    return {
+        "address": address,
+        "module_address": "module.aurora",
+        "mode": "managed",
+        "type": kind,
+        "name": name,
+        "index": index,
+        "change": change,
+    }
 
 
 def cluster(actions, after, before=CLUSTER, **more):
@@ -207,18 +216,20 @@ def test_the_shapes_before_and_after_are_what_the_cost_engine_prices():
     ]}  # fmt: skip
 
     assert (
-        Shape(AcuRange(0.5, 16), "15.10", (1,), 7),
-        Shape(AcuRange(0.5, 32), "15.10", (1, 2), 7, io_optimized=True),
-    ) == terraform_plan.shapes(shown)
+        (
+            Shape(AcuRange(0.5, 16), "15.10", (1,), 7),
+            Shape(AcuRange(0.5, 32), "15.10", (1, 2), 7, io_optimized=True),
+        ),
+    ) == terraform_shapes.shapes(shown)
 
 
 def test_what_does_not_exist_costs_nothing():
     shown = {"resource_changes": [cluster(["create"], CLUSTER, None), instance("writer", ["create"], None, True)]}
 
-    before, after = terraform_plan.shapes(shown)
+    ((before, after),) = terraform_shapes.shapes(shown)
 
     assert (None, ()) == (before, after.reader_tiers)
-    assert 0 == planning.cost_change("prod", "ap-northeast-1", before, after).usd("floor")[0]
+    assert 0 == planning.cost_change("prod", "ap-northeast-1", (before, after)).usd("floor")[0]
 
 
 def test_the_cost_of_a_wider_range_and_one_more_reader_agrees_with_the_cost_plan_to_the_cent():
@@ -233,7 +244,7 @@ def test_the_cost_of_a_wider_range_and_one_more_reader_agrees_with_the_cost_plan
     raised = Shape.of(replace(settings, max_capacity=32, reader_count=2))
     then = planning.environment_cost("prod", price_book.book("ap-northeast-1"), raised, profiles.profile("always-on"))
 
-    change = planning.cost_change("prod", "ap-northeast-1", *terraform_plan.shapes(shown))
+    change = planning.cost_change("prod", "ap-northeast-1", *terraform_shapes.shapes(shown))
 
     for level in ("floor", "expected", "ceiling"):
         before, after_usd = getattr(today, level).known_usd, getattr(then, level).known_usd
@@ -242,3 +253,96 @@ def test_the_cost_of_a_wider_range_and_one_more_reader_agrees_with_the_cost_plan
         )
     # 16 more ACU for two instances and 32 for a third, all month at 0.15 USD: (2 × 16 + 32) × 730 × 0.15, and five alarms.
     assert 7008.50 == round(change.usd("ceiling")[2], 2)
+
+
+def in_block(block, change):
+    """The same resource in another module block, called as its user likes."""
+    module = f"module.{block}"
+    return change | {"address": change["address"].replace("module.aurora", module), "module_address": module}
+
+
+def two_blocks():
+    """An environment as it is, and a restored cluster beside it with one reader."""
+    standing = [cluster(["no-op"], CLUSTER), instance("writer", ["no-op"], True, True)]
+    made = [cluster(["create"], CLUSTER | {"database_insights_mode": "advanced"}, None), instance("writer", ["create"], None, True), instance("reader", ["create"], None, True, "reader-1")]  # fmt: skip
+    return {"resource_changes": [*standing, *(in_block('copies["a.b"]', one) for one in made)]}
+
+
+def test_each_block_of_a_root_is_a_cluster_of_its_own():
+    """Whatever its address: what is billed is told apart, and the rows name the block."""
+    shapes = terraform_shapes.shapes(two_blocks())
+    changes = terraform_plan.read(two_blocks())
+
+    assert [((), ()), (None, (1,))] == [tuple(side and side.reader_tiers for side in pair) for pair in shapes]
+    assert (False, True) == (shapes[0][1].insights_advanced, shapes[1][1].insights_advanced)
+    assert 'module.copies["a.b"].aws_rds_cluster.this' == changes[0].address == changes[0].full_address
+
+
+def test_two_clusters_cost_what_each_costs():
+    """The delta of a second block is that block's month."""
+    pairs = terraform_shapes.shapes(two_blocks())
+
+    both, second = (
+        planning.cost_change("prod", "ap-northeast-1", *some).usd("expected") for some in (pairs, pairs[1:])
+    )
+
+    assert both[0] > 0
+    assert both[2] == pytest.approx(second[2])
+
+
+def test_what_a_replacement_has_not_removed_yet_is_told_apart_from_what_stands():
+    """Terraform calls it deposed, and writes both under one address."""
+    group = {"name": "miyabi-prod-aurora-cluster-pg15", "family": "aurora-postgresql15"}
+    old = resource("aws_rds_cluster_parameter_group", "this", ["delete"], group, None) | {"deposed": "0a1b2c3d"}
+    shown = {"resource_changes": [resource("aws_rds_cluster_parameter_group", "this", ["no-op"], group, group), old]}
+
+    (change,) = terraform_plan.read(shown)
+
+    assert ("aws_rds_cluster_parameter_group.this (deposed 0a1b2c3d)", True) == (change.address, change.deposed)
+
+
+WIDER = CLUSTER | {"serverlessv2_scaling_configuration": [SCALING | {"max_capacity": 32.0}]}
+RISKS = [
+    ("a cluster deleted", cluster(["delete"], None), "destroys"),
+    ("a cluster replaced", cluster(["delete", "create"], CLUSTER), "replaces"),
+    ("the final snapshot given up", cluster(["update"], CLUSTER | {"skip_final_snapshot": True}), "destroys"),
+    ("another version", cluster(["update"], CLUSTER | {"engine_version": "15.12"}), "restarts"),
+    ("a higher ceiling", cluster(["update"], WIDER), "costs more"),
+    ("a lower ceiling", cluster(["update"], CLUSTER, WIDER), ""),
+    ("a cheaper month of backups", cluster(["update"], CLUSTER | {"backup_retention_period": 1}), ""),
+    ("I/O-Optimized", cluster(["update"], CLUSTER | {"storage_type": "aurora-iopt1"}), "costs more"),
+    ("a cluster made", cluster(["create"], CLUSTER, None), "costs more"),
+    ("a cluster adopted", cluster(["no-op"], CLUSTER, importing={"id": "x"}), ""),
+    ("a cluster forgotten", cluster(["forget"], None), ""),
+    ("a reader made", instance("reader", ["create"], None, True, "reader-2"), "costs more"),
+    ("a reader deleted", instance("reader", ["delete"], True, None, "reader-2"), "destroys"),
+    ("an alarm made", resource("aws_cloudwatch_metric_alarm", "cpu", ["create"], None, {"threshold": 1}), ""),
+    ("an alarm replaced", resource("aws_cloudwatch_metric_alarm", "cpu", ["delete", "create"], {"threshold": 1}, {"threshold": 2}), "replaces"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "risk"), [case[1:] for case in RISKS], ids=[case[0] for case in RISKS])
+def test_every_row_says_what_it_puts_at_risk(change, risk):
+    """In one word of the plan's own list, or nothing."""
+    assert risk == only(change).as_change().risk
+
+
+def test_the_gravest_rows_stand_first():
+    """Whatever Terraform's order is; rows of one risk keep it."""
+    cases = ["an alarm made", "a higher ceiling", "another version", "an alarm replaced", "a reader deleted"]
+    rows = [only(case[1]).as_change() for name in cases for case in RISKS if case[0] == name]
+    table = Plan("deploy-environment", "1", "ap-northeast-1", {}, {}, rows)._repr_markdown_().splitlines()
+
+    assert ["destroys", "replaces", "restarts", "costs more", ""] == [line.split("|")[1].strip() for line in table if line.startswith("|")][2:]  # fmt: skip
+
+
+def test_the_writer_is_what_the_refresh_found():
+    """A fail-over that Terraform did not make is in resource_drift, and newer than what a change starts from."""
+    gone = instance("reader", ["delete"], True, None, "reader-1")
+    drifted = instance("reader", ["update"], True, True, "reader-1")
+    drifted["change"]["after"] = drifted["change"]["after"] | {"writer": True}
+
+    (change,) = terraform_plan.read({"resource_changes": [gone], "resource_drift": [drifted]})
+
+    assert ("destroys the writer", True) == (change.as_change().risk, change.is_writer)
+    assert change.as_change().before.startswith("the writer at this moment")

@@ -147,22 +147,22 @@ run "what_must_be_said_is_enough" {
   # The parameter groups.
 
   assert {
-    condition     = aws_rds_cluster_parameter_group.this.family == "aurora-postgresql15" && aws_rds_cluster_parameter_group.this.name == "miyabi-stg-aurora-cluster-pg15"
+    condition     = one(values(aws_rds_cluster_parameter_group.this)).family == "aurora-postgresql15" && one(values(aws_rds_cluster_parameter_group.this)).name == "miyabi-stg-aurora-cluster-pg15"
     error_message = "The cluster's family follows the major version."
   }
 
   assert {
-    condition     = aws_db_parameter_group.this.family == "aurora-postgresql15" && aws_db_parameter_group.this.name == "miyabi-stg-aurora-instance-pg15"
+    condition     = one(values(aws_db_parameter_group.this)).family == "aurora-postgresql15" && one(values(aws_db_parameter_group.this)).name == "miyabi-stg-aurora-instance-pg15"
     error_message = "The instances' family follows the major version."
   }
 
   assert {
-    condition     = { for p in aws_rds_cluster_parameter_group.this.parameter : p.name => p.value } == { "rds.force_ssl" = "1", "shared_preload_libraries" = "pg_stat_statements", "track_commit_timestamp" = "1" }
+    condition     = { for p in one(values(aws_rds_cluster_parameter_group.this)).parameter : p.name => p.value } == { "rds.force_ssl" = "1", "shared_preload_libraries" = "pg_stat_statements", "track_commit_timestamp" = "1" }
     error_message = "TLS is required, and statements are counted."
   }
 
   assert {
-    condition     = { for p in aws_db_parameter_group.this.parameter : p.name => p.value } == { "log_min_duration_statement" = "1000", "track_io_timing" = "1" }
+    condition     = { for p in one(values(aws_db_parameter_group.this)).parameter : p.name => p.value } == { "log_min_duration_statement" = "1000", "track_io_timing" = "1" }
     error_message = "Slow statements are logged, and I/O is timed."
   }
 
@@ -197,7 +197,7 @@ run "every_choice_against_its_default" {
   }
 
   assert {
-    condition     = aws_rds_cluster_parameter_group.this.family == "aurora-postgresql16" && aws_rds_cluster_parameter_group.this.name == "miyabi-stg-aurora-cluster-pg16" && aws_db_parameter_group.this.name == "miyabi-stg-aurora-instance-pg16"
+    condition     = one(values(aws_rds_cluster_parameter_group.this)).family == "aurora-postgresql16" && one(values(aws_rds_cluster_parameter_group.this)).name == "miyabi-stg-aurora-cluster-pg16" && one(values(aws_db_parameter_group.this)).name == "miyabi-stg-aurora-instance-pg16"
     error_message = "The old groups stay in use until the upgrade is done."
   }
 
@@ -246,8 +246,8 @@ run "every_resource_has_the_tags_and_a_name" {
           aws_db_subnet_group.this.tags,
           aws_security_group.this.tags,
           aws_vpc_security_group_ingress_rule.from_application.tags,
-          aws_rds_cluster_parameter_group.this.tags,
-          aws_db_parameter_group.this.tags,
+          one(values(aws_rds_cluster_parameter_group.this)).tags,
+          one(values(aws_db_parameter_group.this)).tags,
           aws_cloudwatch_log_group.postgresql.tags,
         ],
         [for it in values(aws_rds_cluster_instance.reader) : it.tags],
