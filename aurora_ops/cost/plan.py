@@ -131,7 +131,9 @@ class CostChange:
 
     def usd(self, level: str) -> tuple[float, float, float]:
         """The known amounts of a month at `level` (floor, expected or ceiling): before, after, and the difference. In USD."""
-        before, after = (sum(getattr(one, level).known_usd for one in side) for side in (self.before, self.after))
+        before, after = (
+            sum((getattr(one, level).known_usd for one in side), 0.0) for side in (self.before, self.after)
+        )
         return before, after, after - before
 
     @property

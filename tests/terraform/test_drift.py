@@ -111,8 +111,8 @@ def test_every_change_behind_terraforms_back_is_a_row(drifted, alarm):
         # Somebody moved the window, while the code came to want it elsewhere, and more days of backups.
         ("changed at AWS", f"{cluster_} preferred_backup_window", "04:00-05:00", "03:00-04:00", "05:00-06:00"),
         ("not applied yet", f"{cluster_} backup_retention_period", "14", "7", "7"),
-        ("changed at AWS", "aws_db_parameter_group.this parameter.log_min_duration_statement.value", "1000", "1000", "0"),
-        ("changed at AWS", "aws_rds_cluster_parameter_group.this parameter.track_commit_timestamp.value", "1", "1", "0"),
+        ("changed at AWS", 'aws_db_parameter_group.this["aurora-postgresql15"] parameter.log_min_duration_statement.value', "1000", "1000", "0"),
+        ("changed at AWS", 'aws_rds_cluster_parameter_group.this["aurora-postgresql15"] parameter.track_commit_timestamp.value', "1", "1", "0"),
         ("gone at AWS", alarm("cpu"), "there", "there", "absent"),
         ("not in the state", alarm("capacity"), "there", "absent", "there"),
         # Terraform sees neither of these, and would take neither back.

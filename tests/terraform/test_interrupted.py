@@ -125,7 +125,11 @@ def test_after_a_kill_the_next_run_adopts_what_was_made_and_not_noted(killed, el
     deployment.apply()
 
     adopted = {target for action, target in actions(plan) if action == "adopt"}
-    assert {"aws_rds_cluster.this", "aws_rds_cluster_parameter_group.this", "aws_security_group.this"} <= adopted
+    assert {
+        "aws_rds_cluster.this",
+        'aws_rds_cluster_parameter_group.this["aurora-postgresql15"]',
+        "aws_security_group.this",
+    } <= adopted
     assert 0 == sum(change.destroys for change in plan.changes)
     assert ([], None) == (failures(deployment.verify()), lock(elsewhere))
     assert identity == cluster.find(elsewhere, DEV.cluster_identifier).raw["DbClusterResourceId"]
