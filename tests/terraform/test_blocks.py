@@ -118,7 +118,8 @@ def test_a_cluster_made_anew_does_not_take_the_name_of_the_last_ones_final_snaps
 
     assert leftovers.is_taken(root, name)
     assert ("create", "replace") == (made.action, named.action)
-    assert name != made.raw["after"]["final_snapshot_identifier"]
+    assert named.raw["before"]["input"] != named.raw["after"]["input"]
+    assert made.raw["after_unknown"]["final_snapshot_identifier"] is True
 
 
 def test_the_destruction_of_an_environment_takes_the_final_snapshot_of_each_block(root):
