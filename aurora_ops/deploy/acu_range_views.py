@@ -40,8 +40,8 @@ def cost(access: Access, before: AcuRange | None, after: AcuRange) -> Table | Li
         )
         if asked.measured is None and access.settings is not None:
             shape = Shape.of(access.settings)
-            shapes = (replace(shape, acu_range=one) for one in (before, after))
-            return plan_tables.cost_change(planning.cost_change(access.environment, asked.book.region, *shapes))
+            both = (replace(shape, acu_range=before), replace(shape, acu_range=after))
+            return plan_tables.cost_change(planning.cost_change(access.environment, asked.book.region, both))
         return _measured(asked, before, after) if asked.measured else _assumed(asked, before, after)
     except (UnknownPriceError, NotServerlessError, MetricsError) as error:
         return Line(f"COST not known: {error}")
@@ -55,7 +55,7 @@ def _side(asked: Subject, acu_range: AcuRange) -> EnvironmentCost:
 
 
 def _assumed(asked: Subject, before: AcuRange, after: AcuRange) -> Table:
-    return plan_tables.cost_change(CostChange(_side(asked, before), _side(asked, after)))
+    return plan_tables.cost_change(CostChange((_side(asked, before),), (_side(asked, after),)))
 
 
 def _measured(asked: Subject, before: AcuRange, after: AcuRange) -> Table:
