@@ -45,7 +45,7 @@ _MODULES = {
     "workload": "workload.procedure",
 }
 _TYPES = (
-    "Acu", "Day", "Days", "Duration", "Environment", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
+    "Acu", "Day", "Days", "Discount", "Duration", "Environment", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
 )  # fmt: skip
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])

@@ -7,7 +7,7 @@ public document that quotes the list, `unverified` one weak or undated source. T
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -18,7 +18,8 @@ from aurora_ops.core.times import today
 
 STALE_AFTER_DAYS = 180
 # AWS bills these, and no region's price is known: an estimate names them.
-UNPRICED = ("database_insights_advanced_acu_hour", "extended_support_acu_hour_y3", "extended_support_vcpu_hour")
+UNPRICED = ("extended_support_vcpu_hour",)
+OTHER_SOURCES = 'prices="live" asks AWS, and prices="FOLDER" reads price list files that you have downloaded: both know every region.'
 IO_OPTIMIZED = "aurora-iopt1"  # the storage type under which ACU, storage and instance classes have prices of their own
 
 
@@ -36,6 +37,12 @@ class Price:
     as_of: str | None = None
     status: str = "unverified"
     note: str = ""
+    discount: float = 0.0  # share that `usd` is under the list price, by a private agreement
+
+    @property
+    def list_usd(self) -> float:
+        """Before the discount."""
+        return self.usd / (1 - self.discount)
 
     @property
     def verified(self) -> bool:
@@ -89,7 +96,7 @@ class PriceBook:
         found = self.find(item)
         if found is None:
             raise UnknownPriceError(
-                f"{item!r} has no known price in {self.region}, and another region's would be wrong. "
+                f"{item!r} has no known price in {self.region}, and another region's would be wrong. {OTHER_SOURCES} "
                 f"Known here: {', '.join(sorted(self.prices))}."
             )
         return found
@@ -113,15 +120,36 @@ class PriceBook:
         """
         return self.price(acu_hour_item(io_optimized))
 
+    def discounted(self, shares: Mapping[str, float]) -> "PriceBook":
+        """The same with some items at a share under the list price."""
+        lower = {
+            item: replace(price, usd=price.usd * (1 - shares[item]), discount=shares[item]) if item in shares else price
+            for item, price in self.prices.items()
+        }
+        return replace(self, prices=lower)
+
+    @property
+    def discounts(self) -> str:
+        """What is paid less than the list price, in words; empty where nothing is."""
+        found: dict[float, list[str]] = {}
+        for item, price in self.prices.items():
+            if price.discount:
+                found.setdefault(price.discount, []).append(item.replace("_", " "))
+        return "; ".join(
+            f"{share * 100:g} % less than the list price: {', '.join(names)}" for share, names in found.items()
+        )
+
     def cite(self, names: Iterable[str], on: date) -> str:
         """The prices of some items in one line, each with its standing on the day `on` and its date.
 
         >>> book("ap-northeast-1").cite(["acu_hour_standard", "backup_gb_month"], date(2026, 11, 23))
-        'acu hour standard 0.15 (quoted, 2026-08-23), backup gb month 0.023 (UNVERIFIED, STALE, undated)'
+        'acu hour standard 0.15 (quoted, 2026-08-23), backup gb month 0.023 (UNVERIFIED, STALE, 2024-05-09)'
         """
         found = ((name.replace("_", " "), self.find(name)) for name in names)
         return ", ".join(
-            f"{name} {price.usd:g} ({price.mark(on)}, {price.as_of or 'undated'})" if price else f"{name} UNKNOWN"
+            f"{name} {price.usd:g} ({f'{price.discount * 100:g} % less, ' * bool(price.discount)}{price.mark(on)}, {price.as_of or 'undated'})"
+            if price
+            else f"{name} UNKNOWN"
             for name, price in found
         )
 
@@ -205,7 +233,7 @@ def book(region: str) -> PriceBook:
     """
     if region not in regions():
         raise UnknownPriceError(
-            f"region={region!r} has no prices here, and another region's would be wrong. Known: {', '.join(regions())}."
+            f"region={region!r} has no prices here, and another region's would be wrong. {OTHER_SOURCES} Known: {', '.join(regions())}."
         )
     return PriceBook(
         region,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+from aurora_ops.billing.instance_classes import INSTANCE_CLASSES
 from aurora_ops.billing.price_book import Price, PriceBook, book, packaged, regions
 from aurora_ops.core.errors import AuroraOpsError
 
@@ -71,6 +72,8 @@ _PRODUCTS = {
     "snapshot_export_gb": Product(
         "AmazonRDS", "System Operation", "Aurora:SnapshotExportToS3", "GB", _PG, (("group", "RDS Snapshot Export"),)
     ),
+    "rds_proxy_acu_hour": Product("AmazonRDS", "RDSProxy", "RDS:Proxy-ASv2-Usage", "ACU-Hr", _PG),
+    "cpu_credit_vcpu_hour_t4g": Product("AmazonRDS", "CPU Credits", "CPUCredits:db.t4g", "vCPU-Hours", _PG),
     "cloudwatch_alarm_month": Product("AmazonCloudWatch", "Alarm", "CW:AlarmMonitorUsage", "Alarms"),
     "cloudwatch_logs_ingest_gb": Product("AmazonCloudWatch", "Data Payload", "DataProcessing-Bytes", "GB"),
     "cloudwatch_logs_storage_gb_month": Product(
@@ -83,6 +86,7 @@ _PRODUCTS = {
 _PREFIXES = {
     "us-east-1": "",
     "us-west-2": "USW2-",
+    "eu-central-1": "EUC1-",
     "eu-west-1": "EU-",
     "eu-west-2": "EUW2-",
     "ap-northeast-1": "APN1-",
@@ -91,6 +95,7 @@ _PREFIXES = {
 _LOCATIONS = {
     "us-east-1": "US East (N. Virginia)",
     "us-west-2": "US West (Oregon)",
+    "eu-central-1": "EU (Frankfurt)",
     "eu-west-1": "EU (Ireland)",
     "eu-west-2": "EU (London)",
     "ap-northeast-1": "Asia Pacific (Tokyo)",
@@ -114,6 +119,29 @@ def services() -> list[str]:
     ['AWSSecretsManager', 'AmazonCloudWatch', 'AmazonRDS', 'awskms']
     """
     return sorted({described.service for described in _PRODUCTS.values()})
+
+
+def questions() -> list[tuple[str, dict[str, str]]]:
+    """Service and filters of the requests whose answers hold our items and little else: by family, and of RDS by engine.
+
+    A whole list of RDS in a region has thousands of products, mostly instances of other engines. Filters take ANY_OF.
+
+    >>> questions()[-1]
+    ('awskms', {'productFamily': 'Encryption Key'})
+    """
+    instances = ("AmazonRDS", "Database Instance")
+    found: dict[tuple[str, str], set[str]] = {instances: set(_PG)}
+    for one in _PRODUCTS.values():
+        found.setdefault((one.service, one.family), set()).update(filter(None, one.engines))
+    return [
+        (
+            service,
+            {"productFamily": family}
+            | ({"databaseEngine": ",".join(sorted(engines))} if engines else {})
+            | ({"instanceType": ",".join(INSTANCE_CLASSES)} if (service, family) == instances else {}),
+        )
+        for (service, family), engines in sorted(found.items())
+    ]
 
 
 def read(listed: Iterable[str | dict[str, Any]], region: str, source: str = ASKED) -> PriceBook:
@@ -257,6 +285,16 @@ def product(
 def _listed(region: str, item: str, price: Price) -> list[dict[str, Any]]:
     described = _describe(item)
     return [product(region, item, described, price, engine) for engine in described.engines] if described else []
+
+
+def service_of(item: str) -> str:
+    """The service in whose price list an item stands; "not read from lists" for what we do not read.
+
+    >>> service_of("secret_month"), service_of("data_transfer_out_gb_first_10tb")
+    ('AWSSecretsManager', 'not read from lists')
+    """
+    described = _describe(item)
+    return described.service if described else "not read from lists"
 
 
 def _describe(item: str) -> Product | None:

@@ -1,4 +1,4 @@
-"""One style for every chart: ink and grid, a title at the left, no frame. The colours of data are each chart's own."""
+"""One style for every chart: ink and grid, a title at the left, named axes, no frame. The colours of data are each chart's own."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,13 +9,24 @@ from matplotlib.figure import Figure
 INK, GRID = "#222222", "#dddddd"
 # Of data, where a chart needs no scheme of its own.
 BLUE, ORANGE, YELLOW = "#1f4e79", "#d55e00", "#f2c14e"
-WIDTH = 8.6  # inches; wider ones say so
+WIDTH = 10.4  # inches: as wide as a page, at the resolution of `display.Chart`
+
+
+def blank(height: float) -> Figure:
+    """A figure as wide as a page and `height` inches high, without matplotlib's global state; nothing in it overlaps."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def canvas(height: float) -> tuple[Figure, Axes]:
-    """A figure of the usual width, without matplotlib's global state, and its axes."""
-    figure = Figure(figsize=(WIDTH, height))
+    """The same with its axes."""
+    figure = blank(height)
     return figure, figure.add_subplot()
+
+
+def name(axes: Axes, across: str = "", up: str = "") -> None:
+    """What the axes count, with the unit."""
+    axes.set_xlabel(across, fontsize=11)
+    axes.set_ylabel(up, fontsize=11)
 
 
 def heading(axes: Axes, text: str) -> None:
@@ -45,6 +56,6 @@ def rows(axes: Axes, names: Sequence[str]) -> None:
     clean(axes, "x", ("top", "right", "left"))
 
 
-def legend(axes: Axes, place: Literal["upper right", "lower right"] = "upper right") -> None:
-    """Without a frame, inside the axes."""
-    axes.legend(loc=place, frameon=False, fontsize=10)
+def legend(figure: Figure, columns: int = 4) -> None:
+    """Under the axes, without a frame: there it covers no data."""
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=10)

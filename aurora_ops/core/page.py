@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core.display import Chart, Table, mask
+from aurora_ops.core.display import Chart, Table, Whole, mask
 
 _STYLE = Path(__file__).parents[1] / "data" / "page.css"
 VERDICTS = ("PASS", "FAIL", "SKIP", "REFUSED", "ERROR")
@@ -86,6 +86,8 @@ def table(shown: Table) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, Whole):
+        return f"{value:,.0f}"
     return f"{value:,.2f}" if isinstance(value, float) else coloured(str(value))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aurora_ops.billing.bill import estimate
+from aurora_ops.billing.instance_classes import INSTANCE_CLASSES
 from aurora_ops.billing.price_book import PriceBook, acu_hour_item, instance_item, io_items
 from aurora_ops.billing.usage import HOURS_PER_MONTH, InstanceUse, ProvisionedUse, Usage, UsageError
 from aurora_ops.capacity.acu import GIB_PER_ACU, AcuRange
@@ -22,17 +23,6 @@ from aurora_ops.cost import what_if
 # Database Savings Plans, announced 2025-12-02: one year, nothing upfront, "up to 35 %" on ACU. The exact rate of a region is
 # not verified, so it is a parameter and this only its default.
 SAVINGS_PLAN_DISCOUNT = 0.35
-
-# (vCPU, GiB, baseline share of each vCPU; None where it does not burst). AWS's instance type pages.
-INSTANCE_CLASSES: dict[str, tuple[int, float, float | None]] = {
-    "db.t4g.medium": (2, 4.0, 0.2),
-    "db.t4g.large": (2, 8.0, 0.3),
-    "db.r6g.large": (2, 16.0, None),
-    "db.r6g.xlarge": (4, 32.0, None),
-    "db.r6g.2xlarge": (8, 64.0, None),
-    "db.r7g.large": (2, 16.0, None),
-    "db.r7g.xlarge": (4, 32.0, None),
-}
 
 
 @dataclass(frozen=True)

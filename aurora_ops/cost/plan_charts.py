@@ -27,11 +27,11 @@ def range_chart(plan: CostPlan) -> Chart:
         floor, expected, ceiling = cost.floor.known_usd, cost.expected.known_usd, cost.ceiling.known_usd
         if cost.band_usd:
             low, high = cost.band_usd
-            label = "what the spec says" if row == 0 else None
+            label = "the planning table that this project was specified with" if row == 0 else None
             axes.barh(row, high - low, left=low, height=0.5, color=charts.YELLOW, label=label)
         axes.plot([floor, ceiling], [row, row], color=charts.INK, linewidth=2, solid_capstyle="butt")
         axes.plot([floor, ceiling], [row, row], "|", color=charts.INK, markersize=14, markeredgewidth=2)
-        axes.plot(expected, row, "o", color=charts.INK, markersize=9)
+        axes.plot(expected, row, "o", color=charts.INK, markersize=9, label="expected" if row == 0 else None)
         for amount, offset, align, weight in (
             (floor, (-7, 0), "right", "normal"),
             (expected, (0, 15), "center", "bold"),
@@ -46,8 +46,11 @@ def range_chart(plan: CostPlan) -> Chart:
     axes.set_xticks(ticks := [30, 100, 300, 1000, 3000, 10000], [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim(30, 10000)
-    charts.heading(axes, f"USD a month in {plan.region}: floor, ● expected, ceiling")
-    axes.legend(loc="upper right", frameon=False, fontsize=11)
+    charts.heading(
+        axes, f"A month in {plan.region}: every instance at its floor, as expected, every instance at its ceiling"
+    )
+    charts.name(axes, "USD a month, logarithmic", "environment")
+    charts.legend(figure)
     numbers = "; ".join(
         f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}"
         + (f", spec {spec_band(c)}" if c.band_usd else "")
@@ -72,10 +75,9 @@ def line_item_chart(plan: CostPlan) -> Chart:
         )
     charts.rows(axes, list(stacks))
     axes.set_xlim(0, max(cost.expected.known_usd for cost in plan.environments) * 1.1)
-    charts.heading(axes, f"What the expected month is made of, USD in {plan.region}")
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=len(groups), frameon=False, fontsize=9, columnspacing=1.2
-    )
+    charts.heading(axes, f"What the expected month in {plan.region} is made of")
+    charts.name(axes, "USD a month", "environment")
+    charts.legend(figure, len(groups))
     numbers = "; ".join(f"{name} {_stack_text(stack)}" for name, stack in stacks.items())
     return Chart.of(f"expected USD a month in {plan.region}: {numbers}", figure)
 

@@ -204,7 +204,8 @@ def price_table(plan: CostPlan) -> Table:
         rows,
         "quoted: a dated public document quotes the AWS price list; price list: a row of it. "
         f"STALE: older than {price_book.STALE_AFTER_DAYS} days or without exact date. Sources: "
-        + " · ".join(f"{source}: {book.source_texts[source]}" for source in sources),
+        + " · ".join(f"{source}: {book.source_texts[source]}" for source in sources)
+        + (f". Private discounts are taken off: {book.discounts}." if book.discounts else ""),
     )
 
 

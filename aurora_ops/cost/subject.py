@@ -131,6 +131,8 @@ class Subject:
                 ("exported logs a month", usage.logs_gib, "GiB", "ASSUMED", why),
             ]
             assumed = 4
+        if self.book.discounts:
+            rows.append(("private discount", self.book.discounts, "", "stated", "discount"))
         return Table(
             f"{assumed} of {len(rows)} quantities of {self.name} are assumed",
             ("quantity", "value", "unit", "", "from"),

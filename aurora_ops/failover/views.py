@@ -1,7 +1,5 @@
 """Tables and charts of a fail-over: the figures, and when the client was answered."""
 
-from matplotlib.figure import Figure
-
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table
 from aurora_ops.database.probe import Record
@@ -46,8 +44,7 @@ def _back(what: str, seconds: float | None) -> tuple[str, float | None]:
 
 def over_time(switchover: Switchover) -> Chart:
     """When writes and reads were answered, and when not, around the call."""
-    figure = Figure(figsize=(10.4, 2.9), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = charts.canvas(2.9)
     lanes = (
         ("writes, by the cluster endpoint", switchover.writes),
         ("reads, by the reader endpoint", switchover.reads),
@@ -68,7 +65,7 @@ def over_time(switchover: Switchover) -> Chart:
     axes.set_yticks((1, 0), [name for name, _ in lanes])
     axes.set_ylim(-0.5, 1.8)
     axes.set_xlim(-_BEFORE_SECONDS, end)
-    axes.set_xlabel("seconds after the call")
+    charts.name(axes, "seconds after the call", "client")
     charts.clean(axes, grid=None, hidden=("top", "right", "left"))
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)

@@ -1,13 +1,11 @@
 """What is read in a comparison of two windows: one sentence, the change by statement as a picture, and tables."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Line, Table
 from aurora_ops.load.comparison import LEAST_AAS, Comparison, Moved, Window
 from aurora_ops.load.model import Statement
-from aurora_ops.load.views import compact
 
 _PARTS = (("more or fewer calls", "#0072b2"), ("longer or shorter calls", "#d55e00"), ("not told apart", "#b0b0b0"))
 
@@ -56,8 +54,7 @@ def by_statement(found: Comparison, most: int = 8) -> Chart:
         axes.set_axis_off()
         axes.text(0, 0.5, f"No statement moved by as much as {LEAST_AAS} AAS.", fontsize=12)
         return Chart.of("no statement moved", figure)
-    figure = Figure(figsize=(10.4, 1.3 + 0.5 * len(shown)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = charts.canvas(1.3 + 0.5 * len(shown))
     parts = np.array([_parts(moved) for moved in shown])
     for sign in (1, -1):
         left = np.zeros(len(shown))
@@ -75,12 +72,12 @@ def by_statement(found: Comparison, most: int = 8) -> Chart:
     low = min(0.0, float(np.where(parts < 0, parts, 0).sum(axis=1).min()))
     high = max(0.0, float(np.where(parts > 0, parts, 0).sum(axis=1).max()))
     axes.set_xlim(low - 0.05 * reach if low else -0.03 * reach, high + 0.3 * reach)
-    axes.set_xlabel("change of average active sessions, after less before")
+    charts.name(axes, "change of average active sessions, after less before", "statement")
     charts.heading(axes, "Which statements hold more or fewer sessions, and why")
     charts.clean(axes, "x")
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
     told = "; ".join(f"{moved.one.title} {_signed(moved.delta)}" for moved in shown[:3])
-    return compact(f"change of AAS by statement: {told}", figure)
+    return Chart.of(f"change of AAS by statement: {told}", figure)
 
 
 def _parts(moved: Moved) -> tuple[float, float, float]:

@@ -3,7 +3,6 @@
 One class keeps one colour everywhere (Okabe and Ito's palette, distinct for the colour-blind too); Lock is hatched as well.
 """
 
-import io
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,9 +12,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, MinuteLocator
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table
@@ -52,7 +49,7 @@ def over_time(loads: Sequence[Load]) -> Chart:
     )
     frames = [load.every(seconds) for load in shown]
     present = [name for name in CLASSES if any(frame[name].sum() > 0 for frame in frames)]
-    figure = Figure(figsize=(10.4, 4.3 if len(shown) == 1 else 1.1 + 2.3 * len(shown)), layout="constrained")
+    figure = charts.blank(4.3 if len(shown) == 1 else 1.1 + 2.3 * len(shown))
     panels = figure.subplots(len(shown), sharex=True, sharey=True, squeeze=False)[:, 0]
     lines: dict[str, Artist] = {}
     for axes, load, frame in zip(panels, shown, frames, strict=True):
@@ -79,7 +76,7 @@ def over_time(loads: Sequence[Load]) -> Chart:
     hidden = (
         f"; not drawn: {count(len(loads) - len(shown), 'instance')} with less load" if len(loads) > len(shown) else ""
     )
-    return compact("\n".join(_caption(load, seconds) for load in shown) + hidden, figure)
+    return Chart.of("\n".join(_caption(load, seconds) for load in shown) + hidden, figure)
 
 
 def _busiest(loads: Sequence[Load]) -> list[Load]:
@@ -183,8 +180,7 @@ def instances(loads: Sequence[Load]) -> Table:
 def by_statement(load: Load, most: int = 8) -> Chart:
     """The heaviest statements as bars, each divided by what its sessions waited for."""
     shown = load.statements[:most]
-    figure = Figure(figsize=(10.4, 0.9 + 0.5 * max(1, len(shown))), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = charts.canvas(0.9 + 0.5 * max(1, len(shown)))
     frame = [statement.by_class for statement in shown]
     left = np.zeros(len(shown))
     present = [name for name in CLASSES if any(row[name] >= 0.01 * load.average for row in frame)]
@@ -207,22 +203,13 @@ def by_statement(load: Load, most: int = 8) -> Chart:
     axes.set_yticks(range(len(shown)), [f"{statement.title}  {statement.id[:4]}" for statement in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, max(left.max(initial=0.0) * 1.6, 0.1))
-    axes.set_xlabel("average active sessions over the window")
+    charts.name(axes, "average active sessions over the window", "statement")
     axes.set_title("Which statements the sessions worked on", loc="left", fontsize=12, color=charts.INK)
     charts.clean(axes, grid=None)
     if present:
         figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
     top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({_share(load, s):.0%})" for s in shown[:3])
-    return compact(f"heaviest statements: {top}" if shown else "no statement was active", figure)
-
-
-def compact(caption: str, figure: Figure) -> Chart:
-    """Flat colours need no more than a palette: a third of the bytes for the same sight."""
-    chart, small = Chart.of(caption, figure), io.BytesIO()
-    picture = Image.open(io.BytesIO(chart.png)).convert("RGB")
-    # By coverage: the usual median cut would give a rare colour to its commonest neighbour.
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return Chart(caption, small.getvalue())
+    return Chart.of(f"heaviest statements: {top}" if shown else "no statement was active", figure)
 
 
 def _share(load: Load, statement: Statement) -> float:

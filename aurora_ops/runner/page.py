@@ -174,6 +174,7 @@ def _markdown(text: str) -> str:
         .replace("&lt;span&gt;&amp;#36;&lt;/span&gt;", "$")
         .replace("&lt;span&gt;$&lt;/span&gt;", "$")
     )
+    made = re.sub(rf"<strong>({'|'.join(VERDICTS)}) ", lambda found: f"<strong>{coloured(found[1])} ", made)
     made = re.sub(rf"<td>({'|'.join(VERDICTS)})</td>", lambda found: f"<td>{coloured(found[1])}</td>", made)
     return re.sub(r"<table>.*?</table>", lambda found: scrolling(found[0], "table"), made, flags=re.DOTALL)
 

@@ -126,6 +126,28 @@ def _source(text: str) -> str:
     return f"{whole}{mark}{series}"
 
 
+def _prices(text: str) -> str:
+    """Where prices come from: one of two names, or a folder from where the person stands."""
+    known = ["packaged", "live"]
+    path = Path(text).expanduser()
+    if text in known:
+        return text
+    if path.is_dir():
+        return str(path.absolute())
+    if path.exists():
+        raise ValueError(f"{path.absolute()} is a file; give the folder it lies in")
+    raise ValueError(
+        f"there is no folder {path.absolute()}" if path.name != text else did_you_mean(text, known).rstrip(".")
+    )
+
+
+def _discount(text: str) -> str:
+    for part in filter(None, map(str.strip, text.split(","))):
+        if not re.fullmatch(r"[\w.]+\s*=\s*\d+(\.\d+)?\s*%?", part):
+            raise ValueError(f"{part!r} is no item with a percent")
+    return text
+
+
 def _timezone(name: str) -> str:
     try:
         return name if not name else ZoneInfo(name).key
@@ -161,7 +183,10 @@ def _days(value: int) -> int:
 
 
 Environment = Literal["dev", "stg", "prod"]
-Prices = Literal["packaged", "live"]
+Prices = Annotated[str, Checked(_prices, '"packaged", "live", or a folder of price list files')]
+Discount = Annotated[
+    str, Checked(_discount, 'percents by item such as "acu_hour=12.5, backup_gb_month=20", or nothing')
+]
 UtcTime = Annotated[str, Checked(_utc_time, "a time with a zone such as 2025-12-12T03:00:00Z, or nothing")]
 RestoreTime = Annotated[
     str,
@@ -189,7 +214,7 @@ Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
-    "Environment": Environment, "Prices": Prices, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
+    "Environment": Environment, "Prices": Prices, "Discount": Discount, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
     "Duration": Duration, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
     "NewFolder": NewFolder, "NotNegative": NotNegative, "RestoreTime": RestoreTime,
     "Literal": Literal, "Annotated": Annotated, "None": None,

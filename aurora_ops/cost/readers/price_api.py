@@ -1,7 +1,10 @@
 """Asks AWS's Price List API for the prices of one region. Only who asks for live prices calls it; plans need no account."""
 
+import json
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -12,33 +15,62 @@ from aurora_ops.billing.price_list import PriceListError
 
 # The API is served from a few regions, for the prices of all.
 API_REGION = "us-east-1"
+KEPT_FOR = timedelta(days=1)
 SANDBOX_SOURCE = "the sandbox's Price List API, which lists the packaged book: AWS was not asked"
 
 
-def live(session: Session, region: str | None = None) -> PriceBook:
-    """The on-demand prices of `region`, by default the session's, as AWS lists them now.
+def live(session: Session, region: str | None = None, *, now: datetime | None = None) -> PriceBook:
+    """The on-demand prices of `region`, by default the session's, as AWS lists them; its answer is kept for a day.
+
+    Asked is for what an estimate uses and little else (`price_list.questions`): thirteen requests, where a region's whole list of RDS takes
+    hundreds.
 
     Raises
     ------
     PriceListError
         The API refused or could not be reached, or its rows are not one price per item.
     """
-    there = region or session.region
-    client = session.client("pricing", region=API_REGION)
-    wanted = [{"Type": "TERM_MATCH", "Field": "regionCode", "Value": there}]
-    rows: list[str] = []
+    there, moment = region or session.region, now or datetime.now(UTC)
+    kept = session.state_directory / "prices" / f"{there}.json"
+    rows = _kept(kept, moment)
+    asked = rows is None
+    rows = _ask(session, there) if rows is None else rows
+    found = _as_packaged(rows, there) if session.is_sandbox else price_list.read(rows, there)
+    if asked:  # only what could be read is kept
+        with suppress(OSError):  # without a place to keep it, it is asked again
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps({"asked_utc": moment.isoformat(), "rows": rows}), encoding="utf-8")
+    return found
+
+
+def _kept(path: Path, now: datetime) -> list[str] | None:
+    """The answer of less than a day ago; None where there is none."""
     try:
-        for service in price_list.services():
+        content = json.loads(path.read_text("utf-8"))
+        age = now - datetime.fromisoformat(content["asked_utc"])
+        return list(content["rows"]) if timedelta() <= age < KEPT_FOR else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _ask(session: Session, region: str) -> list[str]:
+    client, rows = session.client("pricing", region=API_REGION), list[str]()
+    try:
+        for service, fields in price_list.questions():
+            filters = [{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}] + [
+                {"Type": "ANY_OF" if "," in value else "TERM_MATCH", "Field": name, "Value": value}
+                for name, value in fields.items()
+            ]
             pages = client.get_paginator("get_products").paginate(
-                ServiceCode=service, FormatVersion="aws_v1", Filters=wanted
+                ServiceCode=service, FormatVersion="aws_v1", Filters=filters
             )
             rows += [row for page in pages for row in page["PriceList"]]
     except (ClientError, BotoCoreError) as error:
         raise PriceListError(
-            f"the Price List API did not answer for {there} ({error}), so live prices are unknown. "
-            "Check pricing:GetProducts in IAM, or plan with the packaged book."
+            f"the Price List API did not answer for {region} ({error}), so live prices are unknown. "
+            'Check pricing:GetProducts in IAM, or plan with prices="packaged", or with a folder of price list files.'
         ) from None
-    return _as_packaged(rows, there) if session.is_sandbox else price_list.read(rows, there)
+    return rows
 
 
 def _as_packaged(rows: list[str], region: str) -> PriceBook:
@@ -47,6 +79,7 @@ def _as_packaged(rows: list[str], region: str) -> PriceBook:
     same = {
         item: replace(price, as_of=kept.prices[item].as_of, status=kept.prices[item].status)
         for item, price in found.prices.items()
+        if item in kept.prices  # the kept answer may be of an earlier book
     }
     return replace(found, prices=same)
 

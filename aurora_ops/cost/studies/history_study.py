@@ -19,6 +19,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.cost import findings, plan_tables, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.findings import Looked
+from aurora_ops.cost.readers import prices as price_sources
 from aurora_ops.cost.studies import history_bill, history_reading, range_study, same_month
 from aurora_ops.cost.studies.history_bill import Bill
 from aurora_ops.cost.studies.history_reading import Reading
@@ -145,8 +146,9 @@ class HistoryStudy:
         shown = axes.imshow(table.to_numpy(), aspect="auto", cmap="YlGnBu", vmin=0)
         axes.set_yticks(range(7), _DAYS)
         axes.set_xticks(range(0, 24, 3), [f"{hour:02d}" for hour in range(0, 24, 3)])
-        charts.heading(axes, f"mean ACU by weekday and hour, {self.timezone}")
-        figure.colorbar(shown, ax=axes, pad=0.02)
+        charts.heading(axes, "When the writer is busy")
+        charts.name(axes, f"hour, {self.timezone}", "weekday")
+        figure.colorbar(shown, ax=axes, pad=0.02).set_label("mean ACU", fontsize=11)
         day, hour = divmod(int(np.nanargmax(table.to_numpy())), 24)
         low_day, low_hour = divmod(int(np.nanargmin(table.to_numpy())), 24)
         values = table.to_numpy()
@@ -162,8 +164,8 @@ class HistoryStudy:
         figure, axes = charts.canvas(2.6)
         axes.bar(range(1, len(daily) + 1), daily, color=charts.BLUE, width=0.75)
         axes.set_xlim(0.4, len(daily) + 0.6)
-        axes.set_xlabel("day", fontsize=11)
-        charts.heading(axes, "ACU-hours of the writer a day")
+        charts.name(axes, f"whole days of {self.timezone}, the oldest first", "ACU-hours")
+        charts.heading(axes, "What the writer used, day by day")
         charts.clean(axes, "y")
         each = ", ".join(f"{value:.1f}" for value in daily[:14])
         return Chart.of(f"ACU-hours of the writer a day: {each}{', …' if len(daily) > 14 else ''}", figure)
@@ -312,8 +314,12 @@ def study(
     budget_usd: float = 600.0,
     idle_acu: IdleAcu = IDLE_ACU,
     ceiling_acu: float = 0.0,
+    prices: str = price_sources.PACKAGED,
+    discount: str = "",
 ) -> HistoryStudy:
     """The history: "simulated" from the assumed profile, "live" (CloudWatch of `target`), or a file of the writer.
+
+    `prices` is a source of `readers.prices`, `discount` what is paid less than the list, by item (`billing.discounts`).
 
     It is the environment's, or that of the `cluster` that is named. Empty is live for a cluster that is named, and else simulated.
 
@@ -333,7 +339,10 @@ def study(
     """
     if not budget_usd >= 0:
         raise InputError(f"budget_usd={budget_usd}: a budget is 0 USD or more; correct it.")
-    asked = subject(environment, region, as_of, cluster=cluster, target=target, days=days, idle_acu=idle_acu)
+    book = price_sources.book(region, prices, target, discount)
+    asked = subject(
+        environment, region, as_of, cluster=cluster, target=target, days=days, idle_acu=idle_acu, prices=book
+    )
     asked.book.acu_hour(asked.shape.io_optimized)  # without it no bill: said before anything is read
     found = history_reading.read(asked, source, target, days, timezone, ceiling_acu)
     days_of = timezone or sources.DAYS_OF

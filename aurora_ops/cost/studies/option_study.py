@@ -20,6 +20,7 @@ from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import options, plan_tables, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
+from aurora_ops.cost.readers import prices as price_sources
 from aurora_ops.cost.sources import Load
 from aurora_ops.cost.studies import by_clock, range_study, same_month
 from aurora_ops.cost.studies.by_clock import ByClock
@@ -142,7 +143,7 @@ class OptionStudy(Study):
         most = max(self.breakeven.io_millions, self.usage.io_millions) * 1.6 + 1
         millions = np.array([0.0, most])
         standard = np.array([_modes(self, one).standard_usd for one in millions])
-        figure, axes = charts.canvas(3.2)
+        figure, axes = charts.canvas(3.8)
         axes.plot(millions, standard, color=_STANDARD, linewidth=2, label="Standard")
         axes.plot(millions, [self.breakeven.io_optimized_usd] * 2, color=_OPTIMIZED, linewidth=2, label="I/O-Optimized")
         meet = self.breakeven.io_millions
@@ -154,10 +155,10 @@ class OptionStudy(Study):
         axes.axvline(self.usage.io_millions, color=charts.INK, linestyle=":", linewidth=1)
         axes.set_xlim(0, most)
         axes.set_ylim(0, float(standard.max()) * 1.1)
-        axes.set_xlabel("million I/O a month (dotted: this environment)", fontsize=11)
-        charts.heading(axes, f"USD a month: I/O-Optimized pays from {meet:,.0f} million I/O on")
+        charts.name(axes, "million I/O a month (dotted: this environment)", "USD a month")
+        charts.heading(axes, f"I/O-Optimized pays from {meet:,.0f} million I/O a month on")
         charts.clean(axes)
-        charts.legend(axes, "lower right")
+        charts.legend(figure)
         return Chart.of(
             f"I/O-Optimized pays from {meet:,.1f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
             f"(rule of thumb: 25 %); here {self.usage.io_millions:,.1f}: Standard {self.breakeven.standard_usd:,.2f}, "
@@ -170,7 +171,7 @@ class OptionStudy(Study):
         used = np.sort(self.hourly_acu)[::-1]
         share = np.arange(1, used.size + 1) / used.size * 100
         covered = self.plan.covered_acu
-        figure, axes = charts.canvas(3.2)
+        figure, axes = charts.canvas(3.8)
         axes.fill_between(
             share, np.minimum(used, covered), color=_STANDARD, alpha=0.35, linewidth=0, label="covered, at a discount"
         )
@@ -183,10 +184,10 @@ class OptionStudy(Study):
         axes.plot(share, used, color=charts.INK, linewidth=1.5)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, float(used.max()) * 1.05 + 0.5)
-        axes.set_xlabel("% of the hours", fontsize=11)
-        charts.heading(axes, f"ACU of all instances, hours sorted: the best plan covers {covered:.1f}")
+        charts.name(axes, "% of the hours, those that use most first", "ACU of all instances")
+        charts.heading(axes, f"The best plan covers {covered:.1f} ACU")
         charts.clean(axes)
-        charts.legend(axes)
+        charts.legend(figure)
         return Chart.of(
             f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
             f"{self.plan.wasted_usd:,.2f} of it for hours that use less",
@@ -260,8 +261,12 @@ def study(
     vcpu_per_acu: float = VCPU_PER_ACU,
     idle_acu: IdleAcu = IDLE_ACU,
     rds_proxy: bool = False,
+    prices: str = price_sources.PACKAGED,
+    discount: str = "",
 ) -> OptionStudy:
     """Simulate the environment's own range under the load `source` (empty: its profile), and bill every option.
+
+    `prices` is a source of `readers.prices`, `discount` what is paid less than the list, by item (`billing.discounts`).
 
     Where `cluster` names one in `region` of `target`, it is that one, and an empty `source` is what it was measured at: then
     nothing of the present bill is simulated.
@@ -275,8 +280,9 @@ def study(
     UnknownPriceError
         The price of an ACU, of storage or of I/O is not known in the region. What is the same on both sides may be unknown.
     """
-    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
-    shape, book, scaling = asked.shape, asked.book, asked.rules
+    book = price_sources.book(region, prices, target, discount)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu, prices=book)
+    shape, scaling = asked.shape, asked.rules
     usage = replace(asked.usage, rds_proxy=rds_proxy)
     load = asked.load(source, vcpus, vcpu_per_acu, timezone, ceiling_acu)
     # A provisioned instance has to carry what the serverless one could give.

@@ -8,6 +8,7 @@ from aurora_ops.core.display import Table
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.cost.plan import CostPlan
+from aurora_ops.cost.readers import prices as price_sources
 from aurora_ops.cost.studies import range_study
 from aurora_ops.cost.subject import subject
 
@@ -15,11 +16,12 @@ from aurora_ops.cost.subject import subject
 def plan(
     region: str = planning.SPEC_REGION,
     as_of: str = "",
-    prices: str = planning.PACKAGED,
+    prices: str = price_sources.PACKAGED,
     target: str = "sandbox",
     *,
     cluster: str = "",
     idle_acu: IdleAcu = IDLE_ACU,
+    discount: str = "",
     **profile_names: str,
 ) -> CostPlan:
     """`cost.plan.plan`, and `cluster` in `region` of `target` beside it.
@@ -29,7 +31,7 @@ def plan(
     UnknownClusterError, UnsuitableClusterError, NotServerlessError
         There is no such cluster, or one that has no ACU; else as `cost.plan.plan`.
     """
-    made = planning.plan(region, as_of, prices, target, idle_acu=idle_acu, **profile_names)
+    made = planning.plan(region, as_of, prices, target, idle_acu=idle_acu, discount=discount, **profile_names)
     if not cluster.strip():
         return made
     asked = subject("dev", region, as_of, cluster=cluster, target=target, prices=made.book, idle_acu=idle_acu)

@@ -15,6 +15,7 @@ from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, what_if
+from aurora_ops.cost.readers import prices as price_sources
 from aurora_ops.cost.sources import Load
 from aurora_ops.cost.studies import existing_answer, platforms, same_month, trust
 from aurora_ops.cost.studies.existing_answer import Better
@@ -23,7 +24,7 @@ from aurora_ops.cost.what_if import Recommendation, Sweep
 
 THROTTLED_MINUTES, COLD_MINUTES = 60.0, 600.0  # tolerated a month where nothing else is asked
 HARDLY = 0.01  # of the money: a range is not changed for less
-_ALL, _LINE, _NOW = "#b8c4d0", charts.BLUE, charts.ORANGE
+_ALL, _LINE, _NOW = "#8a9bab", charts.BLUE, charts.ORANGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,7 @@ class RangeStudy(Study):
         """Dollars against throttled minutes, every range a dot, for the first case."""
         case = self.cases[0]
         found, advice = case.sweep, case.advice
-        figure, axes = charts.canvas(3.8)
+        figure, axes = charts.canvas(4.4)
         axes.plot(found.throttled_minutes, found.usd, ".", color=_ALL, markersize=3, label="a range")
         # Of the line, what money alone buys: the lower edge of the cloud.
         order = [n for n in np.argsort(found.throttled_minutes, kind="stable") if found.pareto[n]]
@@ -182,10 +183,10 @@ class RangeStudy(Study):
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
         axes.set_ylim(0, float(np.nanmax(found.usd[found.throttled_minutes <= found.throttled_minutes.max()])) * 1.02)
-        axes.set_xlabel("throttled minutes a month (dotted: the tolerance)", fontsize=11)
-        charts.heading(axes, f"USD a month in {self.book.region}, if an ACU is {case.words}")
+        charts.name(axes, "throttled minutes a month (dotted: the tolerance)", "USD a month")
+        charts.heading(axes, f"Every range in {self.book.region}, if an ACU is {case.words}")
         charts.clean(axes)
-        charts.legend(axes)
+        charts.legend(figure)
         return Chart.of(
             f"USD a month against throttled minutes: cheapest {advice.acu_range} {advice.usd:,.2f} / {advice.throttled_minutes:,.0f}, "
             f"now {self.shape.acu_range} {found.usd[now]:,.2f} / {found.throttled_minutes[now]:,.0f}",
@@ -261,8 +262,12 @@ def study(
     throttled_minutes: float = THROTTLED_MINUTES,
     cold_minutes: float = COLD_MINUTES,
     idle_acu: IdleAcu = IDLE_ACU,
+    prices: str = price_sources.PACKAGED,
+    discount: str = "",
 ) -> RangeStudy:
     """Sweep the ranges of one environment under the load `source` (empty: its profile), with its readers and other usage.
+
+    `prices` is a source of `readers.prices`, `discount` what is paid less than the list, by item (`billing.discounts`).
 
     Where `cluster` names one in `region` of `target`, that one is swept, and an empty `source` is what it was measured at.
 
@@ -270,7 +275,8 @@ def study(
     that a profile is a share of; `idle_acu` is where an instance comes to rest over a lower floor. Of a file,
     `timezone` is where times without an offset were written, and `ceiling_acu` what 100 % of ACUUtilization were.
     """
-    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu)
+    book = price_sources.book(region, prices, target, discount)
+    asked = subject(environment, region, as_of, cluster=cluster, target=target, idle_acu=idle_acu, prices=book)
     return of_subject(
         asked, source, timezone, ceiling_acu, vcpus=vcpus, throttled_minutes=throttled_minutes, cold_minutes=cold_minutes,
     )  # fmt: skip

@@ -7,6 +7,7 @@ field or format is not documented; InvalidParameterException is what its users r
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -58,14 +59,19 @@ def answer(operation: str, body: dict[str, Any]) -> dict[str, Any]:
 # Rows of eu-west-1's list of 2023-02-23, at that price in every region: prices of nothing that we estimate.
 _OTHERS = (
     (Product("AmazonRDS", "Serverless", "Aurora:ServerlessUsage", "ACU-Hr"), 0.07),
-    (Product("AmazonRDS", "RDSProxy", "RDS:Proxy-ASv2-Usage", "ACU-Hr"), 0.018),
     (Product("AmazonRDS", "RDSProxy", "RDS:ProxyUsage", "Hrs"), 0.016),
     (Product("AmazonRDS", "Performance Insights", "PI_LTR_FMR:Serverless", "ACU-Months"), 0.4116),
     (Product("AmazonRDS", "Aurora Global Database", "Aurora:ReplicatedWriteIO", "IOs"), 2.2e-7),
-    (Product("AmazonRDS", "CPU Credits", "CPUCredits:db.t4g", "vCPU-Hours"), 0.09),
     (Product("AmazonRDS", "CPU Credits", "CPUCredits:db.t3", "vCPU-Hours"), 0.09),
 )
 _FAMILIES_OF_BOTH_ENGINES = ("ServerlessV2", "Database Storage", "System Operation", "Database Instance")
+# Most of a region's list: instances of other engines, and of two zones. Half a dollar each, which no estimate may find.
+_OTHER_ENGINES = ("MySQL", "PostgreSQL", "MariaDB", "Oracle", "SQL Server", OTHER_ENGINE)
+_CLASSES = [
+    f"db.{family}.{size}"
+    for family in ("t3", "t4g", "m5", "m6g", "m6i", "m7g", "r5", "r6g", "r6i", "r7g", "x2g")
+    for size in ("medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge")
+]
 _PREVIEWED = ("Aurora:IO-OptimizedStorageUsage", "Aurora:StorageIOUsage")
 
 
@@ -74,6 +80,15 @@ def _decoys() -> Iterator[dict[str, Any]]:
         for described, usd in _OTHERS:
             price = Price(usd, described.unit, as_of="2023-02-23", status="price_list")
             yield price_list.product(region, described.usagetype, described, price, ENGINE, "is a decoy of the sandbox")
+        for engine in _OTHER_ENGINES:
+            for instance, zones in itertools.product(_CLASSES, ("Single-AZ", "Multi-AZ")):
+                usage = (
+                    f"{'InstanceUsage' if zones == 'Single-AZ' else 'Multi-AZUsage'}:{instance.replace('xlarge', 'xl')}"
+                )
+                attributes = (("instanceType", instance), ("deploymentOption", zones))
+                described = Product("AmazonRDS", "Database Instance", usage, "Hrs", attributes=attributes)
+                price = Price(0.5, "Hrs", as_of="2023-02-23", status="price_list")
+                yield price_list.product(region, usage, described, price, engine, "is a decoy of the sandbox")
     for real in price_list.products():
         attributes = real["product"]["attributes"]
         if attributes.get("databaseEngine") != ENGINE:

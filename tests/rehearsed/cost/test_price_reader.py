@@ -1,6 +1,7 @@
 """Live prices over HTTP, through a session's own client: pages, decoys and all."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.cost.readers import price_api
 from aurora_ops.sandbox.client import lifecycle
+from aurora_ops.sandbox.services import pricing
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +52,11 @@ def test_what_the_sandbox_lists_is_no_better_known_than_what_is_packaged(session
 
 def test_a_plan_at_live_prices_is_the_packaged_one_in_the_sandbox(session):
     """
-    Over HTTP, for the planned region and the compared one, to the cent; and its table says whom it asked.
+    Over HTTP, for the planned region alone, to the cent; and its table says whom it asked.
     """
     live, packaged = planning.plan(prices="live"), planning.plan()
 
+    assert () == live.compared
     assert planning.summary(packaged) == pytest.approx(planning.summary(live))
     assert "AWS was not asked" in plan_tables.price_table(live)._repr_markdown_()
 
@@ -64,3 +67,56 @@ def test_a_region_that_the_list_does_not_have_is_an_error(session):
     """
     with pytest.raises(PriceListError, match="none of our items for sa-east-1"):
         price_api.live(session, "sa-east-1")
+
+
+def asked(session):
+    """Requests and products that a session's clients have from now on."""
+    counted = {"requests": 0, "products": 0}
+
+    def count(parsed, **_):
+        counted["requests"] += 1
+        counted["products"] += len(parsed.get("PriceList", ()))
+
+    made = session.client
+
+    def client(*args, **kwargs):
+        found = made(*args, **kwargs)
+        found.meta.events.register("after-call.pricing.GetProducts", count)
+        return found
+
+    object.__setattr__(session, "client", client)
+    return counted
+
+
+def test_among_thousands_of_other_products_a_region_takes_thirteen_requests(tmp_path):
+    """
+    By family and engine: what comes back is a few dozen of the thousands that the region's list has.
+    """
+    session = replace(sandbox_session(lifecycle.start(), "ap-northeast-1"), state_directory=tmp_path)
+    counted = asked(session)
+
+    found = price_api.live(session)
+
+    whole = [one for one in pricing.listed() if one["product"]["attributes"]["regionCode"] == "ap-northeast-1"]
+    assert (13, True, True) == (counted["requests"], counted["products"] < 100, len(whole) > 900)
+    assert len(pricing.listed()) > 6_000
+    assert price_book.book("ap-northeast-1").price("acu_hour_standard").usd == found.price("acu_hour_standard").usd
+
+
+def test_an_answer_is_kept_for_a_day_and_by_region(tmp_path):
+    """
+    Asked again within a day nothing is asked; a day later, for another region, or where the file is broken, it is.
+    """
+    session = replace(sandbox_session(lifecycle.start(), "ap-northeast-1"), state_directory=tmp_path)
+    counted, now = asked(session), datetime(2026, 11, 23, 12, tzinfo=UTC)
+    first = price_api.live(session, now=now)
+
+    counts = []
+    for region, moment in (("ap-northeast-1", now + timedelta(hours=23)), ("us-east-1", now), ("ap-northeast-1", now + timedelta(days=1))):  # fmt: skip
+        again = price_api.live(session, region, now=moment)
+        counts.append(counted["requests"])
+        assert region != "ap-northeast-1" or again == first
+    (tmp_path / "prices" / "us-east-1.json").write_text("{")
+    price_api.live(session, "us-east-1", now=now)
+
+    assert ([13, 26, 39], 52) == (counts, counted["requests"])

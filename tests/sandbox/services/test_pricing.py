@@ -63,7 +63,7 @@ def test_region_family_engine_and_the_end_of_the_usage_type_find_one_price(
 @pytest.mark.parametrize(
     ("asked_for", "wanted", "words", "decoys"),
     [
-        ("the unit alone", TOKYO, "ACU-Hr", {"APN1-Aurora:ServerlessUsage", "APN1-RDS:Proxy-ASv2-Usage"}),
+        ("the unit alone", TOKYO, "ACU-Hr", {"APN1-Aurora:ServerlessUsage"}),
         ("the family alone", TOKYO | {"productFamily": "ServerlessV2"}, "", {"APN1-Aurora:ServerlessV2IOOptimizedUsage"}),
         ("a part of the usage type", TOKYO, "IO-OptimizedStorageUsage", {"APN1-Aurora:IO-OptimizedStorageUsage-LimitlessPreview"}),
         ("no region", {"productFamily": "ServerlessV2"}, "ServerlessV2Usage", {"Aurora:ServerlessV2Usage", "EU-Aurora:ServerlessV2Usage", "USW2-Aurora:ServerlessV2Usage"}),

@@ -148,14 +148,14 @@ def test_each_instance_brings_five_alarms():
 
 def test_an_unknown_price_is_unknown_and_never_zero():
     """
-    us-east-1 lacks the price of a key: the line and the total are unknown, the rest is known.
+    London lacks the price of alarms and of stored logs: the lines and the total are unknown, the rest is known.
     """
-    month = estimate("dev", instance_uses(0.5), Usage(logs_gib=1), US)
-    key = next(line for line in month.items if line.name == "encryption key")
+    month = estimate("dev", instance_uses(0.5), Usage(logs_gib=1), price_book.book("eu-west-2"))
+    alarms = next(line for line in month.items if line.name == "alarms")
 
-    assert (None, None) == (key.usd, month.usd)
-    assert ("log ingestion", "log storage", "encryption key", "secret") == month.unpriced
-    assert pytest.approx(0.5 * 730 * 0.12 + 0.5) == month.known_usd
+    assert (None, None) == (alarms.usd, month.usd)
+    assert ("alarms", "log storage") == month.unpriced
+    assert pytest.approx(0.5 * 730 * 0.14 + 0.5985 + 1 + 0.40) == month.known_usd
 
 
 def test_a_month_is_the_sum_of_its_lines():

@@ -179,11 +179,13 @@ def test_a_name_from_the_database_is_text_whatever_it_is(hostile):
 
 
 def test_verdicts_have_colour_and_dollars_are_dollars():
-    """Colour beside the word, never instead of it. The notebook's way to write a dollar is not shown."""
+    """Colour beside the word, never instead of it, in the line and in the table. The notebook's way to write a dollar is not shown."""
     report = Report("checks", (Check("cost", "PASS", "$5 of $9"), Check("rows", "SKIP", "empty")))
     _, read = rendered(code("report", shown(report)))
 
-    assert [{"class": "PASS"}, {"class": "SKIP"}] == [attrs for attrs in read.all("b") if attrs.get("class")]
+    assert [{"class": "PASS"}, {"class": "PASS"}, {"class": "SKIP"}] == [
+        attrs for attrs in read.all("b") if attrs.get("class")
+    ]
     assert "$5 of $9" in read.words
 
 
