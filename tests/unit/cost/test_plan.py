@@ -154,13 +154,20 @@ def test_plans_and_simulations_assume_the_same_rest():
     )
 
 
-def test_a_region_without_all_prices_fails_and_shows_unknown():
+def test_a_price_that_the_book_lacks_is_named_with_who_knows_it_and_is_no_fault_of_the_plan():
     """
-    us-west-2 has no storage price here: the verdict is FAIL, the sums are lower bounds, and no line is shown as 0.
+    us-west-2 has no storage price here: a SKIP that names the lines, sums that are lower bounds, and no line that is shown as 0.
     """
     plan = planning.plan("us-west-2")
+    [skipped] = [check for check in planning.report(plan).checks if check.verdict == "SKIP"]
 
-    assert "FAIL" == planning.report(plan).verdict
+    assert "PASS" == planning.report(plan).verdict
+    assert "not priced: storage, I/O" in repr(planning.report(plan))
+    assert ("every line has a price", True, True) == (
+        skipped.name,
+        "storage (AmazonRDS)" in skipped.detail,
+        'prices="live"' in skipped.detail,
+    )
     assert "at least" in repr(plan_tables.bottom_line(plan))
     assert "storage unknown" in repr(plan_charts.line_item_chart(plan))
     assert "| 10 GiB | unknown |" in plan_tables.line_items(plan)._repr_markdown_()
