@@ -114,6 +114,25 @@ def pages(orders):
     }
 
 
+def test_a_cluster_that_never_sleeps_is_found_with_its_dollars_and_what_kept_it_awake(aws):
+    """
+    A floor of 0, and eight days at 0.5 ACU with two connections: they are named, and 0.5 ACU of 730 hours at 0.15 USD are 54.75.
+    """
+    name, rds = "never-sleeps", aws("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier=name, **CLUSTER | {"EngineVersion": "16.8", "ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 4}}
+    )  # fmt: skip
+    rds.create_db_instance(DBInstanceIdentifier="awake-1", DBClusterIdentifier=name, **INSTANCE)
+    fives, start = 8 * 288, NOW - 24 * DAY
+    for metric, value in (("ServerlessDatabaseCapacity", 0.5), ("DatabaseConnections", 2.0)):
+        put(aws, "DBInstanceIdentifier", "awake-1", metric, [value] * fives, minutes=5, start=start)
+    found = history_study.study("dev", region=REGION, cluster=name, days=28, timezone="UTC")
+    (one,) = found.looked.findings
+
+    assert ("never asleep", "awake-1", 54.75) == (one.name, one.instance, round(one.usd, 2))
+    assert "connections were open in 100% of that time, 2 at least" in one.why
+
+
 def test_the_platform_version_is_the_clusters_own(orders, aws):
     """
     DescribeDBClusters tells it, and a new cluster has the default of DescribeServerlessV2PlatformVersions, which is one.
