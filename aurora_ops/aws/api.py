@@ -1,9 +1,14 @@
-"""How AWS's APIs speak: the codes of their errors, pages, tags, and what to do when they say "not so fast"."""
+"""How AWS's APIs speak: the codes of their errors, pages, tags, request ids, and what to do when they say "not so fast".
+
+Every request of this process is kept with its id, by which CloudTrail and AWS Support know it; parameters and answers are not.
+"""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -102,3 +107,35 @@ def aws_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     [{'Key': 'Environment', 'Value': 'dev'}]
     """
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+class Call(NamedTuple):
+    """One request that was sent. A call that was tried again has one for each try."""
+
+    at: str  # UTC, when the answer came
+    service: str
+    operation: str
+    region: str
+    request_id: str  # empty where no answer came
+    status: int  # of HTTP; 0 where no answer came
+    error: str  # code, or what broke the connection
+
+
+calls: list[Call] = []
+
+
+def watch(client: Any) -> None:
+    """Keep the calls of a boto3 client from now on."""
+    client.meta.events.register("response-received.*.*", partial(_keep, client.meta))
+
+
+def _keep(meta: Any, event_name: str = "", parsed_response: Any = None, exception: Any = None, **_: Any) -> None:
+    answer = parsed_response or {}
+    about = answer.get("ResponseMetadata", {})
+    error = answer.get("Error", {}).get("Code", "") or (type(exception).__name__ if exception else "")
+    calls.append(
+        Call(
+            f"{datetime.now(UTC):%FT%TZ}", meta.service_model.service_name, event_name.rpartition(".")[2], meta.region_name or "",
+            str(about.get("RequestId", "")), int(about.get("HTTPStatusCode", 0)), str(error),
+        )
+    )  # fmt: skip

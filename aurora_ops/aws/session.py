@@ -23,7 +23,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from aurora_ops.aws import calls
+from aurora_ops.aws import api
 from aurora_ops.aws.api import code_of, is_denied, is_not_accepted
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
@@ -135,7 +135,7 @@ class Session:
         client = self._boto.client(service, region_name=region, endpoint_url=endpoint, config=config)
         if self.is_sandbox:
             client.meta.events.register("after-call-error.*.*", _say_that_the_sandbox_ended)
-        calls.watch(client)
+        api.watch(client)
         if self.writable:
             client.meta.events.register("after-call.*.*", self._note_change)
         else:

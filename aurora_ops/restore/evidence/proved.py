@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aurora_ops.aws.calls import Call, made
+from aurora_ops.aws import api
+from aurora_ops.aws.api import Call
 from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check, Report, Verdict
 from aurora_ops.core.journal import plain, run_id
@@ -93,7 +94,7 @@ class Proved:
     def save(self, session: Session) -> None:
         """Write it down, with what this process called and asked so far."""
         here = str(os.getpid())
-        self.calls[here] = [list(one) for one in made]
+        self.calls[here] = [list(one) for one in api.calls]
         self.statements[here] = [[*one, number] for one, number in asked.statements.items()]
         folder = self.folder(session)
         folder.mkdir(parents=True, exist_ok=True)
