@@ -237,7 +237,7 @@ def test_a_drill_without_a_known_price_of_an_acu_has_no_limit():
 
 def test_only_the_price_book_names_the_items_of_an_acu_hour():
     """
-    Everywhere else an environment's price is asked for, so that no page can take the other one.
+    Everywhere else an environment's price is asked for, so that no page can take the other one. A discount's group has both.
     """
     package = environments.PROJECT_ROOT / "aurora_ops"
     naming = {
@@ -246,4 +246,4 @@ def test_only_the_price_book_names_the_items_of_an_acu_hour():
         if any(item in path.read_text(encoding="utf-8") for item in ("acu_hour_standard", "acu_hour_io_optimized"))
     }
 
-    assert {"price_book.py", "price_list.py"} == naming
+    assert {"price_book.py", "price_list.py", "discounts.py"} == naming

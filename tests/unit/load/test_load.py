@@ -246,7 +246,7 @@ def test_a_proxy_page_is_not_an_empty_database():
     An answer without the content that was asked for is refused.
     """
     with pytest.raises(insights.InterceptedAnswerError, match="proxy"):
-        insights._ask(Proxy(), "GetResourceMetrics", {}, "MetricList")
+        insights._ask(None, Proxy(), "GetResourceMetrics", {}, "MetricList")
 
 
 def test_the_recording_shows_no_other_database_than_its_own():
