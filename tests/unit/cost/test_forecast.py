@@ -70,11 +70,7 @@ def test_a_line_without_a_price_is_left_out_and_named():
     month = forecast.forecast([1.0] * 14, Usage(logs_gib=1), there)
     known = estimate("month", [InstanceUse("writer", 730 / 24)], Usage(logs_gib=1), there)
 
-    assert (
-        ("encryption key", "secret")
-        == month.unpriced
-        == month.missing_as([0.1]).unpriced
-    )
+    assert ("encryption key", "secret") == month.unpriced == month.missing_as([0.1]).unpriced
     assert pytest.approx(known.known_usd) == month.p50
 
 
