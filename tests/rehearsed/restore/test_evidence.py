@@ -165,13 +165,14 @@ def test_gnupg_signs_what_gnupg_verifies(tmp_path, monkeypatch):
 def test_an_alarm_on_the_metric_is_ok_after_a_proof_and_goes_to_alarm_without(session, outcome, aws):
     """Missing data is breaching; an hour of real life is a minute here. What a drill that fails publishes, over 0, is breaching too."""
     cloudwatch, found = aws("cloudwatch"), proved.of_run(session, outcome.run_id)
-    cloudwatch.put_metric_alarm(**ALARM)
+    # A name of its own: what the drill itself has published would still count.
+    cloudwatch.put_metric_alarm(**ALARM | {"Dimensions": [{"Name": age.DIMENSION, "Value": "watched"}]})
 
     def state():
         return cloudwatch.describe_alarms(AlarmNames=["dev-restore-proof"])["MetricAlarms"][0]["StateValue"]
 
     def publish(hours):
-        changes.put_metric(session, age.NAMESPACE, age.METRIC, hours, {age.DIMENSION: DEV})
+        changes.put_metric(session, age.NAMESPACE, age.METRIC, hours, {age.DIMENSION: "watched"})
 
     assert "ALARM" == soon("ALARM", state, _MINUTES)
     publish(25.0)
