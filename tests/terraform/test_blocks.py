@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aurora_ops.aws import cluster
+from aurora_ops.aws.access import open_access
 from aurora_ops.core.environments import settings
 from aurora_ops.deploy import drift, leftovers
 from aurora_ops.deploy.deployment import Deployment
@@ -75,7 +76,7 @@ def test_a_restore_by_a_second_block_is_planned_priced_applied_and_verified(root
 
 def test_two_blocks_that_agree_with_aws_do_not_differ(root):
     """Nothing of the second block is said to be made by hand."""
-    assert () == drift.look(root, "dev").differences
+    assert () == drift.look(open_access(root, "dev")).differences
 
 
 def test_what_the_state_does_not_know_of_the_second_block_is_adopted_at_its_address(root):

@@ -410,10 +410,28 @@ def test_what_waits_for_its_window_is_left_and_is_no_failure(sandbox):
         (waiting, ["aws_rds_cluster.this", "aws_security_group.this"], "FAIL"),
         (waiting, [], "PASS"),
     ):
-        assert verdict == deploy_checks.nothing_left(dev, cluster, left).verdict
+        assert verdict == deploy_checks.nothing_left(dev, cluster, [_left(address) for address in left]).verdict
     assert "EngineVersion waits for the maintenance window, sun:17:00-sun:18:00 UTC" == (
-        deploy_checks.nothing_left(dev, waiting, ["aws_rds_cluster.this"]).detail
+        deploy_checks.nothing_left(dev, waiting, [_left("aws_rds_cluster.this")]).detail
     )
+
+
+def _left(address, action="update in place"):
+    return ResourceChange(address, address.partition(".")[0], action, (), {"before": {}, "after": {}})
+
+
+def test_what_the_provider_leaves_of_a_restore_is_for_the_next_run():
+    """It makes a restored cluster without Performance Insights; anything else that is left is a failure."""
+    restored = "module.aurora_restored.aws_rds_cluster.this"
+    cases = [
+        ([_left(restored)], "SKIP"),
+        ([_left(restored, "replace")], "FAIL"),
+        ([_left(restored), _left("aws_rds_cluster.this")], "FAIL"),
+    ]
+
+    for left, verdict in cases:
+        found = deploy_checks.nothing_left(STG, ANY, left, {restored})
+        assert (verdict, "run this again" in found.detail) == (found.verdict, verdict == "SKIP")
 
 
 DYING = [

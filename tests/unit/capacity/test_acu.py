@@ -1,6 +1,6 @@
 import pytest
 
-from aurora_ops.capacity.acu import AcuRange, AcuRangeError
+from aurora_ops.capacity.acu import AcuRange, AcuRangeError, version_limits
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,17 @@ def test_more_than_128_acu_needs_15_5():
         AcuRange(0.5, 128.5).check_engine("15.4")
 
 
-@pytest.mark.parametrize("version", ["twelve", "12.9", ""])
+def test_a_major_version_alone_means_its_newest_minor():
+    """
+    As in the Terraform module: what later minors can, it can.
+    """
+    assert (0.0, 256.0) == version_limits("15")
+
+
+@pytest.mark.parametrize("version", ["12", "twelve", "12.9", "", "15."])
 def test_a_version_that_is_none_is_refused(version):
     """
-    A version is "major.minor", 13 or later.
+    A version is "major.minor" or a major, 13 or later.
     """
     with pytest.raises(AcuRangeError, match="engine_version"):
         AcuRange(0.5, 4).check_engine(version)
