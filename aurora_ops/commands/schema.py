@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from aurora_ops.commands.base import TARGET, Commands, told
-from aurora_ops.runner.common_parameters import COMMON
+from aurora_ops.runner.common_parameters import OF_CLUSTER
 
 
 @click.group(cls=Commands, short_help="The schema files of a database.")
@@ -20,7 +20,7 @@ def _of_a_database(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--directory", default="", metavar="FOLDER", help="The folder of the files; empty: sql/schema."),
         click.option("--environment", default="dev", show_default=True, help="Whose cluster, where none is named."),
-        *(click.option(f"--{name}", default="", metavar="TEXT", help=one.comment) for name, one in COMMON.items()),
+        *(click.option(f"--{name}", default="", metavar="TEXT", help=one.comment) for name, one in OF_CLUSTER.items()),
         TARGET,
         click.option("--region", default="ap-northeast-1", show_default=True, help="Region of the cluster."),
     ]

@@ -111,7 +111,10 @@ def test_a_copy_that_is_right_passes_whatever_the_source_did_since(session, shop
     orders = next(one for one in report.checks if one.name == "rows of shop: public.orders")
 
     assert ("PASS", []) == (report.verdict, failed(report))
-    assert "2,979 of 3,000 rows; 21 changed since, and are not proved" == orders.detail
+    assert (
+        "2,979 of 3,000 rows; 21 changed since, and are not proved; the source has updated or deleted 21"
+        == orders.detail
+    )
 
 
 def test_neither_side_is_written_to(session, shop, copy, rds, monkeypatch):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aurora_ops.aws.access import Access
+from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 
 
@@ -17,6 +18,12 @@ class Reached(Access):
 
     def connect(self, **_: object):
         return self.there.connect()
+
+    def described(self):
+        """A cluster of this server's own major version."""
+        with self.there.connect() as connection:
+            version = connection.execute("SHOW server_version").fetchone()[0].split()[0]
+        return Cluster("orders-live", "", "available", version, "", "", "", "", 5432, 0.5, 1, None, None, (), {})
 
     def databases(self, connection=None):
         return (self.there.name,)

@@ -54,7 +54,7 @@ def test_files_go_into_the_database_that_is_named(session, directory):
 @pytest.mark.parametrize(
     ("database", "said"),
     [
-        ("*", "each has a ledger of its own"),
+        ("*", "run once for each"),
         ("order", f"none of cluster {NAME}, so nothing was read or changed. Did you mean 'orders'"),
     ],
 )

@@ -150,6 +150,7 @@ run "refuses_a_ceiling_below_one_and_what_does_not_go_together" {
     max_capacity                = 0.5
     manage_master_user_password = true
     event_subscription          = true
+    restore_proof_hours         = 1
     allow_major_version_upgrade = true
     seconds_until_auto_pause    = 600
     database_insights_mode      = "advanced"
@@ -161,6 +162,7 @@ run "refuses_a_ceiling_below_one_and_what_does_not_go_together" {
     var.max_capacity,
     var.master_password,
     var.event_subscription,
+    var.restore_proof_hours,
     var.allow_major_version_upgrade,
     var.seconds_until_auto_pause,
     var.database_insights_mode,
