@@ -25,6 +25,9 @@ check: $(TOOLS)  ## lint, format, direction of imports, spelling, workflow: seco
 	@$(BIN)/pre-commit validate-config
 	@$(BIN)/mypy
 
+# pytest's own processes import nbval before conftest.py is read, and do without the grammar too that it speaks of.
+test test-all: export PYTHONPATH = $(CURDIR)/tests/support/site
+
 test: check  ## check, then every test and every notebook (nbval) but the slow ones
 	@$(PYTEST) -m "not slow" tests notebooks runbooks
 

@@ -1,16 +1,20 @@
 """What nbval needs to check the committed notebooks: a sandbox for each, and no Terraform where there is none."""
 
+import contextlib
 import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aurora_ops import notebook
 from aurora_ops.core.times import AS_OF
 from aurora_ops.runner.collection import STORED_AS_OF
+from aurora_ops.runner.kernels import forked
 
 # --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
 MARKERS = (
@@ -40,6 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
         Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
+    if getattr(
+        config.option, "numprocesses", None
+    ):  # the process that starts xdist's workers, which inherit what it sets
+        _fork_kernels(config)
+
+
+def _fork_kernels(config: pytest.Config) -> None:
+    """Kernels of nbval and of our runner are forked from one process that has the imports: a second of computing less for each."""
+    there = contextlib.ExitStack()
+    os.environ.update(there.enter_context(forked.served(notebook.modules())))
+    config.add_cleanup(there.close)
+    config.add_cleanup(lambda: os.environ.pop(forked.SOCKET))
 
 
 def _spare_processes_the_grammar() -> None:
@@ -59,10 +75,18 @@ def _reach_kernels_without_ports(config: pytest.Config) -> None:
     from jupyter_client.manager import KernelManager
     from nbval import kernel
 
+    from aurora_ops.runner.kernels import provisioner
+
     folder = tempfile.TemporaryDirectory(prefix="nbval-")
     config.add_cleanup(folder.cleanup)
     numbers = itertools.count(1)
-    kernel.KernelManager = lambda **options: KernelManager(
+
+    class Manager(KernelManager):
+        def start_kernel(self, **options: Any) -> None:
+            provisioner.use(self)
+            super().start_kernel(**options)
+
+    kernel.KernelManager = lambda **options: Manager(
         transport="ipc", ip=f"{folder.name}/kernel-{next(numbers)}", **options
     )
 

@@ -90,6 +90,12 @@ def in_world(world: str, environment: str, cluster: str = "") -> "Callable[[str,
     return partial(open_session, world="empty" if cluster else world, environment=environment)
 
 
+def modules() -> list[str]:
+    """What cells make a kernel import: for a process that has it all before it forks kernels."""
+    later = ("aws.access", "capacity.kernel", "rehearsal.worlds")  # by the first call that needs them
+    return [f"aurora_ops.{name}" for name in (*_MODULES.values(), *later)]
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"aurora_ops.{_MODULES[name]}")

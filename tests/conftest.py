@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
+from common import boto_of
 from psycopg import sql
 from sandboxes import in_use
 
@@ -54,13 +54,10 @@ def sandbox() -> Iterator[State]:
 @pytest.fixture(scope="module")
 def aws(sandbox: State):
     """boto3 pointed at the sandbox by its exported variables and nothing of ours: `aws("rds")` is a client."""
-    variables = sandbox.variables
-    session = boto3.Session(
-        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
-    )
+    session = boto_of(sandbox.variables)
 
     def client(service: str):
-        return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
+        return session.client(service, endpoint_url=sandbox.variables["AWS_ENDPOINT_URL"])
 
     return client
 

@@ -33,6 +33,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_markdown_cell, new_output
 
 from aurora_ops.core import journal
+from aurora_ops.runner.kernels import provisioner
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
@@ -245,6 +246,8 @@ class _Client(NotebookClient):
             self.kernels += 1
             self.km = self.create_kernel_manager()
             self._choose_transport()
+            if tries_left:
+                provisioner.use(self.km)
             self.km.shutdown_wait_time = 2  # until a cell has run there is nothing that an end could cut
             try:
                 self.start_new_kernel(env=self.environment)

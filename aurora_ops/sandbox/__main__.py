@@ -16,16 +16,21 @@ from aurora_ops.sandbox.account.bootstrap import prepare
 
 @contextmanager
 def _each_file_read_once() -> Iterator[None]:
-    """While moto is imported: it asks several sessions of boto3 for the regions, and each parses botocore's table of them again."""
-    from botocore.loaders import JSONFileLoader
+    """While moto is imported: it asks several sessions of boto3 for the regions, and each parses botocore's table of them again.
 
-    parse = JSONFileLoader._load_file
+    EC2's types of instances, which no database runs on, are not read: two tenths of a second of every start.
+    """
+    from botocore.loaders import JSONFileLoader
+    from moto.utilities import utils
+
+    parse, load = JSONFileLoader._load_file, utils.load_resource
     known = cache(lambda path, opened: parse(JSONFileLoader(), path, opened))
     JSONFileLoader._load_file = lambda _, path, opened: known(path, opened)
+    utils.load_resource = lambda resource: {} if resource.startswith("ec2/resources/instance_type") else load(resource)
     try:
         yield
     finally:
-        JSONFileLoader._load_file = parse
+        JSONFileLoader._load_file, utils.load_resource = parse, load
 
 
 def main(name: str, owner: str = "0", origin: str = "") -> None:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import botocore.session
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
+from aurora_ops.aws.session import descriptions
 from aurora_ops.sandbox.client.state import State
 
 PASSWORD = "throw-away-1"
@@ -35,11 +37,15 @@ def refused(call: Callable[..., Any], **arguments: Any) -> str:
 
 def client_of(running: State, service: str = "rds") -> Any:
     """boto3 pointed at a running sandbox by its exported variables; for those that are not the module's own."""
-    variables = running.variables
-    session = boto3.Session(
-        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
-    )
-    return session.client(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
+    return boto_of(running.variables).client(service, endpoint_url=running.variables["AWS_ENDPOINT_URL"])
+
+
+def boto_of(variables: dict[str, str]) -> boto3.Session:
+    """A session of boto3 with a sandbox's keys. Its descriptions of services are read once in a process, not once in a session."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", descriptions())
+    keys = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
+    return boto3.Session(*keys, region_name=variables["AWS_REGION"], botocore_session=core)
 
 
 def create(rds: Any, name: str, instances: int = 1, **change: Any) -> dict[str, Any]:

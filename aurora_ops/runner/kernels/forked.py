@@ -1,0 +1,102 @@
+"""The process that forks kernels, as its starter and its askers see it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SOCKET = "AURORA_OPS_KERNELS"  # where the server listens; a kernel's children inherit it
+_LAUNCHER = ["-m", "ipykernel_launcher"]
+
+
+@contextmanager
+def served(modules: Sequence[str]) -> Iterator[dict[str, str]]:
+    """A server with these modules imported; yields the variable that names it. Who asks before the imports are done, waits for them."""
+    with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
+        path = str(Path(folder, "socket"))
+        command = [sys.executable, "-m", f"{__package__}.server", path, *modules]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            while not Path(path).exists() and server.poll() is None:
+                time.sleep(0.01)
+            yield {SOCKET: path}
+        finally:
+            server.stdin.close()  # type: ignore[union-attr]
+            server.wait()
+
+
+class Kernel:
+    """A forked kernel, by the part of `subprocess.Popen` that Jupyter and our engine use."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, connection: socket.socket, pid: int) -> None:
+        self._connection, self.pid = connection, pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended, as Popen says it; None while it runs."""
+        return self._look(block=False)
+
+    def wait(self) -> int | None:
+        """The same, once it has ended."""
+        return self._look(block=True)
+
+    def _look(self, block: bool) -> int | None:
+        if self.returncode is None:
+            self._connection.setblocking(block)
+            with suppress(BlockingIOError):
+                self.returncode = self._ended()
+                self._connection.close()  # now its process id is free
+        return self.returncode
+
+    def _ended(self) -> int:
+        try:
+            message = self._connection.recv(4096)
+        except ConnectionError:
+            message = b""
+        if message:
+            return int(json.loads(message)["returncode"])
+        with suppress(ProcessLookupError):  # the server is gone, so nobody would ever know how the kernel ends
+            os.kill(self.pid, signal.SIGKILL)
+        return -signal.SIGKILL
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(command: Sequence[str], environment: Mapping[str, str], folder: str) -> Kernel | None:
+    """The kernel that `command` would be. None where it has to be started: another program, no server, or another environment."""
+    path, python = os.environ.get(SOCKET), command[0]
+    if not path or command[1:3] != _LAUNCHER or not os.path.samefile(python, sys.executable):
+        return None
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+        request = {"arguments": command[3:], "env": dict(environment), "cwd": folder}
+        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [1, 2])
+        answer = connection.recv(4096)
+        pid = json.loads(answer).get("pid")
+    except (OSError, ValueError):
+        pid = None
+    if pid is None:
+        connection.close()
+        return None
+    return Kernel(connection, pid)

@@ -1,0 +1,224 @@
+"""A kernel that is forked from a process with the imports is to its page what an ordinary one is; where it could not be, it is an ordinary one."""
+
+import json
+import os
+import signal
+import socket
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from jupyter_client.manager import KernelManager
+from trials import LONG_WORK, Trial
+
+from aurora_ops.runner.kernels import forked, provisioner
+
+SEEN = """
+import json, os, signal, sys, matplotlib
+names = sorted(name for name in os.environ if name != "JPY_PARENT_PID")
+handlers = [str(signal.getsignal(one)) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)]
+files = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+print(json.dumps({
+    "environment": [[name, os.environ[name]] for name in names], "folder": os.getcwd(), "path": sys.path, "arguments": sys.argv[1:2],
+    "signals": handlers, "blocked": [int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
+    "leads its session": os.getsid(0) == os.getpid(), "backend": matplotlib.get_backend(), "input": os.read(0, 1).decode(),
+    "sockets": sum(os.readlink(file).startswith("socket") for file in files if os.path.exists(file) or os.path.islink(file)),
+}))
+"""
+DRAWN = "import random, numpy; print(random.random(), numpy.random.rand())"
+
+
+@pytest.fixture(scope="module")
+def variables():
+    with forked.served(["numpy", "matplotlib"]) as made:
+        yield made
+
+
+@pytest.fixture
+def server(variables, monkeypatch):
+    """Kernels that this process starts are forked."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def kernel(folder, fork=True, **environment):
+    manager = KernelManager(transport="ipc", ip=str(folder / "socket"))
+    if fork:
+        provisioner.use(manager)
+    manager.start_kernel(cwd=str(folder), env=os.environ | environment)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=120)
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def say(client, source):
+    found = []
+    client.execute_interactive(source, timeout=120, output_hook=lambda message: found.append(message["content"]))
+    return "".join(content["text"] for content in found if "text" in content)
+
+
+def is_forked(manager):
+    return isinstance(manager.provisioner.process, forked.Kernel)
+
+
+def test_it_is_what_an_ordinary_kernel_is_to_its_page(server, tmp_path):
+    """Environment, folder, paths of imports, signals, session, standard input, open files, matplotlib's way to draw."""
+    (tmp_path / "one").mkdir()
+    with kernel(tmp_path / "one", fork=False, PLANTED="here") as (manager, client):
+        ordinary = json.loads(say(client, SEEN))
+        assert not is_forked(manager)
+    with kernel(tmp_path / "one", PLANTED="here") as (manager, client):
+        assert is_forked(manager)
+        assert ordinary == json.loads(say(client, SEEN))
+
+
+def test_two_of_them_draw_different_numbers(server, tmp_path):
+    drawn = []
+    for _ in range(2):
+        with kernel(tmp_path) as (manager, client):
+            assert is_forked(manager)
+            drawn += say(client, DRAWN).split()
+
+    assert 4 == len(set(drawn))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PYTHONHASHSEED", "7"), ("MPLBACKEND", "agg"), ("TZ", "Asia/Tokyo"), ("HOME", "/elsewhere")]
+)
+def test_with_another_value_of_what_is_read_at_import_it_is_an_ordinary_one(server, tmp_path, name, value):
+    with kernel(tmp_path, **{name: value}) as (manager, client):
+        assert not is_forked(manager)
+        assert value == say(client, f"import os; print(os.environ[{name!r}], end='')")
+
+
+def test_without_the_process_it_is_an_ordinary_one(tmp_path, monkeypatch):
+    monkeypatch.setenv(forked.SOCKET, str(tmp_path / "nobody"))
+    with kernel(tmp_path) as (manager, client):
+        assert not is_forked(manager)
+        assert "1" == say(client, "print(1, end='')")
+
+
+@pytest.mark.parametrize(
+    ("work", "code"), [("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9), ("os.kill(os.getpid(), 15)", -15)]
+)
+def test_how_it_ended_is_told_as_popen_tells_it(server, tmp_path, work, code):
+    with kernel(tmp_path) as (manager, client):
+        process = manager.provisioner.process
+        client.execute(f"import os; {work}")
+        assert code == process.wait()
+        assert not manager.is_alive()
+
+
+def test_its_process_id_stays_its_own_until_somebody_asks_how_it_ended(server, tmp_path):
+    """A signal that comes late must not reach a stranger that got the number meanwhile."""
+    with kernel(tmp_path) as (manager, client):
+        process = manager.provisioner.process
+        seen = psutil.Process(process.pid)
+        client.execute("import os; os._exit(0)")
+        deadline = time.monotonic() + 60
+        while seen.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert psutil.STATUS_ZOMBIE == seen.status()
+        assert 0 == process.wait()
+        psutil.wait_procs([seen], 60)
+        assert not seen.is_running()
+
+
+def test_it_ends_with_whoever_asked_for_it(server, tmp_path):
+    request = {"arguments": ["-f", str(tmp_path / "connection.json")], "env": dict(os.environ), "cwd": str(tmp_path)}
+    with socket.socket(socket.AF_UNIX) as asker:
+        asker.connect(os.environ[forked.SOCKET])
+        socket.send_fds(asker, [json.dumps(request).encode() + b"\n"], [1, 2])
+        started = psutil.Process(json.loads(asker.recv(4096))["pid"])
+        assert started.is_running()
+
+    assert [started] == psutil.wait_procs([started], 60)[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"{\n", b"no JSON\n"])
+def test_a_request_that_is_cut_off_disturbs_nobody(server, tmp_path, data):
+    with socket.socket(socket.AF_UNIX) as asker:
+        asker.connect(os.environ[forked.SOCKET])
+        asker.sendall(data)
+
+    with kernel(tmp_path) as (manager, _):
+        assert is_forked(manager)
+
+
+def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordinary_one(tmp_path, monkeypatch):
+    with forked.served([]) as variables:
+        monkeypatch.setenv(forked.SOCKET, variables[forked.SOCKET])
+        with kernel(tmp_path) as (manager, client):
+            seen = psutil.Process(manager.provisioner.pid)
+            seen.parent().kill()
+            assert -9 == manager.provisioner.process.wait()
+            psutil.wait_procs([seen], 60)
+            assert not seen.is_running()
+        with kernel(tmp_path) as (manager, client):
+            assert not is_forked(manager)
+            assert "1" == say(client, "print(1, end='')")
+
+
+def test_the_process_ends_with_its_starter_and_ends_its_kernels(tmp_path, monkeypatch):
+    with forked.served([]) as variables:
+        monkeypatch.setenv(forked.SOCKET, variables[forked.SOCKET])
+        manager = KernelManager(transport="ipc", ip=str(tmp_path / "socket"))
+        provisioner.use(manager)
+        manager.start_kernel(cwd=str(tmp_path))
+        seen = psutil.Process(manager.provisioner.pid)
+
+    assert not seen.is_running()
+    assert -9 == manager.provisioner.process.wait()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def trial(tmp_path, server):
+    made = Trial(tmp_path, LONG_WORK)
+    yield made
+    made.kill()
+
+
+def forks(trial):
+    """Whether the kernel that wrote its id is no child of the papermill that runs it."""
+    return psutil.Process(trial.kernel_pid).ppid() != trial.process.pid
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_a_signal_lets_its_cell_finish_and_then_cleans_up(trial, signum):
+    """As `test_engine.py` says it of an ordinary one; the repeat is ignored here too."""
+    trial.start().wait_for("working")
+    assert forks(trial)
+
+    for one in (signum, signal.SIGINT):
+        trial.process.send_signal(one)
+        time.sleep(0.5)
+
+    assert 128 + signum == trial.end(), trial.stderr
+    assert (trial.folder / "finally").exists()
+    trial.assert_ended_honestly()
+
+
+def test_when_it_is_killed_a_fresh_one_cleans_up(trial):
+    trial.start().wait_for("working")
+    assert forks(trial)
+
+    os.kill(trial.kernel_pid, signal.SIGKILL)
+
+    assert 138 == trial.end(), trial.stderr
+    trial.assert_ended_honestly()
+
+
+def test_a_timeout_interrupts_it_once(trial):
+    trial.start("--execution-timeout", "1")
+
+    assert 1 == trial.end(), trial.stderr
+    assert (trial.folder / "finally").exists()
+    trial.assert_ended_honestly()
