@@ -25,6 +25,7 @@ STARTS_PROGRAMS = {
     "deploy/drift_dates.py": "git log: when the code that differs was committed",
     "restore/evidence/signing.py": "the user's own program that signs",
     "runner/evidence.py": "git: which commit a run's evidence belongs to",
+    "runner/kernels/forked.py": "the process that forks kernels",
     "sandbox/account/bootstrap.py": "the sandbox's server programs, before moto is imported",
     "sandbox/account/pickling.py": "the type only: a process is not stored with an account",
     "sandbox/client/lifecycle.py": "the sandbox's own process",
