@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "acu_range": "deploy.acu_range",
+    "baselines": "restore.baseline.recording",
     "blocking": "diagnose.blocking",
     "compare_load": "diagnose.comparison",
     "cost_bands": "cost.bands",
@@ -45,7 +46,7 @@ _MODULES = {
     "workload": "workload.procedure",
 }
 _TYPES = (
-    "Acu", "Day", "Days", "Discount", "Duration", "Environment", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
+    "Acu", "Day", "Days", "Discount", "Duration", "Environment", "File", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
 )  # fmt: skip
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])
@@ -74,14 +75,17 @@ def open_cluster(
     cluster: str = "",
     database: str = "",
     login: str = "",
+    may_be_gone: bool = False,
 ) -> "Access":
     """The cluster that a page works on (see `aws.access.open_access`), in a session opened as by `open_session`.
 
-    A cluster that is named is there already: nothing is built for it.
+    A cluster that is named is there already, or was: nothing is built for it.
     """
-    from aurora_ops.aws.access import open_access
+    from aurora_ops.aws.access import open_access, open_by_name
 
     session = in_world(world, environment, cluster)(target, region)
+    if may_be_gone:
+        return open_by_name(session, environment, cluster, login)
     return open_access(session, environment, cluster, database, login)
 
 

@@ -221,6 +221,20 @@ def open_access(
     return Access(session, found.identifier, name, database, login, found.kind, unlike)
 
 
+def open_by_name(session: Session, environment: str = "dev", cluster: str = "", login: str = "") -> Access:
+    """The same of a cluster that may be gone: its name is taken as it stands, and nothing is asked of AWS.
+
+    Raises
+    ------
+    UnknownEnvironmentError, LoginError
+        There is no such environment, or `login` is of no known form.
+    """
+    forms.read(login)
+    name = cluster.strip().lower().rpartition(":")[2].partition(".")[0]
+    name = name or environments.settings(environment).cluster_identifier
+    return Access(session, name, _environment_of(name, ENVIRONMENTS), login=login)
+
+
 def _unlike(session: Session, identifier: str) -> str:
     known = session.server_of(identifier)
     return server_version.sentence(*known) if known else ""
@@ -242,6 +256,8 @@ def before_start(parameters: Mapping[str, Any]) -> None:
     target, region = str(parameters["target"]), str(parameters.get("region") or DEFAULT_REGION)
     cluster, login = (str(parameters.get(name) or "").strip() for name in ("cluster", "login"))
     form = forms.read(login)
+    if parameters.get("baseline"):
+        cluster = ""  # that one may be gone: a file stands for it
     acts = "confirm" in parameters  # whatever it is, the page will open the target
     if not (cluster and _is_asked(parameters)) and not (acts and target != SANDBOX):
         return

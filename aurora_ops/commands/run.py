@@ -127,7 +127,11 @@ def run(
 
 
 def _before_start(parameters: Mapping[str, Any]) -> None:
-    """What the session can see to be wrong. Not imported where it would look at nothing: that costs half a second."""
+    """What the session can see to be wrong, and a baseline. Not imported where it would look at nothing: that costs half a second."""
+    if path := parameters.get("baseline"):
+        from aurora_ops.restore.baseline import file
+
+        file.check(str(path), cluster=str(parameters["cluster"]), restored_to=str(parameters["restored_to"]))
     if parameters.get("cluster") or parameters.get("login") or parameters.get("target", "sandbox") != "sandbox":
         from aurora_ops.aws import access
 

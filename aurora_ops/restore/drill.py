@@ -32,9 +32,9 @@ from aurora_ops.restore.evidence.proved import Proved
 from aurora_ops.restore.proof import canaries, parity
 from aurora_ops.restore.proof import rules as own_rules
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
-from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT, Bounds
-from aurora_ops.restore.proof.content.rows import CONNECTIONS, DEPTHS, Sample
-from aurora_ops.restore.proof.engine import Limits, Proof
+from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT
+from aurora_ops.restore.proof.engine import Proof
+from aurora_ops.restore.proof.limits import Limits, limits_of
 from aurora_ops.restore.proof.reading import NOTHING, Pages
 from aurora_ops.restore.proof.reconnecting import Reconnecting
 from aurora_ops.restore.restore_time import Asked
@@ -359,22 +359,10 @@ def drill(
     and is refused here if it cannot.
     """
     signing.check(sign_with)
-    if depth not in DEPTHS:
-        raise DrillRefusedError(f"depth={depth!r} is none of {', '.join(DEPTHS)}, so nothing was read or restored.")
-    for name, value in {"sample_percent": sample_percent, "proved_percent": proved_percent}.items():
-        if not 0 < value <= 100:
-            raise DrillRefusedError(f"{name}={value:g} is no share: more than 0, and at most 100.")
-    sample = Sample(depth, sample_percent, seed)
-    bounds = Bounds(max_horizon_seconds, max_replica_lag_seconds)
-    limits = Limits(
-        sample,
-        CONNECTIONS,
-        max_read_mib_per_second,
-        statement_timeout,
-        bounds,
-        proved_percent,
-        rules=tuple(own_rules.load(rules)),
-    )
+    limits = limits_of(
+        depth=depth, sample_percent=sample_percent, seed=seed, proved_percent=proved_percent, max_read_mib_per_second=max_read_mib_per_second,
+        statement_timeout=statement_timeout, max_horizon_seconds=max_horizon_seconds, max_replica_lag_seconds=max_replica_lag_seconds, rules=rules,
+    )  # fmt: skip
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
         point, how = restore_time.in_window(asked, access)

@@ -7,12 +7,13 @@ class Common(NamedTuple):
     """One parameter as it stands in a parameters cell."""
 
     annotation: str
-    default: str
+    default: str | float
     comment: str
 
     def line(self, name: str) -> str:
         """The line of a parameters cell."""
-        return f'{name}: {self.annotation} = "{self.default}"  # {self.comment}'
+        default = f'"{self.default}"' if isinstance(self.default, str) else self.default
+        return f"{name}: {self.annotation} = {default}  # {self.comment}"
 
 
 OF_CLUSTER = {
@@ -23,5 +24,15 @@ OF_CLUSTER = {
 OF_PRICES = {
     "prices": Common("Prices", "packaged", '"packaged", "live" (AWS\'s list, by the target), or a folder of price list files'),
     "discount": Common("Discount", "", 'percent under the list price by item: "acu_hour=12.5, all=5"; empty: none'),
+}  # fmt: skip
+# How much of a cluster is read for a restore, and how gently; `statement_timeout` means something else where no rows are read.
+OF_READING = {
+    "depth": Common("str", "full", "full, sampled or quick: how many of the rows are read; the rest is always compared whole"),
+    "sample_percent": Common("float", 10.0, "with depth sampled: of each table, at random"),
+    "proved_percent": Common("float", 90.0, 'a proof of less than this share of the rows is not passed, but "proved in part"'),
+    "max_read_mib_per_second": Common("NotNegative", 0.0, "from the source's tables; 0: no limit"),
+    "statement_timeout": Common("Duration", "10min", "of each statement at the source"),
+    "max_horizon_seconds": Common("NotNegative", 3600.0, "reading stops where a transaction that holds up vacuum is older; 0: never"),
+    "max_replica_lag_seconds": Common("NotNegative", 10.0, "reading stops where a reader of the source is further behind; 0: never"),
 }  # fmt: skip
 COMMON = OF_CLUSTER | OF_PRICES

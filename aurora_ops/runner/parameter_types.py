@@ -92,6 +92,15 @@ def _folder(text: str) -> str:
     return str(path)
 
 
+def _file(text: str) -> str:
+    if not text:
+        return text
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return str(path)
+
+
 def _new_folder(text: str) -> str:
     if not text:
         return text
@@ -200,6 +209,7 @@ IdleAcu = Annotated[float | Literal[""], Checked(_idle_acu, "a capacity in ACU, 
 Usd = Annotated[float, Checked(_not_negative, "an amount in USD")]
 # Relative to where the person stands: a kernel works in the folder of its notebook.
 Folder = Annotated[str, Checked(_folder, "a folder, or nothing")]
+File = Annotated[str, Checked(_file, "the path of a file, or nothing")]
 Duration = Annotated[str, Checked(_duration, "a duration such as 500ms, 30s or 5min")]
 Seconds = Annotated[int, Checked(_not_negative, "a whole number of seconds")]
 Positive = Annotated[float, Checked(_positive, "a number over 0")]
@@ -215,7 +225,7 @@ Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
     "Environment": Environment, "Prices": Prices, "Discount": Discount, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
-    "Duration": Duration, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
+    "Duration": Duration, "File": File, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
     "NewFolder": NewFolder, "NotNegative": NotNegative, "RestoreTime": RestoreTime,
     "Literal": Literal, "Annotated": Annotated, "None": None,
 }  # fmt: skip

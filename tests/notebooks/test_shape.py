@@ -12,7 +12,7 @@ import pytest
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner import parameter_types, parameters
-from aurora_ops.runner.common_parameters import COMMON, OF_CLUSTER, OF_PRICES
+from aurora_ops.runner.common_parameters import COMMON, OF_CLUSTER, OF_PRICES, OF_READING
 
 ENTRIES = notebooks.collection()
 RUNBOOKS = [entry for entry in ENTRIES if entry.folder == "runbooks"]
@@ -130,6 +130,16 @@ def test_common_parameters_are_the_same_on_every_page(entry):
     of_cluster, of_prices = ([name for name in names if name in table] for table in (OF_CLUSTER, OF_PRICES))
     assert of_cluster in ([], ["cluster"], list(OF_CLUSTER)), "a page that never logs in has only `cluster`"
     assert of_prices in ([], list(OF_PRICES)), "what is priced has a source and a discount"
+
+
+@parametrized([entry for entry in ENTRIES if "depth" in parameters.read(entry.path)])
+def test_what_reads_a_cluster_for_a_restore_is_held_back_by_the_same_parameters(entry):
+    """Drill, baseline and verification: who knows one knows all."""
+    lines = parameter_types.tagged(entry.read(), "parameters")[0].source.splitlines()
+
+    assert [OF_READING[name].line(name) for name in OF_READING] == [
+        line for line in lines if line.partition(":")[0] in OF_READING
+    ]
 
 
 @parametrized(ENTRIES)

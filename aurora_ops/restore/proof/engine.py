@@ -6,7 +6,7 @@ What a PASS means, and what it does not, stands in docs/decisions/what-a-restore
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -15,11 +15,11 @@ import psycopg
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
-from aurora_ops.database.queries import Query
 from aurora_ops.restore.proof import reading, rules, storage
 from aurora_ops.restore.proof.content import bounds, commit_times, comparison, coverage, pace, unmarked
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
-from aurora_ops.restore.proof.content.rows import CONNECTIONS, EDGE, Content, Reader, Sample
+from aurora_ops.restore.proof.content.rows import Content, Reader
+from aurora_ops.restore.proof.limits import Limits
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
 from aurora_ops.restore.proof.reading import Pages
@@ -32,20 +32,6 @@ class Connect(Protocol):
     def __call__(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
         """Open a connection."""
         ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How the two sides are read, and what is asked of the proof."""
-
-    sample: Sample = field(default_factory=Sample)
-    connections: int = CONNECTIONS
-    mib_per_second: float = 0
-    statement_timeout: str = pace.STATEMENT_TIMEOUT  # of each statement at the source
-    bounds: pace.Bounds = field(default_factory=pace.Bounds)  # of what the source may suffer meanwhile
-    at_least_percent: float = coverage.AT_LEAST_PERCENT
-    edge: timedelta = EDGE  # how far from the restore point a commit is on neither side of it
-    rules: tuple[Query, ...] = field(default_factory=lambda: tuple(rules.load()), repr=False)
 
 
 @dataclass
@@ -156,17 +142,31 @@ class Proof:
             yield opened
 
     def compare(self, copy: Connect) -> list[Check]:
-        """Definitions, rows, identity and time, rules, storage: in this order, for checking the storage writes to the copy."""
+        """Definitions, rows, identity and time. Where the source stopped to tell the times of then meanwhile, once more without them."""
+        self.timed = self.timed and self._reaches_back()
+        checks = self._compare(copy)
+        if self.timed and not self._reaches_back():
+            self.timed = False
+            checks = self._compare(copy)
+        return checks
+
+    def _reaches_back(self) -> bool:
+        with self.source(self.databases[0]) as connection:
+            return self.to is None or commit_times.reaches_back(connection, self.to - self.limits.edge)
+
+    def _compare(self, copy: Connect) -> list[Check]:
         present = self.present(copy)
         made = definitions.read(copy, present, timed=self.timed)
-        checks = definitions.compare(
-            self.readings, made, self.to if self.timed else None, edge=self.limits.edge, sure=self.is_sure
-        )
+        checks = self._compare_made(made)
         compared, seconds = self._compare_rows(copy, present)
         checks += coverage.table_checks(compared)
         checks += seconds.checks() if self.timed and self.to else [commit_times.UNKNOWN]
         checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth)
         return checks
+
+    def _compare_made(self, made: Reading) -> list[Check]:
+        to = self.to if self.timed else None
+        return definitions.compare(self.readings, made, to, edge=self.limits.edge, sure=self.is_sure)
 
     def present(self, copy: Connect) -> tuple[str, ...]:
         """Databases of the source that the copy has. One that is missing must not keep the others from being asked."""

@@ -35,8 +35,17 @@ class Restored:
     job: RestoreJob | None = None
 
 
-def find(session: Session, source: str, copy: str, restored_to: str, login: str = "", job: str = "") -> Restored:
-    """The copy that is meant. `source` is the identifier of the cluster that it was made of.
+def find(
+    session: Session,
+    source: str,
+    copy: str,
+    restored_to: str,
+    login: str = "",
+    job: str = "",
+    *,
+    source_is_asked: bool = True,
+) -> Restored:
+    """The copy that is meant. `source` is the identifier of the cluster that it was made of; where a baseline is asked in its place, the copy may have its name.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def find(session: Session, source: str, copy: str, restored_to: str, login: str 
     known = restore_job.find(session, job) if job else None
     name = copy.strip() or (known.made if known else "") or _newest(session, source)
     access = open_access(session, cluster=name, login=login)
-    if access.identifier == source:
+    if source_is_asked and access.identifier == source:
         raise CopyRefusedError(
             f"copy={copy!r} is the source itself, and a cluster always agrees with itself, so nothing was read. Name its copy."
         )

@@ -5,7 +5,6 @@ are equal are proved, and of those that are not nothing is said: the proof is on
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 import psycopg
 
@@ -17,10 +16,12 @@ from aurora_ops.core.display import Check, Line, Report, mask
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
+from aurora_ops.restore.baseline import file
 from aurora_ops.restore.proof import parity
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
-from aurora_ops.restore.proof.content.rows import DEPTHS, EDGE, Sample
-from aurora_ops.restore.proof.engine import Limits, Proof
+from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT
+from aurora_ops.restore.proof.engine import Proof
+from aurora_ops.restore.proof.limits import Limits, limits_of
 from aurora_ops.restore.verification import copies
 from aurora_ops.restore.verification.copies import Restored, WayIn
 
@@ -63,8 +64,11 @@ class Verification:
         """Read only, as all of it."""
         copy = self.restored.access.described()
         with self._source("") as source, self.way_in("") as other:
-            read_only = [_is_read_only(one) for one in (source, other)]
-            timed = [commit_times.has_commit_times(one) for one in (source, other)]
+            read_only = [is_read_only(one) for one in (source, other)]
+            timed = [
+                commit_times.has_commit_times(one) and commit_times.reaches_back(one, self.restored.to)
+                for one in (source, other)
+            ]
             self.unlike = server_version.check(self.described.engine_version, source)
             self.stored = tables.stored_bytes(source)
             asked = self.source if self.source.database else replace(self.source, database=ALL)
@@ -75,7 +79,7 @@ class Verification:
             Check.of(
                 "both sides are read only", all(read_only), "default_transaction_read_only, as the servers have it"
             ),
-            _timed(*timed),
+            timed_check(dict(zip(("the source", "the copy"), timed, strict=True))),
             self.proof.readable(),
             *self.unlike,
         ]
@@ -160,16 +164,17 @@ class Verification:
         return self.source.connect(database=database, cluster=self.described)
 
 
-def _is_read_only(connection: psycopg.Connection) -> bool:
+def is_read_only(connection: psycopg.Connection) -> bool:
+    """Whether the server refuses writes of this session."""
     return connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
 
 
-def _timed(source: bool, copy: bool) -> Check:
-    name = "commits carry their time"
-    lacking = [side for side, has in (("the source", source), ("the copy", copy)) if not has]
+def timed_check(sides: dict[str, bool]) -> Check:
+    """Whether commits carry their time on both sides, by what people call them."""
+    name, lacking = "commits carry their time", [side for side, has in sides.items() if not has]
     if not lacking:
         return Check(name, "PASS", "at both")
-    told = f"track_commit_timestamp is off at {' and '.join(lacking)}: of which second the copy is cannot be shown, and only rows that are equal now are proved"
+    told = f"track_commit_timestamp is off or has not been on long enough at {' and '.join(lacking)}: of which second the copy is cannot be shown, and only rows that are equal now are proved"
     return Check(name, "SKIP", told)
 
 
@@ -193,7 +198,11 @@ def verify(
     sample_percent: float = 10,
     seed: int = 0,
     proved_percent: float = coverage.AT_LEAST_PERCENT,
-    read_mib_per_second: float = 0,
+    max_read_mib_per_second: float = 0,
+    statement_timeout: str = STATEMENT_TIMEOUT,
+    max_horizon_seconds: float = HORIZON_SECONDS,
+    max_replica_lag_seconds: float = LAG_SECONDS,
+    baseline: str = "",
 ) -> Verification:
     """Prepare a verification of `copy`, restored of `access`'s cluster.
 
@@ -203,18 +212,27 @@ def verify(
         The second; empty: as the copy's tag or the restore job says.
     within_seconds
         How far the restored second may be off, either way: commits within it count for neither side. Never under a tenth of a second.
+    baseline
+        A file that record-baseline wrote: it stands for the source, which is not asked and may be gone.
 
     Raises
     ------
-    VerificationRefusedError, CopyRefusedError, RestoreJobError
+    LimitsError, CopyRefusedError, RestoreJobError, BaselineError
         A parameter cannot be meant; nothing was read.
     """
-    if depth not in DEPTHS:
-        raise VerificationRefusedError(f"depth={depth!r} is none of {', '.join(DEPTHS)}, so nothing was read.")
-    for name, value in {"sample_percent": sample_percent, "proved_percent": proved_percent}.items():
-        if not 0 < value <= 100:
-            raise VerificationRefusedError(f"{name}={value:g} is no share: more than 0, and at most 100.")
-    edge = max(EDGE, timedelta(seconds=within_seconds))
-    limits = Limits(Sample(depth, sample_percent, seed), mib_per_second=read_mib_per_second, at_least_percent=proved_percent, edge=edge)  # fmt: skip
-    found = copies.find(access.session, access.identifier, copy, restored_to, copy_login, restore_job)
-    return Verification(access, found, limits, compare_configuration)
+    limits = limits_of(
+        depth=depth, sample_percent=sample_percent, seed=seed, proved_percent=proved_percent, max_read_mib_per_second=max_read_mib_per_second,
+        statement_timeout=statement_timeout, max_horizon_seconds=max_horizon_seconds, max_replica_lag_seconds=max_replica_lag_seconds,
+        within_seconds=within_seconds,
+    )  # fmt: skip
+    session, name = access.session, access.identifier
+    if not baseline:
+        found = copies.find(session, name, copy, restored_to, copy_login, restore_job)
+        return Verification(access, found, limits, compare_configuration)
+    from aurora_ops.restore.verification.by_baseline import ByBaseline  # it is a Verification
+
+    head, recorded = file.read(baseline)
+    file.require_cluster(head, name)
+    found = copies.find(session, name, copy, restored_to, copy_login, restore_job, source_is_asked=False)
+    file.require_second(head, found.to, within_seconds)
+    return ByBaseline(access, found, limits, compare_configuration, head=head, recorded=recorded)

@@ -12,6 +12,7 @@ from aurora_ops.aws.copies import restore_job
 from aurora_ops.aws.copies.restore_job import RestoreJobError, ResultRefusedError
 from aurora_ops.aws.session import DatabaseUnreachableError, Session, open_session
 from aurora_ops.core.display import Check, Report
+from aurora_ops.restore.proof.limits import LimitsError
 from aurora_ops.restore.verification import procedure
 from aurora_ops.restore.verification.copies import CopyRefusedError
 from aurora_ops.restore.verification.procedure import VerificationRefusedError
@@ -238,8 +239,8 @@ def test_without_commit_times_a_steady_source_is_proved(session, shop, restored,
         ({"copy": "right", "restored_to": "2100-01-01T00:00:00Z"}, CopyRefusedError, "later than the copy itself"),
         ({"copy": "right"}, CopyRefusedError, "restored_to is empty"),
         ({}, CopyRefusedError, "says by its tag restored-from"),
-        ({"copy": "right", "depth": "deep"}, VerificationRefusedError, "none of quick, sampled, full"),
-        ({"copy": "right", "proved_percent": 0}, VerificationRefusedError, "no share"),
+        ({"copy": "right", "depth": "deep"}, LimitsError, "none of quick, sampled, full"),
+        ({"copy": "right", "proved_percent": 0}, LimitsError, "no share"),
         ({"copy": "right", "copy_login": "password"}, ValueError, "login"),
         ({"restore_job": "job-1"}, RestoreJobError, "knows no restore jobs"),
     ],

@@ -17,12 +17,37 @@ UNKNOWN = Check(
     "SKIP",
     "track_commit_timestamp is off, at the source or in the copy: no commit tells its time",
 )
+# The oldest transaction id that may have a commit time, and the next one, with their epoch.
+_IDS = "SELECT next - (SELECT max(age(datfrozenxid)) FROM pg_database), next FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next) AS now"
+_WINDOW = 64  # ids that are asked at once: some of them were rolled back
+_TIMES = """
+SELECT min(at), max(at) FROM (
+  SELECT pg_xact_commit_timestamp((id %% 4294967296)::text::xid) AS at FROM generate_series(%s::bigint, %s::bigint - 1) AS id WHERE id %% 4294967296 > 2) AS asked
+"""
 _ASKED = 3  # tables that are looked through for one commit time
 
 
 def has_commit_times(connection: psycopg.Connection) -> bool:
     """Whether commits carry their time (`track_commit_timestamp`). Without it the restored second is not known."""
     return connection.execute("SHOW track_commit_timestamp").fetchone() == ("on",)
+
+
+def reaches_back(connection: psycopg.Connection, to: datetime) -> bool:
+    """Whether the server still tells the time of a commit of before `to`: then a row without a time is older than that.
+
+    Where all databases were frozen since, or times are kept only since then, a row without a time may be of before or of after it.
+    Ids are given in order and times nearly so: looked for by halves.
+    """
+    row = connection.execute(_IDS).fetchone()
+    low, high = (int(row[0]), int(row[1])) if row else (0, 0)
+    while low < high:
+        middle = (low + high) // 2
+        found = connection.execute(_TIMES, (middle, min(middle + _WINDOW, high))).fetchone()
+        earliest, latest = found or (None, None)
+        if earliest and earliest <= to:
+            return True
+        low, high = (low, middle) if latest else (middle + _WINDOW, high)
+    return False
 
 
 @dataclass
@@ -36,6 +61,9 @@ class Seconds:
     older: list[str] = field(default_factory=list)  # whose copy lacks it
     late: list[str] = field(default_factory=list)
     newest: datetime | None = None  # commit in the copy, up to the restore point
+    changes_since: bool = (
+        False  # the source's reading is of an earlier second than the copy: rows may have changed in between
+    )
 
     def add(self, database: str, source: dict[str, Content], copy: dict[str, Content], reader: Reader) -> None:
         """One database. `reader` asks the copy where the source's newest row is not the copy's newest."""
@@ -46,10 +74,12 @@ class Seconds:
                 continue
             if now.late:
                 self.late.append(f"{name}: {now.late} rows")
-            if now.newest and (self.newest is None or now.newest > self.newest):
-                self.newest = now.newest
+            if now.last and (self.newest is None or now.last > self.newest):
+                self.newest = now.last
             if was.newest and now.newest == was.newest:
                 self.same.append(name)
+            elif self.changes_since and (was.old, was.sum) != (now.old, now.sum):
+                continue  # that commit's rows may have been changed in between
             elif was.newest and (now.newest is None or now.newest < was.newest):
                 self.older.append(
                     f"{name}: newest commit {_said(was.newest)} at the source, {_said(now.newest)} in the copy"

@@ -46,7 +46,7 @@ class Comparison:
     """Of one database: the source's reader and the copy's, and what was read of the source, be it now or at the restore point."""
 
     database: str
-    source: Reader | None  # None when the source is gone: then only the sums are compared
+    source: Reader | None  # None where it is gone: then a baseline is compared with (remembered.py)
     copy: Reader
     recorded: dict[str, Content]
     trusted: dict[str, set[int]] | None = None  # without commit times: ranges with equal sums before and after T
@@ -115,8 +115,6 @@ class Comparison:
             elif now.old < was.old or self.trusted is not None:
                 lost = f"{was.old:,} rows of before the restore point, {now.old:,} of them in the copy"
                 return self._said(source, 0, f"{lost}{self._missing(of, copy.table, first, end)}")
-            elif self.source is None:
-                moved += now.rows
             else:
                 try:
                     same, others, finding = self._rows(of, copy.table, first, end)

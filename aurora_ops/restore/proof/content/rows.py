@@ -38,7 +38,7 @@ QUICK, SAMPLED, FULL = DEPTHS = ("quick", "sampled", "full")
 _FEW = 8  # ranges of a table that `quick` reads, the first and the last among them
 
 _SUMS = """
-SELECT count(*) FILTER (WHERE old), coalesce(sum(hash) FILTER (WHERE old), 0), count(*) FILTER (WHERE late), count(*), max(at) FILTER (WHERE old)
+SELECT count(*) FILTER (WHERE old), coalesce(sum(hash) FILTER (WHERE old), 0), count(*) FILTER (WHERE late), count(*), max(at) FILTER (WHERE old), max(at) FILTER (WHERE at <= {after})
   FROM (SELECT hash, at, at IS NULL OR at <= {before} AS old, at > {after} AS late
           FROM (SELECT {hash} AS hash, {at} AS at FROM ONLY {table} AS x WHERE {pages} OFFSET 0) AS hashed) AS judged
 """
@@ -58,15 +58,20 @@ class Sums(NamedTuple):
     late: int
     rows: int
     newest: datetime | None  # of the old ones
+    last: datetime | None  # of all that are not late
 
     def __add__(self, other: object) -> "Sums":
         if not isinstance(other, Sums):
             return NotImplemented
-        newest = max((one for one in (self.newest, other.newest) if one), default=None)
-        return Sums(self.old + other.old, self.sum + other.sum, self.late + other.late, self.rows + other.rows, newest)
+        newest, last = (
+            max((one for one in both if one), default=None)
+            for both in ((self.newest, other.newest), (self.last, other.last))
+        )
+        rows = self.rows + other.rows
+        return Sums(self.old + other.old, self.sum + other.sum, self.late + other.late, rows, newest, last)
 
 
-NOTHING = Sums(0, 0, 0, 0, None)
+NOTHING = Sums(0, 0, 0, 0, None, None)
 
 
 @dataclass
@@ -92,6 +97,7 @@ class Sample:
     depth: str = FULL
     percent: float = 10
     seed: int = 0
+    pages: int = PAGES  # of a range, where the table is not too large for so many
 
     def of(self, starts: range, label: str) -> list[int]:
         """The first pages of the ranges to read."""
@@ -111,7 +117,7 @@ def ranges(table: Table, sample: Sample) -> tuple[int, int, list[tuple[int, int 
 
     The last one is open: what was written since its end was looked up is in it.
     """
-    step = max(PAGES, -(-table.pages // RANGES))
+    step = max(sample.pages, -(-table.pages // RANGES))
     starts = range(0, max(table.pages, 1), step)
     drawn = sample.of(starts, table.label)
     return step, len(starts), [(first, None if first == starts[-1] else first + step) for first in drawn]
@@ -131,6 +137,9 @@ class Reader:
     timeout: str = STATEMENT_TIMEOUT  # of one range
     guard: Guard = field(default_factory=lambda: Guard(Bounds(0, 0)))
     edge: timedelta = EDGE  # how far from T a commit is on neither side of it
+    until: datetime | None = (
+        None  # the second that the copy is of, where that is later than T: commits after it are late
+    )
 
     def __post_init__(self) -> None:
         self._local, self._opened = threading.local(), list[psycopg.Connection]()
@@ -227,7 +236,7 @@ class Reader:
             "pages": low + high,
             "at": at,
             "before": sql.Literal((self.to - self.edge) if self.to else _FOREVER),
-            "after": sql.Literal((self.to + self.edge) if self.to else _FOREVER),
+            "after": sql.Literal(((self.until or self.to) + self.edge) if self.to else _FOREVER),
         }
 
     def file(self, table: Table) -> int:

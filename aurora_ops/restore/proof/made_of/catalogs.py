@@ -44,7 +44,7 @@ _OWN = (
 _OF_CLUSTER = ("pg_database", "pg_tablespace", "pg_auth_members", "pg_shdescription", "pg_shseclabel")
 CATALOGS = (*_OWN, *(name for name in _PART_OF if name not in _OF_CLUSTER))
 # Of the thousands of rows that PostgreSQL brings with it, only those that somebody has written since are read: they have a commit time.
-_BULKY = (
+BULKY = (
     "pg_amop",
     "pg_amproc",
     "pg_cast",
@@ -172,7 +172,7 @@ def _statement(catalog: str, columns: list[tuple[str, bool, bool]], *, timed: bo
     key = [sql.SQL("x.{}").format(sql.Identifier(name)) for name, _, is_key in columns if is_key]
     whole = [sql.SQL("x.{}").format(sql.Identifier(name)) for name, _, _ in columns]
     which = _USERS_ONLY.get(catalog, "true")
-    if timed and catalog in _BULKY:
+    if timed and catalog in BULKY:
         which = "x.oid >= 16384 OR pg_xact_commit_timestamp(x.xmin) IS NOT NULL"
     return sql.SQL(
         "SELECT ROW({key})::text, {name}, (SELECT to_jsonb(v) FROM (SELECT {values}) AS v), {at} FROM pg_catalog.{catalog} AS x WHERE {which}"

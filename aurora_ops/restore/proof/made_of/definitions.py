@@ -31,6 +31,7 @@ _FIRST = (
     "pg_policy",
     "pg_constraint",
 )
+HASHED = "hash:"  # what a value begins with of which only a hash is kept
 _LAST = ("pg_depend", "pg_attrdef", "pg_rewrite", "pg_type")
 
 
@@ -63,29 +64,38 @@ def read(connect: Callable[[str], psycopg.Connection], databases: tuple[str, ...
 
 
 def compare(
-    readings: list[Reading], copy: Reading, to: datetime | None, *, edge: timedelta = EDGE, sure: bool = True
+    readings: list[Reading],
+    copy: Reading,
+    to: datetime | None,
+    *,
+    edge: timedelta = EDGE,
+    sure: bool = True,
+    until: datetime | None = None,
 ) -> list[Check]:
     """Check by check: the cluster's, then each database's definitions, sequences and large objects.
 
     Where it is not `sure` that the readings tell of the restore point, what differs is no finding, and no PASS either.
+    The copy of a later second than the readings' gives that as `until`: then what was written since `to` is not judged.
     """
     checks = [
         _check(
             "roles, grants and settings of the cluster",
-            differences([one.cluster for one in readings], copy.cluster, to, readings[0].began, edge),
+            differences([one.cluster for one in readings], copy.cluster, to, readings[0].began, edge, until),
             len(copy.cluster),
             sure=sure,
         )
     ]
     for name in readings[-1].databases:
         if name not in copy.databases:
-            checks.append(Check(f"definitions of database {name}", "FAIL", "the database is missing in the copy"))
+            lost = "the database is missing in the copy"
+            since = Check(f"definitions of database {name}", "SKIP", f"{lost}: dropped since the baseline, or lost")
+            checks.append(since if until else Check(since.name, "FAIL", lost))
             continue
         made = [one.databases[name] for one in readings if name in one.databases]
         checks.append(
             _check(
                 f"definitions of database {name}",
-                differences(made, copy.databases[name], to, readings[0].began, edge),
+                differences(made, copy.databases[name], to, readings[0].began, edge, until),
                 len(copy.databases[name]),
                 sure=sure,
             )
@@ -95,12 +105,12 @@ def compare(
             checks.append(
                 _check(
                     f"sequences of database {name}",
-                    sequences.compare(values, copy.sequences[name]),
+                    sequences.compare(values, copy.sequences[name], later=bool(until)),
                     len(copy.sequences[name]),
                 )
             )
         objects = [one.large_objects[name] for one in readings if name in one.large_objects]
-        checks += _large_objects(name, objects, copy.large_objects[name])
+        checks += _large_objects(name, objects[-1:] if until else objects, copy.large_objects[name])
     return checks
 
 
@@ -147,6 +157,7 @@ def differences(
     to: datetime | None,
     began: datetime | None = None,
     edge: timedelta = EDGE,
+    until: datetime | None = None,
 ) -> Told:
     """Objects of the copy that are not what they were at the source, and those that changed at the source since."""
     findings: list[str] = []
@@ -154,10 +165,10 @@ def differences(
     for key in sorted({key for one in (*readings, copy) for key in one}, key=_order):
         known, back = [one.get(key) for one in readings], copy.get(key)
         # A text holds names of others. Where there is one reading, of now, they may have been renamed since: that is told of them.
-        if any(_same(one, back, texts=len(known) > 1) for one in known):
+        if any(_same(one, back, texts=len(known) > 1 and until is None) for one in known):
             continue
-        text = _text(known[-1], back)
-        (findings if _is_finding(known, back, to, began, edge) else untold).append(text)
+        judged = _is_finding_since(known, back, to, edge, until) if until else _is_finding(known, back, to, began, edge)
+        (findings if judged else untold).append(_text(known[-1], back))
     return Told(tuple(dict.fromkeys(findings)), tuple(dict.fromkeys(untold)))
 
 
@@ -171,6 +182,17 @@ def _is_finding(
     last = known[-1]
     # Where commits carry their time and the row has none, it is older than all that have one.
     return bool(to and last and last.timed and (last.at is None or last.at <= to - edge))
+
+
+def _is_finding_since(
+    known: list[Object | None], back: Object | None, to: datetime | None, edge: timedelta, until: datetime
+) -> bool:
+    """The same of a copy that is of a later second: an object that was last written before the readings has to be as they have it."""
+    if to is None or back is None or not back.timed:
+        return False  # nothing tells when, or it may have been dropped since
+    if back.at and back.at > until + edge:
+        return True  # somebody changed the copy
+    return (back.at is None or back.at <= to - edge) and all(_same(one, known[0]) for one in known)
 
 
 def _came_and_went(known: list[Object | None], back: Object | None, began: datetime | None) -> bool:
@@ -201,6 +223,8 @@ def _text(source: Object | None, copy: Object | None) -> str:
         return f"{source.name}: missing in the copy"
     for name, value in source.properties.items():
         if (other := copy.properties.get(name)) != value:
+            if str(value).startswith(HASHED):
+                return f"{source.name}: {name} is another than in the baseline"
             return f"{source.name}: {name} {_short(value)} at the source, {_short(other)} in the copy"
     return f"{source.name}: {', '.join(copy.properties.keys() - source.properties.keys())} only in the copy"
 

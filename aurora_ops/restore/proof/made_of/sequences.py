@@ -85,8 +85,8 @@ def _one(connection: psycopg.Connection, statement: sql.Composed) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
-def compare(readings: list[dict[str, Sequence]], copy: dict[str, Sequence]) -> Told:
-    """Against the readings of the source: before and after the restore point, or one of now.
+def compare(readings: list[dict[str, Sequence]], copy: dict[str, Sequence], *, later: bool = False) -> Told:
+    """Against the readings of the source: before and after the restore point, or one of now; or of a second that the copy is `later` than.
 
     A sequence that is missing is told by the catalogs.
     """
@@ -103,6 +103,9 @@ def compare(readings: list[dict[str, Sequence]], copy: dict[str, Sequence]) -> T
         said = f"sequence {label}: {_said(now.value)} at the source, {_said(back.value)} in the copy"
         if back.is_behind and not now.is_behind:
             findings.append(f"{said}, and {back.column} has {back.largest} already")
+        elif later:
+            if was and was.value is not None and (back.value or 0) * now.increment < was.value * now.increment:
+                untold.append(f"{said}, which is of later")
         elif len(readings) == 1 or was is None or back.cycles:
             if not _between(None, now, back):
                 untold.append(said)

@@ -1,0 +1,1 @@
+"""A baseline: what a cluster held at one second, recorded to a file, for the day on which the cluster is gone."""
