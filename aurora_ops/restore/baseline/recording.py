@@ -154,7 +154,7 @@ class Recording:
         mode = stat.S_IMODE(path.stat().st_mode)
         held = [self._held(name, label) for name, found in self.proof.after.items() for label in found]
         checks = [
-            Check.of("the file reads back as it was recorded", back == head and same, f"{path.stat().st_size:,} bytes"),
+            Check.of("the file reads back as it was recorded", back == head and same, "sums and identity"),
             Check.of("only its owner may read it", mode & 0o077 == 0, f"mode {mode:o}"),
             *coverage.table_checks(held),
             *coverage.check(held, self.limits.at_least_percent, self.limits.sample.depth),
@@ -174,7 +174,7 @@ class Recording:
         """Where the file is, and how a copy is verified by it."""
         head, path = self._require_recorded()
         return Line(
-            f"{head}\n{path}\nKeep it where it outlives the account, such as in another one. A copy of that second or later is verified by:\n"
+            f"{head}\n{path}, {path.stat().st_size:,} bytes\nKeep it where it outlives the account, such as in another one. A copy of that second or later is verified by:\n"
             f"aurora-ops run verify-restored-cluster -p cluster {head.cluster} -p copy NAME -p restored_to {head.to:%FT%TZ} -p baseline {path}"
         )
 
