@@ -29,6 +29,11 @@ def name(axes: Axes, across: str = "", up: str = "") -> None:
     axes.set_ylabel(up, fontsize=11)
 
 
+def thousands(axes: Axes) -> None:
+    """Amounts upwards with their separators, as in every table."""
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+
+
 def heading(axes: Axes, text: str) -> None:
     """The chart's title, at the left."""
     axes.set_title(text, loc="left", fontsize=12)

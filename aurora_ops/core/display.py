@@ -22,6 +22,9 @@ _MASKS = (
     ),
 )
 
+_NUMBER = re.compile(r"[-+]?\$?[\d,]+(\.\d+)?%?")
+_NO_NUMBER = (None, "unknown", "–")
+
 
 def mask(text: str) -> str:
     """Hide account ids and endpoints: more people read a notebook with outputs than may see the account.
@@ -49,6 +52,10 @@ def _markdown(text: str) -> str:
     return mask(text).replace("$", "<span>&#36;</span>")
 
 
+def _stands_right(value: Any) -> bool:
+    return isinstance(value, int | float) or value in _NO_NUMBER or bool(_NUMBER.fullmatch(str(value)))
+
+
 def usd(amount: float | None) -> str:
     """Money, rounded here and nowhere else; an unknown amount is said, never shown as 0.
 
@@ -59,16 +66,16 @@ def usd(amount: float | None) -> str:
 
 
 class Whole(float):
-    """An amount of an estimate: in a table it shows no cents, which it does not have."""
+    """An amount of an estimate, or minutes of a simulation: a table shows no more digits than it has."""
 
 
 def about(amount: float) -> str:
-    """Money in a sentence: three digits, since no estimate knows more.
+    """An amount of an estimate in a sentence: three digits, since no estimate knows more.
 
-    >>> about(1459.87), about(795.47), about(76.2), about(0.4)
-    ('1,460', '795', '76', '0.4')
+    >>> about(1459.87), about(795.47), about(76.2), about(0.4), about(0.001)
+    ('1,460', '795', '76', '0.4', '0')
     """
-    return f"{float(f'{amount:.3g}'):,.0f}" if abs(amount) >= 1 or not amount else f"{amount:.1g}"
+    return f"{float(f'{amount:.3g}'):,.0f}" if abs(amount) >= 1 or abs(amount) < 0.005 else f"{amount:.1g}"
 
 
 @dataclass(frozen=True)
@@ -85,9 +92,8 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Of each column, whether it holds numbers or amounts only: those stand to the right."""
-        return [all(isinstance(row[i], int | float) or row[i] is None or str(row[i]).startswith("$") for row in self.rows)
-                for i in range(len(self.columns))]  # fmt: skip
+        """Of each column, whether it holds numbers, amounts and shares only, or that one is unknown: those stand to the right."""
+        return [all(_stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
     def _repr_markdown_(self) -> str:
         lines = [
@@ -151,15 +157,40 @@ class Report:
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence of result, such as a notebook's bottom line."""
+    """A result in a sentence or two, such as a notebook's bottom line, and under it the table of what they leave out."""
 
     text: str
+    table: Table | None = None
 
     def __repr__(self) -> str:
         return mask(self.text)
 
     def _repr_markdown_(self) -> str:
-        return f"**{_markdown(self.text)}**"
+        under = f"\n\n{self.table._repr_markdown_()}" if self.table else ""
+        return f"**{_markdown(self.text)}**{under}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The sentence that several pages begin with, and what does not fit into it: that stands under a page's first table.
+
+    `measured`: a page has no more figures to add to it.
+    """
+
+    sentence: str = ""
+    more: str = ""
+    measured: bool = False
+
+    def then(self, *own: str) -> str:
+        """At most two sentences: this one if there is one, then a page's `own`."""
+        return " ".join([self.sentence, *own][:2] if self.sentence else own[:2])
+
+    def under(self, note: str) -> str:
+        """The note of the table, after what the sentence leaves out."""
+        return " ".join(filter(None, (self.more, note)))
+
+
+NO_ANSWER = Answer()
 
 
 @dataclass(frozen=True)

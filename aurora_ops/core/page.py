@@ -5,6 +5,7 @@ Every page that a run leaves is made here: the run's own, the index of runs, the
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def table(shown: Table) -> str:
         "<tr>" + "".join(f"<td{at}>{_cell(value)}</td>" for value, at in zip(row, place, strict=True)) + "</tr>\n"
         for row in shown.rows
     )
+    body = wide(body)
     note = f'<p class="note">{escape(shown.note)}</p>' if shown.note else ""
     whole = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
     return f"<p><b>{escape(shown.summary)}</b></p>{scrolling(whole, shown.summary)}{note}"
@@ -89,6 +91,16 @@ def _cell(value: Any) -> str:
     if isinstance(value, Whole):
         return f"{value:,.0f}"
     return f"{value:,.2f}" if isinstance(value, float) else coloured(str(value))
+
+
+def wide(cells: str) -> str:
+    """Cells of prose keep a width that can be read, and short ones their line, on a phone too: there the table scrolls.
+
+    >>> wide("<td>0.5-16 ACU</td><td>a sentence of some length, at least</td>")
+    '<td class="short">0.5-16 ACU</td><td class="long">a sentence of some length, at least</td>'
+    """
+    cells = re.sub(r"<td>(?=[^<]{30})", '<td class="long">', cells)
+    return re.sub(r"<td>(?=[^<]{1,29}</td>)", '<td class="short">', cells)
 
 
 def coloured(text: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from aurora_ops.capacity import plausible
 from aurora_ops.capacity.demand import Floats
 from aurora_ops.capacity.history import History
-from aurora_ops.core.display import Table
+from aurora_ops.core.display import Table, Whole
 from aurora_ops.cost import forecast, sources
 from aurora_ops.cost.forecast import DAYS_PER_MONTH, Backtest, Forecast, ForecastError
 from aurora_ops.cost.plan import CostPlan, EnvironmentCost
@@ -67,8 +67,10 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
     """Floor, p10, p50, p90 and ceiling beside the budget."""
     rows = [
         (
-            one.cost.name, one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd,
-            one.budget_usd, "–" if one.exceeding is None else f"{one.exceeding:.0%}", None if one.backtest else one.month.p50 + one.cost.if_idle_higher_usd, one.source,
+            one.cost.name,
+            *map(Whole, (one.cost.floor.known_usd, one.month.p10, one.month.p50, one.month.p90, one.cost.ceiling.known_usd)),
+            None if one.budget_usd is None else Whole(one.budget_usd), "–" if one.exceeding is None else f"{one.exceeding:.0%}",
+            None if one.backtest else Whole(one.month.p50 + one.cost.if_idle_higher_usd), one.source,
         )
         for one in found
     ]  # fmt: skip
@@ -79,7 +81,7 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
         else "No budget is exceeded in more than one month in ten",
         ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at most", "from"),
         rows,
-        "USD a month. Budget: the high end of the spec's table. A band from a profile is as wrong as the profile: it knows weekdays and "
+        "USD a month. Budget: the high end of the planning table. A band from a profile is as wrong as the profile: it knows weekdays and "
         "weekends only, not where an idle instance rests ('idle at most': as high as anybody saw it), and becomes honest with a history. Where the profile never leaves the rest, "
         "the band has no width.",
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.capacity.acu import STEP_ACU, AcuRange
 from aurora_ops.capacity.history import History
-from aurora_ops.core.display import Line, Table
+from aurora_ops.core.display import Line, Table, Whole
 
 if TYPE_CHECKING:  # brings boto3, which only what is live needs
     from aurora_ops.cost.readers.signs import Signs
@@ -67,7 +67,7 @@ def shown(looked: Looked, simulated: bool) -> Table | Line:
     without = f" Not looked at: {'; '.join(looked.not_asked)}." if looked.not_asked else ""
     if not looked.findings:
         return Line(f"Nothing found among {', '.join(looked.asked)}.{without}" if looked.asked else without.strip())
-    rows = [(one.name, one.instance, one.usd, one.why, one.do) for one in looked.findings]
+    rows = [(one.name, one.instance, Whole(one.usd), one.why, one.do) for one in looked.findings]
     none = [one for one in looked.asked if one not in {found.name for found in looked.findings}]
     well = f" Not found: {', '.join(none)}." if none else ""
     return Table(

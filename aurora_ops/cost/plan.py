@@ -21,7 +21,7 @@ from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
-from aurora_ops.core.display import Check, Report, Table
+from aurora_ops.core.display import NO_ANSWER, Answer, Check, Report, Table, about
 from aurora_ops.core.times import today
 from aurora_ops.cost import profiles
 from aurora_ops.cost.profiles import Profile
@@ -88,9 +88,9 @@ class EnvironmentCost:
         low, high = self.band_usd
         findings = []
         if floor > low:
-            findings.append(f"floor {floor:,.2f} USD is over its low end {low:g}")
+            findings.append(f"floor {about(floor)} USD is over its low end {low:g}")
         if ceiling > high:
-            findings.append(f"ceiling {ceiling:,.2f} USD is {ceiling / high:.1f} times its high end {high:g}")
+            findings.append(f"ceiling {about(ceiling)} USD is {ceiling / high:.1f} times its high end {high:g}")
         return tuple(findings)
 
     @property
@@ -164,7 +164,7 @@ class CostPlan:
     environments: tuple[EnvironmentCost, ...]
     compared: tuple[EnvironmentCost, ...]
     # Of a cluster that exists: what is said first, and what its column is made of.
-    answer: str = ""
+    answer: Answer = NO_ANSWER
     quantities: Table | None = None
     measured_check: tuple[Check, ...] = ()
 
@@ -259,7 +259,7 @@ def environment_cost(
 def report(plan: CostPlan) -> Report:
     """Whether the plan can be relied on.
 
-    That the spec's table cannot hold is a finding about the spec and not about the plan: it is noted and fails nothing.
+    That the planning table, the spec's, cannot hold is a finding about that table and not about the plan: it is noted and fails nothing.
     """
     disordered = [
         cost.name
@@ -281,7 +281,7 @@ def report(plan: CostPlan) -> Report:
         Check.of("expected lies between floor and ceiling", not disordered, ", ".join(disordered)),
         Check.of("the engine version can have the range", not refused, "; ".join(refused)),
     )
-    note = f"the spec's table cannot hold for {', '.join(broken)}" if broken else "the spec's table can hold"
+    note = f"the planning table cannot hold for {', '.join(broken)}" if broken else "the planning table can hold"
     unpriced = dict.fromkeys(name for cost in plan.environments for name in cost.expected.unpriced)
     if unpriced:
         note = f"not priced: {', '.join(unpriced)}; {note}"

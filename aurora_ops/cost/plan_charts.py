@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aurora_ops.billing.bill import Estimate
 from aurora_ops.core import charts
-from aurora_ops.core.display import Chart
+from aurora_ops.core.display import Chart, about
 from aurora_ops.cost.plan import CostPlan
 from aurora_ops.cost.plan_tables import at_least, spec_band
 
@@ -53,7 +53,7 @@ def range_chart(plan: CostPlan) -> Chart:
     charts.legend(figure)
     numbers = "; ".join(
         f"{c.name} {at_least([c.floor])} / {at_least([c.expected])} / {at_least([c.ceiling])}"
-        + (f", spec {spec_band(c)}" if c.band_usd else "")
+        + (f", planning table {spec_band(c)}" if c.band_usd else "")
         for c in plan.environments
     )
     return Chart.of(f"USD a month, floor / expected / ceiling in {plan.region}: {numbers}", figure)
@@ -96,5 +96,5 @@ def _known(amounts: Sequence[float | None]) -> float:
 
 def _stack_text(stack: dict[str, list[float | None]]) -> str:
     return ", ".join(
-        f"{group} {'unknown' if None in amounts else f'{_known(amounts):,.2f}'}" for group, amounts in stack.items()
+        f"{group} {'unknown' if None in amounts else about(_known(amounts))}" for group, amounts in stack.items()
     )

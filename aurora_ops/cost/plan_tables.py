@@ -3,7 +3,7 @@
 The dollar sign is avoided: in a notebook two of them on a line would be read as a formula.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aurora_ops.billing import engine_support, price_book
@@ -11,50 +11,55 @@ from aurora_ops.billing.bill import Estimate
 from aurora_ops.billing.price_book import Price
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.capacity import idle
-from aurora_ops.core.display import Line, Table
+from aurora_ops.core.display import Line, Table, Whole, about
 from aurora_ops.cost.plan import CostChange, CostPlan, EnvironmentCost
 
 
 def bottom_line(plan: CostPlan) -> Line:
-    """The plan in one sentence, and where the spec's table cannot hold in another."""
-    each = ", ".join(
-        f"{cost.name} {at_least([cost.expected])} ({cost.instances} × {cost.mean_acu:.1f} ACU)"
-        for cost in plan.environments
+    """The plan in at most two sentences, over the table of what the money is paid for."""
+    each = [f"{cost.name} {at_least([cost.expected])}" for cost in plan.environments]
+    named, floor, ceiling = (
+        f"{', '.join(each[:-1])} and {each[-1]} USD a month in {plan.region}",
+        *(at_least([getattr(cost, level) for cost in plan.environments]) for level in ("floor", "ceiling")),
     )
-    expected, floor, ceiling = (
-        at_least([getattr(cost, level) for cost in plan.environments]) for level in ("expected", "floor", "ceiling")
-    )
-    broken = "; ".join(f"{cost.name}: {cost.band_findings[0]}" for cost in plan.environments if cost.band_findings)
+    lacking = without([name for cost in plan.environments for name in cost.expected.unpriced])
+    if plan.answer.measured:
+        return Line(plan.answer.then("The planned environments stand beside it."), paid_for(plan))
+    if plan.answer.sentence:
+        return Line(plan.answer.then(f"Expect {named}{lacking}."), paid_for(plan))
+    total = at_least([cost.expected for cost in plan.environments])
     return Line(
-        plan.answer + f"In {plan.region} expect {each}, together {expected} USD a month: "
-        f"never under {floor}, and {ceiling} if everything stays at its ceiling."
-        + _why(plan)
-        + _idle(plan)
-        + (f" The spec's table cannot hold ({broken})." if broken else "")
+        f"Expect {named}, {total} together{lacking}. Every instance at its floor makes {floor}, at its ceiling {ceiling}.",
+        paid_for(plan),
     )
 
 
-def _why(plan: CostPlan) -> str:
-    """What the dearest environment is paid for, as a product that a reader can work out again."""
-    cost = max(plan.environments, key=lambda one: one.expected.known_usd)
-    price, compute = cost.expected.items[0].price, cost.expected.compute_usd
-    if price is None or compute is None:
-        return ""
-    return (
-        f" Why: {cost.name}'s {cost.instances} instances × {cost.mean_acu:.2f} ACU × {HOURS_PER_MONTH:g} hours × {price.usd:g} USD are "
-        f"{compute:,.0f} of its {cost.expected.known_usd:,.0f}."
-    )
-
-
-def _idle(plan: CostPlan) -> str:
-    """How far the expected money moves with where an idle instance comes to rest."""
-    more = _if_higher(plan, least_usd=0.5)
-    return f" If an idle instance rests as high as anybody saw it, {', '.join(more)} more." if more else ""
+def paid_for(plan: CostPlan) -> Table:
+    """What each month is paid for, as a product that a reader can work out again, and how far it moves with where an idle instance rests."""
+    rows = []
+    for cost in plan.environments:
+        price, compute = cost.expected.items[0].price, cost.expected.compute_usd
+        product = f"{cost.instances} × {cost.mean_acu:.2f} ACU × {HOURS_PER_MONTH:g} hours"
+        rows.append(
+            (
+                cost.name, Whole(cost.expected.known_usd), "unknown" if compute is None else Whole(compute),
+                product if price is None else f"{product} × {price.usd:g} USD",
+                Whole(cost.if_idle_higher_usd), Whole(cost.floor.known_usd), Whole(cost.ceiling.known_usd),
+            )
+        )  # fmt: skip
+    unpriced = dict.fromkeys(name for cost in plan.environments for name in cost.expected.unpriced)
+    return Table(
+        "What the expected month is paid for",
+        ("environment", "USD expected", "compute of it", "instances × mean capacity × time × price", "more, if idle rests at most",
+         "all at the floor", "all at the ceiling"),
+        rows,
+        plan.answer.under("More: if an idle instance rests as high as anybody saw it.") + not_included(list(unpriced)),
+    )  # fmt: skip
 
 
 def _if_higher(plan: CostPlan, least_usd: float) -> list[str]:
     found = ((cost.name, cost.if_idle_higher_usd) for cost in plan.environments)
-    return [f"{name} {more:,.0f}" for name, more in found if more >= least_usd]
+    return [f"{name} {about(more)}" for name, more in found if more >= least_usd]
 
 
 def _rest(idle_acu: float | None) -> str:
@@ -96,8 +101,18 @@ def not_included(unpriced: Sequence[str]) -> str:
     return f" Not included, because their price is not known here: {', '.join(unpriced)}." if unpriced else ""
 
 
+def without(unpriced: Sequence[str]) -> str:
+    """The same inside a sentence, of which the table names the rest.
+
+    >>> without(["secret"]), without(["storage", "I/O", "secret"]), without([])
+    (' without secret', ' without storage, I/O and others', '')
+    """
+    names = list(dict.fromkeys(unpriced))
+    return f" without {', '.join(names[:2])}{' and others' if names[2:] else ''}" if names else ""
+
+
 def per_environment(plan: CostPlan) -> Table:
-    """Floor, expected and ceiling beside the spec's table, in the planned region and in those compared."""
+    """Floor, expected and ceiling beside the planning table, in the planned region and in those compared."""
     costs = (*plan.environments, *plan.compared)
     rows = [
         (
@@ -105,9 +120,7 @@ def per_environment(plan: CostPlan) -> Table:
             cost.region,
             str(cost.acu_range),
             cost.instances,
-            cost.floor.known_usd,
-            cost.expected.known_usd,
-            cost.ceiling.known_usd,
+            *(Whole(one.known_usd) for one in (cost.floor, cost.expected, cost.ceiling)),
             spec_band(cost),
             ", ".join(cost.floor.unpriced),
         )
@@ -115,7 +128,17 @@ def per_environment(plan: CostPlan) -> Table:
     ]
     return Table(
         f"USD for a month of {HOURS_PER_MONTH:g} hours, before tax",
-        ("environment", "region", "range", "instances", "floor", "expected", "ceiling", "spec says", "not included"),
+        (
+            "environment",
+            "region",
+            "range",
+            "instances",
+            "floor",
+            "expected",
+            "ceiling",
+            "planning table",
+            "not included",
+        ),
         rows,
         "Not included: lines whose price in that region is not known. They are missing from the sums, not free.",
     )
@@ -123,11 +146,9 @@ def per_environment(plan: CostPlan) -> Table:
 
 def cost_change(change: CostChange) -> Table:
     """What a month costs before and after a change, at the floor, as expected, and at the ceiling."""
-    levels = {level: change.usd(level) for level in ("floor", "expected", "ceiling")}
+    levels = {level: change.usd(level)[:2] for level in ("floor", "expected", "ceiling")}
     side = next(iter((*change.after, *change.before)), None)
-    before, after, difference = levels["expected"]
-    expected = f"{before:,.2f} → {after:,.2f} USD a month expected ({difference:+,.2f})"
-    region = f" in {side.region}" if side else ""
+    side = next(iter((*change.after, *change.before)), None)
     notes = (
         [
             f"Expected: usage profile {side.profile.name}, a share of the range, so a higher ceiling raises it; "
@@ -139,24 +160,29 @@ def cost_change(change: CostChange) -> Table:
     clusters = max(len(change.before), len(change.after))
     if clusters > 1:
         notes.append(f"{clusters} clusters together, each with that profile.")
-    rows = [(level, *(round(amount, 2) for amount in amounts)) for level, amounts in levels.items()]
+    return change_table(side.region if side else "", levels, " ".join(notes) + not_included(change.unpriced))
+
+
+def change_table(region: str, levels: Mapping[str, tuple[float, float]], note: str) -> Table:
+    """USD a month before and after a change, by level; the difference is of what was not yet rounded."""
+    before, after = levels["expected"]
+    sign = "-" if after < before else "+"
     return Table(
-        f"COST{region}: {expected}",
+        f"COST{f' in {region}' if region else ''}: {about(before)} → {about(after)} USD a month expected ({sign}{about(abs(after - before))})",
         ("USD a month", "before", "after", "difference"),
-        rows,
-        " ".join(notes) + not_included(change.unpriced),
+        [(level, Whole(was), Whole(will), Whole(will - was)) for level, (was, will) in levels.items()],
+        note,
     )
 
 
 def against_spec(plan: CostPlan) -> Table:
-    """Where the spec's table cannot hold. Compute alone, so that only the range and one price are involved."""
+    """Where the planning table cannot hold. Compute alone, so that only the range and one price are involved."""
     costs = [cost for cost in (*plan.environments, *plan.compared) if cost.band_usd]
     rows = [
         (
             cost.name,
             cost.region,
-            cost.floor.compute_usd,
-            cost.ceiling.compute_usd,
+            *("unknown" if one is None else Whole(one) for one in (cost.floor.compute_usd, cost.ceiling.compute_usd)),
             spec_band(cost),
             "unknown" if cost.band_acu is None else "{:.2f}–{:.2f}".format(*cost.band_acu),
             "; ".join(cost.band_findings) or "can hold",
@@ -165,8 +191,16 @@ def against_spec(plan: CostPlan) -> Table:
     ]
     broken = sum(bool(cost.band_findings) for cost in costs)
     return Table(
-        f"The spec's table cannot hold as a bound in {broken} of {len(costs)} cases",
-        ("environment", "region", "compute, floor", "compute, ceiling", "spec says", "mean ACU it implies", "finding"),
+        f"The planning table cannot hold as a bound in {broken} of {len(costs)} cases",
+        (
+            "environment",
+            "region",
+            "compute, floor",
+            "compute, ceiling",
+            "planning table",
+            "mean ACU it implies",
+            "finding",
+        ),
         rows,
         "Mean ACU per instance, if the band were compute alone. A value under the range's floor cannot happen.",
     )
@@ -248,6 +282,8 @@ def what_to_do(plan: CostPlan) -> Table:
         for cost in plan.environments
         if (warning := engine_support.warning(cost.engine_version, plan.as_of))
     ]
+    savings = sorted((one for cost in plan.environments for one in _savings(cost)), key=lambda one: -one[0])
+    rows += [(decision, f"saves {about(usd)} USD{what}") for usd, decision, what in savings]
     for cost in plan.environments:
         high = cost.band_usd[1] if cost.band_usd else cost.ceiling.known_usd
         within = cost.ceiling_within(high)
@@ -257,27 +293,7 @@ def what_to_do(plan: CostPlan) -> Table:
                 needed = "unknown: not every line has a price"
             elif within is not None:
                 needed = f"ceiling {within:g} ACU, not {cost.acu_range.ceiling:g}"
-            rows.append((f"hold {cost.name} under the spec's {high:g} USD in every case", needed))
-        readers = next((line.usd for line in cost.expected.items if line.name == "compute, readers"), None)
-        if readers is not None:
-            rows.append((f"run {cost.name} without readers: no standby", f"saves {readers:,.2f} USD expected"))
-        if (
-            not cost.existing
-            and cost.profile.idle_share
-            and cost.acu_range.floor
-            and cost.can_pause
-            and cost.floor.compute_usd is not None
-        ):
-            # Asleep in the hours without work, of which each was billed the mean of an idle instance.
-            saved = (
-                cost.floor.compute_usd
-                * cost.profile.idle_share
-                * cost.acu_range.idle_mean(cost.idle_acu)
-                / cost.acu_range.floor
-            )
-            rows.append(
-                (f"let {cost.name} pause: floor 0", f"saves up to {saved:,.2f} USD; an open connection prevents it")
-            )
+            rows.append((f"hold {cost.name} under {high:g} USD, the planning table's high end, in every case", needed))
     if more := _if_higher(plan, least_usd=0.5):
         rows.append(
             (
@@ -286,15 +302,29 @@ def what_to_do(plan: CostPlan) -> Table:
             )
         )
     rows.append(("replace the assumed profiles by measured history", "a forecast in place of an assumption"))
-    return Table("What moves the bill", ("decision", "effect a month"), rows)
+    return Table("What moves the bill, by what it saves", ("decision", "effect a month"), rows)
+
+
+def _savings(cost: EnvironmentCost) -> list[tuple[float, str, str]]:
+    """USD a month, the decision that saves them, and what to know about it."""
+    found = []
+    readers = next((line.usd for line in cost.expected.items if line.name == "compute, readers"), None)
+    if readers is not None:
+        found.append((readers, f"run {cost.name} without readers", ": no standby then"))
+    acu_range, floor = cost.acu_range, cost.floor.compute_usd
+    if not cost.existing and cost.profile.idle_share and acu_range.floor and cost.can_pause and floor is not None:
+        # Asleep in the hours without work, of which each was billed the mean of an idle instance.
+        asleep = floor * cost.profile.idle_share * acu_range.idle_mean(cost.idle_acu) / acu_range.floor
+        found.append((asleep, f"let {cost.name} pause: floor 0", " at most: an open connection prevents it"))
+    return found
 
 
 def at_least(estimates: Sequence[Estimate]) -> str:
-    """Their sum in whole USD, and whether it lacks a line."""
-    total = f"{sum(estimate.known_usd for estimate in estimates):,.0f}"
+    """Their sum in a sentence, in USD, and whether it lacks a line."""
+    total = about(sum(estimate.known_usd for estimate in estimates))
     return f"at least {total}" if any(estimate.unpriced for estimate in estimates) else total
 
 
 def spec_band(cost: EnvironmentCost) -> str:
-    """What the spec's table says, as "50–100"; a dash for a cluster, which is not in it."""
+    """What the planning table says, as "50–100"; a dash for a cluster, which is not in it."""
     return "{:g}–{:g}".format(*cost.band_usd) if cost.band_usd else "–"

@@ -67,17 +67,14 @@ def _measured(asked: Subject, before: AcuRange, after: AcuRange) -> Table:
     )  # fmt: skip
     sides = [_side(asked, one) for one in (before, after)]
     levels = {
-        "floor": [one.floor.known_usd for one in sides],
-        "expected": [float(usd) for usd in found.usd],
-        "ceiling": [one.ceiling.known_usd for one in sides],
+        "floor": (sides[0].floor.known_usd, sides[1].floor.known_usd),
+        "expected": (float(found.usd[0]), float(found.usd[1])),
+        "ceiling": (sides[0].ceiling.known_usd, sides[1].ceiling.known_usd),
     }
     minutes = [float(one) for one in found.throttled_minutes]
-    rows = [(level, round(was, 2), round(will, 2), round(will - was, 2)) for level, (was, will) in levels.items()]
-    was, will = levels["expected"]
-    return Table(
-        f"COST in {asked.book.region}: {was:,.2f} → {will:,.2f} USD a month expected ({will - was:+,.2f})",
-        ("USD a month", "before", "after", "difference"),
-        rows,
+    return plan_tables.change_table(
+        asked.book.region,
+        levels,
         f"Expected: {load.about}, simulated under both ranges as on {asked.platform}; throttled {minutes[0]:,.0f} minutes a month before and "
         f"{minutes[1]:,.0f} after. What it would have wanted over the present ceiling was not measured."
         + plan_tables.not_included(found.unpriced),

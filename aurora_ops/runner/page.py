@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_ops.core.display import mask
-from aurora_ops.core.page import VERDICTS, coloured, escape, folded, grid, page, picture, scrolling
+from aurora_ops.core.page import VERDICTS, coloured, escape, folded, grid, page, picture, scrolling, wide
 from aurora_ops.runner.index import WORDS
 
 _PAPERMILL = "papermill-error-cell-tag"  # cells that papermill adds: a red banner over a finding
@@ -176,7 +176,7 @@ def _markdown(text: str) -> str:
     )
     made = re.sub(rf"<strong>({'|'.join(VERDICTS)}) ", lambda found: f"<strong>{coloured(found[1])} ", made)
     made = re.sub(rf"<td>({'|'.join(VERDICTS)})</td>", lambda found: f"<td>{coloured(found[1])}</td>", made)
-    return re.sub(r"<table>.*?</table>", lambda found: scrolling(found[0], "table"), made, flags=re.DOTALL)
+    return re.sub(r"<table>.*?</table>", lambda found: scrolling(wide(found[0]), "table"), made, flags=re.DOTALL)
 
 
 def _method(content: Mapping[str, Any], files: list[str]) -> str:

@@ -95,7 +95,7 @@ class Existing:
     @property
     def span(self) -> str:
         """How long, in words."""
-        return f"{self.measured_hours / 24:,.1f} days"
+        return f"{round(self.measured_hours / 24, 1):,g} days"
 
 
 def read(

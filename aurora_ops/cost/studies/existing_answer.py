@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.capacity.acu import STEP_ACU, AcuRange
-from aurora_ops.cost import plan_tables
+from aurora_ops.core.display import NO_ANSWER, Answer, about
 from aurora_ops.cost.subject import Subject
 
 if TYPE_CHECKING:  # brings boto3, which only a cluster that exists needs
@@ -25,40 +25,40 @@ class Better:
     cold_minutes: float
 
 
-def words(subject: Subject, better: Better | None) -> str:
+def words(subject: Subject, better: Better | None) -> Answer:
     """The sentence, with what it cannot know; empty for an environment that was only asked for by its file of values."""
     existing = subject.existing
     if existing is None:
-        return ""
+        return NO_ANSWER
     if subject.month is None or better is None:
         there = (
             f"has {existing.span}" if existing.histories else f"has none of {', '.join(existing.capacity.unmeasured)}"
         )
-        return (
-            f"What {subject.name} cost and which range it should have cannot be told: of its capacity CloudWatch {there}, and a week is "
-            f"needed. What follows is ASSUMED: usage profile {subject.profile.name}. "
+        return Answer(
+            f"What {subject.name} cost and which range it should have cannot be told, for lack of a week of its capacity; what follows is ASSUMED.",
+            f"Of its capacity CloudWatch {there}, and a week is needed. Assumed is usage profile {subject.profile.name}.",
         )
     month = subject.month
     past = month.known_usd * existing.measured_hours / HOURS_PER_MONTH
     least = "at least " if month.unpriced else ""
-    return (
-        f"{subject.name} cost {least}{past:,.0f} USD in {existing.span} and will cost {least}{month.known_usd:,.0f} in a month that goes on so; "
-        f"{_range(subject.shape.acu_range, better)}."
-        + _limits(existing, subject.shape.acu_range)
-        + plan_tables.not_included(month.unpriced)
-        + " "
+    present = subject.shape.acu_range
+    tolerance = f"{better.throttled_minutes:,.0f} throttled and {better.cold_minutes:,.0f} cold minutes a month"
+    return Answer(
+        f"{subject.name} cost {least}{about(past)} USD in {existing.span} and will cost {least}{about(month.known_usd)} a month; "
+        f"{_range(present, better)}.",
+        f"The present range is {present}; the tolerance is {tolerance}." + _limits(existing, present),
+        True,
     )
 
 
 def _range(present: AcuRange, better: Better) -> str:
-    tolerance = f"{better.throttled_minutes:,.0f} throttled and {better.cold_minutes:,.0f} cold minutes a month"
     if not better.holds:
-        return f"no range keeps to {tolerance}, {better.acu_range} comes nearest"
+        return f"no range keeps to the tolerance, and {better.acu_range} comes nearest"
     if better.acu_range == present:
-        return f"its range of {present} is the cheapest that keeps to {tolerance}"
+        return f"its range of {present} is the cheapest that keeps to the tolerance"
     if better.saves_usd < 0:
-        return f"it should have {better.acu_range} and not {present}, which costs {-better.saves_usd:,.0f} more: {present} does not keep to {tolerance}"
-    return f"{better.acu_range} in place of {present} would save {better.saves_usd:,.0f} and keep to {tolerance}"
+        return f"to keep to the tolerance it needs {better.acu_range}, for {about(-better.saves_usd)} more"
+    return f"{better.acu_range} in its place would save {about(better.saves_usd)}"
 
 
 def _limits(existing: "Existing", present: AcuRange) -> str:

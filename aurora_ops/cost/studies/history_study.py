@@ -14,7 +14,7 @@ from aurora_ops.capacity.history import History
 from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
-from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.display import Answer, Chart, Check, Line, Report, Table, Whole, about
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost import findings, plan_tables, sources
 from aurora_ops.cost import plan as planning
@@ -25,6 +25,7 @@ from aurora_ops.cost.studies.history_bill import Bill
 from aurora_ops.cost.studies.history_reading import Reading
 from aurora_ops.cost.subject import Subject, subject
 
+OFTEN = 0.1  # of the months over a budget: more, and it may not hold
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -82,20 +83,38 @@ class HistoryStudy:
         return float(self.history.samples["seconds"][chosen].sum()) / 3600 / self.history.measured_hours
 
     def bottom_line(self) -> Line:
-        """What was billed and what comes, in money."""
-        band = self.bill.widened
+        """What was billed and what comes, in money, over the table of it."""
+        answer, band = range_study.first_sentence(self.subject), self.bill.widened
         kind = " (SIMULATED from an assumed profile)" if self.reading.simulated else ""
-        return Line(
-            range_study.first_sentence(self.subject)
-            + f"{self.subject.name} used {self.bill.acu_hours:,.0f} ACU-hours in {self.history.measured_hours / 24:,.1f} days{kind}: "
-            f"{self.bill.compute_usd:,.0f} USD for {len(self.bill.uses)} instances. Expect {band.p50:,.0f} USD for the next month, 80 % between "
-            f"{band.p10:,.0f} and {band.p90:,.0f}; {band.exceeding(self.budget_usd):.0%} of the futures go over {self.budget_usd:,.0f}."
-            + plan_tables.not_included(band.unpriced)
-            + (
-                ""
-                if not any(self.reading.doubts)
-                else " DOUBTFUL: this may be no capacity of this cluster, see the verdict."
-            )
+        doubt = "DOUBTFUL, see the verdict: " if any(self.reading.doubts) else ""
+        over = band.exceeding(self.budget_usd)
+        holds = "does not hold" if over > 0.5 else "may not hold" if over > OFTEN else "holds"
+        days = f"{round(self.history.measured_hours / 24, 1):,g} days"
+        own = [
+            f"{doubt}{self.subject.name}'s compute cost {about(self.bill.compute_usd)} USD in {days}{kind}.",
+            f"Expect {about(band.p50)} USD next month{plan_tables.without(band.unpriced)}, likely {about(band.p10)} to {about(band.p90)}: the budget "
+            f"of {self.budget_usd:,.0f} {holds}.",
+        ]
+        if answer.measured:
+            own = [f"{doubt}The budget {holds} next month."]
+        elif answer.sentence:
+            own = own[1:]
+        return Line(answer.then(*own), self._in_figures(answer))
+
+    def _in_figures(self, answer: Answer) -> Table:
+        """What the bottom line rounds or leaves out."""
+        band = self.bill.widened
+        rows = [
+            (f"measured, hours of {self.history.hours:,.0f}" if not self.reading.simulated else "simulated, hours", Whole(self.history.measured_hours)),
+            (f"ACU-hours of {len(self.bill.uses)} instances", Whole(self.bill.acu_hours)),
+            ("compute of that time, USD", Whole(self.bill.compute_usd)),
+            ("next month, p10 USD: one month in ten is cheaper", Whole(band.p10)),
+            ("next month, p50 USD", Whole(band.p50)),
+            ("next month, p90 USD: one month in ten is dearer", Whole(band.p90)),
+            (f"months over the budget of {self.budget_usd:,.0f} USD, %", Whole(band.exceeding(self.budget_usd) * 100)),
+        ]  # fmt: skip
+        return Table(
+            "Used, and to come", ("", "value"), rows, answer.under(plan_tables.not_included(band.unpriced).strip())
         )
 
     def quantities(self) -> Table:
@@ -173,7 +192,7 @@ class HistoryStudy:
     def next_month(self) -> Table:
         """The month's band, before and after the back-test, and the budget."""
         rows = [
-            (words, band.p10, band.p50, band.p90, f"{band.exceeding(self.budget_usd):.0%}")
+            (words, Whole(band.p10), Whole(band.p50), Whole(band.p90), f"{band.exceeding(self.budget_usd):.0%}")
             for words, band in (
                 ("from the days alone", self.bill.month),
                 ("moved by the back-test's errors too", self.bill.month.missing_as(self.bill.backtest.errors)),

@@ -1,5 +1,6 @@
 """The procedure behind the notebook `pricing-options`: what else the same environment could cost."""
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
-from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, about
 from aurora_ops.cost import options, plan_tables, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
@@ -29,7 +30,9 @@ from aurora_ops.cost.subject import Study, Subject, subject
 if TYPE_CHECKING:
     from aurora_ops.cost.readers.existing import Existing
 
+LEAST_USD = 0.5  # a month: less is no saving
 _STANDARD, _OPTIMIZED, _UNUSED = charts.BLUE, charts.ORANGE, charts.YELLOW
+_COVERED, _ON_DEMAND = "#a9c4de", "#f0c7a6"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,31 +114,38 @@ class OptionStudy(Study):
         return self.by_clock.saved_acu_hours * len(self.uses) * self.book.acu_hour(self.shape.io_optimized).usd
 
     def bottom_line(self) -> Line:
-        """The option that saves most, and what does not pay."""
+        """The option that saves most, over the table of all."""
         known = sorted(((saves, name) for name, saves, _ in self.savings if saves is not None), reverse=True)
         best, name = known[0]
-        first = f"{name} saves most, {best:,.0f}" if best > 0.5 else "no option saves anything"
-        without = ", ".join(other for saves, other in known if saves <= 0.5 and other != name)
-        return Line(
-            range_study.first_sentence(self.subject)
-            + f"{self.environment} costs {'at least ' if self.unpriced else ''}{self.usd:,.0f} USD a month; {first}."
-            + (f" Nothing saves: {without}." if without else "")
-            + plan_tables.not_included(self.unpriced)
-        )
+        answer = range_study.first_sentence(self.subject)
+        pays = best > LEAST_USD
+        now = f"{self.environment} costs {'at least ' if self.unpriced else ''}{about(self.usd)} USD a month{plan_tables.without(self.unpriced)}"
+        rest = sum(saves > LEAST_USD for saves, _ in known) - 1
+        if answer.measured:
+            own = [f"Of the options {name} saves most." if pays else "No option saves anything."]
+        elif pays:
+            others = "No other option saves anything." if not rest else "Others save less, and they do not add up."
+            own = [f"{now}; {name} saves most, {about(best)}.", others]
+        else:
+            own = [f"{now}; no option saves anything."]
+        return Line(answer.then(*own), self.table(answer))
 
-    def table(self) -> Table:
-        """Every option, its saving and its condition."""
+    def table(self, answer: Answer = NO_ANSWER) -> Table:
+        """Every option, the one that saves most first, its saving and its condition."""
+        ordered = sorted(self.savings, key=lambda one: -math.inf if one[1] is None else one[1], reverse=True)
         rows = [
-            (name, "unknown" if saves is None else saves, "unknown" if saves is None else self.usd - saves, why)
-            for name, saves, why in self.savings
-        ]
+            (name, "unknown" if saves is None else Whole(saves), "unknown" if saves is None else Whole(self.usd - saves), why)
+            for name, saves, why in ordered
+        ]  # fmt: skip
         return Table(
-            f"Options beside {self.usd:,.2f} USD a month, each alone",
+            f"Options beside {self.usd:,.0f} USD a month, each alone",
             ("option", "saves USD", "USD then", "what to know"),
             rows,
-            "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours. "
-            f"USD of {self.book.region}: {self.book.cite([*self._compared_items, 'backup_gb_month'], self.as_of)}."
-            + plan_tables.not_included(self.unpriced),
+            answer.under(
+                "Savings are of whole bills, readers included, and do not add up: a savings plan and pausing take from the same hours. "
+                f"USD of {self.book.region}: {self.book.cite([*self._compared_items, 'backup_gb_month'], self.as_of)}."
+                + plan_tables.not_included(self.unpriced)
+            ),
         )
 
     def io_chart(self) -> Chart:
@@ -156,13 +166,15 @@ class OptionStudy(Study):
         axes.set_xlim(0, most)
         axes.set_ylim(0, float(standard.max()) * 1.1)
         charts.name(axes, "million I/O a month (dotted: this environment)", "USD a month")
+        charts.thousands(axes)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         charts.heading(axes, f"I/O-Optimized pays from {meet:,.0f} million I/O a month on")
         charts.clean(axes)
         charts.legend(figure)
         return Chart.of(
-            f"I/O-Optimized pays from {meet:,.1f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
-            f"(rule of thumb: 25 %); here {self.usage.io_millions:,.1f}: Standard {self.breakeven.standard_usd:,.2f}, "
-            f"I/O-Optimized {self.breakeven.io_optimized_usd:,.2f} USD",
+            f"I/O-Optimized pays from {meet:,.0f} million I/O a month on, when I/O is {self.breakeven.share:.1%} of the Standard bill "
+            f"(rule of thumb: 25 %); here {self.usage.io_millions:,.1f}: Standard {self.breakeven.standard_usd:,.0f}, "
+            f"I/O-Optimized {self.breakeven.io_optimized_usd:,.0f} USD",
             figure,
         )
 
@@ -172,15 +184,11 @@ class OptionStudy(Study):
         share = np.arange(1, used.size + 1) / used.size * 100
         covered = self.plan.covered_acu
         figure, axes = charts.canvas(3.8)
-        axes.fill_between(
-            share, np.minimum(used, covered), color=_STANDARD, alpha=0.35, linewidth=0, label="covered, at a discount"
-        )
+        axes.fill_between(share, np.minimum(used, covered), color=_COVERED, linewidth=0, label="covered, at a discount")
         axes.fill_between(
             share, used, covered, where=used < covered, color=_UNUSED, linewidth=0, label="paid and not used"
         )
-        axes.fill_between(
-            share, used, covered, where=used > covered, color=_OPTIMIZED, alpha=0.35, linewidth=0, label="on demand"
-        )
+        axes.fill_between(share, used, covered, where=used > covered, color=_ON_DEMAND, linewidth=0, label="on demand")
         axes.plot(share, used, color=charts.INK, linewidth=1.5)
         axes.set_xlim(0, 100)
         axes.set_ylim(0, float(used.max()) * 1.05 + 0.5)
@@ -189,21 +197,21 @@ class OptionStudy(Study):
         charts.clean(axes)
         charts.legend(figure)
         return Chart.of(
-            f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.2f} for {self.plan.on_demand_usd:,.2f} USD on demand a month, "
-            f"{self.plan.wasted_usd:,.2f} of it for hours that use less",
+            f"a plan for {covered:.1f} ACU costs {self.plan.usd:,.0f} for {self.plan.on_demand_usd:,.0f} USD on demand a month, "
+            f"{self.plan.wasted_usd:,.0f} of it for hours that use less",
             figure,
         )
 
     def instance_table(self) -> Table:
         """Provisioned classes beside the serverless cluster."""
         rows = [
-            (one.instance_class, "unknown" if one.usd is None else one.usd, "yes" if one.carries else "NO",
+            (one.instance_class, "unknown" if one.usd is None else Whole(one.usd), "yes" if one.carries else "NO",
              "unknown" if one.breakeven_acu is None else one.breakeven_acu)
             for one in self.provisioned
         ]  # fmt: skip
         mean = self.uses[0].acu_hours / HOURS_PER_MONTH
         return Table(
-            f"As many provisioned instances as there are now, beside {self.usd:,.2f} USD and {mean:.2f} ACU on average",
+            f"As many provisioned instances as there are now, beside {self.usd:,.0f} USD and {mean:.2f} ACU on average",
             ("class", "USD a month", "carries the peak", "break-even, mean ACU"),
             rows,
             f"Peak: {min(float(self.load.demand.acu.max()), self.shape.acu_range.ceiling):.1f} ACU, which the present range gives, taken as {self.vcpu_per_acu:g} vCPU and 2 GiB each. Only classes whose "

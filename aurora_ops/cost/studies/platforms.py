@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aurora_ops.capacity import platform
 from aurora_ops.capacity.acu import STEP_ACU
 from aurora_ops.capacity.platform import Platform
-from aurora_ops.core.display import Table
+from aurora_ops.core.display import Table, Whole
 from aurora_ops.cost.subject import Subject
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def table(asked: Subject, cases: "Sequence[tuple[Platform, Case]]", relation: st
         at, scaling = case.present, one.rules(asked.idle_acu)
         rows.append(
             (
-                _KINDS[one.is_measured], "this one" if one.is_measured == now.is_measured else "", one.basis,
-                *(platform.seconds_to(acu, present.floor, scaling) for acu in platform.CLIMBS_ACU),
-                str(case.advice.acu_range), case.advice.usd,
-                float(case.sweep.usd[at]), float(case.sweep.throttled_minutes[at]), float(case.sweep.cold_minutes[at]),
+                _KINDS[one.is_measured] + (", this one" if one.is_measured == now.is_measured else ""), one.basis,
+                *(Whole(platform.seconds_to(acu, present.floor, scaling)) for acu in platform.CLIMBS_ACU),
+                str(case.advice.acu_range),
+                *map(Whole, (case.advice.usd, case.sweep.usd[at], case.sweep.throttled_minutes[at], case.sweep.cold_minutes[at])),
             )
         )  # fmt: skip
     of = "; ".join(f"{one.jump['source']} ({one.jump['since']})" for one, _ in cases if one.jump)
@@ -43,7 +43,7 @@ def table(asked: Subject, cases: "Sequence[tuple[Platform, Case]]", relation: st
     floor = max(present.floor, STEP_ACU)
     return Table(
         f"What the platform version changes, if an ACU is {relation}",
-        ("platform versions", "", "rules", *(f"s from {floor:g} to {acu:g} ACU" for acu in platform.CLIMBS_ACU),
+        ("platform versions", "rules", *(f"s from {floor:g} to {acu:g} ACU" for acu in platform.CLIMBS_ACU),
          "range to take", "USD", f"USD at {present}", "throttled", "cold"),
         rows,
         f"Version {now.version}, from {now.known_from}." + (stated if of else ""),

@@ -12,7 +12,7 @@ from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.platform import Platform
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
-from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, about
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, what_if
 from aurora_ops.cost.readers import prices as price_sources
@@ -60,21 +60,49 @@ class RangeStudy(Study):
         )
 
     def bottom_line(self) -> Line:
-        """The range to take, in money, beside the present one."""
+        """The range to take, over the table of it beside the present one."""
         first, *others = self.cases
-        advice, now = first.advice, first.present
-        careful = f" if an ACU is {first.words}, which is the careful end" if others else ""
-        also = ", ".join(f"{one.advice.acu_range} for {one.advice.usd:,.0f} at {one.words}" for one in others)
-        broken = "" if all(one.advice.holds for one in self.cases) else " No range keeps to the tolerance everywhere."
-        present = (
-            f"{first.sweep.usd[now]:,.0f} USD a month and {first.sweep.throttled_minutes[now]:,.0f} minutes throttled"
+        advice, now, answer = first.advice, first.present, self.answer()
+        kept = first.advice.acu_range == self.shape.acu_range or self._keeps(first)
+        usd, throttled = (
+            (float(first.sweep.usd[now]), float(first.sweep.throttled_minutes[now]))
+            if kept
+            else (advice.usd, advice.throttled_minutes)
         )
-        wanted = f"{advice.usd:,.0f} USD a month and {advice.throttled_minutes:,.0f} minutes throttled"
-        if first.advice.acu_range != self.shape.acu_range and self._keeps(first):
-            words = f"Keep {self.environment} at {self.shape.acu_range}: {present} under this load{careful}; the cheapest that would do, {advice.acu_range}, means {wanted}."
-        else:
-            words = f"Give {self.environment} {advice.acu_range}: {wanted} under this load{careful}; the present {self.shape.acu_range} means {present}."
-        return Line(self.answer() + words + (f" If an ACU is more, the cheapest are {also}." if also else "") + broken)
+        verb = "Keep" if kept else "Give"
+        acu_range = self.shape.acu_range if kept else advice.acu_range
+        relation = f" if an ACU is {first.words}" if others else ""
+        lacking = plan_tables.without(first.sweep.unpriced)
+        words = (
+            f"{verb} {self.environment} {'at ' if kept else ''}{acu_range}: {about(usd)} USD a month{lacking} and {about(throttled)} minutes "
+            f"throttled{relation}."
+        )
+        broken = [one.words for one in self.cases if not one.advice.holds]
+        second = (
+            "No range keeps to the tolerance everywhere."
+            if broken
+            else "That is the careful end: an ACU that is more needs less."
+            if others
+            else ""
+        )
+        own = [] if answer.measured else [words, *filter(None, [second])]
+        return Line(answer.then(*own), self._beside_present(answer))
+
+    def _beside_present(self, answer: Answer) -> Table:
+        """Of the first case, the cheapest range that keeps to the tolerance beside the present one."""
+        case, advice = self.cases[0], self.cases[0].advice
+        found, now = case.sweep, case.present
+        rows = [
+            ("now", str(self.shape.acu_range), *map(Whole, (found.usd[now], found.throttled_minutes[now], found.cold_minutes[now]))),
+            ("cheapest" if advice.holds else "nearest", str(advice.acu_range),
+             *map(Whole, (advice.usd, advice.throttled_minutes, advice.cold_minutes))),
+        ]  # fmt: skip
+        return Table(
+            f"For at most {self.throttled_minutes:,.0f} throttled and {self.cold_minutes:,.0f} cold minutes a month",
+            ("", "range", "USD a month", "throttled", "cold"),
+            rows,
+            answer.under(plan_tables.not_included(found.unpriced).strip()),
+        )
 
     def quantities(self) -> Table:
         """What the bill is made of, each measured or assumed, and why the month is not that of every page."""
@@ -86,10 +114,10 @@ class RangeStudy(Study):
         )
         return self.subject.quantities(same_month.sentence(self.subject, float(case.sweep.usd[case.present]), how))
 
-    def answer(self) -> str:
+    def answer(self) -> Answer:
         """Of a cluster that exists, the sentence that every page begins with."""
         if self.subject.existing is None:
-            return ""
+            return NO_ANSWER
         case = self.cases[0]
         if not case.load.measured:
             return existing_answer.words(self.subject, None)
@@ -115,8 +143,8 @@ class RangeStudy(Study):
             rows.append(
                 (
                     case.words, float(case.load.demand.acu.mean()), float(case.load.demand.acu.max()), str(case.advice.acu_range),
-                    case.advice.usd, case.advice.throttled_minutes, case.advice.cold_minutes,
-                    float(case.sweep.usd[now]), float(case.sweep.throttled_minutes[now]), float(case.sweep.cold_minutes[now]),
+                    *map(Whole, (case.advice.usd, case.advice.throttled_minutes, case.advice.cold_minutes)),
+                    *map(Whole, (case.sweep.usd[now], case.sweep.throttled_minutes[now], case.sweep.cold_minutes[now])),
                 )
             )  # fmt: skip
         return Table(
@@ -140,7 +168,7 @@ class RangeStudy(Study):
         line.sort(key=lambda one: float(found.usd[one]))
         shown = line if len(line) <= most else [line[round(k * (len(line) - 1) / (most - 1))] for k in range(most)]
         rows = [
-            (str(found.ranges[n]), float(found.usd[n]), float(found.throttled_minutes[n]), float(found.cold_minutes[n]))
+            (str(found.ranges[n]), Whole(found.usd[n]), Whole(found.throttled_minutes[n]), Whole(found.cold_minutes[n]))
             for n in dict.fromkeys(shown)
         ]
         return Table(
@@ -174,8 +202,9 @@ class RangeStudy(Study):
         ):
             axes.plot(x, y, mark, color=colour, markersize=8)
             axes.annotate(
-                words, (x, y), offset, textcoords="offset points", fontsize=11, fontweight="bold", color=colour
-            )
+                words, (x, y), offset, textcoords="offset points", fontsize=11, fontweight="bold", color=colour,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
+            )  # fmt: skip
         axes.axvline(self.throttled_minutes, color=charts.INK, linestyle=":", linewidth=1)
         axes.set_xscale("symlog", linthresh=10)
         axes.set_xlim(-1, None)
@@ -184,12 +213,13 @@ class RangeStudy(Study):
         axes.minorticks_off()
         axes.set_ylim(0, float(np.nanmax(found.usd[found.throttled_minutes <= found.throttled_minutes.max()])) * 1.02)
         charts.name(axes, "throttled minutes a month (dotted: the tolerance)", "USD a month")
+        charts.thousands(axes)
         charts.heading(axes, f"Every range in {self.book.region}, if an ACU is {case.words}")
         charts.clean(axes)
         charts.legend(figure)
         return Chart.of(
-            f"USD a month against throttled minutes: cheapest {advice.acu_range} {advice.usd:,.2f} / {advice.throttled_minutes:,.0f}, "
-            f"now {self.shape.acu_range} {found.usd[now]:,.2f} / {found.throttled_minutes[now]:,.0f}",
+            f"USD a month against throttled minutes: cheapest {advice.acu_range} {advice.usd:,.0f} / {advice.throttled_minutes:,.0f}, "
+            f"now {self.shape.acu_range} {found.usd[now]:,.0f} / {found.throttled_minutes[now]:,.0f}",
             figure,
         )
 
@@ -314,7 +344,7 @@ def of_subject(
     return RangeStudy(asked, throttled_minutes, cold_minutes, cases, tuple(each))
 
 
-def first_sentence(asked: Subject) -> str:
+def first_sentence(asked: Subject) -> Answer:
     """What a page says first of a cluster that exists, with the tolerance of `acu-range-what-if`; empty for anything else."""
     if asked.measured is None:
         return existing_answer.words(asked, None)

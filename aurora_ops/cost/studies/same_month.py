@@ -15,10 +15,10 @@ def sentence(asked: Subject, usd: float, question: str) -> str:
     """That both agree to the cent, or which question this page answers instead."""
     planned = expected_usd(asked)
     if round(usd, 2) == round(planned, 2):
-        return f"cost-per-environment expects the same {planned:,.2f} USD a month."
+        return f"cost-per-environment expects the same {planned:,.0f} USD a month."
     of = (
         "goes on as it was measured"
         if asked.measured
         else f"is the steady mean of profile {asked.profile.name}, a share of the range"
     )
-    return f"cost-per-environment expects {planned:,.2f} USD for a month that {of}; the {usd:,.2f} of this page are {question}."
+    return f"cost-per-environment expects {planned:,.0f} USD for a month that {of}; the {usd:,.0f} of this page are {question}."

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from bottom_lines import sentences, too_long
 from common import CLUSTER, INSTANCE
 from moto.server import ThreadedMotoServer
 
@@ -15,6 +16,7 @@ from aurora_ops.aws.session import Session, sandbox_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.capacity.history import HistoryError
+from aurora_ops.core.display import about
 from aurora_ops.cost import bands, exports, plan_charts, plan_tables, profiles
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.readers import existing
@@ -187,20 +189,23 @@ def test_a_month_is_what_was_measured_to_the_cent_on_every_page(pages):
 
 def test_every_page_answers_first_what_it_cost_will_cost_and_should_be(pages):
     """
-    The same sentence on all four, with the range that page 02 finds.
+    The same sentence on all four, with the range that page 02 finds; none is longer than what is read in ten seconds.
     """
     month = pages["plan"].environments[-1].expected.known_usd
     case = pages["ranges"].cases[0]
-    firsts = {
-        plan_tables.bottom_line(pages["plan"]).text.split(" In ap-northeast-1")[0].strip(),
-        *(pages[name].bottom_line().text.partition(" minutes a month.")[0] + " minutes a month." for name in ("ranges", "options", "history")),
-    }  # fmt: skip
+    lines = [
+        plan_tables.bottom_line(pages["plan"]),
+        *(pages[name].bottom_line() for name in ("ranges", "options", "history")),
+    ]
+    firsts = {sentences(one.text)[0] for one in lines}
 
+    assert [[]] * 4 == [too_long(one.text) for one in lines]
     assert 1 == len(firsts)
     [first] = firsts
-    assert first.startswith(f"orders-live cost {month * 14 / 365 * 12:,.0f} USD in 14.0 days")
-    assert f"will cost {month:,.0f} in a month that goes on so" in first
+    assert first.startswith(f"orders-live cost {about(month * 14 / 365 * 12)} USD in 14 days")
+    assert f"will cost {about(month)} a month" in first
     assert str(case.advice.acu_range) in first or "its range of 1-8 ACU is the cheapest" in first
+    assert {True} == {"The present range is 1-8 ACU; the tolerance is 60 throttled" in one.table.note for one in lines}
 
 
 def test_a_follower_is_simulated_as_the_writer_and_another_reader_under_its_own_load(pages):
@@ -246,7 +251,8 @@ def test_too_little_is_no_measure_and_is_named(young):
         option_study.study("dev", region=REGION, cluster=young).bottom_line(),
     ):
         assert line.text.startswith("What a-b-2 cost and which range it should have cannot be told")
-        assert "ASSUMED: usage profile always-on" in line.text
+        assert ([], True) == (too_long(line.text), "what follows is ASSUMED" in line.text)
+        assert "Assumed is usage profile always-on" in line.table.note
     assert (
         profiles.profile("always-on").mean_acu(ranges.shape.acu_range, plan.environments[-1].idle_acu)
         == plan.environments[-1].mean_acu

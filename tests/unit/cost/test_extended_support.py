@@ -62,7 +62,7 @@ def test_version_13_in_tokyo_is_named_as_not_priced(monkeypatch):
 
     assert [("Extended Support",)] * 3 == [cost.expected.unpriced for cost in plan.environments]
     assert [True] == ["Extended Support" in check.detail for check in report.checks if check.verdict == "SKIP"]
-    assert "expect dev at least" in repr(plan_tables.bottom_line(plan))
+    assert "Expect dev at least" in repr(plan_tables.bottom_line(plan))
     assert "Extended Support" in repr(history_study.study("dev", as_of="2026-11-23").bottom_line())
 
 

@@ -95,7 +95,7 @@ def test_ranges_options_and_pauses_stand_beside_the_same_bill(asked):
 
 def test_every_page_names_the_month_of_page_01_and_which_question_it_answers_instead(asked):
     """
-    To the cent, beside its own amount, with the words of the difference.
+    In whole dollars, as an estimate is, beside its own amount, with the words of the difference.
     """
     pages = asked[0]
     planned = pages.plan.environments[-1].expected.known_usd
@@ -113,8 +113,8 @@ def test_every_page_names_the_month_of_page_01_and_which_question_it_answers_ins
 
     for name, (usd, words) in own.items():
         note = getattr(pages, name).quantities().note
-        assert f"cost-per-environment expects {planned:,.2f} USD" in note
-        assert f"the {usd:,.2f} of this page are {words}" in note
+        assert f"cost-per-environment expects {planned:,.0f} USD" in note
+        assert f"the {usd:,.0f} of this page are {words}" in note
 
 
 @pytest.mark.parametrize("environment", environments.ENVIRONMENTS)
