@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from click.testing import CliRunner
+from in_process import aurora_ops, papermill
 
 from aurora_ops.__main__ import cli
 from aurora_ops.core.environments import PROJECT_ROOT
@@ -49,10 +50,6 @@ def start(*command, cwd, **environment):
     )  # fmt: skip
 
 
-def papermill(path, *options, cwd):
-    return start("papermill", str(path), "out.ipynb", "--no-progress-bar", *options, cwd=cwd)
-
-
 def results(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))]
 
@@ -81,7 +78,7 @@ def test_papermill_reads_the_same_file(tmp_path, engine):
     path = write(tmp_path / "elsewhere")
     (tmp_path / "mine.csv").write_text("mine")
 
-    ended = papermill(path, "-p", "source", "mine.csv", *engine, cwd=tmp_path)
+    ended = start("papermill", str(path), "out.ipynb", "-p", "source", "mine.csv", *engine, cwd=tmp_path)
 
     assert 0 == ended.returncode, ended.stderr
     assert "1 of 1 checks" in (tmp_path / "out.ipynb").read_text()
@@ -144,7 +141,7 @@ def test_a_notebook_without_a_kernel_or_a_language_runs(tmp_path):
     """
     path = write(tmp_path, kernel=False)
 
-    ended = start("aurora_ops", "run", str(path), "-p", "vcpus", "8", "--output-dir", "runs", cwd=tmp_path)
+    ended = aurora_ops("run", str(path), "-p", "vcpus", "8", "--output-dir", "runs", cwd=tmp_path)
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
     assert [8.0] == [one["parameters"]["vcpus"] for one in results(tmp_path / "runs")]

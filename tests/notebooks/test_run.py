@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 from click.testing import CliRunner
+from in_process import Ended, aurora_ops
 
 from aurora_ops.__main__ import cli
 from aurora_ops.core.errors import InputError
@@ -55,8 +56,8 @@ def command(path: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "aurora_ops", "run", str(path), "--output-dir", str(path.parent / "runs"), *options]
 
 
-def run(path: Path, *options: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(path, *options), capture_output=True, text=True, timeout=HANG, cwd=cwd)
+def run(path: Path) -> Ended:
+    return aurora_ops("run", str(path), "--output-dir", str(path.parent / "runs"))
 
 
 def evidence_of(path: Path) -> tuple[Path, dict]:
@@ -68,7 +69,8 @@ def test_a_passed_run_leaves_everything_that_the_design_promises(tmp_path):
     """From any folder: executed notebook, HTML, result.json, JUnit and a manifest that sha256sum can check."""
     path = write(tmp_path, PASS)
 
-    ended = run(path, "-p", "engine_version", "15.10", "-p", "environment", "stg", cwd=Path("/"))
+    words = command(path, "-p", "engine_version", "15.10", "-p", "environment", "stg")
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=HANG, cwd="/")
 
     assert 0 == ended.returncode, ended.stderr
     assert ended.stdout.startswith("PASS    tiny: 1 of 2 checks, 1 skipped")

@@ -15,9 +15,14 @@ _NAME = "aurora-ops-forked"
 def use(manager: Any) -> None:
     """Have the kernel of a manager forked, where there is a process that has the imports."""
     if os.environ.get(forked.SOCKET):
-        where = EntryPoint(_NAME, f"{__name__}:{ForkedProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME)
-        KernelProvisionerFactory.provisioners[_NAME] = where
-        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": _NAME}
+        manager.kernel_spec.metadata["kernel_provisioner"] = {"provisioner_name": register()}
+
+
+def register() -> str:
+    """Make the provisioner known to Jupyter in this process, by the name that is returned."""
+    where = EntryPoint(_NAME, f"{__name__}:{ForkedProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME)
+    KernelProvisionerFactory.provisioners[_NAME] = where
+    return _NAME
 
 
 class ForkedProvisioner(LocalProvisioner):
