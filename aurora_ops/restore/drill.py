@@ -119,6 +119,8 @@ class Drill:
         latest, earliest = source.latest_restorable_utc, source.earliest_restorable_utc
         with self.access.connect(cluster=source) as connection:
             timed = commit_times.has_commit_times(connection)
+            if timed and self.asked_point:
+                timed = commit_times.reaches_back(connection, self.asked_point)
             self.unlike = server_version.check(source.engine_version, connection)
             self.stored = tables.stored_bytes(connection)
             databases = (self.access if self.access.database else replace(self.access, database=ALL)).databases(
@@ -126,7 +128,8 @@ class Drill:
             )
             bearable = self.limits.bounds.check(connection)
         self.volume_gib = math.ceil(sum(self.stored.values()) / 2**30)
-        self.proof = Proof(self._source_database, databases, self.limits, timed)
+        resource_id = str(source.raw.get("DbClusterResourceId", ""))
+        self.proof = Proof(self._source_database, databases, self.limits, timed, resource_id=resource_id)
         self.reading = self.proof.reading()
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
@@ -150,7 +153,7 @@ class Drill:
         if self.rules:
             checks.append(self.proof.askable(self.rules))
         if self.asked_point:
-            told = "track_commit_timestamp is off, so nobody could tell which second came back: set it, or drill without restore_to"
+            told = "track_commit_timestamp is off, or no commit of then has its time any more, so nobody could tell which second came back: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
         longest = len(f"{self.identifier}-1")
         checks.append(Check.of("the copy can be named", longest <= 63, f"{longest} of 63 characters"))
@@ -258,6 +261,7 @@ class Drill:
         checks = [] if self.asked_point else self._boundary()
         checks += self.proof.compare(self.copy.connect)
         checks += coverage.other_databases(self.stored, self.proof.databases)
+        self.timing.achieved = self.proof.achieved
         self.timing.add_checks(time.monotonic() - started)
         self.proof.found("backup", checks)
         return Report("restored content", tuple(checks))

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from aurora_ops.core.display import Check, Table
 from aurora_ops.restore.evidence.proved import Figure
+from aurora_ops.restore.proof.heartbeat import Achieved
 
 RTO, VALIDATED, RPO = "RTO: to the first query", "RTO: to a checked copy", "RPO offered at the start"
+ACHIEVED = "RPO achieved"
 
 
 @dataclass
@@ -18,6 +20,7 @@ class Timing:
     rpo_minutes: float
     seconds: dict[str, float] = field(default_factory=dict)
     offered_rpo_seconds: float = math.nan
+    achieved: Achieved | None = None  # what the copy's content came to
 
     @property
     def rto_seconds(self) -> float:
@@ -39,8 +42,16 @@ class Timing:
             Figure(RTO, self.rto_seconds, 60 * self.rto_minutes),
             Figure(VALIDATED, self.validated_seconds, 60 * self.validated_minutes),
             Figure(RPO, self.offered_rpo_seconds, 60 * self.rpo_minutes),
+            *self._achieved(),
             *(Figure(f"phase: {phase}", seconds) for phase, seconds in self.seconds.items()),
         ]
+
+    def _achieved(self) -> list[Figure]:
+        """Without its target where that could not be judged."""
+        if self.achieved is None:
+            return []
+        is_judged = self.achieved.check(self.rpo_minutes).verdict != "SKIP"
+        return [Figure(ACHIEVED, self.achieved.seconds, 60 * self.rpo_minutes if is_judged else None)]
 
     def checks(self) -> list[Check]:
         """Each figure against its own target."""
@@ -52,6 +63,7 @@ class Timing:
             ),
             Check.of("RTO to a checked copy within the target", validated <= allowed, f"target {allowed:g} min"),
             Check.of("RPO offered within the target", rpo <= self.rpo_minutes, f"target {self.rpo_minutes:g} min"),
+            *([self.achieved.check(self.rpo_minutes)] if self.achieved else []),
         ]
 
     def result(self) -> dict[str, object]:
@@ -60,12 +72,13 @@ class Timing:
             "rto_seconds": round(self.rto_seconds, 2),
             "validated_seconds": round(self.validated_seconds, 2),
             "rpo_offered_seconds": round(self.offered_rpo_seconds, 2),
+            **(self.achieved.result() if self.achieved else {}),
             "phases_seconds": {phase: round(value, 2) for phase, value in self.seconds.items()},
         }
 
     def table(self, where: str) -> Table:
         """Seconds per phase. The polling adds up to the growing step of 0.2 to 5 s to each."""
         rows = [(phase, round(value, 2)) for phase, value in self.seconds.items()]
-        rows += [(one.name, round(one.seconds, 2)) for one in self.figures()[:3]]
+        rows += [(one.name, round(one.seconds, 2)) for one in self.figures() if not one.name.startswith("phase: ")]
         told = f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}"
         return Table(told, ("phase", "seconds"), rows)

@@ -17,7 +17,7 @@ from aurora_ops.schema.failures import SchemaChangedError
 from aurora_ops.schema.files import SchemaFile
 from aurora_ops.schema.fingerprint import Entry
 
-# The heartbeat is what a restore drill proves a boundary with: the last beat before the target is there, the next is not.
+# The heartbeat tells of a restored copy whose it is and how much time was lost (restore/proof/heartbeat.py); who owns the cluster writes it.
 _OPERATIONS = """
 CREATE SCHEMA IF NOT EXISTS ops;
 CREATE TABLE IF NOT EXISTS ops.schema_history (
@@ -37,8 +37,10 @@ CREATE TABLE IF NOT EXISTS ops.schema_objects (
 );
 CREATE TABLE IF NOT EXISTS ops.heartbeat (
   id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  beat_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+  beat_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+  cluster_resource_id TEXT
 );
+ALTER TABLE ops.heartbeat ADD COLUMN IF NOT EXISTS cluster_resource_id TEXT;
 """
 Object = tuple[str, str]  # kind and name, as SQL writes it
 _COLUMNS = ("version", "name", "sha256", "applied_at", "applied_by", "ms", "tool_version")

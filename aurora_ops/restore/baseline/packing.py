@@ -50,6 +50,7 @@ def unpacked(head: Head, body: dict[str, Any], limits: Limits, until: datetime, 
         recorded_with_times=head.timed,
         hashed=Hashing(bytes.fromhex(head.salt)),
         rules_as_recorded=body["rules"],
+        resource_id=head.resource_id,
     )
 
 

@@ -15,10 +15,11 @@ import psycopg
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
-from aurora_ops.restore.proof import reading, rules, storage
+from aurora_ops.restore.proof import heartbeat, reading, rules, storage
 from aurora_ops.restore.proof.content import bounds, commit_times, comparison, coverage, pace, unmarked
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
 from aurora_ops.restore.proof.content.rows import Content, Reader
+from aurora_ops.restore.proof.heartbeat import Achieved, Beats
 from aurora_ops.restore.proof.limits import Limits
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
@@ -52,6 +53,8 @@ class Proof:
         default_factory=dict
     )  # by whose they are: backup, data, configuration or tool
     counters: dict[str, bounds.Counters] = field(default_factory=dict)  # of before the restore point
+    resource_id: str = ""  # of the source's cluster, as its heartbeat says it
+    achieved: Achieved | None = None  # RPO; known once a copy was compared
 
     @property
     def is_sure(self) -> bool:
@@ -161,8 +164,29 @@ class Proof:
         compared, seconds = self._compare_rows(copy, present)
         checks += coverage.table_checks(compared)
         checks += seconds.checks() if self.timed and self.to else [commit_times.UNKNOWN]
+        checks += self._achieve(copy, present, seconds)
         checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth)
         return checks
+
+    @property
+    def second(self) -> datetime | None:
+        """That the copy is of."""
+        return self.to
+
+    def _achieve(self, copy: Connect, present: tuple[str, ...], seconds: commit_times.Seconds) -> list[Check]:
+        if (to := self.second) is None:
+            return []
+        found = Achieved(to, self.resource_id, newest_commit=seconds.newest if self.timed else None)
+        for name in present:
+            with copy(name) as connection:
+                back = heartbeat.read(connection, to, self.limits.edge)
+            found = found.beside(self._heartbeat_of_source(name, to), back)
+        self.achieved = found
+        return found.checks()
+
+    def _heartbeat_of_source(self, database: str, to: datetime) -> Beats | None:
+        with self.source(database) as connection:
+            return heartbeat.read(connection, to - self.limits.edge, self.limits.edge)
 
     def _compare_made(self, made: Reading) -> list[Check]:
         to = self.to if self.timed else None

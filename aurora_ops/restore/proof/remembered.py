@@ -18,6 +18,7 @@ from aurora_ops.restore.proof.content.rows import EDGE, Reader
 from aurora_ops.restore.proof.content.tables import Table
 from aurora_ops.restore.proof.content.unmarked import Unmarked
 from aurora_ops.restore.proof.engine import Connect, Proof
+from aurora_ops.restore.proof.heartbeat import Beats
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
 from aurora_ops.restore.proof.made_of.hashing import Hashing
@@ -52,6 +53,15 @@ class RememberedProof(Proof):
     def is_sure(self) -> bool:
         """Whether the baseline tells of what the copy holds: by commit times, or by two readings around the copy's second."""
         return self.timed or (bool(self.before) and not self.is_later)
+
+    @property
+    def second(self) -> datetime | None:
+        """That the copy is of."""
+        return self.until
+
+    def _heartbeat_of_source(self, database: str, to: datetime) -> Beats | None:
+        """Not in the baseline: the copy's own has to say whose it is."""
+        return None
 
     def _reaches_back(self) -> bool:
         return self.timed  # of the copy, which was asked before this was made

@@ -73,7 +73,8 @@ class Verification:
             self.stored = tables.stored_bytes(source)
             asked = self.source if self.source.database else replace(self.source, database=ALL)
             databases = asked.databases(source)
-        self.proof = Proof(self._source, databases, self.limits, all(timed))
+        resource_id = str(self.described.raw.get("DbClusterResourceId", ""))
+        self.proof = Proof(self._source, databases, self.limits, all(timed), resource_id=resource_id)
         checks = [
             Check.of("the copy is available", copy.status == "available", f"status {copy.status}"),
             Check.of(
@@ -152,6 +153,7 @@ class Verification:
             "copy": self.restored.access.identifier,
             "restored_to": self.restored.to,
             "restored_to_known": self.restored.how,
+            **(self.proof.achieved.result() if self.proof.achieved else {}),
         }
 
     def _require_recorded(self) -> None:

@@ -21,8 +21,11 @@ _FILL = """
 CREATE TABLE orders (id int PRIMARY KEY, customer text, amount int);
 INSERT INTO orders SELECT i, 'c' || i % 7, i FROM generate_series(1, 3000) AS i;
 CREATE TABLE customers AS SELECT 'c' || i AS name FROM generate_series(0, 6) AS i;
-CREATE INDEX by_customer ON orders (customer)
+CREATE INDEX by_customer ON orders (customer);
+CREATE SCHEMA ops;
+CREATE TABLE ops.heartbeat (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, beat_at timestamptz NOT NULL DEFAULT clock_timestamp(), cluster_resource_id text)
 """
+_BEAT = "INSERT INTO ops.heartbeat (cluster_resource_id) VALUES (%s)"
 _AUDITOR = "CREATE ROLE auditor LOGIN PASSWORD 'reads-only-1' IN ROLE pg_read_all_data"
 # Rows written so far, and every row of what defines objects.
 _STATE = """
@@ -49,6 +52,7 @@ def shop(rds, aws):
         with connect(cluster) as connection:
             connection.execute(_FILL)
             connection.execute(_AUDITOR)
+            connection.execute(_BEAT, (cluster["DbClusterResourceId"],))
     moment = settled_second()
     time.sleep(0.3)  # what follows is after it, and not at its edge
     aws("secretsmanager").create_secret(
@@ -192,7 +196,18 @@ def test_a_copy_of_another_cluster_fails(session, shop, restored):
 
     found = failed(verified(session, shop, "of-other"))
 
-    assert "commits are this cluster's, up to the restore point" in found
+    assert {"commits are this cluster's, up to the restore point", "the heartbeat is this cluster's"} <= set(found)
+
+
+def test_the_heartbeat_says_how_much_time_was_lost(session, shop, copy):
+    """It was beaten before the restored second; that much is lost at most."""
+    found = verification(session, shop)
+    found.record()
+    checks = {one.name: one.verdict for one in found.verify_content().checks}
+
+    assert "PASS" == checks["the heartbeat is this cluster's"]
+    assert "by the heartbeat" == found.result()["rpo_achieved_known"]
+    assert 0.2 <= found.result()["rpo_achieved_seconds"] < 60
 
 
 @pytest.fixture
@@ -208,7 +223,7 @@ def test_without_commit_times_what_is_equal_is_proved_and_what_cannot_be_shown_i
     found = {one.name: one for one in report.checks}
 
     assert ["proved whole"] == failed(report)
-    assert "proved in part: 7 of 3,007 rows, 0.2 %; at least 90 % asked" == found["proved whole"].detail
+    assert "proved in part: 8 of 3,008 rows, 0.3 %; at least 90 % asked" == found["proved whole"].detail
     assert "SKIP" == found["no row is later than the restore point"].verdict
     assert "all its 3,000 rows changed since or differ" in found["rows of shop: public.orders"].detail
 

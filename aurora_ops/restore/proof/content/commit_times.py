@@ -119,11 +119,6 @@ class Seconds:
             )
         return checks
 
-    @property
-    def achieved_rpo_seconds(self) -> float | None:
-        """From the newest commit that came back to the restore point."""
-        return (self.to - self.newest).total_seconds() if self.to and self.newest else None
-
 
 def _where(source: Content, copy: Content, newest: datetime) -> tuple[int, int | None]:
     """The range in which the source has that commit, and so the copy; the whole table where one of the two was rewritten."""
