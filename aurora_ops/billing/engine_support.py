@@ -36,11 +36,29 @@ def extended_until(engine_version: str) -> date | None:
     return date.fromisoformat(found) if found else None
 
 
+def of_major(kind: str, major: str) -> str:
+    """The price of `kind` of one major version: AWS lists one for each.
+
+    >>> of_major(THIRD_YEAR, "13")
+    'extended_support_acu_hour_y3_13'
+    """
+    return f"{kind}_{major}"
+
+
+def general(item: str) -> str:
+    """The price that a source quotes without saying of which major version; any other item as it is.
+
+    >>> general("extended_support_acu_hour_y1_2_13"), general("extended_support_acu_hour_y1_2"), general("secret_month")
+    ('extended_support_acu_hour_y1_2', 'extended_support_acu_hour_y1_2', 'secret_month')
+    """
+    return next((kind for kind in (FIRST_YEARS, THIRD_YEAR) if item.startswith(f"{kind}_")), item)
+
+
 def item(engine_version: str, on: date) -> str:
     """What an ACU-hour is billed as besides, on a day; empty while standard support lasts, or where its end is not known.
 
     >>> [item("13.20", date(year, 3, 1)) for year in (2026, 2027, 2028)]
-    ['extended_support_acu_hour_y1_2', 'extended_support_acu_hour_y1_2', 'extended_support_acu_hour_y3']
+    ['extended_support_acu_hour_y1_2_13', 'extended_support_acu_hour_y1_2_13', 'extended_support_acu_hour_y3_13']
     >>> item("13.20", date(2026, 2, 28)), item("15.10", date(2026, 11, 23))
     ('', '')
     """
@@ -48,7 +66,8 @@ def item(engine_version: str, on: date) -> str:
     if until is None or on <= until:
         return ""
     # The paid time begins on the first of March: two years later the third year does.
-    return THIRD_YEAR if on >= date(until.year + 2, 3, 1) else FIRST_YEARS
+    kind = THIRD_YEAR if on >= date(until.year + 2, 3, 1) else FIRST_YEARS
+    return of_major(kind, engine_version.partition(".")[0])
 
 
 def warning(engine_version: str, on: date) -> str:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from aurora_ops.billing import engine_support
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.times import today
 
@@ -102,10 +103,14 @@ class PriceBook:
         return found
 
     def find(self, item: str) -> Price | None:
-        """The price of `item`, or None where the item exists and its price here is not known."""
-        if item not in self.prices and item not in items():
+        """The price of `item`, or None where the item exists and its price here is not known.
+
+        Of Extended Support, the price of the major version, or else the one that is quoted without a version.
+        """
+        general = engine_support.general(item)
+        if item not in self.prices and general not in items():
             raise UnknownPriceError(f"item={item!r} is in no price book. {did_you_mean(item, items())}")
-        return self.prices.get(item)
+        return self.prices.get(item) or self.prices.get(general)
 
     def acu_hour(self, io_optimized: bool) -> Price:
         """The price of an ACU-hour of an environment, which its storage type decides.

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+from aurora_ops.billing import engine_support
 from aurora_ops.billing.instance_classes import INSTANCE_CLASSES
 from aurora_ops.billing.price_book import Price, PriceBook, book, packaged, regions
 from aurora_ops.core.errors import AuroraOpsError
@@ -80,8 +81,24 @@ _PRODUCTS = {
         "AmazonCloudWatch", "Storage Snapshot", "TimedStorage-ByteHrs", "GB-Mo"
     ),
     "cloudwatch_getmetricdata_per_metric": Product("AmazonCloudWatch", "API Request", "CW:GMD-Metrics", "Metrics"),
+    # Other engines and Limitless have the same usage type: `_item` asks who is meant.
+    "database_insights_advanced_acu_hour": Product(
+        "AmazonCloudWatch",
+        "CloudWatch Database Insights",
+        "CW:DatabaseInsights-ACU-Hours",
+        "ACU-Hours",
+        attributes=(("databaseEngineType", "Aurora-PostgreSQL"), ("instanceConfigurationType", "Serverless")),
+    ),
     "kms_key_month": Product("awskms", "Encryption Key", "KMS-Keys", "Keys"),
     "secret_month": Product("AWSSecretsManager", "Secret", "AWSSecretsManager-Secrets", "Secrets"),
+}
+# Extended Support has no product family; its usage type says year and major version, in one of two orders.
+_SUPPORT = re.compile(
+    r"(?:ExtendedSupport:(Yr1-Yr2|Yr3):ASv2|ASv2-ExtendedSupport:(Yr1-Yr2|Yr3)):AuroraPostgreSQL(\d+)"
+)
+_SUPPORT_YEARS = {
+    "Yr1-Yr2": ("Year 1, Year 2", engine_support.FIRST_YEARS),
+    "Yr3": ("Year 3", engine_support.THIRD_YEAR),
 }
 _PREFIXES = {
     "us-east-1": "",
@@ -121,10 +138,10 @@ def services() -> list[str]:
     return sorted({described.service for described in _PRODUCTS.values()})
 
 
-def questions() -> list[tuple[str, dict[str, str]]]:
+def questions() -> list[tuple[str, dict[str, str | tuple[str, ...]]]]:
     """Service and filters of the requests whose answers hold our items and little else: by family, and of RDS by engine.
 
-    A whole list of RDS in a region has thousands of products, mostly instances of other engines. Filters take ANY_OF.
+    A whole list of RDS in a region has thousands of products, mostly instances of other engines. Several values are ANY_OF.
 
     >>> questions()[-1]
     ('awskms', {'productFamily': 'Encryption Key'})
@@ -133,12 +150,16 @@ def questions() -> list[tuple[str, dict[str, str]]]:
     found: dict[tuple[str, str], set[str]] = {instances: set(_PG)}
     for one in _PRODUCTS.values():
         found.setdefault((one.service, one.family), set()).update(filter(None, one.engines))
-    return [
+    support: list[tuple[str, dict[str, str | tuple[str, ...]]]] = [
+        ("AmazonRDS", {"databaseEngine": _PG[0], "extendedSupportPricingYear": year})
+        for year, _ in _SUPPORT_YEARS.values()
+    ]
+    return support + [
         (
             service,
             {"productFamily": family}
-            | ({"databaseEngine": ",".join(sorted(engines))} if engines else {})
-            | ({"instanceType": ",".join(INSTANCE_CLASSES)} if (service, family) == instances else {}),
+            | ({"databaseEngine": tuple(sorted(engines))} if engines else {})
+            | ({"instanceType": tuple(INSTANCE_CLASSES)} if (service, family) == instances else {}),
         )
         for (service, family), engines in sorted(found.items())
     ]
@@ -186,16 +207,26 @@ def _item(row: dict[str, Any], region: str) -> str | None:
         suffix = usagetype[prefix.end() :]
     if attributes.get("databaseEngine") not in _ENGINES:
         return None
-    names = _BY_USAGE.get(
-        (row.get("serviceCode") or attributes.get("servicecode"), product.get("productFamily"), suffix)
-    )
+    service = row.get("serviceCode") or attributes.get("servicecode")
+    if service == "AmazonRDS" and (support := _SUPPORT.fullmatch(suffix)):
+        return engine_support.of_major(_SUPPORT_YEARS[support[1] or support[2]][1], support[3])
+    names = _BY_USAGE.get((service, product.get("productFamily"), suffix))
     if names:
-        return names
+        return names if _is_meant(names, attributes) else None
     instance = re.fullmatch(r"InstanceUsage(IOOptimized)?:db\.\S+", suffix)
     single = attributes.get("deploymentOption") == "Single-AZ"
     if product.get("productFamily") != "Database Instance" or not instance or not single:
         return None
     return f"{attributes['instanceType']}{'_io_optimized' if instance[1] else ''}"
+
+
+def _is_meant(item: str, attributes: dict[str, Any]) -> bool:
+    """Whether a usage type that several engines share is of Aurora PostgreSQL Serverless; `operation` says both where a file has no more."""
+    if item != "database_insights_advanced_acu_hour":
+        return True
+    engine, _, kind = str(attributes.get("operation", "")).partition(":")
+    there = (attributes.get("databaseEngineType") or engine, attributes.get("instanceConfigurationType") or kind)
+    return there == tuple(value for _, value in _PRODUCTS[item].attributes)
 
 
 def _on_demand(row: dict[str, Any], item: str) -> Price | None:
@@ -205,7 +236,7 @@ def _on_demand(row: dict[str, Any], item: str) -> Price | None:
         for dimension in term["priceDimensions"].values():
             if float(dimension.get("beginRange") or 0) or "USD" not in dimension["pricePerUnit"]:
                 continue
-            if described is None or dimension["unit"] != described.unit:
+            if described is None or _plain(dimension["unit"]) != _plain(described.unit):
                 raise PriceListError(
                     f"{item} is priced per {dimension['unit']!r} in the list, not per {described and described.unit!r}: its "
                     "price cannot be used. Plan with the packaged book, and report it."
@@ -215,6 +246,15 @@ def _on_demand(row: dict[str, Any], item: str) -> Price | None:
             as_of = str(row.get("publicationDate") or term["effectiveDate"])[:10]
             return Price(usd, unit, (SOURCE,), as_of, "price_list", f"SKU {row['product']['sku']}")
     return None
+
+
+def _plain(unit: str) -> str:
+    """AWS writes an hour as Hr, Hrs and Hours.
+
+    >>> _plain("ACU-Hours"), _plain("ACU-Hr"), _plain("ACU-Sec")
+    ('acu-hr', 'acu-hr', 'acu-sec')
+    """
+    return re.sub(r"h(ou)?rs?$", "hr", unit.lower())
 
 
 def products() -> list[dict[str, Any]]:
@@ -274,7 +314,8 @@ def product(
         "termAttributes": {},
     }
     return {
-        "product": {"productFamily": described.family, "sku": sku, "attributes": attributes},
+        "product": ({"productFamily": described.family} if described.family else {})
+        | {"sku": sku, "attributes": attributes},
         "serviceCode": described.service,
         "terms": {"OnDemand": {term: on_demand}},
         "version": packaged()["as_of"].replace("-", "") + "000000",
@@ -298,13 +339,18 @@ def service_of(item: str) -> str:
 
 
 def _describe(item: str) -> Product | None:
+    if item.startswith("extended_support_acu_hour"):
+        first = engine_support.general(item) == engine_support.FIRST_YEARS
+        years = "Yr1-Yr2" if first else "Yr3"
+        attributes = (("extendedSupportPricingYear", _SUPPORT_YEARS[years][0]),)
+        return Product("AmazonRDS", "", f"ExtendedSupport:{years}:ASv2:AuroraPostgreSQL13", "ACU-Hr", _PG, attributes)
     if not item.startswith("db."):
         return _PRODUCTS.get(item)
     instance_type = item.removesuffix("_io_optimized")
     usage = "InstanceUsageIOOptimized" if item != instance_type else "InstanceUsage"
-    attributes = (("instanceType", instance_type), ("deploymentOption", "Single-AZ"))
+    of_class = (("instanceType", instance_type), ("deploymentOption", "Single-AZ"))
     short = instance_type.replace("xlarge", "xl")  # as the real list writes it in the usage type, and only there
-    return Product("AmazonRDS", "Database Instance", f"{usage}:{short}", "Hrs", _PG, attributes)
+    return Product("AmazonRDS", "Database Instance", f"{usage}:{short}", "Hrs", _PG, of_class)
 
 
 _BY_USAGE = {(one.service, one.family, one.usagetype): item for item, one in _PRODUCTS.items()}

@@ -22,7 +22,7 @@ SANDBOX_SOURCE = "the sandbox's Price List API, which lists the packaged book: A
 def live(session: Session, region: str | None = None, *, now: datetime | None = None) -> PriceBook:
     """The on-demand prices of `region`, by default the session's, as AWS lists them; its answer is kept for a day.
 
-    Asked is for what an estimate uses and little else (`price_list.questions`): thirteen requests, where a region's whole list of RDS takes
+    Asked is for what an estimate uses and little else (`price_list.questions`): sixteen requests, where a region's whole list of RDS takes
     hundreds.
 
     Raises
@@ -58,7 +58,9 @@ def _ask(session: Session, region: str) -> list[str]:
     try:
         for service, fields in price_list.questions():
             filters = [{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}] + [
-                {"Type": "ANY_OF" if "," in value else "TERM_MATCH", "Field": name, "Value": value}
+                {"Type": "TERM_MATCH", "Field": name, "Value": value}
+                if isinstance(value, str)
+                else {"Type": "ANY_OF", "Field": name, "Value": ",".join(value)}
                 for name, value in fields.items()
             ]
             pages = client.get_paginator("get_products").paginate(
@@ -77,9 +79,9 @@ def _as_packaged(rows: list[str], region: str) -> PriceBook:
     """The sandbox lists the packaged book, so its answer is no news: each price keeps the standing and the date that it has there."""
     found, kept = price_list.read(rows, region, SANDBOX_SOURCE), book(region)
     same = {
-        item: replace(price, as_of=kept.prices[item].as_of, status=kept.prices[item].status)
+        item: replace(price, as_of=there.as_of, status=there.status)
         for item, price in found.prices.items()
-        if item in kept.prices  # the kept answer may be of an earlier book
+        if (there := kept.find(item))  # the kept answer may be of an earlier book
     }
     return replace(found, prices=same)
 

@@ -56,6 +56,13 @@ def answer(operation: str, body: dict[str, Any]) -> dict[str, Any]:
 
 # -- what is listed -----------------------------------------------------------------------------------------------------
 
+_INSIGHTS = "CloudWatch Database Insights"
+
+
+def _serverless(engine: str) -> tuple[tuple[str, str], ...]:
+    return (("databaseEngineType", engine), ("instanceConfigurationType", "Serverless"))
+
+
 # Rows of eu-west-1's list of 2023-02-23, at that price in every region: prices of nothing that we estimate.
 _OTHERS = (
     (Product("AmazonRDS", "Serverless", "Aurora:ServerlessUsage", "ACU-Hr"), 0.07),
@@ -63,7 +70,11 @@ _OTHERS = (
     (Product("AmazonRDS", "Performance Insights", "PI_LTR_FMR:Serverless", "ACU-Months"), 0.4116),
     (Product("AmazonRDS", "Aurora Global Database", "Aurora:ReplicatedWriteIO", "IOs"), 2.2e-7),
     (Product("AmazonRDS", "CPU Credits", "CPUCredits:db.t3", "vCPU-Hours"), 0.09),
-)
+    # Of later lists: beside Extended Support by the ACU the one by the vCPU, and Database Insights of who is not meant.
+    (Product("AmazonRDS", "", "ExtendedSupport:Yr1-Yr2:AuroraPostgreSQL13", "vCPU-Hours", attributes=(("extendedSupportPricingYear", "Year 1, Year 2"),)), 0.1),
+    (Product("AmazonCloudWatch", _INSIGHTS, "CW:DatabaseInsights-Standard-FMR-ACU-Hours", "ACU-Hours", attributes=_serverless("Aurora-PostgreSQL")), 0.000601),
+    (Product("AmazonCloudWatch", _INSIGHTS, "CW:DatabaseInsights-ACU-Hours", "ACU-Hours", attributes=_serverless("Aurora-MySQL")), 0.5),
+)  # fmt: skip
 _FAMILIES_OF_BOTH_ENGINES = ("ServerlessV2", "Database Storage", "System Operation", "Database Instance")
 # Most of a region's list: instances of other engines, and of two zones. Half a dollar each, which no estimate may find.
 _OTHER_ENGINES = ("MySQL", "PostgreSQL", "MariaDB", "Oracle", "SQL Server", OTHER_ENGINE)
@@ -93,7 +104,7 @@ def _decoys() -> Iterator[dict[str, Any]]:
         attributes = real["product"]["attributes"]
         if attributes.get("databaseEngine") != ENGINE:
             continue
-        if real["product"]["productFamily"] in _FAMILIES_OF_BOTH_ENGINES:
+        if real["product"].get("productFamily") in _FAMILIES_OF_BOTH_ENGINES:
             yield _changed(real, {"databaseEngine": OTHER_ENGINE})
         if attributes["usagetype"].endswith(_PREVIEWED):
             preview = attributes["usagetype"] + "-LimitlessPreview"
@@ -121,7 +132,7 @@ def listed() -> tuple[dict[str, Any], ...]:
 
 def _fields(product: dict[str, Any]) -> dict[str, str]:
     """The attributes to filter on, by lower-case name."""
-    known = {"productFamily": product["product"]["productFamily"], **product["product"]["attributes"]}
+    known = {"productFamily": product["product"].get("productFamily", ""), **product["product"]["attributes"]}
     return {name.lower(): value for name, value in known.items()}
 
 

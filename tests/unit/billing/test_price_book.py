@@ -19,7 +19,8 @@ def listed(**fields):
     return [
         one
         for one in products()
-        if fields.items() <= ({"productFamily": one["product"]["productFamily"]} | one["product"]["attributes"]).items()
+        if fields.items()
+        <= ({"productFamily": one["product"].get("productFamily", "")} | one["product"]["attributes"]).items()
     ]
 
 

@@ -113,7 +113,7 @@ def test_among_the_sandboxs_decoys_every_price_of_the_book_is_found(region):
     Previews for 0 USD, the other engine, Serverless v1 and the proxy stand beside the right rows.
     """
     read, book = price_list.read(map(json.dumps, sandbox_rows(region)), region), price_book.book(region)
-    not_listed = {"data_transfer_out_gb_first_10tb", "database_insights_advanced_acu_hour"}
+    not_listed = {"data_transfer_out_gb_first_10tb"}
 
     assert {item: price.usd for item, price in read.prices.items()} == {
         item: pytest.approx(price.usd) for item, price in book.prices.items() if item not in not_listed

@@ -54,7 +54,7 @@ def as_csv(path, service, published="2026-11-20", **which):
             for kind, usd in (("OnDemand", price["pricePerUnit"]["USD"]), ("Reserved", "0.0000000000")):
                 writer.writerow([
                     product["sku"], "JRTCKXETXF", kind, term["effectiveDate"][:10], price["beginRange"], price["endRange"], price["unit"], usd, "USD",
-                    product["productFamily"], service, attributes["usagetype"], attributes["regionCode"], attributes.get("databaseEngine", ""),
+                    product.get("productFamily", ""), service, attributes["usagetype"], attributes["regionCode"], attributes.get("databaseEngine", ""),
                     attributes.get("instanceType", ""), attributes.get("deploymentOption", ""),
                 ])  # fmt: skip
 
