@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-dev
-# Four workers on two processors: most of their time is waiting, for Terraform's fixed pauses and for PostgreSQL.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
+# Six workers on two processors: much of their time is waiting, for Terraform's fixed pauses and for PostgreSQL.
+PYTEST := $(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
 .PHONY: help rehearse check test test-all test-browser notebooks rules terraform-docs bench lab requirements
@@ -27,6 +27,8 @@ check: $(TOOLS)  ## lint, format, direction of imports, spelling, workflow: seco
 
 # pytest's own processes import nbval before conftest.py is read, and do without the grammar too that it speaks of.
 test test-all: export PYTHONPATH = $(CURDIR)/tests/support/site
+# Hundreds of processes import this package: what the first has compiled, the others read, also where the shell asks for no such files.
+test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test: check  ## check, then every test and every notebook (nbval) but the slow ones
 	@$(PYTEST) -m "not slow" tests notebooks runbooks

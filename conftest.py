@@ -25,6 +25,8 @@ MARKERS = (
 TERRAFORM_NOTEBOOKS = {"deploy-environment": 2, "destroy-environment": 1.5, "drift": 0.5}
 
 HOME = "AURORA_OPS_HOME"  # tests leave nothing in the user's state folder
+MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours in it is made by mkdtemp
+ROOM_BYTES = 8 * 2**30  # twice what a whole run has at a time, and Terraform and the workers beside it
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,13 +43,23 @@ def pytest_configure(config: pytest.Config) -> None:
     # Terraform reads its provider's schema at every call, which is mostly garbage collection: a sixth of the processor time less.
     os.environ.setdefault("GOGC", "400")
     if HOME not in os.environ:  # xdist's workers inherit it
-        os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-")
+        os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-", dir=_roomy_memory())
         Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
     if getattr(
         config.option, "numprocesses", None
     ):  # the process that starts xdist's workers, which inherit what it sets
         _fork_kernels(config)
+
+
+def _roomy_memory() -> str | None:
+    """A file system in memory, where the machine has plenty: a database is three hundred files, and a whole run makes a thousand of them."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        if min(available, shutil.disk_usage(MEMORY).free) > ROOM_BYTES:
+            return MEMORY
+    return None
 
 
 def _fork_kernels(config: pytest.Config) -> None:

@@ -1,7 +1,8 @@
 """Deployments that something cuts off, with the real provider against the sandbox: each leaves the state whole and says how to go on.
 
 One environment goes through all of it, in this order: it was built through the API, a first deployment is killed while it adopts it,
-the next ones meet a throttled API, a plan gone stale and an expired token.
+the next ones meet a throttled API, a plan gone stale and an expired token. `make test` goes as far as the adoption and the password;
+the rest, four more applies, is `slow`.
 """
 
 import os
@@ -26,7 +27,7 @@ from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import state as terraform_state
 
 pytestmark = [
-    pytest.mark.minutes(7),
+    pytest.mark.minutes(3),
     pytest.mark.skipif(terraform.program() is None, reason="terraform 1.11 or later is not installed"),
 ]
 
@@ -148,6 +149,7 @@ def test_the_password_is_in_no_plan_and_no_state(killed, session):
     assert ("aws_rds_cluster" in state, password in state, password in shown) == (True, False, False)
 
 
+@pytest.mark.slow
 def test_a_throttled_api_is_asked_again_and_a_plan_that_was_read_before_is_stale(killed, session, elsewhere, faults):
     """The first ends well, the second changes nothing: Terraform refuses it, and the message says to run again."""
     early, late = Deployment(session, replace(DEV, max_capacity=4)), Deployment(elsewhere, replace(DEV, max_capacity=3))
@@ -170,6 +172,7 @@ EXPIRED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_token_that_expires_in_an_apply_costs_no_state(killed, session, faults):
     """The state is kept on disk and pushed by the next run, the lock is named, and the reader that was being made is kept.
 
@@ -208,6 +211,7 @@ def expire(session, faults):
         faults.fail(operation, "ExpiredToken", 10**9, service=service)
 
 
+@pytest.mark.slow
 def test_a_reader_is_taken_away_only_when_it_is_named(killed, session):
     """Fewer readers is the destruction of an instance: the plan shows it, and is refused with what to say if it is meant."""
     fewer = replace(DEV, max_capacity=4)
