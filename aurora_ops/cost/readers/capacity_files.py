@@ -1,5 +1,6 @@
 """Capacity history from a file as it is: says which format, metric, instance, statistic and zone it took, and refuses what could mean two things."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from aurora_ops.cost.readers.files.found import Found, Series
 from aurora_ops.cost.readers.files.labels import AVERAGE, CAPACITY, CONNECTIONS, UTILIZATION
 
 _LABELS_SHOWN = 6
+_QUERY = re.compile(r"\s*SELECT\s", re.IGNORECASE)
+_OF_INSTANCE = re.compile(r"\b(WHERE|GROUP\s+BY)\b.*DBInstanceIdentifier", re.IGNORECASE)
 _FIRST = pd.Timestamp("2020-12-01", tz="UTC")  # the month of its first preview
 _EXPORT = f"Export {CAPACITY} with the statistic Average"
 
@@ -32,6 +35,12 @@ def read(source: str | Path, *, timezone: str = "", ceiling_acu: float = 0.0) ->
     path, wanted = parts(str(source))
     found = _found(content.read(path), timezone)
     chosen = _named(path, found, wanted) if wanted else _capacities(path, found)
+    for one in chosen:
+        if _QUERY.match(one.label) and not _OF_INSTANCE.search(one.label):
+            raise HistoryError(
+                f"{path.name} holds a query of Metrics Insights over every instance, {one.label!r}, whose average is the capacity of none. "
+                "Name the instance with WHERE DBInstanceIdentifier, or ask for the metric itself."
+            )
     instances = [one.what.instance for one in chosen]
     twice = next((name for name in instances if instances.count(name) > 1), "")
     if twice or (len(chosen) > 1 and "" in instances):

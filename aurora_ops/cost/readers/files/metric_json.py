@@ -67,6 +67,7 @@ def _answers(file: str, text: str) -> Iterator[Any]:
 def _of_answer(file: str, answer: Any, timezone: str) -> tuple[str, list[Series]]:
     if isinstance(answer, dict):
         if isinstance(results := answer.get("MetricDataResults"), list):
+            _check_labels(file, results)
             return DATA, [one for result in results for one in _of_data(file, answer, result, timezone)]
         if isinstance(answer.get("Datapoints"), list):
             return STATISTICS, list(_of_statistics(file, answer, timezone))
@@ -87,12 +88,29 @@ def _other_shape(file: str) -> HistoryError:
     )
 
 
+def _check_labels(file: str, results: list[dict[str, Any]]) -> None:
+    ids: dict[str, list[str]] = {}
+    for one in results:
+        ids.setdefault(str(one.get("Label", "")), []).append(str(one.get("Id", "")))
+    for label, of_label in ids.items():
+        if len(set(of_label)) > 1:
+            raise HistoryError(
+                f"{file}: {' and '.join(of_label)} are all labelled {label!r}, so nothing tells of which instance each is. Give each query of "
+                "get-metric-data a Label, the name of its instance."
+            )
+
+
 def _of_data(file: str, answer: dict[str, Any], result: dict[str, Any], timezone: str) -> Iterator[Series]:
     label, moments, values = str(result.get("Label", "")), result.get("Timestamps", []), result.get("Values", [])
     if answer.get("NextToken") or result.get("StatusCode", "Complete") != "Complete":
         raise HistoryError(
             f"{file}: CloudWatch says that the answer is not complete ({'NextToken' if answer.get('NextToken') else result['StatusCode']}), "
             "so what lacks would count as not measured. Ask for the rest, or for a shorter time."
+        )
+    for said in (*answer.get("Messages", ()), *result.get("Messages", ())):
+        raise HistoryError(
+            f"{file}: CloudWatch says with its answer {said.get('Code')}: {said.get('Value')}. What it left out would count as not measured; "
+            "ask so that it says nothing."
         )
     if len(moments) != len(values):
         raise HistoryError(f"{file}: {label} has {len(moments)} times and {len(values)} values; ask for it again.")

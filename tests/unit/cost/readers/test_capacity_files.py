@@ -134,6 +134,59 @@ def test_grafanas_csv_names_metric_and_instance_in_its_column(tmp_path):
     assert ("writer", NOON, VALUES) == (found.instance, found.start_utc, values(found))
 
 
+OTHERS = {
+    "Metrics Insights": (
+        CONSOLE_OF_ONE.replace("prod-writer ServerlessDatabaseCapacity", "\"SELECT AVG(ServerlessDatabaseCapacity) FROM SCHEMA(\"\"AWS/RDS\"\", DBInstanceIdentifier) WHERE DBInstanceIdentifier = 'w'\""),
+        "w",
+    ),
+    "Logs Insights": (
+        "bin(5m),avg(ServerlessDatabaseCapacity),DBInstanceIdentifier\n2026-11-02 12:00:00.000,0.5,w\n2026-11-02 12:05:00.000,4,w\n2026-11-02 12:10:00.000,1.5,w\n",
+        "w",
+    ),
+    "Datadog, a column for each series": (
+        GOOD.replace("capacity_acu", '"avg:aws.rds.serverless_database_capacity{dbinstanceidentifier:w}"'),
+        "w",
+    ),
+    "Datadog, a row for each point": (
+        "time,value,group,metric\n" + "".join(f"{1793620800 + 300 * n},{acu},dbinstanceidentifier:w,aws.rds.serverless_database_capacity\n" for n, acu in enumerate(VALUES)),
+        "w",
+    ),
+    "New Relic": (
+        "timestamp,average(aws.rds.ServerlessDatabaseCapacity),aws.rds.DBInstanceIdentifier\n" + "".join(f"{1793620800000 + 300000 * n},{acu},w\n" for n, acu in enumerate(VALUES)),
+        "w",
+    ),
+    "Athena": (
+        '"timestamp","value_avg","metric_name"\n' + "".join(f'"2026-11-02 12:{5 * n:02d}:00.000 UTC","{acu}","ServerlessDatabaseCapacity"\n' for n, acu in enumerate(VALUES)),
+        "export",
+    ),
+    "Grafana, with offset and unit": (
+        '"Time","ServerlessDatabaseCapacity {DBInstanceIdentifier=""w""}"\n' + "".join(f"2026-11-02T21:{5 * n:02d}:00+09:00,{acu:.2f} ACU\n" for n, acu in enumerate(VALUES)),
+        "w",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", OTHERS)
+def test_exports_of_other_tools_are_read_with_their_instance(tmp_path, tool):
+    content, instance = OTHERS[tool]
+    (found,) = read(tmp_path, content, "export.csv", timezone="UTC")
+
+    assert (instance, NOON, VALUES) == (found.instance, found.start_utc, values(found))
+
+
+def test_two_results_of_one_answer_are_two_instances(tmp_path):
+    """
+    The CLI labels each by what differs; its connections are no third series of capacity.
+    """
+    [one] = METRIC_DATA["MetricDataResults"]
+    names = ("w ServerlessDatabaseCapacity", "r ServerlessDatabaseCapacity", "w DatabaseConnections")
+    results = [one | {"Id": f"m{number}", "Label": name} for number, name in enumerate(names)]
+    writer, reader = read(tmp_path, json.dumps({"MetricDataResults": results, "Messages": []}), "two.json")
+
+    assert ("w", "r") == (writer.instance, reader.instance)
+    assert (VALUES, True) == (writer.samples["connections"].tolist(), reader.samples["connections"].isna().all())
+
+
 def test_our_own_kept_days_are_read(tmp_path):
     """
     They have a column of lengths, and connections.
@@ -235,6 +288,33 @@ NO_TABLE = {
     "none.json": (json.dumps(STATISTICS | {"Datapoints": []}), "holds no points"),
     "page.json": (json.dumps(METRIC_DATA | {"NextToken": "abc"}), "not complete (NextToken)"),
     "partial.json": (json.dumps(METRIC_DATA).replace("Complete", "PartialData"), "not complete (PartialData)"),
+    "forbidden.json": (json.dumps(METRIC_DATA).replace("Complete", "Forbidden"), "not complete (Forbidden)"),
+    "message.json": (
+        json.dumps(METRIC_DATA | {"Messages": [{"Code": "MaxMetricsExceeded", "Value": "over 100"}]}),
+        "MaxMetricsExceeded: over 100",
+    ),
+    "message-of-one.json": (
+        json.dumps(
+            {
+                "MetricDataResults": [
+                    METRIC_DATA["MetricDataResults"][0]
+                    | {"Messages": [{"Code": "ArithmeticError", "Value": "dropped"}]}
+                ]
+            }
+        ),
+        "ArithmeticError: dropped",
+    ),
+    "two-of-one-label.json": (
+        json.dumps(
+            {"MetricDataResults": [METRIC_DATA["MetricDataResults"][0] | {"Id": name} for name in ("m1", "m2")]}
+        ),
+        "m1 and m2 are all labelled 'ServerlessDatabaseCapacity'",
+    ),
+    "thousands.csv": (GOOD.replace("4\n", "1.2 K\n"), "line 3: capacity_acu='1.2 K' is no number"),
+    "metric-stream.json": (
+        json.dumps({"metric_name": "ServerlessDatabaseCapacity", "value": {"sum": 2.0, "count": 4.0}}),
+        "JSON of another shape",
+    ),
     "list.json": ("[1, 2]", "JSON of another shape"),
     "nested.json": ('{"MetricDataResults": [1]}', "JSON of another shape"),
     "deep.json": ("[" * 100_000, "JSON of another shape"),
@@ -299,6 +379,13 @@ def test_a_percentage_needs_the_ceiling(tmp_path):
         (GOOD.replace("capacity_acu", "CPUUtilization"), "holds CPUUtilization, which is no capacity"),
         (GOOD.replace("capacity_acu", "prod-writer"), "source=\"prod-writer.csv#prod-writer\""),
         (GOOD.replace("capacity_acu", "ACUUtilization").replace("4\n", "140\n"), "has 140 %, and ACUUtilization ends at 100"),
+        (
+            CONSOLE_OF_ONE.replace(
+            "prod-writer ServerlessDatabaseCapacity",
+            '"SELECT AVG(ServerlessDatabaseCapacity) FROM SCHEMA(""AWS/RDS"", DBInstanceIdentifier)"',
+            ),
+            "query of Metrics Insights over every instance",
+            ),
         (GOOD.replace("0.5", "3 %").replace("4\n", "25 %\n"), "is in percent, and ServerlessDatabaseCapacity is in ACU"),
     ],
 )  # fmt: skip
