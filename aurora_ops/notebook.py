@@ -46,7 +46,7 @@ _MODULES = {
     "workload": "workload.procedure",
 }
 _TYPES = (
-    "Acu", "Day", "Days", "Discount", "Duration", "Environment", "File", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime",
+    "Acu", "Day", "Days", "DestroyableEnvironment", "Discount", "Duration", "Environment", "File", "Folder", "IdleAcu", "NewFolder", "NotNegative", "Positive", "Prices", "Region", "RestoreTime", "Seconds", "Source", "Timezone", "Usd", "UtcTime", "WayToEnd",
 )  # fmt: skip
 
 __all__ = sorted([*_MODULES, *_TYPES, "in_world", "open_cluster", "open_session"])

@@ -7,7 +7,7 @@ before the request leaves the machine.
 import os
 import socket
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ from aurora_ops.aws.api import code_of, is_denied, is_not_accepted
 from aurora_ops.core import places
 from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
-from aurora_ops.database import asked
+from aurora_ops.database import privileges
 from aurora_ops.sandbox.client import lifecycle, servers
 from aurora_ops.sandbox.client.state import State
 from aurora_ops.sandbox.wire import READING
@@ -243,10 +243,11 @@ class Session:
             " -c default_transaction_read_only=on" if read_only else ""
         )
         where = {"host": host, "port": port} | _address(via)
+        cursor = partial(privileges.Cursor, refusal=self.refusal if read_only else _as_it_is)
         try:
-            return psycopg.connect(
+            opened = psycopg.connect(
                 dbname=database, user=user, password=password,
-                application_name="aurora-ops", options=options, autocommit=True, cursor_factory=asked.Cursor, **where, **noticing, **tls,  # type: ignore[arg-type]
+                application_name="aurora-ops", options=options, autocommit=True, cursor_factory=cursor, **where, **noticing, **tls,  # type: ignore[arg-type]
             )  # fmt: skip
         except psycopg.OperationalError as error:
             reason = mask(str(error).strip().splitlines()[-1])
@@ -265,11 +266,18 @@ class Session:
                 )
                 + trust
             ) from None
+        if not read_only:
+            self.changed.add("SQL")  # what was sent by it is not looked at
+        return opened
 
     def __repr__(self) -> str:
         if self.is_sandbox:
             return f"SANDBOX in {self.region}: a local Aurora on real PostgreSQL; capacity is simulated"
         return f"LIVE profile {self.target} in {self.region}"
+
+
+def _as_it_is(error: _Error) -> _Error:
+    return error
 
 
 def _address(via: tuple[str, int] | None) -> dict[str, str | int]:

@@ -14,7 +14,9 @@ from aurora_ops.core.errors import InputError
 
 _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
 # They need an ACU range and measured capacity, which instances of a fixed size do not have.
-_OF_CAPACITY = ("cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history")
+_OF_CAPACITY = ("cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "set-acu-range")
+_OF_LOAD = ("database-load", "compare-database-load")
+_OF_READERS = ("fail-over",)
 _AT_ONCE = 8  # regions that are asked at the same time
 
 
@@ -43,7 +45,7 @@ def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool =
         raise InputError(
             f"no region of {target} could be looked at, so nothing is known of its clusters. Check rds:DescribeDBClusters."
         )
-    yield f"{found} clusters in {looked} of {len(regions)} regions of {target}"
+    yield f"{found} cluster{'s' * (found != 1)} in {looked} of {len(regions)} region{'s' * (len(regions) != 1)} of {target}"
 
 
 def _ask(rds: Any) -> list[Listed] | str:
@@ -76,11 +78,12 @@ def _served(one: Listed, pages: Sequence[str]) -> str:
     if (reason := why_not(one)) is not None:
         return f"none: {reason}"
     cannot = {
-        *(() if one.insights_days else ("database-load",)),
+        *(() if one.insights_days else _OF_LOAD),
         *(() if one.kind == inventory.SERVERLESS_V2 else _OF_CAPACITY),
+        *(() if len(one.instances) > 1 else _OF_READERS),
     }
     served = [page for page in pages if page not in cannot]
-    return ", ".join(served) or "none: these pages need Performance Insights, or an ACU range"
+    return ", ".join(served) or "none: these pages need Performance Insights, an ACU range, or a reader"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -258,7 +258,7 @@ def _alarms(session: Session, settings: Settings, outputs: dict[str, Any]) -> It
     there = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
     missing = sorted(names - set(there))
     deaf = settings.alarm_sns_topic_arn is None
-    told = f"{len(names)} alarms" + (", which tell nobody: alarm_sns_topic_arn is null" if deaf else "")
+    told = f"{len(names)} alarms" + (", which notify no topic: alarm_sns_topic_arn is null" if deaf else "")
     # One that fires without notifying, although the file names a topic, does not stand.
     unheard = [] if deaf else sorted(name for name in names & set(there) if settings.alarm_sns_topic_arn not in there[name]["AlarmActions"])  # fmt: skip
     wrong = [f"{name} is missing" for name in missing] + [f"{name} does not tell the topic" for name in unheard]

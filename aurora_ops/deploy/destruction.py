@@ -155,7 +155,7 @@ class Destruction(TerraformRun):
             raise NotInStateError(
                 f"{', '.join(map(str, strangers[:5]))}{' and more' if strangers[5:] else ''} stand here under the environment's names, and "
                 "Terraform's state does not know them: nothing was changed. Run deploy-environment, which adopts what the file describes and "
-                "gives its cluster the final snapshot that the state must name; delete by hand what somebody made by hand; then run this again."
+                "gives its cluster the final snapshot that the state must name; delete by hand what was made by hand; then run this again."
             )
         for one in self._touched:
             if one.kind == CLUSTER:
@@ -180,7 +180,7 @@ class Destruction(TerraformRun):
             self._discard()
             raise NotInStateError(
                 f"snapshot {final} is there already while its cluster stands, so AWS would refuse to take it: nothing was changed. Copy it "
-                "under another name and delete it, or delete it if it is nobody's."
+                "under another name and delete it, or delete it if it is not needed."
             )
 
     def _snapshot_row(self) -> Iterator[Change]:
@@ -299,7 +299,7 @@ class Destruction(TerraformRun):
         steps = leftovers.way_back(self.session, self.settings, taken[0])
         again = f".venv/bin/aurora-ops run deploy-environment -p environment {self.settings.environment} --target {self.session.target}"
         rows = [(str(number), step) for number, step in enumerate([*(one.command for one in steps), again], 1)]
-        note = "The restored cluster has no instance until deploy-environment adopts it, so nobody can connect before its door is in place. Secret and key must still be those of before."
+        note = "The restored cluster has no instance until deploy-environment adopts it, so it refuses connections until then. Secret and key must still be those of before."
         return Table(f"WAY BACK from {taken[0]['DBClusterSnapshotIdentifier']}: {len(rows)} steps", ("step", "command"), rows, note)  # fmt: skip
 
     def _as_plan(self, steps: tuple[Change, ...], observed: dict[str, str]) -> Plan:

@@ -61,11 +61,13 @@ class Drift:
             return Line(f"Nothing of {name} could be compared: {self.missing}.")
         if not self.settings:
             there = (
-                self._counted() if self.differences else f"nothing waits at AWS, and its {_instances(self.instances)}"
+                self._counted()
+                if self.differences
+                else f"nothing is pending at AWS, and its {_instances(self.instances)}"
             )
             return Line(f"{name} is no environment's, so it was compared with no code and no state. Of the cluster itself: {there}.")  # fmt: skip
         if not self.differences:
-            return Line(f"Code, state and AWS agree on the {self.resources} resources of {name}, nothing was made by hand beside them, and nothing waits at AWS.")  # fmt: skip
+            return Line(f"Code, state and AWS agree on the {self.resources} resources of {name}, nothing was made by hand beside them, and nothing is pending at AWS.")  # fmt: skip
         return Line(f"{name} differs: {self._counted()}.")
 
     def _counted(self) -> str:
@@ -98,7 +100,7 @@ class Drift:
         rows = [(one.kind, one.what, one.code, one.state, one.aws, one.since) for one in self.differences]
         return Table(
             _count(rows), ("finding", "what", "code", "state", "AWS", "since"), rows,
-            "Since: a time where somebody kept one; otherwise the two between which it happened. An empty cell: not set there.",
+            "Since: a recorded time where there is one; otherwise the two between which it happened. An empty cell: not set there.",
         )  # fmt: skip
 
     def what_to_do(self) -> Table | Line:
@@ -119,9 +121,9 @@ class Drift:
         busy = self.lock.describe(now) if self.lock else ""
         checks = [
             Check.of("code, state and AWS were compared", True, f"{self.resources} resources"),
-            Check("nobody is at work on the state", "SKIP", f"what that run is doing shows as drift: {busy}")
+            Check("no other run holds the state lock", "SKIP", f"what that run is doing shows as drift: {busy}")
             if self.lock
-            else Check("nobody is at work on the state", "PASS"),
+            else Check("no other run holds the state lock", "PASS"),
             self.trail,
         ]
         return Report("drift", (*checks, *self._nothing_differs(fail_on_drift)), _count(self.differences))
@@ -129,7 +131,7 @@ class Drift:
     def _checks_of_cluster(self, fail_on_drift: bool) -> tuple[Check, ...]:
         return (
             Check("code, state and AWS were compared", "SKIP", f"{self.name} is no environment's: {_NO_CODE}"),
-            Check("what waits at AWS was asked", "PASS", f"the cluster and its {_instances(self.instances, '')}"),
+            Check("what is pending at AWS was asked", "PASS", f"the cluster and its {_instances(self.instances, '')}"),
             Check("instances were compared with the writer", "PASS", f"{self.instances} instances")
             if self.instances > 1
             else Check(

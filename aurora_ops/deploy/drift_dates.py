@@ -61,7 +61,7 @@ def dated(
 
 
 def _between(after: datetime | None, now: datetime) -> str:
-    return f"between {said(after)} and {said(now)}" if after else f"before {said(now)}; nobody kept a time"
+    return f"between {said(after)} and {said(now)}" if after else f"before {said(now)}; no time was recorded"
 
 
 def _last_agreed(one: Difference, history: list[tuple[datetime, dict[str, Any]]]) -> datetime | None:
@@ -133,7 +133,7 @@ def _trail(session: Session, found: Iterable[Difference], after: datetime) -> di
         calls = trail.lookup_events(LookupAttributes=by, StartTime=after, MaxResults=50)["Events"]
         if writes := [one for one in calls if one.get("ReadOnly") != "true"]:
             newest = max(writes, key=lambda one: one["EventTime"])
-            told[name] = f"{said(newest['EventTime'])}, CloudTrail: {newest['EventName']} by {newest.get('Username', 'somebody')}"  # fmt: skip
+            told[name] = f"{said(newest['EventTime'])}, CloudTrail: {newest['EventName']} by {newest.get('Username', 'an unknown user')}"  # fmt: skip
     return told
 
 

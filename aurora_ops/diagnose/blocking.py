@@ -221,7 +221,9 @@ class Ending:
             try:
                 row = connection.execute(statement.encode(), given).fetchone()
             except psycopg.errors.InsufficientPrivilege as error:
-                raise EndingError(f"PostgreSQL refused: {error}. {_MAY_NOT.format(user=chosen.user)}") from None
+                raise EndingError(
+                    f"PostgreSQL refused: {error.diag.message_primary}. {_MAY_NOT.format(user=chosen.user)}"
+                ) from None
         return bool(row and row[0])
 
     def verify(self) -> Report:

@@ -80,7 +80,7 @@ class Compared:
         for name, window in (("before", self.found.before), ("after", self.found.after)):
             least = min((load.coverage for load in window.loads), default=0.0)
             if not window.seen:
-                checks.append(Check(f"{name}: sampled", "SKIP", "no point has a value: nobody looked"))
+                checks.append(Check(f"{name}: sampled", "SKIP", "no point has a value: it was not sampled"))
                 continue
             checks.append(Check.of(f"{name}: sampled", least >= _SAMPLED, f"{least:.0%} of the window at least"))
             checks.append(

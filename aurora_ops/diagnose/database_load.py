@@ -160,7 +160,7 @@ def _checks(bundle: Bundle, load: Load) -> list[Check]:
     # The service cuts at about 350 points without a word; a few missing ones are the window's young end.
     whole = Check.of(f"{name}: no answer was cut", points >= 0.95 * expected, f"{points} of {expected} points")
     if not load.has_data:
-        reason = "no point has a value: nobody looked, which is not the same as idle"
+        reason = "no point has a value: it was not sampled, which is not the same as idle"
         return [Check(f"{name}: sampled", "SKIP", reason)] if whole.verdict == "PASS" else [whole]
     checks = [whole]
     gaps = int(load.total.isna().sum())

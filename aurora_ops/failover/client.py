@@ -145,10 +145,12 @@ class Client:
             try:
                 self._execute(connection, _CREATE)
             except psycopg.Error as error:
-                raise MeasureError(
-                    f"the client cannot make a schema to write into ({str(error).strip()}), so nothing could be measured. Nothing was failed over. "
+                said = error.diag.message_primary or str(error).strip()
+                told = MeasureError(
+                    f"the client cannot make a schema to write into ({said}), so nothing could be measured. Nothing was failed over. "
                     "The user must be allowed to create one, and the database to be written to."
-                ) from None
+                )
+                raise (told.as_refusal() if isinstance(error, psycopg.errors.InsufficientPrivilege) else told) from None
 
     def drop(self, found: Cluster) -> None:
         """Drop them, whether they are there or not."""

@@ -164,7 +164,7 @@ class FailOver:
         except ClientError as error:
             reason = error.response["Error"]
             raise FailOverError(
-                f"{error.operation_name} was refused ({reason['Code']}: {reason['Message']}), so nobody can say yet who writes. "
+                f"{error.operation_name} was refused ({reason['Code']}: {reason['Message']}), so it is not known yet which instance writes. "
                 "Look at the cluster's events, then run again."
             ) from None
         self.switchovers.append(switchover)

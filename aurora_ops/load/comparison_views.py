@@ -13,7 +13,7 @@ _PARTS = (("more or fewer calls", "#0072b2"), ("longer or shorter calls", "#d55e
 def sentence(found: Comparison) -> Line:
     """How much, by what, and whether it may be chance."""
     if np.isnan(found.delta):
-        return Line("one of the two windows has no data: nobody looked, so nothing can be compared.")
+        return Line("one of the two windows has no data: it was not sampled, so nothing can be compared.")
     by = f"{found.before.average:.2f} → {found.after.average:.2f} AAS ({_signed(found.delta)})"
     if found.is_certain is False:
         by += ", which is within the noise of the samples"

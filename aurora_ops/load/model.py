@@ -209,12 +209,12 @@ class Finding:
 def verdict(load: Load) -> str:
     """The load in one or two sentences. "Idle" and "no data" are different."""
     if not load.has_data:
-        return f"{load.instance} has no data in this window: nobody looked, which says nothing about its load."
+        return f"{load.instance} has no data in this window: it was not sampled, which says nothing about its load."
     partly = "" if load.coverage > 0.995 else f" ({load.coverage:.0%} of it sampled)"
     minutes = round(len(load.total) * load.period_seconds / 60)
     span = "1 minute" if minutes == 1 else f"{minutes} minutes"
     if load.is_idle:
-        return f"{load.instance} was idle over {span}{partly}: it was sampled, and nobody was active."
+        return f"{load.instance} was idle over {span}{partly}: it was sampled, and no session was active."
     cpu = load.share("CPU")
     text = (
         f"{load.instance} averaged {load.average:.2f} active sessions over {span}{partly} "

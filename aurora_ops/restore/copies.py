@@ -186,7 +186,9 @@ def clean_up(
 
 
 def _unknown(run: str, why: str) -> str:
-    return f"nobody could look: {why} What was made carries the tag {TAG}={run}; clean-up-restore-drills finds and removes it"
+    return (
+        f"not looked at: {why} What was made carries the tag {TAG}={run}; clean-up-restore-drills finds and removes it"
+    )
 
 
 def remove_run(session: Session, run: str) -> list[Check]:

@@ -73,7 +73,7 @@ class DrillCost:
             else "until it expires: no earlier drill is known here"
         )
         if self.lived:
-            why += f"; ${self.until_expired_usd:.2f} if nobody deletes it within {limit:g} h"
+            why += f"; ${self.until_expired_usd:.2f} if it is not deleted within {limit:g} h"
         source, copy = (pages / _PAGES_PER_GIB for pages in self.reading)
         reading = (
             ""

@@ -153,7 +153,7 @@ class Drill:
         if self.rules:
             checks.append(self.proof.askable(self.rules))
         if self.asked_point:
-            told = "track_commit_timestamp is off, or no commit of then has its time any more, so nobody could tell which second came back: set it, or drill without restore_to"
+            told = "track_commit_timestamp is off, or no commit of then has its time any more, so which second came back cannot be told: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
         longest = len(f"{self.identifier}-1")
         checks.append(Check.of("the copy can be named", longest <= 63, f"{longest} of 63 characters"))

@@ -192,12 +192,12 @@ class Sweep:
     def _fate(self, one: Leftover) -> tuple[Verdict, str]:
         """What becomes of it, and what that means for the verdict: kept in spite of its expiry is a finding."""
         if not one.is_ours:
-            return "SKIP", f"kept: it has a drill's name and no tag {TAG}, so nobody can tell whose it is"
+            return "SKIP", f"kept: it has a drill's name and no tag {TAG}, so its owner is unknown"
         if one.identifier == self.access.identifier:
             return "FAIL", "kept: it is the cluster that was named as the source"
         if one.protected:
             by_hand = "; ".join(leftovers.commands(self.session, one))
-            told = "kept: somebody protected it from deletion, and it goes on costing money. To remove it all the same"
+            told = "kept: it is protected from deletion, and it goes on costing money. To remove it all the same"
             return "FAIL" if one.is_expired else "SKIP", f"{told}: {by_hand}"
         if not one.is_expired and one.run_id != self.run:
             return (

@@ -23,7 +23,7 @@ OF_CLUSTER = {
 }  # fmt: skip
 OF_PRICES = {
     "prices": Common("Prices", "packaged", '"packaged", "live" (AWS\'s list, by the target), or a folder of price list files'),
-    "discount": Common("Discount", "", 'percent under the list price by item: "acu_hour=12.5, all=5"; empty: none'),
+    "discount": Common("Discount", "", 'percents under the list price, by item; empty: none'),
 }  # fmt: skip
 # How much of a cluster is read for a restore, and how gently; `statement_timeout` means something else where no rows are read.
 OF_READING = {

@@ -191,7 +191,10 @@ def _days(value: int) -> int:
     return value
 
 
+# Named, because papermill reads no annotation with quotes in it.
 Environment = Literal["dev", "stg", "prod"]
+DestroyableEnvironment = Literal["dev", "stg"]
+WayToEnd = Literal["terminate", "cancel"]
 Prices = Annotated[str, Checked(_prices, '"packaged", "live", or a folder of price list files')]
 Discount = Annotated[
     str, Checked(_discount, 'percents by item such as "acu_hour=12.5, backup_gb_month=20", or nothing')
@@ -224,7 +227,7 @@ Days = Annotated[int, Checked(_days, f"a whole number of days from {HISTORY_DAYS
 
 # What an annotation in a parameters cell may name: those types, Python's own and typing's Literal and Annotated.
 _NAMES = {t.__name__: t for t in (str, int, float, bool, list, dict)} | {
-    "Environment": Environment, "Prices": Prices, "Discount": Discount, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
+    "Environment": Environment, "DestroyableEnvironment": DestroyableEnvironment, "WayToEnd": WayToEnd, "Prices": Prices, "Discount": Discount, "UtcTime": UtcTime, "Acu": Acu, "IdleAcu": IdleAcu, "Usd": Usd, "Seconds": Seconds, "Days": Days,
     "Duration": Duration, "File": File, "Folder": Folder, "Positive": Positive, "Day": Day, "Timezone": Timezone, "Region": Region, "Source": Source,
     "NewFolder": NewFolder, "NotNegative": NotNegative, "RestoreTime": RestoreTime,
     "Literal": Literal, "Annotated": Annotated, "None": None,

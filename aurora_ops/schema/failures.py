@@ -2,7 +2,7 @@
 
 import psycopg
 
-from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.schema.files import SchemaFile, SchemaFilesError, concurrent_index
 
 
@@ -12,6 +12,10 @@ class SchemaError(AuroraOpsError):
 
 class SchemaChangedError(SchemaFilesError, SchemaError):
     """The files contradict the ledger or the database. Nothing was run."""
+
+
+class SchemaRefusedError(InputError, SchemaError):
+    """The login may not load into this database, or leads to a reader. Nothing was run."""
 
 
 class SchemaBusyError(SchemaError):
@@ -54,6 +58,10 @@ def explained(
     if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in str(error):
         return SchemaTimeoutError(
             f"{what} It was still running after {statement_timeout}. {stands} If it is meant to take longer, allow it a longer statement_timeout and run again."
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return SchemaFileError(
+            f"{what} {stands} The login lacks a privilege that the file needs: grant it, or name another login, and run again."
         )
     if isinstance(error, psycopg.errors.ActiveSqlTransaction):
         return SchemaFileError(

@@ -17,7 +17,7 @@ from aurora_ops.database import queries, server_version
 from aurora_ops.schema import origin
 from aurora_ops.schema.catalog import SCHEMA, Difference, write_catalog
 from aurora_ops.schema.catalog import verify_catalog as verify_catalog  # the drill and the workload ask for it here
-from aurora_ops.schema.failures import SchemaChangedError
+from aurora_ops.schema.failures import SchemaChangedError, SchemaRefusedError
 from aurora_ops.schema.files import SchemaFile, SchemaFilesError, not_taken, read
 from aurora_ops.schema.ledger import counted, history, pending
 from aurora_ops.schema.loader import is_locked, load, only_loader, try_out
@@ -73,6 +73,22 @@ def preflight_checks(
     connection: psycopg.Connection, directory: Path = SCHEMA, *, named: bool = False, baseline: bool = False
 ) -> tuple[Check, ...]:
     """The part of the preflight that needs only a connection."""
+    try:
+        known = read(directory)
+        pending(known, history(connection))
+        left_out = f"; not taken, for they lie deeper: {', '.join(found)}" if (found := not_taken(directory)) else ""
+        order = Check("files agree with the ledger", "PASS", counted(len(known), "file") + left_out)
+    except SchemaFilesError as error:
+        order = Check("files agree with the ledger", "FAIL", str(error))
+    return (
+        *_may_load(connection, named=named),
+        order,
+        _standing(connection, directory, named=named, baseline=baseline),
+        Check.of("no other loader at work", not is_locked(connection)),
+    )
+
+
+def _may_load(connection: psycopg.Connection, *, named: bool) -> tuple[Check, ...]:
     in_recovery, may_create_schema, may_use_ops, may_create_table = connection.execute(
         "SELECT pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE'), "
         "coalesce(has_schema_privilege(to_regnamespace('ops'), 'CREATE'), false), "
@@ -82,20 +98,10 @@ def preflight_checks(
     if not may_create_table:  # files of one's own may have a schema of their own; ours lie in public
         may, said = may and named, "not in schema public: each file has to name its schema"
     if not may:
-        said = "the user lacks CREATE on the database or on schema public"
-    try:
-        known = read(directory)
-        pending(known, history(connection))
-        left_out = f"; not taken, for they lie deeper: {', '.join(found)}" if (found := not_taken(directory)) else ""
-        order = Check("files agree with the ledger", "PASS", counted(len(known), "file") + left_out)
-    except SchemaFilesError as error:
-        order = Check("files agree with the ledger", "FAIL", str(error))
+        said = f"user {connection.info.user} lacks CREATE on the database or on schema public"
     return (
         Check.of("connected to the writer", not in_recovery, "" if not in_recovery else "this is a reader"),
         Check.of("may create tables", may, said),
-        order,
-        _standing(connection, directory, named=named, baseline=baseline),
-        Check.of("no other loader at work", not is_locked(connection)),
     )
 
 
@@ -112,11 +118,16 @@ def _standing(connection: psycopg.Connection, directory: Path, *, named: bool, b
 
 
 def plan(access: Access, directory: str = "", baseline: bool = False) -> Plan:
-    """The files that are not applied yet. Reads only; refuses what the ledger, or the database, contradicts."""
+    """The files that are not applied yet. Reads only; refuses what the ledger, or the database, contradicts, and a login that may not load."""
     database, files = access.require_one_database(), folder(directory)
     with access.connect() as connection:
         applied = history(connection)
         todo = pending(read(files), applied)
+        lacking = [check.detail for check in _may_load(connection, named=bool(directory)) if check.verdict == "FAIL"]
+        if lacking and todo:
+            raise SchemaRefusedError(
+                f"database {database} cannot be loaded by this login ({'; '.join(lacking)}), so nothing was run. Grant it, or name another login."
+            )
         others = ""
         if baseline and todo:
             origin.check_baseline(connection, files)

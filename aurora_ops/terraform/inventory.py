@@ -116,7 +116,7 @@ def _security_group(session: Session, stem: str) -> Iterator[Resource]:
 
 def _describe(rule: Mapping[str, Any], group: str) -> str:
     peer = rule.get("CidrIpv4") or rule.get("CidrIpv6") or rule.get("PrefixListId")
-    peer = peer or rule.get("ReferencedGroupInfo", {}).get("GroupId", "somebody")
+    peer = peer or rule.get("ReferencedGroupInfo", {}).get("GroupId", "an unknown source")
     ports = "every port" if rule["IpProtocol"] == "-1" else f"port {rule.get('FromPort')}"
     if rule.get("ToPort") not in (rule.get("FromPort"), None):
         ports = f"ports {rule['FromPort']} to {rule['ToPort']}"

@@ -191,12 +191,12 @@ def lock(session: Session, where: Place) -> Lock | None:
         since = told.get("Created")
         return Lock(
             told["ID"],
-            told.get("Who", "somebody"),
+            told.get("Who", "an unknown user"),
             told.get("Operation", ""),
             datetime.fromisoformat(since) if since else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise StatePlaceError(
             f"the lock {where}.tflock, {len(content)} bytes since {answer['LastModified']:%Y-%m-%d %H:%M:%S} UTC, is none that Terraform wrote, and "
-            f"Terraform cannot break it. Make sure that nobody deploys, and delete it: aws s3 rm '{where}.tflock'."
+            f"Terraform cannot break it. Make sure that no deployment runs, and delete it: aws s3 rm '{where}.tflock'."
         ) from None

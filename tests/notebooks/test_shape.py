@@ -8,6 +8,7 @@ import re
 from itertools import pairwise
 
 import pytest
+from papermill.translators import PythonTranslator
 
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import collection as notebooks
@@ -117,6 +118,14 @@ def test_parameters_are_typed_and_explained(entry):
     """They are the notebook's command line; each is one annotated line with a comment."""
     assert 1 == len(parameter_types.tagged(entry.read(), "parameters"))
     assert [] == [p.name for p in parameters.read(entry.path) if not p.help]
+
+
+@parametrized(ENTRIES)
+def test_papermill_reads_every_parameter(entry):
+    """It reads line by line, and takes a second `=` on one, in a comment too, for something that it cannot read."""
+    (cell,) = parameter_types.tagged(entry.read(), "parameters")
+
+    assert [p.name for p in parameters.read(entry.path)] == [p.name for p in PythonTranslator.inspect(cell)]
 
 
 @parametrized(ENTRIES)

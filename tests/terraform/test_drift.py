@@ -150,7 +150,7 @@ def test_since_when_is_a_time_where_somebody_kept_one_and_two_times_elsewhere(dr
 
 def test_a_run_that_is_at_work_is_named_and_not_waited_for(drifted):
     """What it does shows as drift, so the verdict says so."""
-    (busy,) = [check for check in drifted.report().checks if check.name == "nobody is at work on the state"]
+    (busy,) = [check for check in drifted.report().checks if check.name == "no other run holds the state lock"]
 
     assert "SKIP" == busy.verdict
     assert "somebody@elsewhere holds it since 2026-11-24 03:00:00 UTC" in busy.detail

@@ -28,7 +28,7 @@ def delete_cluster(
     Raises
     ------
     ProtectedError
-        The cluster does not carry the tag, so it is not ours, or somebody protected it from deletion.
+        The cluster does not carry the tag, so it is not ours, or it was protected from deletion.
     WaitingError
         It is still there after that time.
     """
@@ -69,7 +69,7 @@ def _check(raw: dict[str, Any], identifier: str, tag: tuple[str, str]) -> None:
         )
     if raw.get("DeletionProtection"):
         raise ProtectedError(
-            f"cluster {identifier} was protected from deletion after it was made, so somebody wants to keep it. It goes on costing money: "
+            f"cluster {identifier} was protected from deletion after it was made, so it is meant to be kept. It goes on costing money: "
             "ask who, or take the protection away and run again."
         )
 
@@ -93,7 +93,7 @@ def remove(session: Session, leftover: Leftover, tag: str, timeout_seconds: floa
     """
     if not leftover.is_ours:
         raise ProtectedError(
-            f"{leftover.kind} {leftover.identifier} has a drill's name but no tag {tag}, so nobody can tell whose it is. It is left alone."
+            f"{leftover.kind} {leftover.identifier} has a drill's name but no tag {tag}, so its owner is unknown. It is left alone."
         )
     client = session.to_writable().client("logs" if leftover.kind == "log group" else "rds")
     if leftover.kind == "cluster":

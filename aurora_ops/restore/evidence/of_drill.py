@@ -18,7 +18,7 @@ Step = TypeVar("Step", bound=Callable[..., Any])
 PREFLIGHT, CONTENT, CLUSTER, SCHEMA = "preflight", "restored content", "restored cluster", "schema and rules"
 _LIMITS = (
     "A difference that PostgreSQL's own equality does not see (1.0 and 1.00) is none.",
-    "Rows that changed at the source after the restore point are counted as not proved: nobody can say any more what they were.",
+    "Rows that changed at the source after the restore point are counted as not proved: what they were is no longer known.",
     "Passwords, planner statistics, indexes other than btree, and what is inside a parameter group of the same name are not compared.",
     "Rows of UNLOGGED, foreign and temporary tables are in no backup.",
 )

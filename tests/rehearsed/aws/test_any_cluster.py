@@ -251,11 +251,13 @@ def other_kinds():
     server.stop()
 
 
-def test_a_cluster_of_fixed_instances_is_not_offered_the_cost_pages(other_kinds: dict[str, Listed]):
-    """They refuse it: it has no ACU. A page that logs in serves it all the same."""
-    pages = ["cost-per-environment", "acu-history", "load-schema", "database-load"]
+def test_a_cluster_is_not_offered_pages_that_would_refuse_it(other_kinds: dict[str, Listed]):
+    """Without ACU the cost pages, without Insights those of load, without a reader fail-over. A page that logs in serves all."""
+    pages = ["cost-per-environment", "acu-history", "set-acu-range", "load-schema", "database-load", "compare-database-load", "fail-over"]  # fmt: skip
 
-    assert ["load-schema"] * 2 == [listing._served(other_kinds[name], pages) for name in ("fixed", "mixed")]
+    assert ["load-schema", "load-schema, fail-over"] == [
+        listing._served(other_kinds[name], pages) for name in ("fixed", "mixed")
+    ]
 
 
 def test_each_kind_is_told_from_the_others(other_kinds: dict[str, Listed]):

@@ -1,5 +1,8 @@
 """What is wrong with the input is a refusal, as early as it can be told: before a kernel starts, and in any case before something was changed."""
 
+import json
+
+import psycopg
 import pytest
 from click.testing import CliRunner
 from common import CLUSTER, INSTANCE
@@ -118,6 +121,33 @@ def test_a_right_that_lacks_is_a_refusal_until_something_was_changed(faults, cod
     late = ended(lambda: cluster.find(session, NAME))
 
     assert [("input refused", 2), ("error", 3)] == [early, late]
+
+
+def test_a_privilege_that_lacks_is_a_refusal_until_something_may_have_been_changed(aws):
+    """
+    It names user and database. It is PostgreSQL's error as well, for whoever can go on without.
+    """
+    owner = {"username": CLUSTER["MasterUsername"], "password": CLUSTER["MasterUserPassword"]}
+    aws("secretsmanager").create_secret(Name="owner", SecretString=json.dumps(owner))
+    with open_access(open_session(), cluster=NAME, login="secret:owner").connect(read_only=False) as connection:
+        connection.execute("CREATE SCHEMA closed")
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-only-1'")
+        (database,) = connection.execute("SELECT current_database()").fetchone()
+    aws("secretsmanager").create_secret(Name="guest", SecretString='{"username": "guest", "password": "guest-only-1"}')
+    access = open_access(open_session(), cluster=NAME, login="secret:guest")
+    with access.connect() as reading:
+        early = ended(lambda: reading.execute("SELECT * FROM closed.nothing"))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as told:
+            reading.execute("SELECT * FROM closed.nothing")
+        with access.connect(read_only=False) as writing:
+            during = ended(lambda: writing.execute("CREATE TABLE closed.mine ()"))
+        late = ended(lambda: reading.execute("SELECT * FROM closed.nothing"))
+
+    assert [("input refused", 2), ("error", 3), ("error", 3)] == [early, during, late]
+    assert "42501" == told.value.sqlstate
+    assert str(told.value).startswith(
+        f"user guest lacks a privilege in database {database} (permission denied for schema closed)"
+    )
 
 
 def test_who_may_not_ask_is_told_which_call(faults):

@@ -128,7 +128,7 @@ def test_what_no_drill_tagged_is_left_alone(session, access, rds):
     report = swept(access, run="mine1234")
     (found,) = leftovers.find(session).leftovers
 
-    with pytest.raises(ProtectedError, match="nobody can tell whose it is"):
+    with pytest.raises(ProtectedError, match="its owner is unknown"):
         removing.remove(session, found, TAG)
     assert ([], True) == (failed(report), "no tag" in report.checks[0].detail)
     assert [f"cluster {name}"] == there(session)

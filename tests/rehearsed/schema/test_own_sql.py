@@ -2,13 +2,14 @@
 
 import pytest
 from click.testing import CliRunner
-from common import CLUSTER, INSTANCE
+from common import CLUSTER, INSTANCE, failed
 from psycopg import sql
 
 from aurora_ops.__main__ import cli
 from aurora_ops.aws.access import UnknownDatabaseError, open_access
 from aurora_ops.aws.session import open_session
 from aurora_ops.schema import procedure as schema
+from aurora_ops.schema.failures import SchemaFileError, SchemaRefusedError
 
 NAME, ODD = "orders-live", 'Sales "2026" 100 % 売上'
 OWN = {key: value for key, value in CLUSTER.items() if key != "MasterUserPassword"}
@@ -63,6 +64,27 @@ def test_no_database_or_all_of_them_are_refused(session, directory, database, sa
     for step in (schema.preflight, schema.plan, schema.catalog):
         with pytest.raises(UnknownDatabaseError, match=said.replace("*", r"\*")):
             step(access, directory)
+
+
+def test_a_login_that_may_not_load_is_refused_before_a_file_is_run(session, directory, aws):
+    """The file is not wrong, so nothing says that it has to be corrected."""
+    with open_access(session, cluster=NAME).connect(read_only=False) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-only-1'")
+    aws("secretsmanager").create_secret(Name="guest", SecretString='{"username": "guest", "password": "guest-only-1"}')
+    guest = open_access(session, cluster=NAME, login="secret:guest")
+
+    with pytest.raises(SchemaRefusedError, match="user guest lacks CREATE on the database") as refused:
+        schema.plan(guest, directory)
+    assert (2, ["may create tables"]) == (refused.value.exit_code, failed(schema.preflight(guest, directory)))
+
+
+def test_a_file_that_needs_another_privilege_is_not_called_wrong(session, tmp_path):
+    """Here a right to the server's files, which a master user of RDS does not have."""
+    (tmp_path / "001_read.sql").write_text("SELECT pg_read_file('PG_VERSION');\n", encoding="utf-8")
+    access = open_access(session, cluster=NAME)
+
+    with pytest.raises(SchemaFileError, match=r"permission denied for function .*grant it, or name another login"):
+        schema.apply(access, schema.plan(access, str(tmp_path)), "")
 
 
 def test_the_command_takes_the_same_names_as_the_page(session, directory):

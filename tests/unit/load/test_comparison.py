@@ -86,7 +86,7 @@ def test_a_window_that_was_not_sampled_compares_with_nothing():
     """No data is not idle: the load did not fall to 0."""
     said = repr(comparison_views.sentence(Comparison(window(), window(unseen=True))))
 
-    assert "one of the two windows has no data: nobody looked, so nothing can be compared." == said
+    assert "one of the two windows has no data: it was not sampled, so nothing can be compared." == said
 
 
 def test_advice_follows_what_the_change_is_made_of():

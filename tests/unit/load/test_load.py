@@ -71,8 +71,8 @@ def test_the_verdict_tells_idle_from_no_data():
     """
     idle, unseen = make({"CPU": [0.0] * 60}), make({"CPU": [np.nan] * 60}, total=[np.nan] * 60)
 
-    assert "w was idle over 1 minute: it was sampled, and nobody was active." == verdict(idle)
-    assert "w has no data in this window: nobody looked, which says nothing about its load." == verdict(unseen)
+    assert "w was idle over 1 minute: it was sampled, and no session was active." == verdict(idle)
+    assert "w has no data in this window: it was not sampled, which says nothing about its load." == verdict(unseen)
     assert () == findings(idle) == findings(unseen)
 
 

@@ -55,7 +55,7 @@ def test_later_the_longest_of_the_last_drills_is_expected():
     found = cost(volume_gib=100, lived=lived)
 
     assert pytest.approx(acu_hour + 100 * 0.5 / 730 * gib_month) == found.estimate.known_usd
-    assert f"longest of 3 earlier drills; ${8 * acu_hour + 100 * 4 / 730 * gib_month:.2f} if nobody deletes it within 4 h" in found.check(50).detail  # fmt: skip
+    assert f"longest of 3 earlier drills; ${8 * acu_hour + 100 * 4 / 730 * gib_month:.2f} if it is not deleted within 4 h" in found.check(50).detail  # fmt: skip
 
 
 def test_ten_minutes_are_billed_at_least():
