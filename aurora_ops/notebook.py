@@ -18,6 +18,7 @@ _MODULES = {
     "baselines": "restore.baseline.recording",
     "blocking": "diagnose.blocking",
     "compare_load": "diagnose.comparison",
+    "connection": "diagnose.connection.procedure",
     "cost_bands": "cost.bands",
     "cost_charts": "cost.plan_charts",
     "cost_exports": "cost.exports",
@@ -76,6 +77,7 @@ def open_cluster(
     database: str = "",
     login: str = "",
     may_be_gone: bool = False,
+    without_instances: bool = False,
 ) -> "Access":
     """The cluster that a page works on (see `aws.access.open_access`), in a session opened as by `open_session`.
 
@@ -86,7 +88,7 @@ def open_cluster(
     session = in_world(world, environment, cluster)(target, region)
     if may_be_gone:
         return open_by_name(session, environment, cluster, login)
-    return open_access(session, environment, cluster, database, login)
+    return open_access(session, environment, cluster, database, login, without_instances=without_instances)
 
 
 def in_world(world: str, environment: str, cluster: str = "") -> "Callable[[str, str], Session]":

@@ -35,6 +35,9 @@ from aurora_ops.database import databases, server_version
 from aurora_ops.sandbox.client import lifecycle
 
 ALL = "*"
+_OF_CONNECTING = (
+    "address"  # a page with this parameter asks why a client cannot connect: also where there is no instance
+)
 _ASKING = ("", "live", "now")  # as the source of what a page shows: the cluster is asked
 
 
@@ -194,7 +197,13 @@ class Access:
 
 
 def open_access(
-    session: Session, environment: str = "dev", cluster: str = "", database: str = "", login: str = ""
+    session: Session,
+    environment: str = "dev",
+    cluster: str = "",
+    database: str = "",
+    login: str = "",
+    *,
+    without_instances: bool = False,
 ) -> Access:
     """Resolve which cluster is meant. Nothing is connected to yet.
 
@@ -204,6 +213,8 @@ def open_access(
         dev, stg or prod: whose cluster, where none is named.
     cluster, database, login
         As the pages take them (see `runner.common_parameters`).
+    without_instances
+        Whether the page serves a cluster that has none.
 
     Raises
     ------
@@ -216,7 +227,7 @@ def open_access(
     if not cluster.strip():
         identifier = environments.settings(environment).cluster_identifier
         return Access(session, identifier, environment, database, login, unlike=_unlike(session, identifier))
-    found = which_cluster.resolve(session, cluster)
+    found = which_cluster.resolve(session, cluster, without_instances=without_instances)
     name, unlike = _environment_of(found.identifier, ENVIRONMENTS), _unlike(session, found.identifier)
     return Access(session, found.identifier, name, database, login, found.kind, unlike)
 
@@ -264,7 +275,7 @@ def before_start(parameters: Mapping[str, Any]) -> None:
     try:
         session = _session_that_is_there(target, region, cluster)
         if session and cluster:
-            which_cluster.resolve(session, cluster)
+            which_cluster.resolve(session, cluster, without_instances=_OF_CONNECTING in parameters)
         if session and form.kind == "secret":
             _check_secret(session, form.name)
     except AuroraOpsError as error:

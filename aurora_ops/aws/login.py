@@ -76,7 +76,7 @@ class Connector:
         self, endpoint: str, database: str, options: dict[str, Any], tried: list[Unusable]
     ) -> psycopg.Connection:
         refused = bool(tried)
-        for way in self._ways():
+        for way in self.sources():
             if isinstance(way, Unusable):
                 tried.append(way)
                 continue
@@ -108,9 +108,10 @@ class Connector:
 
     def ways(self) -> Iterator[Login]:
         """Every login that would be tried, in order."""
-        return (way for way in self._ways() if isinstance(way, Login))
+        return (way for way in self.sources() if isinstance(way, Login))
 
-    def _ways(self) -> Iterator[Login | Unusable]:
+    def sources(self) -> Iterator[Login | Unusable]:
+        """The same with those that gave none, and why."""
         form, master = self.form, self._cluster.master_username
         if form.kind == "env":
             yield Login(None, None, "libpq's own variables and password file")

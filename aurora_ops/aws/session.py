@@ -115,6 +115,13 @@ class Session:
         endpoint = self.variables.get("AWS_ENDPOINT_URL") if self.is_sandbox else None
         return servers.versions(endpoint, self.region, cluster) if endpoint else None
 
+    @property
+    def ca_file(self) -> str:
+        """The authorities that certificates of databases are verified by; empty: libpq's own."""
+        return (
+            self.variables.get("PGSSLROOTCERT") if self.is_sandbox else os.environ.get("AURORA_OPS_CA_BUNDLE")
+        ) or ""
+
     @cached_property
     def _boto(self) -> boto3.Session:
         core = botocore.session.Session()
@@ -228,9 +235,7 @@ class Session:
 
         `via` is where the near end of a tunnel listens: the connection goes there, and the certificate must be that of `host`.
         """
-        bundle = (
-            self.variables.get("PGSSLROOTCERT") if self.is_sandbox else os.environ.get("AURORA_OPS_CA_BUNDLE")
-        ) or ""
+        bundle = self.ca_file
         tls = {} if self.is_sandbox and not bundle else {"sslmode": "verify-full"}
         tls |= {"sslrootcert": bundle} if bundle else {}
         noticing = {

@@ -53,8 +53,10 @@ def find(session: Session, cluster: str = "", environment: str = "dev") -> Clust
     return clusters.find(session, name or environments.settings(environment).cluster_identifier)
 
 
-def resolve(session: Session, cluster: str) -> Listed:
+def resolve(session: Session, cluster: str, *, without_instances: bool = False) -> Listed:
     """The cluster that `cluster` names, without describing it further: one call for an identifier or a cluster's ARN.
+
+    `without_instances`: one that has none is served, too.
 
     Raises
     ------
@@ -71,7 +73,8 @@ def resolve(session: Session, cluster: str) -> Listed:
             f"cluster={text!r} cannot be looked up in {session.region} of target {session.target} ({api.code_of(error)}), so nothing was read. "
             "Allow rds:DescribeDBClusters and rds:DescribeDBInstances."
         ) from None
-    if (reason := why_not(found)) is not None:
+    served = without_instances and found.kind == inventory.EMPTY
+    if not served and (reason := why_not(found)) is not None:
         raise UnsuitableClusterError(
             f"cluster={cluster!r} is {found.identifier}, and this page cannot serve it: {reason}. Nothing was read."
         )

@@ -16,6 +16,7 @@ _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups"
 # They need an ACU range and measured capacity, which instances of a fixed size do not have.
 _OF_CAPACITY = ("cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "set-acu-range")
 _OF_LOAD = ("database-load", "compare-database-load")
+_OF_CONNECTING = ("diagnose-connection-failure",)  # serves one without instances, too
 _OF_READERS = ("fail-over",)
 _AT_ONCE = 8  # regions that are asked at the same time
 
@@ -76,7 +77,8 @@ def _row(one: Listed, pages: Sequence[str]) -> tuple[str, ...]:
 
 def _served(one: Listed, pages: Sequence[str]) -> str:
     if (reason := why_not(one)) is not None:
-        return f"none: {reason}"
+        only = ", ".join(page for page in pages if page in _OF_CONNECTING and one.kind == inventory.EMPTY)
+        return f"{only or 'none'}: {reason}"
     cannot = {
         *(() if one.insights_days else _OF_LOAD),
         *(() if one.kind == inventory.SERVERLESS_V2 else _OF_CAPACITY),

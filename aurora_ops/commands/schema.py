@@ -66,7 +66,7 @@ def lint(directory: str, pg_version: str) -> None:
     sys.exit(report.verdict == "FAIL")
 
 
-def _access(target: str, region: str, named: dict[str, str]) -> Any:
+def _access(target: str, region: str, named: dict[str, Any]) -> Any:
     from aurora_ops.aws import access, session
 
     return access.open_access(session.open_session(target, region), **named)

@@ -15,7 +15,7 @@ from aurora_ops.runner import run as runner
 pytestmark = pytest.mark.minutes(2)
 PAGES = [
     "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "drift", "compare-database-load",
-    "clean-up-restore-drills", "end-blocking-session", "respond-to-missing-drill", "verify-restored-cluster", "fail-over", "load-schema",
+    "diagnose-connection-failure", "clean-up-restore-drills", "end-blocking-session", "respond-to-missing-drill", "verify-restored-cluster", "fail-over", "load-schema",
     "restore-drill", "restore-to-point-in-time", "run-workload", "set-acu-range",
 ]  # fmt: skip
 FOREIGN = list(foreign.WORLDS)

@@ -217,7 +217,9 @@ def test_the_list_has_a_line_for_each_with_what_can_be_done_with_it(orders):
     for said in ("aurora-postgresql 16.8", "1 to 8 ACU, Serverless v2", "writer and 1 reader", "2 of 2, 31 days",
                  "9 days, 01:00-02:00 UTC", "team=受注", "database-load"):  # fmt: skip
         assert said in line
-    assert "none: it has no instance" in next(line for line in ended.stdout.splitlines() if "  orders-empty " in line)
+    assert "  diagnose-connection-failure: it has no instance" in next(
+        line for line in ended.stdout.splitlines() if "  orders-empty " in line
+    )
     assert f"{REGION}:" in everywhere.stdout.splitlines()
     assert everywhere.stdout.splitlines()[-1].startswith("2 clusters in ")
 

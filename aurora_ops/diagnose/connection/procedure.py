@@ -1,0 +1,349 @@
+"""The procedure behind the runbook diagnose-connection-failure: why a client cannot connect, told without a login where none is possible.
+
+It looks from the client's side, in the order in which a connection is made. What the client merely sees (refused, no answer) is the
+finding only where no cause behind it was found; what could not be looked at is a SKIP with its reason.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from botocore.exceptions import ClientError
+
+from aurora_ops.aws import inventory, metrics
+from aurora_ops.aws.access import Access
+from aurora_ops.aws.cluster import Cluster, Instance
+from aurora_ops.core.display import Line, Report, Table
+from aurora_ops.core.errors import InputError
+from aurora_ops.diagnose.connection import client, entrance, path, server_log, status
+from aurora_ops.diagnose.connection.entrance import Door
+from aurora_ops.diagnose.connection.looks import Look, finding, passed, ranked, skipped, symptom
+
+NAME = "diagnose-connection-failure"
+ADDRESS, RESOLVED, TCP, PATH, TLS, ANSWER, WRITES, PROXY, LOG = (
+    "address", "name", "TCP", "network path", "TLS", "first answer", "endpoint for writes", "RDS Proxy", "PostgreSQL log",
+)  # fmt: skip
+_ORDER = (
+    (RESOLVED, "the name has an address", "this machine's resolver"),
+    (ADDRESS, "the address that the client has is the cluster's", "DescribeDBClusters"),
+    (status.CLUSTER, "the cluster takes connections", "DescribeDBClusters"),
+    (status.INSTANCE, "an instance is there and answers", "DescribeDBInstances"),
+    (status.PAUSE, "it does not sleep", "Performance Insights, CloudWatch"),
+    (PATH, "routes, network ACLs and security groups let the client in", "EC2's Describe calls"),
+    (TCP, "a connection is accepted", "this machine's TCP"),
+    (TLS, "the certificate is of an authority that the client trusts, for this name", "a TLS handshake"),
+    (ANSWER, "the server asks for a password", "a startup message"),
+    (status.CONNECTIONS, "connections are left", "CloudWatch, Performance Insights"),
+    (entrance.TOKEN, "the cluster takes tokens, the clock is right, the role is in rds_iam", "DescribeDBClusters, a startup message"),
+    (entrance.SECRET, "a secret can be read, and its login is accepted", "Secrets Manager, a login"),
+    (WRITES, "the session may write", "the session"),
+    (LOG, "what the server says of failed logins", "DownloadDBLogFilePortion"),
+)  # fmt: skip
+
+
+@dataclass
+class Diagnosis:
+    """Looks once, at `look`. Use it in order: preflight, plan, look, findings, verify, undo."""
+
+    access: Access
+    address: str  # as the client has it: host or host:port; empty: the writer's
+    source: str  # where the client is; empty: not looked at
+    ca_file: str
+    writes: bool
+    timeout_seconds: float
+    looks: list[Look] = field(default_factory=list)
+
+    def preflight(self) -> Report:
+        """Which cluster this is about, and whether this machine can ask RDS."""
+        found = self.access.described()
+        ready = passed(
+            "RDS can be asked", f"{found.identifier}, version {found.engine_version}, instances: {len(found.instances)}"
+        )
+        return Report("preflight", (ready.check,))
+
+    def plan(self) -> Table:
+        """What will be looked at, in order. Nothing of it changes anything; a login reads only."""
+        return Table(f"{len(_ORDER)} looks, none of which changes anything", ("look", "in order if", "asked"), _ORDER)
+
+    def look(self) -> Table:
+        """Look at everything on the way, and go on behind what fails as far as there is something to see."""
+        self.looks = list(self._all())
+        rows = [(look.name, look.verdict, look.detail) for look in self.looks]
+        return Table(f"{len(rows)} looks", ("look", "verdict", "seen"), rows)
+
+    def findings(self) -> Table | Line:
+        """The causes, first what comes first on the way in, each with what mends it."""
+        found = ranked(self.looks)
+        if not found:
+            return Line(self._healthy())
+        told = f"{found[0].name}: {found[0].detail}"
+        return Table(
+            told, ("finding", "evidence", "to mend it"), [(look.name, look.detail, look.mend) for look in found]
+        )
+
+    def bottom_line(self) -> Line:
+        """The first finding in a sentence; or that there is none, and what was not looked at."""
+        found = ranked(self.looks)
+        return Line(f"{found[0].name}: {found[0].detail}. {found[0].mend}." if found else self._healthy())
+
+    def _healthy(self) -> str:
+        left = [look.name for look in self.looks if look.verdict == "SKIP"]
+        seen = sum(look.verdict == "PASS" for look in self.looks)
+        return f"Nothing stands in the way, of {seen} things that were looked at" + (
+            f". Not looked at: {', '.join(left)}." if left else "."
+        )
+
+    def verify(self) -> Report:
+        """Each look as a check: FAIL is a finding."""
+        return Report(NAME, [look.check for look in self.looks])
+
+    def undo(self) -> Line:
+        """There is none."""
+        return Line("no undo: nothing was changed; sessions that were opened are closed")
+
+    def result(self) -> dict[str, object]:
+        """What is worth keeping: the names of the findings, in order."""
+        return {"findings": [look.name for look in ranked(self.looks)]}
+
+    def _all(self) -> Iterator[Look]:
+        found = self.access.described()
+        host, port = self._address(found)
+        wanted = next((one for one in found.instances if one.endpoint == host), None) or _writer(found)
+        resolved = client.resolve(host, port)
+        own = [*self._whose(found, host, port)]
+        if resolved.outcome:
+            yield finding(
+                RESOLVED,
+                f"{host} has no address here ({resolved.said})",
+                own[0].mend
+                or "check the client's resolver: in a VPC, enableDnsSupport; elsewhere, dig the name at a public resolver",
+            )
+        else:
+            yield passed(RESOLVED, f"{host} is {', '.join(resolved.addresses)}")
+        yield from own
+        if resolved.outcome or any(look.verdict == "FAIL" for look in own):
+            return  # all that follows would be about another server
+        yield from status.look(found, wanted)
+        yield self._asked(status.PAUSE, lambda: status.look_for_pause(self.access.session, found, wanted))
+        yield self._asked(PATH, lambda: self._path(found, wanted, resolved.addresses[0], port))
+        reached = client.reach(host, port, self.timeout_seconds)
+        if reached.outcome:
+            yield symptom(
+                TCP,
+                f"{host}:{port}: {reached.said}",
+                self._advice(found, wanted, reached.outcome, resolved.addresses[0], port),
+            )
+            yield self._log(wanted)
+            return
+        yield passed(TCP, f"{host}:{port} accepts")
+        yield from self._behind_tcp(found, wanted, host, port)
+
+    def _behind_tcp(self, found: Cluster, wanted: Instance | None, host: str, port: int) -> Iterator[Look]:
+        yield self._tls(host, port)
+        database = self.access.one_database or found.database
+        greeted = client.greet(host, port, found.master_username, database, self.timeout_seconds)
+        full = greeted.sqlstate == "53300"
+        if greeted.outcome and not full:
+            mend = (
+                "wait until it has started" if greeted.sqlstate == "57P03" else "see the instance's status and its log"
+            )
+            yield symptom(
+                ANSWER, f"{greeted.said}{f' (SQLSTATE {greeted.sqlstate})' if greeted.sqlstate else ''}", mend
+            )
+        elif not greeted.outcome:
+            yield passed(ANSWER, f"the server asks for a password by {greeted.method}")
+        yield self._connections(wanted, greeted if full else None)
+        if greeted.outcome:
+            yield self._log(wanted)
+            return
+        entered = entrance.enter(Door(self.access, found, host, port, database, self.timeout_seconds))
+        yield from entered.looks
+        if entered.connection is None:
+            yield skipped(WRITES, "no login was accepted")
+        else:
+            with entered.connection as connection:
+                yield self._writes(found, connection)
+        yield self._log(wanted)
+
+    def _address(self, found: Cluster) -> tuple[str, int]:
+        host, _, port = self.address.strip().lower().rstrip(".").partition(":")
+        if port and not port.isdigit():
+            raise InputError(
+                f"address={self.address!r} has no port behind its colon, so nothing was looked at. Write HOST or HOST:PORT."
+            )
+        return host or found.endpoint, int(port or found.port)
+
+    def _whose(self, found: Cluster, host: str, port: int) -> Iterator[Look]:
+        own = {
+            found.endpoint.lower(),
+            found.reader_endpoint.lower(),
+            *(one.endpoint.lower() for one in found.instances),
+        }
+        own |= {str(one).lower() for one in found.raw.get("CustomEndpoints") or ()}
+        if ".proxy-" in host:
+            yield skipped(
+                PROXY,
+                f"{host} is an RDS Proxy's endpoint: its targets and its secrets were not looked at; aws rds describe-db-proxy-targets tells their health",
+            )
+        elif host not in own:
+            there = inventory.of_client(self.access.session.client("rds"))
+            other = next((one.identifier for one in there if host in one.endpoints), "")
+            yield finding(
+                ADDRESS, f"{host} is no endpoint of {found.identifier}" + (f", but of cluster {other}" if other else ", nor of another cluster of this region"),
+                f"give the client {found.endpoint}:{found.port}, or for reading {found.reader_endpoint}:{found.port}",
+            )  # fmt: skip
+            return
+        if port != found.port:
+            yield finding(
+                ADDRESS,
+                f"the client asks port {port}, and {found.identifier} listens on {found.port}",
+                f"give the client {host}:{found.port}",
+            )
+            return
+        yield passed(
+            ADDRESS, f"{host}:{port} is {'the proxy of' if '.proxy-' in host else 'an endpoint of'} {found.identifier}"
+        )
+
+    def _asked(self, name: str, look: Callable[[], Look]) -> Look:
+        """A look at AWS; where the caller may not ask, a SKIP that says which right lacks."""
+        try:
+            return look()
+        except (ClientError, metrics.MetricsError) as error:
+            return skipped(name, str(error))
+
+    def _path(self, found: Cluster, wanted: Instance | None, address: str, port: int) -> Look:
+        if not self.source:
+            return skipped(
+                PATH, "where the client is was not said: give source, its subnet and security groups, or its address"
+            )
+        if wanted is None:
+            return skipped(PATH, "there is no instance")
+        described = self._described(wanted)
+        place, target = (
+            path.read_source(self.access.session, self.source),
+            path.of_instance(self.access.session, described, address),
+        )
+        stopped = path.blocked(
+            self.access.session, place, target, port, public=bool(described.get("PubliclyAccessible"))
+        )
+        if stopped:
+            return finding(PATH, stopped.reason, stopped.command)
+        return passed(PATH, f"nothing stops tcp {port} from {self.source} to {wanted.identifier}")
+
+    def _described(self, wanted: Instance) -> dict[str, Any]:
+        rds = self.access.session.client("rds")
+        return dict(rds.describe_db_instances(DBInstanceIdentifier=wanted.identifier)["DBInstances"][0])
+
+    def _advice(self, found: Cluster, wanted: Instance | None, outcome: str, address: str, port: int) -> str:
+        if outcome == client.SILENT and wanted is not None:
+            with suppress(ClientError):
+                target = path.of_instance(self.access.session, self._described(wanted), address)
+                let_in = ", ".join(path.admitted(self.access.session, target, port)) or "no source"
+                return f"packets are dropped on the way: say where the client is (-p source subnet-…,sg-…) and run again; the security groups let in {let_in}"
+        return f"see what happened to it: aws rds describe-events --source-type db-cluster --source-identifier {found.identifier} --duration 60"
+
+    def _tls(self, host: str, port: int) -> Look:
+        ca_file = self.ca_file or self.access.session.ca_file
+        if not ca_file:
+            return skipped(TLS, "no file of authorities: name it, -p ca_file global-bundle.pem or AURORA_OPS_CA_BUNDLE")
+        found = client.secure(host, port, host, ca_file, self.timeout_seconds)
+        mends = {
+            "no authorities": "get AWS's: curl -O https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, and name it as sslrootcert",
+            "unknown authority": "give the client AWS's authorities: curl -O https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, and name it as sslrootcert",
+            "other name": "connect by the endpoint's own name, and not by an alias or an address: the certificate is for that name",
+        }
+        if not found.outcome:
+            return passed(TLS, "the certificate is verified, for this name")
+        return finding(TLS, f"{found.outcome}: {found.said}", mends.get(found.outcome, "see the instance's log"))
+
+    def _connections(self, wanted: Instance | None, full: client.Answer | None) -> Look:
+        if full is not None:
+            return finding(
+                status.CONNECTIONS,
+                f"the server answers before any login: {full.said} (SQLSTATE {full.sqlstate})",
+                entrance.FREE,
+            )
+        if wanted is None:
+            return skipped(status.CONNECTIONS, "there is no instance")
+        now = datetime.now(UTC)
+        return self._asked(status.CONNECTIONS, lambda: _counted(self.access, wanted, now))
+
+    def _writes(self, found: Cluster, connection: psycopg.Connection) -> Look:
+        reader, default = connection.execute(
+            "SELECT pg_is_in_recovery(), (SELECT setting FROM pg_db_role_setting, unnest(setconfig) AS setting "
+            "WHERE setting ~ '^default_transaction_read_only=(on|true|1)' AND (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) "
+            "AND (setrole = 0 OR setrole = to_regrole(quote_ident(session_user))) LIMIT 1)"
+        ).fetchone() or (False, None)
+        if not self.writes:
+            return skipped(WRITES, "writes is false: the client only reads")
+        if reader:
+            return finding(
+                WRITES,
+                f"{connection.info.host} leads to a reader, which takes no writes",
+                f"give the client the writer's endpoint: {found.endpoint}:{found.port}",
+            )
+        if default:
+            return finding(
+                WRITES,
+                f"sessions begin read-only: {default} is set for the role or the database",
+                f'ALTER DATABASE "{connection.info.dbname}" RESET default_transaction_read_only; or ALTER ROLE … RESET',
+            )
+        return passed(WRITES, "it leads to the writer")
+
+    def _log(self, wanted: Instance | None) -> Look:
+        if wanted is None:
+            return skipped(LOG, "there is no instance")
+        try:
+            told = server_log.counted(server_log.tail(self.access.session, wanted.identifier))
+        except server_log.LogError as error:
+            return skipped(LOG, str(error))
+        return passed(LOG, f"in its last {server_log.LINES} lines: {told or 'no login was refused'}")
+
+
+def _writer(found: Cluster) -> Instance | None:
+    return next((one for one in found.instances if one.is_writer), None)
+
+
+def _counted(access: Access, wanted: Instance, now: datetime) -> Look:
+    table = metrics.read(
+        access.session,
+        wanted.identifier,
+        ("DatabaseConnections",),
+        now - timedelta(minutes=5),
+        now,
+        statistic="Maximum",
+    )
+    seen = table["DatabaseConnections"].dropna()
+    if seen.empty:
+        return passed(
+            status.CONNECTIONS, "the server begins another session; CloudWatch has no count of the last five minutes"
+        )
+    return passed(
+        status.CONNECTIONS, f"{seen.iloc[-1]:.0f} in the latest minute, and the server begins another session"
+    )
+
+
+def diagnose_connection_failure(
+    access: Access,
+    *,
+    address: str = "",
+    source: str = "",
+    ca_file: str = "",
+    writes: bool = True,
+    timeout_seconds: float = 5.0,
+) -> Diagnosis:
+    """Prepare it. Nothing is looked at yet.
+
+    Raises
+    ------
+    InputError
+        `timeout_seconds` is not positive, or `source` is no place.
+    """
+    if not 0 < timeout_seconds <= 120:
+        raise InputError(f"timeout_seconds={timeout_seconds:g}: how long one look waits, more than 0 and at most 120.")
+    if source:
+        path.read_source(access.session, source)
+    return Diagnosis(access, address, source, ca_file, writes, timeout_seconds)

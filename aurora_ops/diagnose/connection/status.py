@@ -1,0 +1,79 @@
+"""Whether cluster and instances are in a state in which they take connections, as the RDS API tells it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from aurora_ops.aws.cluster import Cluster, Instance
+from aurora_ops.aws.insights import latest_capacity
+from aurora_ops.aws.session import Session
+from aurora_ops.diagnose.connection.looks import Look, finding, passed, skipped
+
+CLUSTER, INSTANCE, PAUSE, CONNECTIONS = "cluster status", "instance status", "automatic pause", "connections"
+# In these an instance answers; what they say about its storage or its settings is another matter.
+_ANSWERING = {
+    "available", "backing-up", "configuring-enhanced-monitoring", "configuring-iam-database-auth", "configuring-log-exports",
+    "modifying", "renaming", "resetting-master-credentials", "storage-optimization", "storage-config-upgrade", "maintenance",
+}  # fmt: skip
+_MEND = {
+    "stopped": "aws rds start-db-cluster --db-cluster-identifier {cluster}",
+    "stopping": "wait until it is stopped, then: aws rds start-db-cluster --db-cluster-identifier {cluster}",
+    "starting": "wait: aws rds wait db-cluster-available --db-cluster-identifier {cluster}",
+    "failing-over": "wait: a fail-over ends within a minute or two, and clients have to connect anew; its cause stands in aws rds describe-events --source-type db-cluster --source-identifier {cluster} --duration 60",
+    "rebooting": "wait: aws rds wait db-instance-available --db-instance-identifier {name}",
+    "storage-full": "free the instance's local storage: end sessions that spill (sql/diagnostics/temporary_files), or give it more: a higher ceiling, then aws rds reboot-db-instance --db-instance-identifier {name}",
+    "inaccessible-encryption-credentials": "enable the cluster's KMS key again: aws kms enable-key --key-id …; then aws rds start-db-cluster --db-cluster-identifier {cluster}",
+    "incompatible-parameters": "set the parameter back to its default (aws rds reset-db-cluster-parameter-group), then aws rds reboot-db-instance --db-instance-identifier {name}",
+}
+_EVENTS = "aws rds describe-events --source-type db-{kind} --source-identifier {name} --duration 1440"
+
+
+def look(found: Cluster, wanted: Instance | None) -> Iterator[Look]:
+    """The cluster's status, then that of the instance that the client is led to, or of the writer."""
+    name = found.identifier
+    if found.status in _ANSWERING:
+        yield passed(CLUSTER, found.status)
+    else:
+        yield finding(CLUSTER, f"{name} is {found.status}", _mend(found.status, "cluster", name, name))
+    if not found.instances:
+        yield finding(
+            INSTANCE,
+            f"{name} has no instance, and a cluster without one has no server that could answer",
+            f"aws rds create-db-instance --db-cluster-identifier {name} --db-instance-identifier {name}-1 "
+            "--db-instance-class db.serverless --engine aurora-postgresql",
+        )
+        return
+    one = wanted or next((one for one in found.instances if one.is_writer), None)
+    if one is None:
+        yield finding(INSTANCE, f"{name} has no writer", _EVENTS.format(kind="cluster", name=name))
+    elif one.status in _ANSWERING:
+        yield passed(INSTANCE, f"{one.identifier} is {one.status}")
+    elif found.status in _ANSWERING:
+        yield finding(
+            INSTANCE, f"{one.identifier} is {one.status}", _mend(one.status, "instance", one.identifier, name)
+        )
+    else:
+        yield skipped(INSTANCE, f"{one.identifier} is {one.status}, as its cluster is")
+
+
+def _mend(status: str, kind: str, name: str, cluster: str) -> str:
+    known = _MEND.get(status, f"see what happened: {_EVENTS}")
+    return known.format(kind=kind, name=name, cluster=cluster)
+
+
+def look_for_pause(session: Session, found: Cluster, one: Instance | None) -> Look:
+    """Whether it sleeps: the first connection then waits until it has resumed."""
+    if found.floor_acu > 0 or found.ceiling_acu == 0:
+        return passed(PAUSE, "it cannot pause: its floor is above 0 ACU")
+    if one is None:
+        return skipped(PAUSE, "it has no instance")
+    now = latest_capacity(session, one, datetime.now(UTC) - timedelta(minutes=5))
+    if now is None:
+        return skipped(PAUSE, "the capacity of the last five minutes is not known")
+    if now > 0:
+        return passed(PAUSE, f"awake at {now:g} ACU")
+    return finding(
+        PAUSE,
+        f"{one.identifier} is paused at 0 ACU: the first connection waits about 15 seconds, after a day 30 or more, until it has resumed",
+        f"give clients a connect_timeout of 60 s and one retry; or keep it awake: aws rds modify-db-cluster --db-cluster-identifier {found.identifier} "
+        f"--serverless-v2-scaling-configuration MinCapacity=0.5,MaxCapacity={found.ceiling_acu:g}",
+    )
