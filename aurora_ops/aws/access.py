@@ -36,7 +36,7 @@ from aurora_ops.sandbox.client import lifecycle
 
 ALL = "*"
 _OF_CONNECTING = (
-    "address"  # a page with this parameter asks why a client cannot connect: also where there is no instance
+    "address"  # a page with this parameter asks why a client cannot connect: no instance, or no secret, is its finding
 )
 _ASKING = ("", "live", "now")  # as the source of what a page shows: the cluster is asked
 
@@ -276,7 +276,7 @@ def before_start(parameters: Mapping[str, Any]) -> None:
         session = _session_that_is_there(target, region, cluster)
         if session and cluster:
             which_cluster.resolve(session, cluster, without_instances=_OF_CONNECTING in parameters)
-        if session and form.kind == "secret":
+        if session and form.kind == "secret" and _OF_CONNECTING not in parameters:
             _check_secret(session, form.name)
     except AuroraOpsError as error:
         if error.exit_code == InputError.exit_code:

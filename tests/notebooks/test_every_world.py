@@ -16,7 +16,7 @@ pytestmark = pytest.mark.minutes(2)
 PAGES = [
     "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "drift", "compare-database-load",
     "diagnose-connection-failure", "clean-up-restore-drills", "end-blocking-session", "respond-to-missing-drill", "verify-restored-cluster", "fail-over", "load-schema",
-    "restore-drill", "restore-to-point-in-time", "run-workload", "set-acu-range",
+    "record-baseline", "restore-drill", "restore-to-point-in-time", "run-workload", "set-acu-range",
 ]  # fmt: skip
 FOREIGN = list(foreign.WORLDS)
 SHORT = [

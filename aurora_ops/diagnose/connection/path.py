@@ -49,7 +49,7 @@ def read_source(session: Session, text: str) -> Place:
         if found:
             one = found[0]
             return Place(IPv4Network(one["CidrBlock"]), one["SubnetId"], one["VpcId"], groups)
-        raise InputError(f"source={text!r}: there is no {subnets[0]} in {session.region}, so no path was looked at.")
+        raise InputError(f"client_at={text!r}: there is no {subnets[0]} in {session.region}, so no path was looked at.")
     try:
         (address,) = rest
         if not subnets and not groups:
@@ -57,7 +57,7 @@ def read_source(session: Session, text: str) -> Place:
     except ValueError:
         pass
     raise InputError(
-        f"source={text!r} is no place of a client, so nothing was looked at. Give a subnet and its security groups "
+        f"client_at={text!r} is no place of a client, so nothing was looked at. Give a subnet and its security groups "
         "(subnet-0a1,sg-0b2), or an IPv4 address outside of AWS (203.0.113.5)."
     )
 

@@ -50,7 +50,7 @@ class Diagnosis:
 
     access: Access
     address: str  # as the client has it: host or host:port; empty: the writer's
-    source: str  # where the client is; empty: not looked at
+    client_at: str  # where the client is; empty: not looked at
     ca_file: str
     writes: bool
     timeout_seconds: float
@@ -215,15 +215,15 @@ class Diagnosis:
             return skipped(name, str(error))
 
     def _path(self, found: Cluster, wanted: Instance | None, address: str, port: int) -> Look:
-        if not self.source:
+        if not self.client_at:
             return skipped(
-                PATH, "where the client is was not said: give source, its subnet and security groups, or its address"
+                PATH, "where the client is was not said: give client_at, its subnet and security groups, or its address"
             )
         if wanted is None:
             return skipped(PATH, "there is no instance")
         described = self._described(wanted)
         place, target = (
-            path.read_source(self.access.session, self.source),
+            path.read_source(self.access.session, self.client_at),
             path.of_instance(self.access.session, described, address),
         )
         stopped = path.blocked(
@@ -231,7 +231,7 @@ class Diagnosis:
         )
         if stopped:
             return finding(PATH, stopped.reason, stopped.command)
-        return passed(PATH, f"nothing stops tcp {port} from {self.source} to {wanted.identifier}")
+        return passed(PATH, f"nothing stops tcp {port} from {self.client_at} to {wanted.identifier}")
 
     def _described(self, wanted: Instance) -> dict[str, Any]:
         rds = self.access.session.client("rds")
@@ -242,7 +242,7 @@ class Diagnosis:
             with suppress(ClientError):
                 target = path.of_instance(self.access.session, self._described(wanted), address)
                 let_in = ", ".join(path.admitted(self.access.session, target, port)) or "no source"
-                return f"packets are dropped on the way: say where the client is (-p source subnet-…,sg-…) and run again; the security groups let in {let_in}"
+                return f"packets are dropped on the way: say where the client is (-p client_at subnet-…,sg-…) and run again; the security groups let in {let_in}"
         return f"see what happened to it: aws rds describe-events --source-type db-cluster --source-identifier {found.identifier} --duration 60"
 
     def _tls(self, host: str, port: int) -> Look:
@@ -330,7 +330,7 @@ def diagnose_connection_failure(
     access: Access,
     *,
     address: str = "",
-    source: str = "",
+    client_at: str = "",
     ca_file: str = "",
     writes: bool = True,
     timeout_seconds: float = 5.0,
@@ -340,10 +340,10 @@ def diagnose_connection_failure(
     Raises
     ------
     InputError
-        `timeout_seconds` is not positive, or `source` is no place.
+        `timeout_seconds` is not positive, or `client_at` is no place.
     """
     if not 0 < timeout_seconds <= 120:
         raise InputError(f"timeout_seconds={timeout_seconds:g}: how long one look waits, more than 0 and at most 120.")
-    if source:
-        path.read_source(access.session, source)
-    return Diagnosis(access, address, source, ca_file, writes, timeout_seconds)
+    if client_at:
+        path.read_source(access.session, client_at)
+    return Diagnosis(access, address, client_at, ca_file, writes, timeout_seconds)

@@ -73,6 +73,7 @@ def test_it_is_refused_before_a_kernel_starts(given, error, words):
         {},
         {"cluster": NAME},
         {"cluster": NAME, "login": "iam:app"},
+        {"cluster": NAME, "login": "secret:not-there", "address": ""},  # it asks why no client gets in
         {"cluster": "of-last-year", "source": "runs/kept/database-load.json.gz"},
         {"cluster": "of-a-recording", "source": "recording"},
         {"target": "not-a-profile"},  # a page that may not ask it at all, such as a cost plan with packaged prices

@@ -52,7 +52,7 @@ class World:
         self.secret("clerk", username="clerk", password="clerk-only-1")
 
     @property
-    def source(self):
+    def place(self):
         return f"{self.application},{self.group}"
 
     def _subnet(self, vpc, block, zone):
@@ -139,7 +139,7 @@ def status(world, identifier, word):
 def no_rule(world):
     world.forbid()
     try:
-        yield {"source": world.source}
+        yield {"client_at": world.place}
     finally:
         world.allow()
 
@@ -154,7 +154,7 @@ def denied_by_acl(world):
         **entry, Protocol="6", RuleAction="deny", CidrBlock="10.0.9.0/24", PortRange={"From": 5432, "To": 5440}
     )
     try:
-        yield {"source": world.source}
+        yield {"client_at": world.place}
     finally:
         world.ec2.delete_network_acl_entry(**entry)
 
@@ -236,8 +236,8 @@ CAUSES = {
     "no instance": (lambda w: given(w, cluster=EMPTY), "instance status", "has no instance"),
     "no rule of the security group": (no_rule, "network path", r"no inbound rule of sg-\w+ lets tcp \d+ in from 10.0.9.0/24 in sg-\w+; it lets in no source"),
     "the network ACL": (denied_by_acl, "network path", "inbound rule 50 of acl-"),
-    "another VPC without a route": (lambda w: given(w, source=w.elsewhere), "network path", "has no route to 10.0.1"),
-    "outside of the VPC": (lambda w: given(w, source="203.0.113.5"), "network path", "has a private address only"),
+    "another VPC without a route": (lambda w: given(w, client_at=w.elsewhere), "network path", "has no route to 10.0.1"),
+    "outside of the VPC": (lambda w: given(w, client_at="203.0.113.5"), "network path", "has a private address only"),
     "packets are dropped": (dropped, "TCP", "no answer within 2 s"),
     "stopped": (lambda w: status(w, NAME, "stopped"), "cluster status", "orders is stopped"),
     "failing over": (lambda w: status(w, NAME, "failing-over"), "cluster status", "orders is failing-over"),
@@ -291,7 +291,7 @@ def test_each_cause_is_the_first_finding_with_what_mends_it(world, cause):
 
 def test_a_healthy_cluster_has_no_finding_and_says_what_was_looked_at(world):
     """From the application's subnet, for writes: every look passes, and the log is read."""
-    diagnosed = world.diagnose(source=world.source)
+    diagnosed = world.diagnose(client_at=world.place)
 
     assert {"findings": []} == diagnosed.result()
     assert {"PASS"} == {look.verdict for look in diagnosed.looks}
@@ -306,10 +306,10 @@ def test_what_was_not_looked_at_is_named(world):
     assert "PASS" == diagnosed.verify().verdict
 
 
-@pytest.mark.parametrize("source", ["the office", "sg-1", "subnet-1,subnet-2"])
-def test_a_source_that_is_no_place_is_refused(world, source):
+@pytest.mark.parametrize("place", ["the office", "sg-1", "subnet-1,subnet-2"])
+def test_what_is_no_place_of_a_client_is_refused(world, place):
     with pytest.raises(InputError, match="is no place of a client"):
-        world.diagnose(source=source)
+        world.diagnose(client_at=place)
 
 
 def test_the_reasons_in_a_log_are_those_of_failed_logins():
