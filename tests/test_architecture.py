@@ -33,7 +33,8 @@ STARTS_PROGRAMS = {
     "sandbox/dataplane/programs.py": "PostgreSQL's programs",
     "sandbox/dataplane/server.py": "the PostgreSQL server",
     "schema/lint.py": "squawk",
-    "terraform/program.py": "terraform",
+    "terraform/program.py": "terraform, or tofu",
+    "terraform/which_program.py": "terraform and tofu: which version each is",
 }
 
 ASKS_WHERE_IT_RUNS = {

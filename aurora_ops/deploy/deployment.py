@@ -28,7 +28,7 @@ from aurora_ops.deploy.terraform_run import (
     TerraformRun,
     progress,
 )
-from aurora_ops.terraform import adoption
+from aurora_ops.terraform import adoption, which_program
 from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import shapes as terraform_shapes
@@ -211,7 +211,7 @@ class Deployment(TerraformRun):
             return Report(
                 "deployment",
                 (replace(answers, verdict="SKIP"),),
-                f"terraform is missing, the API built it. {terraform.HOW_TO_GET}",
+                f"the API built it: {which_program.missing()}",
             )
         checks = [*deploy_checks.standing(self.session, self.settings, found, self.root.outputs()), answers]
         left = terraform_plan.read(self.root.plan(f"-var=region={self.session.region}"))

@@ -20,7 +20,7 @@ from aurora_ops.core.environments import Settings
 from aurora_ops.deploy import checks as deploy_checks
 from aurora_ops.deploy import drift_at_aws, drift_dates
 from aurora_ops.deploy.drift_dates import said
-from aurora_ops.terraform import adoption, inventory
+from aurora_ops.terraform import adoption, inventory, which_program
 from aurora_ops.terraform import differences as terraform_drift
 from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
@@ -173,7 +173,7 @@ def compare(session: Session, wanted: Settings) -> Drift:
     """Compare what these settings ask for with state and AWS."""
     now = datetime.now(UTC)
     if terraform.program() is None:
-        return Drift(session, wanted.environment, wanted, now, missing=f"terraform is not here, and it alone knows what the code means. {terraform.HOW_TO_GET}")  # fmt: skip
+        return Drift(session, wanted.environment, wanted, now, missing=f"without Terraform nothing knows what the code means: {which_program.missing()}")  # fmt: skip
     where = terraform_state.place(session, wanted)
     kept = islice(terraform_state.versions(session, where), HISTORY)
     history = [(at, terraform_state.resources(state)) for at, state in kept]

@@ -20,6 +20,7 @@ from aurora_ops.deploy import checks as deploy_checks
 from aurora_ops.terraform import plan as terraform_plan
 from aurora_ops.terraform import program as terraform
 from aurora_ops.terraform import state as terraform_state
+from aurora_ops.terraform import which_program
 from aurora_ops.terraform.state import Place
 
 
@@ -62,14 +63,14 @@ class TerraformRun:
         return self._root
 
     def _tools(self) -> Iterator[Check]:
-        if self.has_terraform:
-            yield Check("terraform is here", "PASS", terraform.version())
+        if found := which_program.chosen():
+            yield Check("terraform is here", "PASS", found.shown)
             yield Check.of("the provider is here", True, f"hashicorp/aws {self.root.provider_version()}")
         elif self.session.is_sandbox:
-            yield Check("terraform is here", "SKIP", f"not found; {self.without_terraform}. {terraform.HOW_TO_GET}")
+            yield Check("terraform is here", "SKIP", f"{self.without_terraform}: {which_program.missing()}")
         else:
             yield Check(
-                "terraform is here", "FAIL", f"and a live environment is built by nothing else. {terraform.HOW_TO_GET}"
+                "terraform is here", "FAIL", f"a live environment is built by nothing else: {which_program.missing()}"
             )
 
     def _state_checks(self) -> Iterator[Check]:

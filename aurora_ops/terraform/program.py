@@ -7,7 +7,6 @@ then given the time to write its state and release its lock. A second interrupt 
 import filecmp
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,11 +20,12 @@ from typing import Any, TextIO
 
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.terraform import which_program
 
-MINIMUM = (1, 11)
-HOW_TO_GET = "Install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install) and put it on PATH."
-_PROVIDER = Path("registry.terraform.io/hashicorp/aws")
-_INTERRUPTED = "terraform was told once, finished what it had begun, wrote its state and ended. Run again: it goes on from what is there."
+_PROVIDER = "hashicorp/aws"
+_INTERRUPTED = (
+    " was told once, finished what it had begun, wrote its state and ended. Run again: it goes on from what is there."
+)
 _PLAN_SECONDS = 24 * 3600  # a plan that was not applied within a day is deleted
 # What in an operator's shell would lead to another state, change a command or its output: a run is what its parameters say.
 _STEERING = ("TF_WORKSPACE", "TF_CLI_ARGS", "TF_VAR_", "TF_LOG", "TF_REATTACH_PROVIDERS")
@@ -40,47 +40,33 @@ class TerraformMissingError(TerraformError):
 
 
 def program() -> str | None:
-    """Path of a terraform program that is new enough, or None."""
-    numbers = re.match(r"(\d+)\.(\d+)", version())
-    is_new_enough = numbers is not None and tuple(map(int, numbers.groups())) >= MINIMUM
-    return shutil.which("terraform") if is_new_enough else None
+    """Path of the program that runs, terraform or OpenTofu's tofu; None where none is new enough."""
+    found = which_program.chosen()
+    return found.path if found else None
 
 
-def version() -> str:
-    """Version of the terraform program on PATH; empty where there is none that tells it."""
-    found = shutil.which("terraform")
-    if found is None:
-        return ""
-    quiet = os.environ | {"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}  # no question to the network
-    answer = subprocess.run([found, "version", "-json"], capture_output=True, text=True, check=False, env=quiet)
-    try:
-        return str(json.loads(answer.stdout)["terraform_version"])
-    except (ValueError, KeyError):
-        return ""
-
-
-def mirror() -> Path | None:
-    """A filesystem mirror that holds the AWS provider, one or two folders below the root; None on most machines.
+def mirror(registry: str) -> Path | None:
+    """A filesystem mirror that holds the AWS provider of that registry, one or two folders below the root; None on most machines.
 
     Without one the registry serves the provider, and nothing is configured.
     """
     for pattern in ("*", "*/*"):
-        for folder in sorted(Path("/").glob(f"{pattern}/{_PROVIDER.parts[0]}")):
-            if (folder.parent / _PROVIDER).is_dir():
+        for folder in sorted(Path("/").glob(f"{pattern}/{registry}")):
+            if (folder / _PROVIDER).is_dir():
                 return folder.parent
     return None
 
 
-def cli_config(folder: Path) -> dict[str, str]:
-    """Variables that make terraform use a mirror where the machine has one and nothing else is configured."""
+def cli_config(folder: Path, registry: str) -> dict[str, str]:
+    """Variables that make the program use a mirror where the machine has one and nothing else is configured."""
     configured = os.environ.get("TF_CLI_CONFIG_FILE")
-    if (configured and Path(configured).exists()) or (found := mirror()) is None:
+    if (configured and Path(configured).exists()) or (found := mirror(registry)) is None:
         # A variable that names no file is only noise: terraform warns and goes on.
         return {} if configured is None or Path(configured).exists() else {"TF_CLI_CONFIG_FILE": os.devnull}
     path = folder / "mirror.tfrc"
     path.write_text(
         f'provider_installation {{\n  filesystem_mirror {{ path = "{found}" }}\n'
-        f'  direct {{ exclude = ["{_PROVIDER}"] }}\n}}\n'
+        f'  direct {{ exclude = ["{registry}/{_PROVIDER}"] }}\n}}\n'
     )  # fmt: skip
     return {"TF_CLI_CONFIG_FILE": str(path)}
 
@@ -108,11 +94,9 @@ class Root:
 
         `values` become the root's `terraform.tfvars.json`, `variables` its TF_VAR_….
         """
-        terraform = program()
-        if terraform is None:
-            raise TerraformMissingError(
-                f"no terraform {MINIMUM[0]}.{MINIMUM[1]} or later is on PATH, so nothing can be planned or applied. {HOW_TO_GET}"
-            )
+        found = which_program.chosen()
+        if found is None:
+            raise TerraformMissingError(f"nothing can be planned or applied: {which_program.missing()}")
         home.mkdir(mode=0o700, parents=True, exist_ok=True)  # plans and rescued states: no password, but an inventory
         forget_old_plans(home)
         ignored = shutil.ignore_patterns(".terraform*", "*.tfstate*")
@@ -130,7 +114,7 @@ class Root:
             "CHECKPOINT_DISABLE": "1",
         }
         inherited = {key: value for key, value in environment.items() if not key.startswith(_STEERING)}
-        root = cls(terraform, name, home, inherited | cli_config(home) | more | given)
+        root = cls(found.path, name, home, inherited | cli_config(home, found.registry) | more | given)
         if values is not None:
             (root.folder / "terraform.tfvars.json").write_text(json.dumps(values, indent=2) + "\n")
         root.adopt("")
@@ -141,6 +125,11 @@ class Root:
     def folder(self) -> Path:
         """The root in the copy of the tree."""
         return self.home / "tree" / self.name
+
+    @property
+    def command(self) -> str:
+        """What the program is called: terraform, tofu, or as its file is named."""
+        return Path(self.terraform).name
 
     @property
     def errored_state(self) -> Path:
@@ -159,7 +148,8 @@ class Root:
         """Version of the AWS provider that was fetched."""
         shown = self.run("version", "-json")
         selected: dict[str, str] = json.loads(shown[shown.index("{") :])["provider_selections"]
-        return selected[_PROVIDER.as_posix()]
+        # Each program has a registry of its own in front of the same name.
+        return next(version for provider, version in selected.items() if provider.endswith(f"/{_PROVIDER}"))
 
     def force_unlock(self, lock_id: str) -> None:
         """Break the state's lock, if it is that one."""
@@ -202,7 +192,8 @@ class Root:
             _interrupted_once(
                 subprocess.Popen(
                     full, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=self.variables, start_new_session=True
-                )
+                ),
+                self.command,
             ) as process,
         ):
             for line in _follow(source, process):
@@ -210,7 +201,9 @@ class Root:
                 if on_line:
                     on_line(line)
         if process.returncode not in ok:
-            raise TerraformError(f"terraform {command} in {self.name} failed ({process.returncode}): {_reason(lines)}")
+            raise TerraformError(
+                f"{self.command} {command} in {self.name} failed ({process.returncode}): {_reason(lines)}"
+            )
         return "".join(lines)
 
     def plan(self, *arguments: str) -> dict[str, Any]:
@@ -294,7 +287,7 @@ def _follow(source: TextIO, process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 @contextmanager
-def _interrupted_once(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _interrupted_once(process: subprocess.Popen[bytes], command: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     except BaseException as error:
@@ -304,7 +297,7 @@ def _interrupted_once(process: subprocess.Popen[bytes]) -> Iterator[subprocess.P
             with suppress(KeyboardInterrupt):
                 process.wait()
         if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(_INTERRUPTED) from None
+            raise KeyboardInterrupt(command + _INTERRUPTED) from None
         raise
 
 

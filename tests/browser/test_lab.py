@@ -36,6 +36,7 @@ from aurora_ops.runner import collection as notebooks
 from aurora_ops.sandbox.client import lifecycle
 from aurora_ops.sandbox.client.state import HOME_VARIABLE, NAME_VARIABLE
 from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import which_program
 
 SANDBOX = "default"  # the one that a notebook starts when nobody chose another
 START_SECONDS = 120
@@ -224,7 +225,7 @@ def test_run_all_works_with_no_preparation(
     entry: notebooks.Entry, page: Page, lab: Lab, tmp_path: Path, record_property
 ) -> None:
     if entry.name == "deploy-environment" and terraform.program() is None:
-        pytest.skip(f"this notebook deploys with terraform, which is not installed. {terraform.HOW_TO_GET}")
+        pytest.skip(f"this notebook deploys with terraform, which is not installed. {which_program.HOW_TO_GET}")
     cells = sum(cell.cell_type == "code" for cell in entry.read().cells)
 
     page.goto(f"{lab.url}/lab/workspaces/{entry.name}/tree/{entry.folder}/{entry.path.name}?token={lab.token}")

@@ -89,10 +89,12 @@ class HistoryStudy:
         doubt = "DOUBTFUL, see the verdict: " if any(self.reading.doubts) else ""
         over = band.exceeding(self.budget_usd)
         holds = "does not hold" if over > 0.5 else "may not hold" if over > OFTEN else "holds"
+        low, high = about(band.p10), about(band.p90)
+        likely = f", likely {low} to {high}" if low != high else ""
         days = f"{round(self.history.measured_hours / 24, 1):,g} days"
         own = [
             f"{doubt}{self.subject.name}'s compute cost {about(self.bill.compute_usd)} USD in {days}{kind}.",
-            f"Expect {about(band.p50)} USD next month{plan_tables.without(band.unpriced)}, likely {about(band.p10)} to {about(band.p90)}: the budget "
+            f"Expect {about(band.p50)} USD next month{plan_tables.without(band.unpriced)}{likely}: the budget "
             f"of {self.budget_usd:,.0f} {holds}.",
         ]
         if answer.measured:
