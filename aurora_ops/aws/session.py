@@ -131,8 +131,20 @@ class Session:
             return boto3.Session(*keys, region_name=self.region, botocore_session=core)
         return boto3.Session(profile_name=self.target, region_name=self.region, botocore_session=core)
 
+    @cached_property
+    def _clients(self) -> dict[tuple[str, str | None], Any]:
+        return {}
+
     def client(self, service: str, *, region: str | None = None) -> Any:
-        """A boto3 client. Its operations that change something raise `ReadOnlyError` unless the session is writable."""
+        """A boto3 client. Its operations that change something raise `ReadOnlyError` unless the session is writable.
+
+        It is made once for a service and a region: who polls would spend more on clients than on calls.
+        """
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._new_client(service, region)
+        return self._clients[service, region]
+
+    def _new_client(self, service: str, region: str | None) -> Any:
         config = Config(
             retries={"mode": "standard", "max_attempts": 5},
             user_agent_extra="aurora-ops",
@@ -185,6 +197,10 @@ class Session:
 
         By the same boto3 session: credentials are resolved once, and no clock that measures a restore waits for it.
         """
+        return self._writable
+
+    @cached_property
+    def _writable(self) -> "Session":
         writable = replace(self, writable=True)
         vars(writable).update({name: vars(self)[name] for name in ("_boto", "account") if name in vars(self)})
         return writable

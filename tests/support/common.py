@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import boto3
@@ -41,11 +42,15 @@ def client_of(running: State, service: str = "rds") -> Any:
 
 
 def boto_of(variables: dict[str, str]) -> boto3.Session:
-    """A session of boto3 with a sandbox's keys. Its descriptions of services are read once in a process, not once in a session."""
+    """The session of boto3 with a sandbox's keys. Descriptions of services are read once in a process, not once in a session."""
+    return _boto(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], variables["AWS_REGION"])
+
+
+@cache
+def _boto(key: str, secret: str, region: str) -> boto3.Session:
     core = botocore.session.Session()
     core.register_component("data_loader", descriptions())
-    keys = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
-    return boto3.Session(*keys, region_name=variables["AWS_REGION"], botocore_session=core)
+    return boto3.Session(key, secret, region_name=region, botocore_session=core)
 
 
 def create(rds: Any, name: str, instances: int = 1, **change: Any) -> dict[str, Any]:
