@@ -248,7 +248,7 @@ class Deployment(TerraformRun):
     def _as_plan(self, steps: tuple[Change, ...], observed: dict[str, str]) -> Plan:
         return Plan(
             "deploy-environment", self.session.account, self.session.region, asdict(self.settings), observed, steps,
-            terraform_plan.warnings(self._shown),
+            (*terraform_plan.warnings(self._shown), *version_checks.support(self.settings)),
         )  # fmt: skip
 
 

@@ -9,9 +9,11 @@ from aurora_ops.aws import api
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
+from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Check
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
 from aurora_ops.core.environments import Settings
+from aurora_ops.core.times import today
 from aurora_ops.deploy.checks import skip_if_denied
 
 # The first provider that names the key when it changes the mode: hashicorp/terraform-provider-aws#43942.
@@ -64,6 +66,12 @@ def _is_allowed(settings: Settings, way: str) -> Check:
     missing = [name for name, value in wanted.items() if not value]
     told = f"{way} is another major version: set {' and '.join(missing)} to true in terraform.tfvars.json for the upgrade, and take both back afterwards"
     return Check.of("a major upgrade is allowed by the file", not missing, told if missing else way)
+
+
+def support(settings: Settings) -> tuple[str, ...]:
+    """What a plan warns of a year ahead: the end of the version's standard support, after which every ACU-hour costs more."""
+    said = engine_support.warning(settings.engine_version, today())
+    return (f"{said}. Plan the upgrade.",) if said else ()
 
 
 def insights(settings: Settings, there: Cluster | None, provider: str) -> Iterator[Check]:

@@ -14,8 +14,7 @@ from aurora_ops.deploy import deployment as deploy
 from aurora_ops.deploy import version_checks
 from aurora_ops.deploy.deployment import Deployment, PreflightFailedError
 from aurora_ops.rehearsal import worlds
-from aurora_ops.terraform import adoption
-from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import adoption, which_program
 from aurora_ops.terraform import state as terraform_state
 from aurora_ops.terraform.adoption import UnusableResourceError
 from aurora_ops.terraform.plan import ResourceChange
@@ -34,7 +33,7 @@ def session(sandbox):
 @pytest.fixture(autouse=True)
 def without_terraform(monkeypatch):
     """Only what AWS says is asked for here; `tests/terraform` has the rest."""
-    monkeypatch.setattr(terraform, "version", lambda: "")
+    monkeypatch.setenv(which_program.NAMED_BY, "no-such-program")
 
 
 def failures(deployment):
@@ -109,6 +108,27 @@ def test_an_upgrade_is_asked_against_what_aws_offers_for_the_running_version(san
 
     assert {} == failures(Deployment(there, replace(dev, engine_version="15.12")))
     assert {"the version can be upgraded to"} == set(failures(Deployment(there, replace(dev, engine_version="15.8"))))
+
+
+def test_a_plan_warns_a_year_before_standard_support_ends(sandbox, monkeypatch):
+    """Of 14 until 2027-02-28 and after it; of 15 in 2026 nothing is to be said. The plan's id does not move with the day."""
+    monkeypatch.setenv(which_program.NAMED_BY, "no-such-program")
+    ids, said = set(), []
+    for day, version in (
+        ("2026-02-27", "14.22"),
+        ("2026-11-23", "14.22"),
+        ("2027-03-01", "14.22"),
+        ("2026-11-23", "15.10"),
+    ):
+        monkeypatch.setenv("AURORA_OPS_AS_OF", day)
+        plan = Deployment(open_session(), replace(STG, engine_version=version)).plan()
+        ids |= {plan.id} if version == "14.22" else set()
+        said.append(plan.warnings)
+
+    assert ((), "leaves standard support after 2027-02-28", "has left standard support after 2027-02-28", ()) == (
+        said[0], said[1][0][14:54], said[2][0][14:56], said[3],
+    )  # fmt: skip
+    assert 1 == len(ids)
 
 
 def test_a_region_without_known_prices_can_be_deployed_to(sandbox):

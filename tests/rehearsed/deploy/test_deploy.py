@@ -15,7 +15,7 @@ from aurora_ops.core.plan import PlanChangedError
 from aurora_ops.deploy import deployment as deploy
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.terraform import program as terraform
+from aurora_ops.terraform import which_program
 
 STG = settings("stg")
 
@@ -28,7 +28,7 @@ def session(sandbox):
 
 @pytest.fixture
 def without_terraform(monkeypatch):
-    monkeypatch.setattr(terraform, "program", lambda: None)
+    monkeypatch.setenv(which_program.NAMED_BY, "no-such-program")
 
 
 @pytest.fixture
