@@ -17,7 +17,14 @@ from aurora_ops.database import databases
 from aurora_ops.diagnose.connection import client, server_log
 from aurora_ops.diagnose.connection.looks import Look, finding, passed, skipped
 
-SECRET, TOKEN, ROLE, DATABASE, LIMIT = "login", "IAM token", "role", "database", "connection limit"
+SECRET, TOKEN, ROLE, DATABASE, LIMIT, WRITES = (
+    "login",
+    "IAM token",
+    "role",
+    "database",
+    "connection limit",
+    "endpoint for writes",
+)
 _SKEW_SECONDS = 300
 _JUST_NOW = timedelta(seconds=30)
 _EARLIER = ", the version before the current one"
@@ -29,10 +36,28 @@ class Door:
 
     access: Access
     found: Cluster
-    host: str
+    host: str  # of the endpoint, which the certificate must name
     port: int
+    near: tuple[str, int]  # where to connect: there, or the near end of a tunnel
     database: str
     timeout_seconds: float
+
+    def greet(self, user: str) -> client.Answer:
+        """What the server says first to this user."""
+        return client.greet(*self.near, user, self.database, self.timeout_seconds)
+
+    def connect(self, way: Login, database: str = "") -> psycopg.Connection:
+        """Log in, by TLS that is verified against the endpoint's name."""
+        via = self.near if self.near != (self.host, self.port) else None
+        return self.access.session.connect(
+            self.host,
+            self.port,
+            database or self.database,
+            way.user,
+            way.password_at(self.host, self.port),
+            timeout_seconds=max(2, int(self.timeout_seconds)),
+            via=via,
+        )
 
 
 @dataclass
@@ -54,10 +79,7 @@ def enter(door: Door) -> Entered:
             unusable.append(way)
             continue
         try:
-            connection = door.access.session.connect(
-                door.host, door.port, door.database, way.user, way.password_at(door.host, door.port),
-                timeout_seconds=max(2, int(door.timeout_seconds)),
-            )  # fmt: skip
+            connection = door.connect(way)
         except DatabaseUnreachableError as error:
             refused.append((way, _reason(error)))
             continue
@@ -117,7 +139,7 @@ def _of_token(door: Door, user: str) -> Iterator[Look]:
             "set the clock: chronyc makestep",
         )
         return
-    asked = client.greet(door.host, door.port, user, door.database, door.timeout_seconds)
+    asked = door.greet(user)
     if asked.method and asked.method != "cleartext":
         yield finding(
             TOKEN,
@@ -142,7 +164,7 @@ def _of_refusal(door: Door, way: Login, reason: str) -> Look:
     """The finding behind the server's words, with what its log adds to them."""
     user, name = way.user or "the user", door.found.identifier
     logged = _logged(door, user) if "authentication failed" in reason else ""  # the server tells its log alone why
-    said = f"{way.source}: {reason}" + (f"; the log: {logged}" if logged else "")
+    said = f"{way.source}: {reason}" + (f"; the log adds: {logged}" if logged else "")
     if "does not exist" in reason and "database" in reason:
         there = ", ".join(_others(door, way))
         return finding(
@@ -174,7 +196,7 @@ def _of_refusal(door: Door, way: Login, reason: str) -> Look:
             f"allow rds-db:connect on {resource} to who signs; a token is good for 15 minutes, for this user, endpoint, port and region only",
         )  # fmt: skip
     if "authentication failed" in reason:
-        return finding(SECRET, f"{said}: the password is not that of role {user}, or there is no such role", f"aws secretsmanager put-secret-value with the role's password, or ALTER ROLE \"{user}\" PASSWORD '…'")  # fmt: skip
+        return finding(SECRET, f"{said}: the password is not that of role {user}, or there is no such role", f"give the secret the role's password (aws secretsmanager put-secret-value --secret-id … --secret-string …), or the role the secret's: ALTER ROLE \"{user}\" PASSWORD '…'")  # fmt: skip
     if "pg_hba" in reason:
         return finding(
             ROLE,
@@ -199,13 +221,35 @@ def _logged(door: Door, user: str) -> str:
     except server_log.LogError:
         return ""
     found = server_log.refusals(lines, user, since=datetime.now(UTC) - _JUST_NOW)
-    return "; ".join(dict.fromkeys(found[-2:]))
+    return "; ".join(text for text in dict.fromkeys(found[-2:]) if "authentication failed" not in text)
 
 
 def _others(door: Door, way: Login) -> tuple[str, ...]:
     for name in ("postgres", door.found.database):
-        with suppress(DatabaseUnreachableError):
-            password = way.password_at(door.host, door.port)
-            with door.access.session.connect(door.host, door.port, name, way.user, password) as connection:
-                return databases.names(connection)
+        with suppress(DatabaseUnreachableError), door.connect(way, name) as connection:
+            return databases.names(connection)
     return ()
+
+
+def look_for_writes(door: Door, connection: psycopg.Connection, *, writes: bool) -> Look:
+    """Whether a session may write where the client wants to."""
+    reader, default = connection.execute(
+        "SELECT pg_is_in_recovery(), (SELECT setting FROM pg_db_role_setting, unnest(setconfig) AS setting "
+        "WHERE setting ~ '^default_transaction_read_only=(on|true|1)' AND (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) "
+        "AND (setrole = 0 OR setrole = to_regrole(quote_ident(session_user))) LIMIT 1)"
+    ).fetchone() or (False, None)
+    if not writes:
+        return skipped(WRITES, "writes is false: the client only reads")
+    if reader:
+        return finding(
+            WRITES,
+            f"{connection.info.host} leads to a reader, which takes no writes",
+            f"give the client the writer's endpoint: {door.found.endpoint}:{door.found.port}",
+        )
+    if default:
+        return finding(
+            WRITES,
+            f"sessions begin read-only: {default} is set for the role or the database",
+            f'ALTER DATABASE "{connection.info.dbname}" RESET default_transaction_read_only; or ALTER ROLE … RESET',
+        )
+    return passed(WRITES, "it leads to the writer")

@@ -10,36 +10,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import inventory, metrics
+from aurora_ops.aws import metrics
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster, Instance
+from aurora_ops.aws.credentials import forms
 from aurora_ops.core.display import Line, Report, Table
 from aurora_ops.core.errors import InputError
-from aurora_ops.diagnose.connection import client, entrance, path, server_log, status
+from aurora_ops.diagnose.connection import client, endpoint, entrance, path, server_log, status
 from aurora_ops.diagnose.connection.entrance import Door
 from aurora_ops.diagnose.connection.looks import Look, finding, passed, ranked, skipped, symptom
 
 NAME = "diagnose-connection-failure"
-ADDRESS, RESOLVED, TCP, PATH, TLS, ANSWER, WRITES, PROXY, LOG = (
-    "address", "name", "TCP", "network path", "TLS", "first answer", "endpoint for writes", "RDS Proxy", "PostgreSQL log",
-)  # fmt: skip
+RESOLVED, TCP, PATH, TLS, ANSWER, LOG = "name", "TCP", "network path", "TLS", "first answer", "PostgreSQL log"
 _ORDER = (
     (RESOLVED, "the name has an address", "this machine's resolver"),
-    (ADDRESS, "the address that the client has is the cluster's", "DescribeDBClusters"),
+    (endpoint.ADDRESS, "the address that the client has is the cluster's", "DescribeDBClusters"),
     (status.CLUSTER, "the cluster takes connections", "DescribeDBClusters"),
     (status.INSTANCE, "an instance is there and answers", "DescribeDBInstances"),
-    (status.PAUSE, "it does not sleep", "Performance Insights, CloudWatch"),
+    (status.PAUSE, "it does not sleep", "DescribeEvents"),
     (PATH, "routes, network ACLs and security groups let the client in", "EC2's Describe calls"),
     (TCP, "a connection is accepted", "this machine's TCP"),
     (TLS, "the certificate is of an authority that the client trusts, for this name", "a TLS handshake"),
     (ANSWER, "the server asks for a password", "a startup message"),
-    (status.CONNECTIONS, "connections are left", "CloudWatch, Performance Insights"),
+    (status.CONNECTIONS, "connections are left", "a startup message, CloudWatch"),
     (entrance.TOKEN, "the cluster takes tokens, the clock is right, the role is in rds_iam", "DescribeDBClusters, a startup message"),
     (entrance.SECRET, "a secret can be read, and its login is accepted", "Secrets Manager, a login"),
-    (WRITES, "the session may write", "the session"),
+    (entrance.WRITES, "the session may write", "the session"),
     (LOG, "what the server says of failed logins", "DownloadDBLogFilePortion"),
 )  # fmt: skip
 
@@ -110,41 +108,44 @@ class Diagnosis:
 
     def _all(self) -> Iterator[Look]:
         found = self.access.described()
-        host, port = self._address(found)
+        host, port = endpoint.read(self.address, found)
         wanted = next((one for one in found.instances if one.endpoint == host), None) or _writer(found)
-        resolved = client.resolve(host, port)
-        own = [*self._whose(found, host, port)]
+        tunnel = forms.read(self.access.login).tunnel
+        near = (tunnel.host, tunnel.port or port) if tunnel else (host, port)
+        resolved = client.resolve(*near)
+        own = [*endpoint.look(self.access.session, found, host, port, resolved.addresses)]
         if resolved.outcome:
             yield finding(
                 RESOLVED,
-                f"{host} has no address here ({resolved.said})",
+                f"{near[0]} has no address here ({resolved.said})",
                 own[0].mend
                 or "check the client's resolver: in a VPC, enableDnsSupport; elsewhere, dig the name at a public resolver",
             )
         else:
-            yield passed(RESOLVED, f"{host} is {', '.join(resolved.addresses)}")
+            yield passed(RESOLVED, f"{near[0]} is {', '.join(resolved.addresses)}")
         yield from own
         if resolved.outcome or any(look.verdict == "FAIL" for look in own):
             return  # all that follows would be about another server
         yield from status.look(found, wanted)
         yield self._asked(status.PAUSE, lambda: status.look_for_pause(self.access.session, found, wanted))
         yield self._asked(PATH, lambda: self._path(found, wanted, resolved.addresses[0], port))
-        reached = client.reach(host, port, self.timeout_seconds)
+        reached = client.reach(*near, self.timeout_seconds)
         if reached.outcome:
             yield symptom(
                 TCP,
-                f"{host}:{port}: {reached.said}",
+                f"{near[0]}:{near[1]}: {reached.said}",
                 self._advice(found, wanted, reached.outcome, resolved.addresses[0], port),
             )
             yield self._log(wanted)
             return
-        yield passed(TCP, f"{host}:{port} accepts")
-        yield from self._behind_tcp(found, wanted, host, port)
-
-    def _behind_tcp(self, found: Cluster, wanted: Instance | None, host: str, port: int) -> Iterator[Look]:
-        yield self._tls(host, port)
+        yield passed(TCP, f"{near[0]}:{near[1]} accepts")
         database = self.access.one_database or found.database
-        greeted = client.greet(host, port, found.master_username, database, self.timeout_seconds)
+        door = Door(self.access, found, host, port, near, database, self.timeout_seconds)
+        yield from self._behind_tcp(door, wanted)
+
+    def _behind_tcp(self, door: Door, wanted: Instance | None) -> Iterator[Look]:
+        yield self._tls(door)
+        greeted = door.greet(door.found.master_username)
         full = greeted.sqlstate == "53300"
         if greeted.outcome and not full:
             mend = (
@@ -159,53 +160,14 @@ class Diagnosis:
         if greeted.outcome:
             yield self._log(wanted)
             return
-        entered = entrance.enter(Door(self.access, found, host, port, database, self.timeout_seconds))
+        entered = entrance.enter(door)
         yield from entered.looks
         if entered.connection is None:
-            yield skipped(WRITES, "no login was accepted")
+            yield skipped(entrance.WRITES, "no login was accepted")
         else:
             with entered.connection as connection:
-                yield self._writes(found, connection)
+                yield entrance.look_for_writes(door, connection, writes=self.writes)
         yield self._log(wanted)
-
-    def _address(self, found: Cluster) -> tuple[str, int]:
-        host, _, port = self.address.strip().lower().rstrip(".").partition(":")
-        if port and not port.isdigit():
-            raise InputError(
-                f"address={self.address!r} has no port behind its colon, so nothing was looked at. Write HOST or HOST:PORT."
-            )
-        return host or found.endpoint, int(port or found.port)
-
-    def _whose(self, found: Cluster, host: str, port: int) -> Iterator[Look]:
-        own = {
-            found.endpoint.lower(),
-            found.reader_endpoint.lower(),
-            *(one.endpoint.lower() for one in found.instances),
-        }
-        own |= {str(one).lower() for one in found.raw.get("CustomEndpoints") or ()}
-        if ".proxy-" in host:
-            yield skipped(
-                PROXY,
-                f"{host} is an RDS Proxy's endpoint: its targets and its secrets were not looked at; aws rds describe-db-proxy-targets tells their health",
-            )
-        elif host not in own:
-            there = inventory.of_client(self.access.session.client("rds"))
-            other = next((one.identifier for one in there if host in one.endpoints), "")
-            yield finding(
-                ADDRESS, f"{host} is no endpoint of {found.identifier}" + (f", but of cluster {other}" if other else ", nor of another cluster of this region"),
-                f"give the client {found.endpoint}:{found.port}, or for reading {found.reader_endpoint}:{found.port}",
-            )  # fmt: skip
-            return
-        if port != found.port:
-            yield finding(
-                ADDRESS,
-                f"the client asks port {port}, and {found.identifier} listens on {found.port}",
-                f"give the client {host}:{found.port}",
-            )
-            return
-        yield passed(
-            ADDRESS, f"{host}:{port} is {'the proxy of' if '.proxy-' in host else 'an endpoint of'} {found.identifier}"
-        )
 
     def _asked(self, name: str, look: Callable[[], Look]) -> Look:
         """A look at AWS; where the caller may not ask, a SKIP that says which right lacks."""
@@ -245,11 +207,11 @@ class Diagnosis:
                 return f"packets are dropped on the way: say where the client is (-p client_at subnet-…,sg-…) and run again; the security groups let in {let_in}"
         return f"see what happened to it: aws rds describe-events --source-type db-cluster --source-identifier {found.identifier} --duration 60"
 
-    def _tls(self, host: str, port: int) -> Look:
+    def _tls(self, door: Door) -> Look:
         ca_file = self.ca_file or self.access.session.ca_file
         if not ca_file:
             return skipped(TLS, "no file of authorities: name it, -p ca_file global-bundle.pem or AURORA_OPS_CA_BUNDLE")
-        found = client.secure(host, port, host, ca_file, self.timeout_seconds)
+        found = client.secure(*door.near, door.host, ca_file, self.timeout_seconds)
         mends = {
             "no authorities": "get AWS's: curl -O https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, and name it as sslrootcert",
             "unknown authority": "give the client AWS's authorities: curl -O https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, and name it as sslrootcert",
@@ -270,28 +232,6 @@ class Diagnosis:
             return skipped(status.CONNECTIONS, "there is no instance")
         now = datetime.now(UTC)
         return self._asked(status.CONNECTIONS, lambda: _counted(self.access, wanted, now))
-
-    def _writes(self, found: Cluster, connection: psycopg.Connection) -> Look:
-        reader, default = connection.execute(
-            "SELECT pg_is_in_recovery(), (SELECT setting FROM pg_db_role_setting, unnest(setconfig) AS setting "
-            "WHERE setting ~ '^default_transaction_read_only=(on|true|1)' AND (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) "
-            "AND (setrole = 0 OR setrole = to_regrole(quote_ident(session_user))) LIMIT 1)"
-        ).fetchone() or (False, None)
-        if not self.writes:
-            return skipped(WRITES, "writes is false: the client only reads")
-        if reader:
-            return finding(
-                WRITES,
-                f"{connection.info.host} leads to a reader, which takes no writes",
-                f"give the client the writer's endpoint: {found.endpoint}:{found.port}",
-            )
-        if default:
-            return finding(
-                WRITES,
-                f"sessions begin read-only: {default} is set for the role or the database",
-                f'ALTER DATABASE "{connection.info.dbname}" RESET default_transaction_read_only; or ALTER ROLE … RESET',
-            )
-        return passed(WRITES, "it leads to the writer")
 
     def _log(self, wanted: Instance | None) -> Look:
         if wanted is None:

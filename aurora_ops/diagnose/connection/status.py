@@ -1,10 +1,8 @@
 """Whether cluster and instances are in a state in which they take connections, as the RDS API tells it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from aurora_ops.aws.cluster import Cluster, Instance
-from aurora_ops.aws.insights import latest_capacity
 from aurora_ops.aws.session import Session
 from aurora_ops.diagnose.connection.looks import Look, finding, passed, skipped
 
@@ -24,6 +22,8 @@ _MEND = {
     "inaccessible-encryption-credentials": "enable the cluster's KMS key again: aws kms enable-key --key-id …; then aws rds start-db-cluster --db-cluster-identifier {cluster}",
     "incompatible-parameters": "set the parameter back to its default (aws rds reset-db-cluster-parameter-group), then aws rds reboot-db-instance --db-instance-identifier {name}",
 }
+_PAUSED, _RESUMED = "Successfully paused the DB instance.", "Successfully resumed the DB instance."
+_LONGEST_MINUTES = 14 * 24 * 60  # as long as RDS keeps events
 _EVENTS = "aws rds describe-events --source-type db-{kind} --source-identifier {name} --duration 1440"
 
 
@@ -66,14 +66,17 @@ def look_for_pause(session: Session, found: Cluster, one: Instance | None) -> Lo
         return passed(PAUSE, "it cannot pause: its floor is above 0 ACU")
     if one is None:
         return skipped(PAUSE, "it has no instance")
-    now = latest_capacity(session, one, datetime.now(UTC) - timedelta(minutes=5))
-    if now is None:
-        return skipped(PAUSE, "the capacity of the last five minutes is not known")
-    if now > 0:
-        return passed(PAUSE, f"awake at {now:g} ACU")
+    events = (
+        session.client("rds")
+        .get_paginator("describe_events")
+        .paginate(SourceType="db-instance", SourceIdentifier=one.identifier, Duration=_LONGEST_MINUTES)
+    )
+    told = [event for page in events for event in page["Events"] if event["Message"] in (_PAUSED, _RESUMED)]
+    if not told or told[-1]["Message"] == _RESUMED:
+        return passed(PAUSE, "awake" + (f" since {told[-1]['Date']:%F %T} UTC" if told else ": no event of a pause"))
     return finding(
         PAUSE,
-        f"{one.identifier} is paused at 0 ACU: the first connection waits about 15 seconds, after a day 30 or more, until it has resumed",
+        f"{one.identifier} is paused since {told[-1]['Date']:%F %T} UTC: the first connection waits about 15 seconds, after a day 30 or more, until it has resumed",
         f"give clients a connect_timeout of 60 s and one retry; or keep it awake: aws rds modify-db-cluster --db-cluster-identifier {found.identifier} "
         f"--serverless-v2-scaling-configuration MinCapacity=0.5,MaxCapacity={found.ceiling_acu:g}",
     )

@@ -95,7 +95,7 @@ class Achieved:
         if was and (was.newest, was.of) == (back.newest, back.of):
             told = f"of {back.of}, at the source too: that one was restored from it, and writes none of its own"
             return Check(name, "SKIP", told)
-        return Check(name, "FAIL", f"of {back.of or 'nobody'}, and the source is {self.resource_id}")
+        return Check(name, "FAIL", f"of {back.of or 'no known cluster'}, and the source is {self.resource_id}")
 
     def result(self) -> dict[str, object]:
         """What is worth keeping."""

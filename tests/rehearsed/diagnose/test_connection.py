@@ -2,23 +2,28 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import struct
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from ipaddress import IPv4Address
 
 import certifi
 import pytest
-from common import PASSWORD, connect, create, describe
+from common import CLUSTER, INSTANCE, PASSWORD, connect, create, describe, soon
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose.connection import procedure, server_log
+from aurora_ops.sandbox.availability.autopause import SCALE_VARIABLE
 from aurora_ops.sandbox.client.faults import UNTIL_CLEARED, Faults
 from aurora_ops.sandbox.client.network import Network
 from aurora_ops.sandbox.dataplane import programs
 
-NAME, EMPTY, SMALL = "orders", "orders-new", "orders-small"
+NAME, EMPTY, SMALL, ASLEEP = "orders", "orders-new", "orders-small", "orders-asleep"
 MOST = 14  # connections of the small one
 
 
@@ -80,15 +85,25 @@ class World:
             for statement in statements:
                 connection.execute(statement)
 
-    def diagnose(self, *, cluster=NAME, login="secret:orders-master", database="", **options):
-        access = open_access(open_session(), cluster=cluster, database=database, login=login, without_instances=True)
+    def diagnose(self, *, cluster=NAME, login="secret:orders-master", database="", session=None, **options):
+        access = open_access(
+            session or open_session(), cluster=cluster, database=database, login=login, without_instances=True
+        )
         made = procedure.diagnose_connection_failure(access, timeout_seconds=2, **options)
         made.look()
         return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fast():
+    """An idle cluster pauses after 3 seconds in place of 300. Before the sandbox starts, which inherits it."""
+    os.environ[SCALE_VARIABLE] = "0.01"
+    yield
+    del os.environ[SCALE_VARIABLE]
+
+
 @pytest.fixture(scope="module")
-def world(aws, sandbox):
+def world(fast, aws, sandbox):
     return World(aws, sandbox, Faults(sandbox))
 
 
@@ -225,12 +240,49 @@ def full(world):
 
 
 @contextlib.contextmanager
+def asleep(world):
+    """It pauses at 0 ACU; nothing connects to it meanwhile."""
+    world.rds.create_db_cluster(
+        DBClusterIdentifier=ASLEEP,
+        **CLUSTER | {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0, "MaxCapacity": 1}},
+    )
+    world.rds.create_db_instance(DBInstanceIdentifier=f"{ASLEEP}-1", DBClusterIdentifier=ASLEEP, **INSTANCE)
+    asked = {"SourceType": "db-instance", "SourceIdentifier": f"{ASLEEP}-1"}
+    assert soon(True, lambda: "paused" in world.rds.describe_events(**asked)["Events"][-1]["Message"])
+    yield {"cluster": ASLEEP}
+
+
+@contextlib.contextmanager
+def wrong_clock(world):
+    """AWS's answers bear another time than this machine's, by an hour."""
+    session = iam(world) and open_session()
+
+    def shift(parsed, **_):
+        headers = parsed["ResponseMetadata"]["HTTPHeaders"]
+        headers["date"] = format_datetime(parsedate_to_datetime(headers["date"]) - timedelta(hours=1), usegmt=True)
+
+    session._boto.events.register("after-call.sts.GetCallerIdentity", shift)
+    yield {"login": "iam:app", "session": session}
+
+
+@contextlib.contextmanager
+def closed_tunnel(world):
+    with socket.socket() as taken:  # bound and not listening: nothing else gets this port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        yield {"login": f"secret:clerk,host=127.0.0.1,port={taken.getsockname()[1]}"}
+
+
+@contextlib.contextmanager
 def given(_world, **options):
     yield options
 
 
 CAUSES = {
     "the name has no address": (lambda w: given(w, address="orders.cluster-abc.invalid"), "name", "has no address here"),
+    "an alias of the endpoint": (lambda w: given(w, address=str(int(IPv4Address(w.cluster["Endpoint"])))), "TLS", "other name"),
+    "a tunnel that is not open": (closed_tunnel, "TCP", r"127\.0\.0\.1:\d+: connection refused"),
+    "paused": (asleep, "automatic pause", "orders-asleep-1 is paused since 20"),
+    "a wrong clock": (wrong_clock, "IAM token", r"clock is 3\d{3} s ahead of AWS's"),
     "another port": (lambda w: given(w, address=f"{w.cluster['Endpoint']}:5999"), "address", "asks port 5999, and orders listens on"),
     "another cluster's address": (lambda w: given(w, address=describe(w.rds, EMPTY)["Endpoint"]), "address", "but of cluster orders-new"),
     "no instance": (lambda w: given(w, cluster=EMPTY), "instance status", "has no instance"),
@@ -265,6 +317,7 @@ CAUSES = {
     "sessions that begin read-only": (lambda w: clerk(w, "ALTER ROLE clerk SET default_transaction_read_only = on", "ALTER ROLE clerk RESET ALL"), "endpoint for writes", "sessions begin read-only"),
 }  # fmt: skip
 SLOW = {
+    "paused",
     "max_connections",
     "packets are dropped",
     "another VPC without a route",
@@ -304,6 +357,20 @@ def test_what_was_not_looked_at_is_named(world):
 
     assert repr(diagnosed.bottom_line()).endswith("Not looked at: network path, endpoint for writes.")
     assert "PASS" == diagnosed.verify().verdict
+
+
+def test_what_may_not_be_asked_is_skipped_with_the_right_that_lacks(world):
+    """The other looks go on."""
+    world.faults.fail("DescribeSecurityGroups", "UnauthorizedOperation", UNTIL_CLEARED, service="ec2")
+    world.faults.fail("DescribeDBLogFiles", "AccessDenied", UNTIL_CLEARED)
+    try:
+        diagnosed = world.diagnose(client_at=world.place)
+    finally:
+        world.faults.clear()
+
+    left = {look.name: look.detail for look in diagnosed.looks if look.verdict == "SKIP"}
+    assert ["network path", "PostgreSQL log"] == list(left)
+    assert "may not call ec2:DescribeSecurityGroups" in left["network path"]
 
 
 @pytest.mark.parametrize("place", ["the office", "sg-1", "subnet-1,subnet-2"])
