@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from aurora_ops import notebook
 from aurora_ops.core.times import AS_OF
 from aurora_ops.runner.collection import STORED_AS_OF
 from aurora_ops.runner.kernels import forked
@@ -65,9 +64,8 @@ def _roomy_memory() -> str | None:
 def _fork_kernels(config: pytest.Config) -> None:
     """Kernels of nbval and of our runner are forked from one process that has the imports: a second of computing less for each."""
     there = contextlib.ExitStack()
-    os.environ.update(there.enter_context(forked.served(notebook.modules())))
+    there.enter_context(forked.served("aurora_ops.notebook:modules"))
     config.add_cleanup(there.close)
-    config.add_cleanup(lambda: os.environ.pop(forked.SOCKET))
 
 
 def _spare_processes_the_grammar() -> None:

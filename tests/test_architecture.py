@@ -23,6 +23,7 @@ CROWDED: dict[str, str] = {}
 
 STARTS_PROGRAMS = {
     "deploy/drift_dates.py": "git log: when the code that differs was committed",
+    "commands/several.py": "this program itself, for pages that run at the same time",
     "restore/evidence/signing.py": "the user's own program that signs",
     "runner/evidence.py": "git: which commit a run's evidence belongs to",
     "runner/kernels/forked.py": "the process that forks kernels",

@@ -4,13 +4,17 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from aurora_ops.commands.base import OUTPUT_DIR, told
 
+if TYPE_CHECKING:
+    from aurora_ops.runner.run import Outcome
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
 _PARAMETER = ("-p", "--parameter")
 
 
@@ -71,7 +75,7 @@ def _complete_parameter(ctx: click.Context, _: click.Parameter, incomplete: str)
     from aurora_ops.runner import collection, parameters
 
     try:
-        declared = parameters.read(collection.find(ctx.params.get("name") or "").path)
+        declared = parameters.read(collection.find((*(ctx.params.get("names") or ()), "")[0]).path)
     except InputError:
         return []
     name, equals, begun = incomplete.partition("=")
@@ -82,48 +86,75 @@ def _complete_parameter(ctx: click.Context, _: click.Parameter, incomplete: str)
 
 
 @click.command(cls=Run, add_help_option=False, short_help="Run a page headless, and keep its evidence.")
-@click.argument("name", required=False, metavar="PAGE", shell_complete=complete_page)
+@click.argument("names", nargs=-1, metavar="PAGE...", shell_complete=complete_page)
 @click.option(*_PARAMETER, "pairs", multiple=True, metavar="NAME=VALUE", shell_complete=_complete_parameter, help="A parameter of the page; NAME VALUE works too.")  # fmt: skip
 @click.option("--target", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile.")
-@click.option(
-    "--cell-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Longest time for a cell."
-)
+@click.option("--cell-timeout", type=POSITIVE, metavar="SECONDS", help="Longest time for a cell.")
+@click.option("--deadline", type=POSITIVE, metavar="SECONDS", help="When a page has to have ended. Its work ends a fifth earlier, at most 10 minutes, for the clean-up.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="How many pages run at a time.")
 @OUTPUT_DIR
 @click.option("-h", "--help", "help_", is_flag=True, help="With PAGE: its parameters, what they allow, and their defaults.")  # fmt: skip
 @click.pass_context
 @told
 def run(
     ctx: click.Context,
-    name: str | None,
+    names: tuple[str, ...],
     pairs: tuple[str, ...],
     target: str | None,
     cell_timeout: float | None,
+    deadline: float | None,
+    jobs: int,
     output_dir: Path | None,
     help_: bool,
 ) -> None:
-    """Run the notebook or runbook PAGE headless, keep the evidence and print the verdict.
+    """Run the notebook or runbook PAGE headless, keep the evidence and print the verdict. Several run one after the other.
 
     `aurora-ops run PAGE --help` shows the parameters of PAGE, `aurora-ops list` all pages. Exit code: 0 passed, 1 a finding, 2 input
-    refused, 3 no verdict reached.
+    refused, 3 no verdict reached; of several pages the highest.
     """
     if help_:
-        click.echo(_help(ctx, name) if name else ctx.get_help())
+        click.echo(_help(ctx, names[0]) if names else ctx.get_help())
         return
-    if not name:
+    if not names:
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.", ctx)
-    from aurora_ops.runner import index
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.UsageError(f"page {twice} is named twice. Each runs once.", ctx)
     from aurora_ops.runner import run as runner
 
-    outcome = runner.run(
-        name, _given(pairs), target, output_dir, cell_timeout_seconds=cell_timeout, before_start=_before_start
-    )
+    given = _given(pairs)
+
+    def one(name: str) -> int:
+        return _tell(
+            runner.run(
+                name, given, target, output_dir,
+                cell_timeout_seconds=cell_timeout, deadline_seconds=deadline, before_start=_before_start,
+            )
+        )  # fmt: skip
+
+    if len(names) == 1:
+        sys.exit(one(names[0]))
+    from aurora_ops.commands import several
+
+    for name in names:  # what is wrong with one of them is refused before the first starts
+        runner.prepare(name, given, target, _before_start)
+    if jobs == 1:
+        sys.exit(several.in_turn(names, one))
+    chosen = {"--target": target, "--cell-timeout": cell_timeout, "--deadline": deadline, "--output-dir": output_dir}
+    words = [word for option, value in chosen.items() if value is not None for word in (option, str(value))]
+    sys.exit(several.at_once(names, [*words, *(f"-p{name}={value}" for name, value in given.items())], jobs))
+
+
+def _tell(outcome: "Outcome") -> int:
+    """The verdict, what lies behind it, and where the evidence is. Returns the exit code."""
+    from aurora_ops.runner import index
+
     click.echo(outcome)
     if outcome.error.count("\n"):
         click.echo(outcome.error.partition("\n")[2], err=True)
     click.echo(f"evidence: {outcome.folder}")
     with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
         index.rebuild(outcome.folder.parent)
-    sys.exit(outcome.exit_code)
+    return outcome.exit_code
 
 
 def _before_start(parameters: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from aurora_ops.runner import collection as notebooks
 from aurora_ops.runner import evidence, parameters
 from aurora_ops.runner import run as runner
 from aurora_ops.runner.index import WORDS
+from aurora_ops.runner.kernels import forked
 
 SANDBOX_NAME = "rehearsal"
 COMMON = {"environment": "dev", "region": "ap-northeast-1", "target": "sandbox"}
@@ -69,7 +70,7 @@ def rehearse(output_dir: Path | None = None) -> int:
     steps: list[Step] = []
     started_at, code, sandbox = datetime.now(UTC), 3, "not started"
     try:
-        with _own_sandbox() as sandbox:
+        with _own_sandbox() as sandbox, forked.served("aurora_ops.notebook:modules"):
             click.echo(sandbox)
             code = _run_steps(folder, steps)
     except (SystemExit, KeyboardInterrupt) as ended:

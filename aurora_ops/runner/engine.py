@@ -8,6 +8,7 @@ then records every cell as completed. With `papermill --engine aurora-ops`, and 
 * The remaining cells are `skipped`, except those tagged `always`, which run. If the kernel is dead, they run in a fresh
   one with the parameters replayed, so they may rely on parameters, `AURORA_OPS_RUN_ID`, journal and tags only.
 * A timeout interrupts once, in the same way. Nothing interrupts an `always` cell or the parameters that it needs.
+* With a deadline for the whole run, work ends a reserve before it, as by a signal, and the clean-up has the reserve.
 * The process exits with 128 + signal number. A dead kernel and a failed cell raise what papermill always raises.
 * A kernel that does not start is ended and tried once more. One that hangs in its end, as ipykernel now and then does
   when it closes its sockets, is killed, but never before its exit handlers have run: they stop a kernel's own sandbox.
@@ -41,6 +42,7 @@ STARTS = 2  # how often a kernel is tried before the run gives up
 MESSAGE_SECONDS = 60  # a busy machine's kernel may tell late that its cell has ended; nbclient's 4 are not enough
 EXIT_SECONDS = 120  # for the exit handlers of a kernel
 HANG_SECONDS = 10  # for what Python and ipykernel do after those
+RESERVE, MOST_RESERVE_SECONDS = 0.2, 600  # of a deadline, for the clean-up
 _SOCKET_PATH_BYTES = 100  # what fits into a socket's address on every system, less the number that is added
 _PARAMETERS = {"parameters", "injected-parameters"}
 _UNCONDITIONAL = {"always"} | _PARAMETERS  # a clean-up with the default parameters would look in the wrong place
@@ -48,6 +50,10 @@ _UNCONDITIONAL = {"always"} | _PARAMETERS  # a clean-up with the default paramet
 
 class RunInterrupted(SystemExit):
     """A signal ended the run after the clean-up; the process is to exit with 128 + signal number."""
+
+
+class DeadlineError(Exception):
+    """A run's work was not done when the time for its clean-up began."""
 
 
 class AuroraOpsEngine:
@@ -68,9 +74,9 @@ class AuroraOpsEngine:
         cls, nb: Any, kernel_name: str, output_path: str | None = None, *, progress_bar: Any = True,
         log_output: bool = False, autosave_cell_every: int = 30, start_timeout: int = 60,
         execution_timeout: float | None = None, stdout_file: Any = None, stderr_file: Any = None,
-        environment: dict[str, str] | None = None, **_: Any,
+        environment: dict[str, str] | None = None, deadline: float | None = None, **_: Any,
     ) -> Any:  # fmt: skip
-        """Execute `nb` and return it. `environment` is added to the kernel's; the rest is papermill's."""
+        """Execute `nb` and return it. `environment` is added to the kernel's; `deadline` is in seconds; the rest is papermill's."""
         from papermill.engines import NotebookExecutionManager
 
         from aurora_ops.core import places
@@ -89,7 +95,7 @@ class AuroraOpsEngine:
         files = {"stdout": stdout_file, "stderr": stderr_file}
         client = _Client(manager, files, execution_timeout, kernel_name=kernel_name, startup_timeout=start_timeout)
         try:
-            client.run(environment or {})
+            client.run(environment or {}, deadline)
         finally:
             manager.cleanup_pbar()
             manager.notebook_complete()
@@ -119,17 +125,23 @@ class _Client(NotebookClient):
         self.executing = False  # a SIGINT would reach the cell
         self.protected = False  # inside a cell that runs unconditionally
         self.interrupt_wanted = self.interrupt_sent = False
+        self.deadline: DeadlineError | None = None  # once it is reached
         self.disk_error: OSError | None = None
         self.kernels = 0  # how many were tried; numbers what belongs to one of them
 
-    def run(self, environment: dict[str, str]) -> None:
+    def run(self, environment: dict[str, str], deadline_seconds: float | None = None) -> None:
         run_id = environment.get(journal.RUN_ID) or os.environ.get(journal.RUN_ID) or journal.new_run_id()
         with tempfile.TemporaryDirectory(prefix="aurora-ops-") as folder, self._signals_caught():
             self.folder = Path(folder)
             self.environment = os.environ | environment | {journal.RUN_ID: run_id, "IPYTHONDIR": folder}
+            clock = threading.Timer(_work_seconds(deadline_seconds), self._reach_deadline, [deadline_seconds])
+            clock.daemon = True
+            if deadline_seconds:
+                clock.start()
             try:
                 ended = self._run_cells()
             finally:
+                clock.cancel()
                 self._stop_kernel()
         if self.signum is not None:
             self._banner(
@@ -148,6 +160,8 @@ class _Client(NotebookClient):
         ended: Exception | None = None
         for index, cell in enumerate(self.nb.cells):
             self.protected = bool(_UNCONDITIONAL & set(cell.metadata.get("tags", [])))
+            if not self.protected:
+                ended = ended or self.deadline
             if (ended or self.signum) and not self.protected:
                 cell.metadata.papermill["status"] = SKIPPED
                 continue
@@ -156,7 +170,10 @@ class _Client(NotebookClient):
                 if cell.cell_type == "code":
                     self._ready_kernel(index)
                     self._execute(cell, index)
-            except Exception as error:  # whatever it was, the clean-up runs
+                if not self.protected:
+                    ended = ended or self.deadline  # of a cell that made as if nothing had happened
+            except Exception as raised:  # whatever it was, the clean-up runs
+                error = self.deadline if self.deadline and not self.protected else raised  # the interrupt was its
                 if not isinstance(error, CellExecutionError):
                     cell.outputs.append(_error_output(error))
                 if isinstance(error, DeadKernelError):
@@ -186,6 +203,14 @@ class _Client(NotebookClient):
                 cell.outputs.append(_error_output(error))
         if timed_out.is_set():  # and the cell made as if nothing had happened
             raise CellExecutionError("", "CellTimeoutError", str(error))
+
+    def _reach_deadline(self, seconds: float) -> None:
+        left = seconds - _work_seconds(seconds)
+        self.deadline = DeadlineError(
+            f"the work was not done {left:g} seconds before the deadline of {seconds:g} (--deadline), which are the clean-up's. Allow more, "
+            "or see in the page what it waited for"
+        )
+        self._interrupt()
 
     def _time_out(self, timed_out: threading.Event) -> None:
         timed_out.set()
@@ -330,6 +355,11 @@ class _Client(NotebookClient):
             if self.signum is None:  # else the process is on its way out, and repeats stay ignored
                 for signum, handler in previous.items():
                     signal.signal(signum, handler)
+
+
+def _work_seconds(deadline_seconds: float | None) -> float:
+    """How long cells may work before the clean-up begins."""
+    return (deadline_seconds or 0) - min((deadline_seconds or 0) * RESERVE, MOST_RESERVE_SECONDS)
 
 
 def _error_output(error: Exception) -> Any:

@@ -62,6 +62,36 @@ class Outcome:
         return f"{WORDS[self.status]:<8}{self.name}: {self.line} ({self.seconds:.0f} s)"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A page with its parameters, of which none was refused: those that are given, and all."""
+
+    entry: notebooks.Entry
+    given: Mapping[str, Any]
+    everything: Mapping[str, Any]
+
+
+def prepare(
+    name: str,
+    given: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    before_start: Callable[[Mapping[str, Any]], None] | None = None,
+) -> Prepared:
+    """All that can be refused before anything is started. See `run`."""
+    places.make_whole()
+    entry = notebooks.find(name)
+    declared = parameters.read(entry.path)
+    given = dict(given or {})
+    if target is not None and given.setdefault("target", target) != target:
+        raise InputError(f"target is given twice, as {given['target']!r} and as {target!r}. Nothing was started.")
+    values = parameter_types.coerce(declared, given)
+    everything = declared.defaults() | values
+    refusals.check(everything, values)
+    if before_start is not None:
+        before_start(everything)
+    return Prepared(entry, values, everything)
+
+
 def run(
     name: str,
     given: Mapping[str, Any] | None = None,
@@ -70,6 +100,7 @@ def run(
     *,
     progress: bool = True,
     cell_timeout_seconds: float | None = None,
+    deadline_seconds: float | None = None,
     before_start: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Outcome:
     """Run the notebook or runbook `name`. `given` are parameters, as text or as values of their type.
@@ -81,23 +112,14 @@ def run(
     InputError
         Unknown notebook or parameter, a value of another type, or no room for the evidence. Nothing was started.
     """
-    places.make_whole()
-    entry = notebooks.find(name)
-    declared = parameters.read(entry.path)
-    given = dict(given or {})
-    if target is not None and given.setdefault("target", target) != target:
-        raise InputError(f"target is given twice, as {given['target']!r} and as {target!r}. Nothing was started.")
-    values = parameter_types.coerce(declared, given)
-    everything = declared.defaults() | values
-    refusals.check(everything, values)
+    page = prepare(name, given, target, before_start)
+    entry, values, everything = page.entry, page.given, page.everything
     where = str(everything.get("target", "sandbox"))
-    if before_start is not None:
-        before_start(everything)
     folder = new_folder(output_dir, f"{where}_{entry.name}")
 
     run_id, started_at = journal.new_run_id(), datetime.now(UTC)
     verdict_file = folder / ".verdict.json"
-    failure = _execute(entry, values, folder, run_id, verdict_file, progress, cell_timeout_seconds)
+    failure = _execute(entry, values, folder, run_id, verdict_file, progress, cell_timeout_seconds, deadline_seconds)
     finished_at = datetime.now(UTC)
 
     with _signals_wait():
@@ -159,7 +181,7 @@ def new_folder(parent: Path | None, label: str) -> Path:
 
 def _execute(
     entry: notebooks.Entry, values: Mapping[str, Any], folder: Path, run_id: str, verdict_file: Path,
-    progress: bool, cell_timeout_seconds: float | None,
+    progress: bool, cell_timeout_seconds: float | None, deadline_seconds: float | None,
 ) -> BaseException | None:  # fmt: skip
     import papermill
 
@@ -175,6 +197,7 @@ def _execute(
             progress_bar={"desc": entry.name, "leave": False, "disable": None} if progress else False,
             cwd=str(entry.path.parent),  # where JupyterLab and nbval run it too
             execution_timeout=cell_timeout_seconds,
+            deadline=deadline_seconds,
             environment={journal.RUN_ID: run_id, evidence.RESULT: str(verdict_file)},
         )
     except papermill.PapermillExecutionError:

@@ -30,16 +30,10 @@ DRAWN = "import random, numpy; print(random.random(), numpy.random.rand())"
 
 
 @pytest.fixture(scope="module")
-def variables():
-    with forked.served(["numpy", "matplotlib"]) as made:
-        yield made
-
-
-@pytest.fixture
-def server(variables, monkeypatch):
+def server():
     """Kernels that this process starts are forked."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    with forked.served("numpy", "matplotlib", wait=True):
+        yield
 
 
 @contextmanager
@@ -77,6 +71,27 @@ def test_it_is_what_an_ordinary_kernel_is_to_its_page(server, tmp_path):
     with kernel(tmp_path / "one", PLANTED="here") as (manager, client):
         assert is_forked(manager)
         assert ordinary == json.loads(say(client, SEEN))
+
+
+def test_nobody_waits_for_the_imports(tmp_path):
+    """A module that takes for ever to import: the kernel is an ordinary one, and the end of all is at once."""
+    (tmp_path / "endless.py").write_text("import time; time.sleep(600)")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), before]))
+    try:
+        with forked.served("endless"), kernel(tmp_path) as (manager, client):
+            assert not is_forked(manager)
+            assert "1" == say(client, "print(1, end='')")
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def test_a_function_may_name_the_modules(tmp_path):
+    with forked.served("aurora_ops.notebook:modules", wait=True), kernel(tmp_path) as (manager, client):
+        assert is_forked(manager)
+        assert "True" == say(client, "import sys; print('aurora_ops.cost.plan' in sys.modules, end='')")
 
 
 def test_two_of_them_draw_different_numbers(server, tmp_path):
@@ -152,9 +167,8 @@ def test_a_request_that_is_cut_off_disturbs_nobody(server, tmp_path, data):
         assert is_forked(manager)
 
 
-def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordinary_one(tmp_path, monkeypatch):
-    with forked.served([]) as variables:
-        monkeypatch.setenv(forked.SOCKET, variables[forked.SOCKET])
+def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordinary_one(tmp_path):
+    with forked.served(wait=True):
         with kernel(tmp_path) as (manager, client):
             seen = psutil.Process(manager.provisioner.pid)
             seen.parent().kill()
@@ -166,9 +180,8 @@ def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordina
             assert "1" == say(client, "print(1, end='')")
 
 
-def test_the_process_ends_with_its_starter_and_ends_its_kernels(tmp_path, monkeypatch):
-    with forked.served([]) as variables:
-        monkeypatch.setenv(forked.SOCKET, variables[forked.SOCKET])
+def test_the_process_ends_with_its_starter_and_ends_its_kernels(tmp_path):
+    with forked.served(wait=True):
         manager = KernelManager(transport="ipc", ip=str(tmp_path / "socket"))
         provisioner.use(manager)
         manager.start_kernel(cwd=str(tmp_path))

@@ -229,3 +229,107 @@ def test_a_notebook_sees_the_environment_of_its_caller(tmp_path):
     )
 
     assert {"rows": "other"} == evidence_of(path)[1]["result"]
+
+
+# -- a deadline for the whole run -------------------------------------------------------------------------------------------
+
+SLOW = "import time\ntry:\n    time.sleep(600)\nfinally:\n    time.sleep(3)\n    _ = open('finally', 'w').close()"
+
+
+def test_work_ends_before_the_deadline_and_the_clean_up_has_the_rest(tmp_path):
+    """By one interrupt: the cell's `finally` is not cut, what comes after it is skipped, and the reason is the run's error."""
+    path = write(tmp_path, SLOW, PASS, clean_up="_ = open('cleaned', 'w').close()")
+
+    outcome = runner.run(str(path), output_dir=tmp_path / "runs", progress=False, deadline_seconds=10)
+
+    assert ("error", 3) == (outcome.status, outcome.exit_code)
+    assert outcome.line.startswith(
+        "the work was not done 2 seconds before the deadline of 10 (--deadline), which are the clean-up's."
+    )
+    assert (True, True) == ((tmp_path / "finally").exists(), (tmp_path / "cleaned").exists())
+    cells = {c.id: c.metadata.papermill.status for c in nbformat.read(outcome.folder / "tiny.ipynb", 4).cells if c.get("id") in ("work-0", "work-1", "clean-up")}  # fmt: skip
+    assert {"work-0": "failed", "work-1": "skipped", "clean-up": "completed"} == cells
+
+
+def test_a_cell_that_swallows_the_deadlines_interrupt_has_not_passed(tmp_path):
+    path = write(tmp_path, f"{PASS}\nimport time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt:\n    pass")
+
+    outcome = runner.run(str(path), output_dir=tmp_path / "runs", progress=False, deadline_seconds=6)
+
+    assert ("error", 3) == (outcome.status, outcome.exit_code)
+    assert "before the deadline of 6" in outcome.line
+
+
+def test_a_clean_up_that_needs_longer_than_the_deadline_is_not_cut_and_work_that_was_done_counts(tmp_path):
+    path = write(tmp_path, PASS, clean_up="import time; time.sleep(8); _ = open('cleaned', 'w').close()")
+
+    outcome = runner.run(str(path), output_dir=tmp_path / "runs", progress=False, deadline_seconds=8)
+
+    assert ("passed", True) == (outcome.status, (tmp_path / "cleaned").exists()), outcome
+
+
+# -- several pages ----------------------------------------------------------------------------------------------------------
+
+
+def pages(folder: Path, **work: str) -> list[str]:
+    """Pages of these names, each with this work."""
+    made = []
+    for name, source in work.items():
+        (folder / name).mkdir()
+        made.append(str(write(folder / name, source).rename(folder / name / f"{name}.ipynb")))
+    return made
+
+
+@pytest.mark.parametrize("jobs", [(), ("--jobs", "2")], ids=["in turn", "two at a time"])
+def test_of_several_pages_each_has_its_verdict_and_the_worst_is_the_exit_code(tmp_path, jobs):
+    """None keeps another from running; the last line counts, and names what did not pass."""
+    named = pages(tmp_path, one=PASS, two=FAIL.replace("tiny", "two"), three=PASS)
+
+    ended = aurora_ops("run", *named, "-p", "environment=stg", "--output-dir", str(tmp_path / "runs"), *jobs)
+
+    assert 1 == ended.returncode, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert ["FAIL", "PASS", "PASS"] == sorted(
+        line.split()[0] for line in lines if line.split()[1] in ("one:", "two:", "three:")
+    )
+    assert "3 pages: 2 passed or skipped, 1 failed (two)" == lines[-1].replace(str(named[1]), "two")
+    found = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/result.json")]
+    assert {("one", "passed", "stg"), ("two", "failed", "stg"), ("three", "passed", "stg")} == {(r["name"], r["status"], r["parameters"]["environment"]) for r in found}  # fmt: skip
+
+
+def test_what_is_wrong_with_one_page_is_refused_before_the_first_starts(tmp_path):
+    named = pages(tmp_path, one=PASS, two=PASS)
+    text = Path(named[1]).read_text().replace("environment: Environment", "place: Environment")
+    Path(named[1]).write_text(text)
+
+    ended = aurora_ops("run", *named, "-p", "environment=stg", "--output-dir", str(tmp_path / "runs"))
+
+    assert (2, False) == (ended.returncode, (tmp_path / "runs").exists())
+    assert "has no parameter 'environment'" in ended.stderr
+
+
+@pytest.mark.parametrize("jobs", [(), ("--jobs", "2")], ids=["in turn", "two at a time"])
+def test_a_signal_ends_what_runs_with_its_clean_up_and_starts_nothing_more(tmp_path, jobs):
+    """Each page that ran has its evidence; those behind it are named as not run."""
+    work = "import time; _ = open('working', 'w').close(); time.sleep(600)"
+    named = pages(tmp_path, one=work, two=work, three=work)
+    running = ["one", "two"] if jobs else ["one"]
+    words = [sys.executable, "-m", "aurora_ops", "run", *named, "--output-dir", str(tmp_path / "runs"), *jobs]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + HANG
+            while not all((tmp_path / one / "working").exists() for one in running) and process.poll() is None and time.monotonic() < deadline:  # fmt: skip
+                time.sleep(0.05)
+
+            process.send_signal(signal.SIGTERM)
+
+            stdout, stderr = process.communicate(timeout=HANG)
+        finally:
+            process.kill()
+    assert 143 == process.returncode, stderr
+    assert len(running) == stdout.count("ended by SIGTERM; its clean-up was run")
+    assert sorted(running) == sorted(
+        json.loads(path.read_text())["name"] for path in (tmp_path / "runs").glob("*/result.json")
+    )
+    assert not (tmp_path / "three" / "working").exists()
+    assert f"{3 - len(running)} not run" in stdout.splitlines()[-1]

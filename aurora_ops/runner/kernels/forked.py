@@ -17,19 +17,28 @@ _LAUNCHER = ["-m", "ipykernel_launcher"]
 
 
 @contextmanager
-def served(modules: Sequence[str]) -> Iterator[dict[str, str]]:
-    """A server with these modules imported; yields the variable that names it. Who asks before the imports are done, waits for them."""
+def served(*modules: str, wait: bool = False) -> Iterator[None]:
+    """Kernels of this process, and of those that it starts, come from a process that has these modules, or what `module:function` names.
+
+    Nobody waits for it: until it has them, kernels are ordinary ones. With `wait`, it has them.
+    """
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-        path = str(Path(folder, "socket"))
-        command = [sys.executable, "-m", f"{__package__}.server", path, *modules]
+        path = Path(folder, "socket")
+        command = [sys.executable, "-m", f"{__package__}.server", str(path), *modules]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        before = os.environ.get(SOCKET)
+        os.environ[SOCKET] = str(path)
         try:
-            while not Path(path).exists() and server.poll() is None:
-                time.sleep(0.01)
-            yield {SOCKET: path}
+            while wait and not path.exists() and server.poll() is None:
+                time.sleep(0.02)
+            yield
         finally:
-            server.stdin.close()  # type: ignore[union-attr]
-            server.wait()
+            os.environ.pop(SOCKET)
+            if before is not None:
+                os.environ[SOCKET] = before
+            if not path.exists():  # it still imports, and has no kernel
+                server.kill()
+            server.communicate()
 
 
 class Kernel:

@@ -1,5 +1,7 @@
 """`python -m aurora_ops.runner.kernels.server SOCKET MODULE...`: imports the modules, then forks a kernel for each that asks at the socket.
 
+`module:function` stands for the modules that the function names. Until the imports are done there is no socket, and nobody waits for it.
+
 It has one thread, no ZeroMQ context and no session of boto3: a child gets modules and nothing that works. It ends with its standard input,
 which its starter holds, and ends its kernels then. A kernel whose asker is gone is ended too, as an ordinary kernel ends itself.
 An ended kernel stays a zombie until its asker has read how it ended, so that its process id means nobody else meanwhile.
@@ -32,13 +34,17 @@ def main(path: str, *modules: str) -> None:
     del sys.path[0]  # the folder in which it was started; a kernel puts its own there
     started_with = dict(os.environ)
     os.environ[BACKEND] = INLINE
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(64)  # who asks meanwhile, waits
-    for module in ("ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", *modules):
-        importlib.import_module(module)
+    for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", *modules):
+        module, _, function = name.partition(":")
+        found = importlib.import_module(module)
+        for more in getattr(found, function)() if function else ():
+            importlib.import_module(more)
     gc.collect()
     gc.freeze()  # so that a child's collections do not copy every page
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{path}.new")
+    listener.listen(64)
+    os.rename(f"{path}.new", path)  # who sees it is served
     request = _Server(listener, started_with).wait()
     if request is not None:
         _be_kernel(*request)
