@@ -22,7 +22,18 @@ from aurora_ops.aws.api import ThrottledError, code_of, is_denied, patiently
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.session import Session
 from aurora_ops.core.errors import AuroraOpsError, InputError
-from aurora_ops.load.bundle import CAPACITY, CEILING, LOAD, STATISTIC, STATISTICS, VCPUS, Bundle, Recorded
+from aurora_ops.load.bundle import (
+    CAPACITY,
+    CEILING,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    LOAD,
+    STATISTIC,
+    STATISTICS,
+    VCPUS,
+    Bundle,
+    Recorded,
+)
 
 PERIODS = (1, 60, 300, 3600, 86400)
 POINTS_PER_CALL = 300
@@ -35,6 +46,10 @@ class InsightsError(AuroraOpsError):
 
 class InsightsOffError(InputError, InsightsError):
     """No instance of the cluster has Performance Insights on, so there is nothing that could be asked for."""
+
+
+class NoSuchMetricError(InsightsError):
+    """The service does not know a metric that was asked for."""
 
 
 class InterceptedAnswerError(InsightsError):
@@ -148,15 +163,13 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
         )
     coarse = period_for((end - start) * 36)  # at most 100 points
     window = {"StartTime": start, "EndTime": end, "PeriodInSeconds": max(60, coarse)}
-    exchanges.append(
-        _ask(
-            session,
-            client,
-            "GetResourceMetrics",
-            base | window | {"MetricQueries": [{"Metric": CEILING}]},
-            "MetricList",
-        )
-    )
+    # Apart from the ceiling: a counter that an old version lacks must not take it along.
+    for group in ((CEILING,), (CONNECTIONS, CONNECTIONS_LIMIT)):
+        request = base | window | {"MetricQueries": [{"Metric": name} for name in group]}
+        try:
+            exchanges.append(_ask(session, client, "GetResourceMetrics", request, "MetricList"))
+        except NoSuchMetricError:
+            continue
     # Without the period the service would choose a coarser one, and align the window to that.
     keys = base | {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD}
     # Statements without their literals only: those of db.sql hold personal data.
@@ -192,7 +205,8 @@ def _ask(session: Session, client: Any, operation: str, request: dict[str, Any],
         answer = patiently(f"pi:{operation}", lambda: call(**request))
     except ClientError as error:
         code, text = code_of(error), error.response["Error"].get("Message", "")
-        refused = InsightsError(
+        kind = NoSuchMetricError if code == "InvalidArgumentException" else InsightsError
+        refused = kind(
             f"pi:{operation} was refused ({code}: {text}), so the load of {request['Identifier']} is unknown. "
             "It needs an instance with Performance Insights on, a window within its retention, and pi:* in IAM."
         )

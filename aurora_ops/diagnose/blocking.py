@@ -4,7 +4,6 @@ The locks are read on the writer, from pg_stat_activity and pg_blocking_pids, by
 transaction that is ended here is rolled back; a plan stands for one transaction of one session, and for no later one of the same pid.
 """
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -17,12 +16,12 @@ from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
+from aurora_ops.database.statement_text import without_values
 
 NAME = "end-blocking-session"
 WAYS = {"terminate": "pg_terminate_backend", "cancel": "pg_cancel_backend"}
 END_SECONDS = 20.0  # a session that rolls back a long transaction takes its time, and is then told to be on its way
 PREPARED = 0  # as pg_blocking_pids names a prepared transaction
-_LITERAL = re.compile(r"E?'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 
 
 class EndingError(AuroraOpsError):
@@ -69,15 +68,6 @@ class Blocked(NamedTuple):
     def statement(self) -> str:
         """Its statement, the last one where it is idle, without the values in it."""
         return without_values(self.query or "")
-
-
-def without_values(query: str) -> str:
-    """A statement with `?` in place of each literal: they may be personal data.
-
-    >>> without_values("UPDATE t SET name = 'O''Hara', n = 4.5 WHERE id = 17 -- t2")
-    'UPDATE t SET name = ?, n = ? WHERE id = ? -- t2'
-    """
-    return _LITERAL.sub("?", query)
 
 
 @dataclass

@@ -4,21 +4,28 @@ High load is a finding in words, not a failed run: the run fails only on data th
 from such data is worse than nothing (docs/decisions/load-from-pi.md).
 """
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.diagnose import sources
+from aurora_ops.diagnose.causes import looks as causes
+from aurora_ops.diagnose.causes import together
+from aurora_ops.diagnose.causes.looks import Looks
 from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle
-from aurora_ops.load.model import Load, findings, verdict
+from aurora_ops.load.findings import findings
+from aurora_ops.load.model import Load, verdict
 from aurora_ops.runner import evidence
 
 SOURCES = ("recording", "live")
 RECORDING = "2026-11-23_busy"
+_PRESENT = timedelta(minutes=5)
 _ROUNDING_AAS = 0.01  # values are kept to four digits; fifteen waits may add up to this
 
 
@@ -31,6 +38,13 @@ class Diagnosis:
     fresh: bool = field(
         default=False, repr=False
     )  # whether the API was asked just now, and nothing has kept its answers yet
+
+    looks: Looks = field(default_factory=Looks, repr=False)
+
+    @property
+    def told(self) -> tuple[together.Told, ...]:
+        """What to do, first things first: of the load, and of the database where it was looked into."""
+        return together.ranked(findings(self.busiest), self.looks)
 
     def keep(self) -> Line:
         """Keep every raw answer in the run's folder, where there is one: the service forgets them."""
@@ -63,8 +77,9 @@ class Diagnosis:
         )
 
     def bottom_line(self) -> Line:
-        """The verdict on every instance. "Idle" and "no data" are different."""
-        return Line(" ".join(verdict(load) for load in self.loads))
+        """The first thing to do, then the verdict on every instance. "Idle" and "no data" are different."""
+        first = [f"First: {self.told[0].title}."] if self.told else []
+        return Line(" ".join([*first, *(verdict(load) for load in self.loads)]))
 
     def over_time(self) -> Chart:
         """Active sessions by wait class, each instance on the same scale."""
@@ -87,8 +102,12 @@ class Diagnosis:
         return load_views.clients(self.busiest)
 
     def what_to_do(self) -> Table:
-        """Findings on the busiest instance, each with its figures."""
-        return load_views.what_to_do(self.busiest)
+        """What to do, each with its figures and the command: of the busiest instance's load, and of the database."""
+        return together.what_to_do(self.told, self.looks, self.busiest.has_data)
+
+    def looked(self) -> Table:
+        """Each look into the database with what it found, or why it could not look."""
+        return self.looks.table()
 
     def report(self) -> Report:
         """Whether the data can be trusted. A check that had nothing to look at is a SKIP."""
@@ -101,11 +120,13 @@ class Diagnosis:
             if any(load.capacity_acu.notna().any() for load in self.loads)
             else Check("capacity is measured", "SKIP", "the service reported none")
         )
+        if not self.looks.complete:
+            checks.append(Check("the database was looked into", "SKIP", self.looks.missing))
         loaded = self.busiest
         note = (
             "no data in the window" if not loaded.has_data
-            else "idle" if loaded.is_idle
-            else f"{loaded.average:.2f} AAS, {load_views.count(len(findings(loaded)), 'finding')}"
+            else "idle" + (f", {load_views.count(len(self.told), 'finding')}" if self.told else "") if loaded.is_idle
+            else f"{loaded.average:.2f} AAS, {load_views.count(len(self.told), 'finding')}"
         )  # fmt: skip
         return Report("database-load", tuple(checks), note)
 
@@ -122,18 +143,19 @@ class Diagnosis:
             "cpu_share": load.share("CPU") if load.has_data else None,
             "saturation": load.saturation,
             "biggest_wait": load.biggest_wait,
-            "findings": [finding.title for finding in findings(load)],
+            "findings": [one.title for one in self.told],
             "simulated": self.bundle.simulated,
         }
 
 
 def load(
     source: str = "recording", target: str = SANDBOX, region: str = DEFAULT_REGION, environment: str = "dev", *, minutes: int = 15, as_of: str = "",
-    cluster: str = "", opener: sources.Opener = open_session,
+    cluster: str = "", database: str = "", login: str = "", opener: sources.Opener = open_session,
 ) -> Diagnosis:  # fmt: skip
     """Open the packaged recording or what an earlier run kept, or ask the API about the `minutes` before `as_of` (empty: now).
 
     `source` is "recording", "live", or the path of a file that a run kept. `cluster` names any cluster of target and region (see `aws.which_cluster`); empty: the environment's.
+    `database` and `login` are for the looks into the database (see `aws.access.open_access`); where it cannot be reached the load still stands.
     `opener` is asked for a session only where the API is asked: a recording starts no sandbox.
 
     Raises
@@ -147,12 +169,22 @@ def load(
     elif source == "recording":
         found = sources.recorded(RECORDING, target, environment, cluster, instead="Use source='live' to ask the API.")
     elif source == "live":
+        opener = cache(opener)
         found = sources.live(target, region, environment, cluster, minutes=minutes, as_of=as_of, opener=opener)
     else:
         raise InputError(
             f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))} A kept window ends in .json.gz."
         )
-    return Diagnosis(found, found.loads(), fresh=source == "live")
+    diagnosis = Diagnosis(found, found.loads(), fresh=source == "live")
+    if source != "live":
+        kind = "a recording" if source == "recording" else "a kept window"
+        reason = f"{kind} holds the load alone; source='live' looks into the database"
+        return replace(diagnosis, looks=Looks(reason=reason))
+    if (ago := datetime.now(UTC) - found.window[1]) > _PRESENT:
+        reason = f"the window ended {ago.total_seconds() / 60:.0f} minutes ago, and a look is at this moment"
+        return replace(diagnosis, looks=Looks(reason=reason))
+    access = open_access(opener(target, region), environment, cluster, database, login)
+    return replace(diagnosis, looks=causes.look(access, diagnosis.busiest))
 
 
 def _checks(bundle: Bundle, load: Load) -> list[Check]:

@@ -23,6 +23,12 @@ RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
 LOAD = "db.load.avg"
 VCPUS, CAPACITY = "os.general.numVCPUs.avg", "os.general.serverlessDatabaseCapacity.avg"
 CEILING = "os.general.maxConfiguredAcu.max"
+CONNECTIONS, CONNECTIONS_LIMIT = "db.User.numbackends.max", "db.User.max_connections.max"
+_COARSE = (
+    CEILING,
+    CONNECTIONS,
+    CONNECTIONS_LIMIT,
+)  # asked at a minute or more: their last period may end after the window
 STATISTICS = ("calls_per_sec", "avg_latency_per_call", "rows_per_call")
 STATISTIC = "db.sql_tokenized.stats.{}.avg"
 
@@ -157,7 +163,7 @@ def _series(
         for found in exchange["answer"].get("MetricList", ()):
             if found["Key"] == {"Metric": metric} | ({"Dimensions": dimensions} if dimensions else {}):
                 points |= {p["Timestamp"]: p.get("Value", np.nan) for p in found["DataPoints"]}
-    return {at: value for at, value in points.items() if bundle.start < at <= bundle.end or metric == CEILING}
+    return {at: value for at, value in points.items() if bundle.start < at <= bundle.end or metric in _COARSE}
 
 
 def _load(bundle: Bundle, one: Recorded) -> Load:
@@ -177,6 +183,8 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
         {name: series(LOAD, d).fillna(0.0).where(total.notna()) for name, d in named.items()}, index=grid
     )
     ceiling = [v for v in _series(bundle, one, CEILING).values() if not np.isnan(v)]
+    limit = [v for v in _series(bundle, one, CONNECTIONS_LIMIT).values() if not np.isnan(v)]
+    held = _series(bundle, one, CONNECTIONS)
     return Load(
         instance=one.instance,
         role=one.role,
@@ -191,6 +199,8 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
         clients={
             k["Dimensions"]["db.application.name"] or "(unnamed)": k["Total"] for k in _keys(one, "db.application")
         },
+        connections=pd.Series(list(held.values()), index=_utc(held), dtype=float),
+        connections_limit=limit[-1] if limit else None,
     )
 
 

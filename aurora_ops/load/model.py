@@ -88,6 +88,8 @@ class Load:
         The heaviest statements of the window, heaviest first.
     clients
         AAS by application name.
+    connections, connections_limit
+        Most connections of each period, and `max_connections`; empty and None where the service did not tell.
     """
 
     instance: str
@@ -101,6 +103,8 @@ class Load:
     capacity_simulated: bool
     statements: tuple[Statement, ...] = ()
     clients: Mapping[str, float] = field(default_factory=dict)
+    connections: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    connections_limit: float | None = None
 
     @property
     def classes(self) -> pd.DataFrame:
@@ -197,15 +201,6 @@ class Load:
         return buckets.mean().assign(peak=buckets["total"].max())
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something the figures show, and what to do about it. `evidence` holds the figures."""
-
-    title: str
-    evidence: str
-    action: str
-
-
 def verdict(load: Load) -> str:
     """The load in one or two sentences. "Idle" and "no data" are different."""
     if not load.has_data:
@@ -230,66 +225,3 @@ def verdict(load: Load) -> str:
         text += f" For each {simulated}vCPU {load.saturation:.1f} sessions wanted to run on average"
         text += f"; in {load.queueing_share:.0%} of the time more wanted to than there were vCPUs."
     return text
-
-
-_ADVICE = {
-    "Lock": (
-        "Sessions wait for each other",
-        "A transaction keeps what {statement} needs: end it sooner, and touch hot rows last. "
-        "While it lasts, `aurora-ops run end-blocking-session` names the session that holds the lock, and ends it. More capacity would not help.",
-    ),
-    "Commit": (
-        "Commits wait for storage",
-        "Write more rows per transaction, or from fewer sessions at once: each COMMIT waits for storage on its own.",
-    ),
-    "IO": (
-        "Sessions wait for data files",
-        "Look at the plan of {statement} for a missing index; if the plan is right, a higher floor keeps more pages in memory.",
-    ),
-    "LWLock": (
-        "Sessions contend for shared memory",
-        "Fewer sessions at once on the same pages: pool connections, and spread inserts. Look first at {statement}.",
-    ),
-    "Client": (
-        "The server waits for its clients",
-        "The application or the network reads slower than the server answers: fetch fewer rows, and not one by one.",
-    ),
-    "IPC": ("Parallel workers wait for each other", "Look at the plan of {statement}: is a parallel plan worth it there?"),
-}  # fmt: skip
-
-
-def findings(load: Load, *, from_share: float = 0.1, from_aas: float = 0.05) -> tuple[Finding, ...]:
-    """What is worth acting on, heaviest first: only what holds `from_share` of the load and `from_aas` on average."""
-    if not load.has_data or load.is_idle:
-        return ()
-    found: list[tuple[float, Finding]] = []
-    for name, (title, action) in _ADVICE.items():
-        aas, share = float(load.classes[name].mean()), load.share(name)
-        if share < from_share or aas < from_aas:
-            continue
-        statement = load.heaviest(name)
-        subject = statement.title if statement else "the statements above"
-        part = f"; {statement.by_class[name] / aas:.0%} of it in {statement.title}" if statement else ""
-        evidence = (
-            f"{aas:.2f} AAS, {share:.0%} of the load, up to {load.classes[name].max():.0f} sessions at once{part}"
-        )
-        found.append((aas, Finding(title, evidence, action.format(statement=subject))))
-    if load.queueing_share >= from_share and load.saturation is not None:
-        found.append((float(load.classes["CPU"].mean()), _queueing(load)))
-    return tuple(finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
-
-
-def _queueing(load: Load) -> Finding:
-    capacity = load.capacity_acu.reindex(load.total.index)
-    queueing = load.classes["CPU"] > load.vcpu.reindex(load.total.index) + 1e-9
-    statement = load.heaviest("CPU")
-    part = f"; {statement.title} alone {statement.by_class['CPU']:.2f} AAS" if statement else ""
-    evidence = f"more sessions on CPU than {'simulated ' * load.capacity_simulated}vCPUs in {load.queueing_share:.0%} of the time{part}"
-    action = f"Make {statement.title if statement else 'the heaviest statement'} cheaper or run it elsewhere or later. "
-    if load.ceiling_acu is not None and capacity[queueing].notna().any():
-        at_ceiling = float((capacity[queueing].dropna() >= load.ceiling_acu).mean())
-        if at_ceiling > 0.5:
-            action += f"Capacity stood at its ceiling of {load.ceiling_acu:g} ACU in {at_ceiling:.0%} of that time: raise the ceiling."
-        else:
-            action += "Capacity was still below its ceiling: a higher floor would have scaled up sooner."
-    return Finding("Sessions queue for a processor", evidence, action)

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table
-from aurora_ops.load.model import CLASSES, Load, Statement, findings
+from aurora_ops.load.model import CLASSES, Load, Statement
 
 COLOURS = {
     "CPU": "#009e73",
@@ -274,16 +274,3 @@ def clients(load: Load) -> Table:
     return Table(
         f"by application: {names}" if rows else "no application was active", ("application", "AAS", "share"), rows
     )
-
-
-def what_to_do(load: Load) -> Table:
-    """Findings with their figures, heaviest first. No figure, no advice."""
-    found = findings(load)
-    rows = [(number, f.title, f.evidence, f.action) for number, f in enumerate(found, 1)]
-    if not load.has_data:
-        summary = "nothing to advise: there is no data"
-    elif not found:
-        summary = "nothing to do: no wait and no queue for a processor stands out"
-    else:
-        summary = f"{count(len(found), 'finding')}: " + "; ".join(f.title.lower() for f in found)
-    return Table(summary, ("", "finding", "evidence", "what to do"), rows)

@@ -13,7 +13,8 @@ from aurora_ops.diagnose import database_load as diagnose
 from aurora_ops.load import bundle
 from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle, Recorded
-from aurora_ops.load.model import CLASSES, Load, Statement, findings, verdict, wait_class
+from aurora_ops.load.findings import findings, when
+from aurora_ops.load.model import CLASSES, Load, Statement, verdict, wait_class
 
 
 def make(waits, *, total=None, vcpu=2.0, acu=None, ceiling=16.0, statements=(), period=1):
@@ -124,9 +125,64 @@ def test_advice_needs_evidence():
     storm = make({"CPU": [0.2], "Lock:transactionid": [4.0]}, vcpu=4.0, statements=[update])
 
     assert [] == [f.title for f in findings(quiet)]
-    assert ["Sessions wait for each other"] == [f.title for f in findings(storm)]
+    assert ["Sessions wait for each other's rows"] == [f.title for f in findings(storm)]
     assert "UPDATE tenants" in findings(storm)[0].action
     assert "4.00 AAS, 95% of the load" in findings(storm)[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("event", "title"),
+    [
+        ("Lock:transactionid", "Sessions wait for each other's rows"), ("Lock:relation", "Sessions wait for a lock on a whole table"),
+        ("Lock:advisory", "Sessions wait for an advisory lock"), ("Lock:extend", "Sessions wait to make a table longer"),
+        ("IO:BufFileWrite", "Sorts and hashes spill to temporary files"), ("IO:DataFileExtend", "Rows are written to data files"),
+        ("IO:DataFileRead", "Sessions wait for data files"), ("IO:XactSync", "Commits wait for storage"), ("LWLock:WALWrite", "Commits wait for storage"),
+        ("LWLock:lock_manager", "Sessions contend for the table of locks"), ("LWLock:LockManager", "Sessions contend for the table of locks"),
+        ("LWLock:buffer_content", "Sessions contend for the same pages"), ("Client:ClientRead", "The server waits for what its clients send"),
+        ("Client:ClientWrite", "Clients read more slowly than the server answers"), ("Timeout:PgSleep", "Sessions sleep inside the server"),
+        ("IPC:MessageQueueReceive", "Parallel workers wait for each other"),
+    ],
+)  # fmt: skip
+def test_advice_is_by_event_not_by_class(event, title):
+    """
+    A spill, an import and a missing index all wait for IO, and want three different things.
+    """
+    assert [title] == [f.title for f in findings(make({event: [2.0] * 60}, vcpu=4.0))]
+
+
+def test_what_queues_for_a_processor_is_ranked_by_what_is_beyond_the_processors():
+    """
+    Nine sessions on eight vCPUs are one too many, and less than the three that wait for a row.
+    """
+    load = make({"CPU": [9.0] * 60, "Lock:tuple": [3.0] * 60}, vcpu=8.0)
+
+    assert [("Sessions wait for each other's rows", 3.0), ("Sessions queue for a processor", 1.0)] == [
+        (f.title, f.sessions) for f in findings(load)
+    ]
+
+
+def test_a_finding_says_since_when_and_whether_it_is_over():
+    """
+    A storm that ended a minute ago is not told in the present tense.
+    """
+    storm = make({"Lock:tuple": [0.0] * 20 + [4.0] * 20 + [0.0] * 60}).total
+    still = make({"Lock:tuple": [0.0] * 80 + [4.0] * 20}).total
+
+    assert "since 03:00:20, over at 03:00:40 UTC" == when(storm)
+    assert "since 03:01:20 UTC, and still at the end" == when(still)
+
+
+def test_connections_near_their_limit_are_told_first_even_of_an_idle_server():
+    """
+    362 of 400 and no load: the service is about to refuse, which no wait shows.
+    """
+    at = pd.DatetimeIndex([pd.Timestamp("2026-11-23T03:01:00Z")])
+    full = replace(make({"CPU": [0.0] * 60}), connections=pd.Series([362.0], index=at), connections_limit=400.0)
+    found = findings(full)
+
+    assert [("The connections are nearly used up", True)] == [(f.title, f.urgent) for f in found]
+    assert "362 of max_connections 400 at once, 90%" in found[0].evidence
+    assert () == findings(replace(full, connections_limit=4000.0))
 
 
 def test_queueing_at_the_ceiling_asks_for_another_ceiling_than_queueing_below_it():
@@ -353,7 +409,6 @@ def test_no_data_and_idle_can_be_drawn():
         load_views.by_statement,
         load_views.statements,
         load_views.clients,
-        load_views.what_to_do,
     )
 
     said = {name: [repr(view(load)) for view in views] for name, load in (("idle", idle), ("unseen", unseen))}
@@ -362,8 +417,6 @@ def test_no_data_and_idle_can_be_drawn():
     assert said["idle"][0].startswith("CHART w: 0.00 AAS on average, peak 0")
     assert "CHART w: no data" == said["unseen"][0]
     assert [nothing, nothing] == [said[name][1:4] for name in ("idle", "unseen")]
-    assert "nothing to do: no wait and no queue for a processor stands out" == said["idle"][4]
-    assert "nothing to advise: there is no data" == said["unseen"][4]
     assert all(view(load).png.startswith(b"\x89PNG") for view in views[:2] for load in (idle, unseen))
 
 
