@@ -194,7 +194,10 @@ def stale(made):
 
 
 def hot_row(made):
-    made.repeat(5, "UPDATE account SET balance = balance + 1 WHERE id = 7")
+    made.repeat(
+        5,
+        "WITH held AS (UPDATE account SET balance = balance + 1 WHERE id = 7 RETURNING 1) SELECT pg_sleep(0.05) FROM held",
+    )
 
 
 def behind_ddl(made):
@@ -294,7 +297,7 @@ TROUBLES = {
     "connections used up": Trouble(used_up, r"\d+ of \d+ connections are taken", ("leaky-api idle", "pool", "application_name = 'leaky-api'")),
     "a sort that spills": Trouble(spill, "SELECT from entry spills to temporary files", ("work_mem (4MB)", "MiB a call"), gone=False),
     "stale statistics": Trouble(stale, "The planner does not know public.import as it is", ("for 10 rows", "ANALYZE public.import", "is off for this table")),
-    "a hot row": Trouble(hot_row, "Sessions wait for each other's rows", ("UPDATE account", "touch hot rows last"), gone=False),
+    "a hot row": Trouble(hot_row, "Sessions wait for each other's rows", ("Lock:", "touch hot rows last"), gone=False),
     "a queue behind DDL": Trouble(behind_ddl, "ALTER TABLE account ADD COLUMN note text waits for a lock, and holds up 3 sessions", ("report", "lock_timeout", "pg_cancel_backend")),
     "a reference without index": Trouble(unindexed_reference, "DELETE on public.bill reads all of line", ("line_bill_fkey", "CREATE INDEX CONCURRENTLY ON line (bill)")),
     "a transaction left open": Trouble(left_open, "forgetful keeps a transaction open and does nothing", ("pid", "idle_in_transaction_session_timeout"), Limits(idle_in_transaction_seconds=1)),
