@@ -91,8 +91,11 @@ def open_cluster(
     return open_access(session, environment, cluster, database, login, without_instances=without_instances)
 
 
-def in_world(world: str, environment: str, cluster: str = "") -> "Callable[[str, str], Session]":
-    """`open_session` for this world, for a page that may not need one. A cluster that is named is there already: no world."""
+def in_world(world: str, environment: str, cluster: str = "", **_how: str) -> "Callable[[str, str], Session]":
+    """`open_session` for this world, for a page that may not need one. A cluster that is named is there already: no world.
+
+    Takes what names a cluster everywhere; its database and the login matter only to those who connect.
+    """
     return partial(open_session, world="empty" if cluster else world, environment=environment)
 
 
