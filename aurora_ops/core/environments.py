@@ -46,6 +46,7 @@ class Settings:
     database_insights_mode: str
     log_retention_days: int
     alarm_sns_topic_arn: str | None
+    restore_proof_hours: int | None
     tags: dict[str, str]
 
     @property

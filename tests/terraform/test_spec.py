@@ -218,7 +218,6 @@ NOT_ASKED_FOR = {
     "manage_master_user_password": "excludes the password of that secret, by which the runbooks enter; a block of one's own may use it",
     "name": "the runbooks find the environment's cluster by it; another cluster is another block",
     "event_subscription": "wherever there is a topic",
-    "restore_proof_hours": "needs drills on a schedule with publish_metric, which no environment has of itself; a block of one's own may use it",
     "restore_to_point_in_time": "counts at creation only: a restore is another block, beside the environment's",
     "snapshot_identifier": "counts at creation only: a restore is another block, beside the environment's",
 }

@@ -86,6 +86,7 @@ module "aurora" {
   log_retention_days           = var.log_retention_days
   alarm_sns_topic_arn          = var.alarm_sns_topic_arn
   event_subscription           = var.alarm_sns_topic_arn != null
+  restore_proof_hours          = var.restore_proof_hours
 
   tags = var.tags
 }

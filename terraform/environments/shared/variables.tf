@@ -121,6 +121,11 @@ variable "alarm_sns_topic_arn" {
   type        = string
 }
 
+variable "restore_proof_hours" {
+  description = "Hours without a proved backup after which an alarm rings, or null: it needs drills on a schedule with publish_metric"
+  type        = number
+}
+
 variable "tags" {
   description = "Tags of every resource"
   type        = map(string)
