@@ -24,6 +24,7 @@ from aurora_ops.core.journal import Journal
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import databases
 from aurora_ops.restore import prerequisites, reattach, restore_time
+from aurora_ops.restore.proof import parity
 from aurora_ops.restore.restore_time import Asked
 
 NAME = "restore-to-point-in-time"
@@ -32,17 +33,6 @@ WAIT_MINUTES = 240.0
 _LONGEST_NAME = 63
 _IDENTIFIER = re.compile(r"[a-z](?:-?[a-z0-9])*")
 _SUFFIX = "-cluster"
-# Of a description, what makes a cluster or an instance behave as it does, and what has to come back with it.
-_OF_CLUSTER = (
-    "Engine", "EngineVersion", "Port", "DBClusterParameterGroup", "DBSubnetGroup", "VpcSecurityGroups", "KmsKeyId", "StorageEncrypted",
-    "StorageType", "IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "ServerlessV2ScalingConfiguration",
-    "BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow", "CopyTagsToSnapshot", "DeletionProtection",
-    "NetworkType", "DatabaseInsightsMode", "HttpEndpointEnabled", "MasterUsername",
-)  # fmt: skip
-_OF_INSTANCE = (
-    "DBInstanceClass", "PromotionTier", "PubliclyAccessible", "AutoMinorVersionUpgrade", "PerformanceInsightsEnabled",
-    "PerformanceInsightsRetentionPeriod", "MonitoringInterval", "PreferredMaintenanceWindow", "CACertificateIdentifier",
-)  # fmt: skip
 
 
 class RestoreRefusedError(InputError):
@@ -229,9 +219,11 @@ class Restoration:
                 f"{len(made)} of {len(self.instances)}",
             )
         )
-        checks.append(_same("configuration of the cluster", self.source.raw, restored.raw, _OF_CLUSTER))
+        checks.append(parity.carried_over("configuration of the cluster", self.source.raw, restored.raw))
         checks += [
-            _same(f"configuration of {old}'s like", self._described(old), self._described(new), _OF_INSTANCE)
+            parity.carried_over(
+                f"configuration of {old}'s like", self._described(old), self._described(new), is_instance=True
+            )
             for old, new in self.instances.items()
         ]
         checks += self._let_in(restored)
@@ -300,19 +292,6 @@ class Restoration:
             "restore_point": self.restore_point,
             "phases_seconds": {k: round(v, 2) for k, v in self.seconds.items()},
         }
-
-
-def _same(name: str, source: dict[str, Any], restored: dict[str, Any], keys: tuple[str, ...]) -> Check:
-    def plain(raw: dict[str, Any], key: str) -> Any:
-        value = raw.get(key)
-        return sorted(one["VpcSecurityGroupId"] for one in value or []) if key == "VpcSecurityGroups" else value or None
-
-    different = [
-        f"{key}: {plain(source, key)} at the source, {plain(restored, key)} now"
-        for key in keys
-        if plain(source, key) != plain(restored, key)
-    ]
-    return Check.of(name, not different, "; ".join(different) or f"{len(keys)} settings")
 
 
 def restore(

@@ -89,6 +89,15 @@ def compare(
     return [*checks, _check(names[1], told, _flat(made), _INSTANCE | ({} if scaling else _INSTANCE_CHOSEN))]
 
 
+def carried_over(name: str, source: Mapping[str, Any], copy: Mapping[str, Any], *, is_instance: bool = False) -> Check:
+    """Of a restore that stays, everything has to have come, also what a drill's copy is not given. As DescribeDBClusters or -Instances has both."""
+    known = _INSTANCE if is_instance else _CLUSTER
+    expected = {key: why for key, why in known.items() if why != _NOT_GIVEN} | {
+        "TagList": "the restore's own beside the source's"
+    }
+    return _check(name, _flat(dict(source)), _flat(dict(copy)), expected)
+
+
 def _tags(cluster: Cluster) -> dict[str, str]:
     """Without AWS's own, which no call may give."""
     found = {tag["Key"]: tag["Value"] for tag in cluster.raw.get("TagList", [])}

@@ -1,6 +1,6 @@
 """Verifying a copy by a baseline that was recorded earlier: the source is not asked, and may be gone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aurora_ops.core.display import Check, Line, Report
@@ -20,7 +20,10 @@ class ByBaseline(Verification):
     recorded: dict[str, Any] = field(kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        self.way_in = WayIn(None, self.restored.access)
+        copy = self.restored.access
+        # The source's way in, at the copy's address: its login, or the secret of its environment.
+        as_source = replace(copy, login=self.source.login, environment=self.source.environment)
+        self.way_in = WayIn(as_source, copy)
 
     def preflight(self) -> Report:
         """Read only, and of the copy alone.

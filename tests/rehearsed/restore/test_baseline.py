@@ -99,9 +99,9 @@ def with_instance(rds, name):
 def verification(session, gone, copy="exact", moment=None, **more):
     recorded, _, _ = gone
     moment = moment or recorded.head.to
-    access = open_by_name(session, cluster="gone", login="secret:gone")
+    access = open_by_name(session, cluster="gone", login="secret:gone")  # a copy has the source's passwords
     given = {"baseline": str(recorded.path), "restored_to": f"{moment:%FT%TZ}"} | more
-    return procedure.verify(access, copy=copy, copy_login="secret:gone", **given)
+    return procedure.verify(access, copy=copy, **given)
 
 
 def verified(session, gone, copy="exact", moment=None, **more):

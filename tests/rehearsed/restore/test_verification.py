@@ -1,7 +1,8 @@
 """Verifying a copy that somebody else restored: right, wrong in each way, without commit times; and nothing written to either side."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from botocore.stub import Stubber
@@ -176,18 +177,18 @@ def test_a_damaged_copy_fails_by_name(session, shop, restored, name, damage, che
 
 
 @pytest.mark.slow
-def test_a_copy_of_another_second_fails(session, shop, rds, restored):
+def test_a_copy_of_another_second_fails(session, shop, rds, restored, copy):
     """Later: rows of after the second are in it. Earlier: the newest commit of before it is not."""
-    later = restored("later", shop + timedelta(seconds=1))
-    assert "no row is later than the restore point" in failed(verified(session, shop, later["DBClusterIdentifier"]))
+    now = settled_second()  # after all that the source was written to since
+    soon(True, lambda: describe(rds, "shop")["LatestRestorableTime"] > now)
+    restored("later", now)
 
-    soon(
-        True,
-        lambda: describe(rds, "shop")["LatestRestorableTime"] > datetime.now(UTC) - timedelta(seconds=1),
-    )
-    assert "commits are this cluster's, up to the restore point" in failed(
-        verified(session, shop + timedelta(seconds=1), "right")
-    )
+    assert "no row is later than the restore point" in failed(verified(session, shop, "later"))
+    # A copy that was restored to the earlier second, and is said to be of now: the cluster itself was made long before.
+    right = verification(session, shop)
+    right.restored = replace(right.restored, to=now)
+    right.record()
+    assert "commits are this cluster's, up to the restore point" in failed(right.verify_content())
 
 
 def test_a_copy_of_another_cluster_fails(session, shop, restored):
