@@ -70,12 +70,14 @@ class Whole(float):
 
 
 def about(amount: float) -> str:
-    """An amount of an estimate in a sentence: three digits, since no estimate knows more.
+    """An amount of an estimate in a sentence: three digits, two of a small one, since no estimate knows more.
 
-    >>> about(1459.87), about(795.47), about(76.2), about(0.4), about(0.001)
-    ('1,460', '795', '76', '0.4', '0')
+    >>> about(1459.87), about(795.47), about(76.2), about(1.4), about(0.36), about(0.001)
+    ('1,460', '795', '76', '1.4', '0.36', '0')
     """
-    return f"{float(f'{amount:.3g}'):,.0f}" if abs(amount) >= 1 or abs(amount) < 0.005 else f"{amount:.1g}"
+    if abs(amount) < 0.005:
+        return "0"
+    return f"{float(f'{amount:.3g}'):,.0f}" if abs(amount) >= 10 else f"{amount:.2g}"
 
 
 @dataclass(frozen=True)

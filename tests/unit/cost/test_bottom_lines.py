@@ -8,6 +8,10 @@ import pytest
 from bottom_lines import numbers, too_long
 
 from aurora_ops.billing import price_book
+from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.capacity.shape import Shape
+from aurora_ops.core import environments
+from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.cost.studies import history_study, option_study, plan_study, range_study
 
@@ -41,6 +45,23 @@ def test_the_stored_bottom_line_of_each_cost_page_is_short(path):
 
     assert [] == too_long(text)
     assert numbers(text)
+
+
+@pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
+def test_the_cost_of_a_change_is_short_and_its_difference_is_not_of_rounded_numbers(environment):
+    """
+    From nothing, to another range, to nothing: three numbers with three digits, the rest in the table.
+    """
+    shape = Shape.of(environments.settings(environment))
+    wider = replace(shape, acu_range=AcuRange(1, 32))
+    tables = [
+        plan_tables.cost_change(planning.cost_change(environment, "ap-northeast-1", pair))
+        for pair in ((None, shape), (shape, wider), (wider, shape), (shape, None), (shape, shape))
+    ]
+
+    assert [[]] * 5 == [too_long(one.summary) for one in tables]
+    assert tables[-1].summary.endswith("(+0)")
+    assert {True} == {row[3] == row[2] - row[1] for one in tables for row in one.rows}
 
 
 @pytest.mark.parametrize("environment", ["dev", "stg", "prod"])
