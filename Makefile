@@ -53,10 +53,11 @@ rules: $(READY)  ## write docs/sandbox/rules.md from tests/support/rules
 terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
 	@PYTHONPATH=tests/support $(BIN)/python -m module_docs
 
-bench: $(READY)  ## measure cost planning, the sandbox and the comparison of rows: medians of five and ratios within one run; wants a quiet machine
+bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows and the runner: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/sandbox.py
 	@$(BIN)/python tests/bench/restore.py
+	@$(BIN)/python tests/bench/runner.py
 
 lab: $(READY)  ## open JupyterLab
 	@$(BIN)/jupyter lab

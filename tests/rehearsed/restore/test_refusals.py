@@ -72,9 +72,9 @@ def test_a_refusal_says_what_to_do(drill, faults, operation, code):
     assert (code, True, True) == (caught.value.code, operation in str(caught.value), advice in str(caught.value))
 
 
-@pytest.mark.parametrize("operation", ["DescribeDBClusters", "DescribeDBInstances"])
+@pytest.mark.parametrize("operation", ["DescribeDBClusters", pytest.param("DescribeDBInstances", marks=pytest.mark.slow)])  # fmt: skip
 def test_throttling_is_waited_out(drill, faults, operation):
-    """More often than boto3 tries by itself, in the middle of the waits."""
+    """More often than boto3 tries by itself, in the middle of the waits. Of the instance's wait it is `slow`."""
     faults.throttle(operation, times=12, after=2)
 
     drill.restore()

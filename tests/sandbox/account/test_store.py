@@ -128,9 +128,9 @@ def measured(running, begin=MINUTE, period=60):
     )
 
 
-@pytest.mark.parametrize("end", [kill, lambda running: lifecycle.stop(running.name)], ids=["kill -9", "stop"])
+@pytest.mark.parametrize("end", [kill, pytest.param(lambda running: lifecycle.stop(running.name), marks=pytest.mark.slow)], ids=["kill -9", "stop"])  # fmt: skip
 def test_data_points_come_back(name, end):
-    """A put that was answered is there afterwards, with no round of writing in between."""
+    """A put that was answered is there afterwards, with no round of writing in between. After a stop, `slow`."""
     running = lifecycle.start(name)
     measure(running, 1.0, 2.0)
     measure(running, 4.0, begin=MINUTE + timedelta(minutes=2))
@@ -447,11 +447,11 @@ def test_a_segment_that_was_archived_and_not_noted_does_not_stop_the_archive(nam
     ("operation", "arguments"),
     [
         ("delete_db_instance", {"DBInstanceIdentifier": "one-2", "SkipFinalSnapshot": True}),
-        ("stop_db_cluster", {"DBClusterIdentifier": "one"}),
+        pytest.param("stop_db_cluster", {"DBClusterIdentifier": "one"}, marks=pytest.mark.slow),
     ],
 )
 def test_servers_follow_the_account_where_the_record_of_a_cluster_at_work_was_older(name, operation, arguments):
-    """No server runs that the account does not know of."""
+    """No server runs that the account does not know of. A cluster that was stopped is `slow`."""
     running = lifecycle.start(name)
     rds = build(running, instances=2)
     account_file = state.sandbox_directory(name) / state.ACCOUNT_FILE

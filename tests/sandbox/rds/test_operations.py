@@ -153,7 +153,7 @@ def test_the_reader_endpoint_moves_on_when_its_reader_is_deleted(rds, make):
     ("instances", "target", "code"),
     [
         (1, None, "InvalidDBClusterStateFault"),
-        (2, "unknown", "InvalidParameterValue"),
+        pytest.param(2, "unknown", "InvalidParameterValue", marks=pytest.mark.slow),
         (2, "-1", "InvalidDBInstanceState"),  # the writer itself; moto alone accepts
     ],
 )
@@ -186,9 +186,9 @@ def test_a_reboot_cuts_connections_and_keeps_the_data(rds, make):
     assert 1 == ask(rds, name, "SELECT count(*) FROM orders")
 
 
-@pytest.mark.parametrize(("before", "after"), [((1, "189"), (2, "400")), ((2, "400"), (1, "189"))])
+@pytest.mark.parametrize(("before", "after"), [((1, "189"), (2, "400")), pytest.param((2, "400"), (1, "189"), marks=pytest.mark.slow)])  # fmt: skip
 def test_a_changed_ceiling_changes_max_connections_at_the_reboot(rds, make, before, after):
-    """Up and down, with a reader that keeps replicating. Until then it is pending."""
+    """Up and (`slow`) down, with a reader that keeps replicating. Until then it is pending."""
     name = make(2, ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": before[0]})
 
     def status(number):
