@@ -133,7 +133,7 @@ class Diagnosis:
         if reached.outcome:
             yield symptom(
                 TCP,
-                f"{near[0]}:{near[1]}: {reached.said}",
+                f"{near[0]}:{near[1]}: {reached.said}{self._latest_event(wanted)}",
                 self._advice(found, wanted, reached.outcome, resolved.addresses[0], port),
             )
             yield self._log(wanted)
@@ -199,13 +199,21 @@ class Diagnosis:
         rds = self.access.session.client("rds")
         return dict(rds.describe_db_instances(DBInstanceIdentifier=wanted.identifier)["DBInstances"][0])
 
+    def _latest_event(self, wanted: Instance | None) -> str:
+        told = ""
+        if wanted is not None:
+            with suppress(ClientError):
+                told = status.latest_event(self.access.session, wanted)
+        return f"; its latest event: {told}" if told else ""
+
     def _advice(self, found: Cluster, wanted: Instance | None, outcome: str, address: str, port: int) -> str:
         if outcome == client.SILENT and wanted is not None:
             with suppress(ClientError):
                 target = path.of_instance(self.access.session, self._described(wanted), address)
                 let_in = ", ".join(path.admitted(self.access.session, target, port)) or "no source"
                 return f"packets are dropped on the way: say where the client is (-p client_at subnet-…,sg-…) and run again; the security groups let in {let_in}"
-        return f"see what happened to it: aws rds describe-events --source-type db-cluster --source-identifier {found.identifier} --duration 60"
+        kind, name = ("instance", wanted.identifier) if wanted else ("cluster", found.identifier)
+        return f"see what happened to it, and wait until it has recovered: aws rds describe-events --source-type db-{kind} --source-identifier {name} --duration 60"
 
     def _tls(self, door: Door) -> Look:
         ca_file = self.ca_file or self.access.session.ca_file

@@ -80,3 +80,11 @@ def look_for_pause(session: Session, found: Cluster, one: Instance | None) -> Lo
         f"give clients a connect_timeout of 60 s and one retry; or keep it awake: aws rds modify-db-cluster --db-cluster-identifier {found.identifier} "
         f"--serverless-v2-scaling-configuration MinCapacity=0.5,MaxCapacity={found.ceiling_acu:g}",
     )
+
+
+def latest_event(session: Session, one: Instance) -> str:
+    """The latest event of the last hour of an instance, with its time; empty without one."""
+    asked = {"SourceType": "db-instance", "SourceIdentifier": one.identifier, "Duration": 60}
+    pages = session.client("rds").get_paginator("describe_events").paginate(**asked)
+    told = [event for page in pages for event in page["Events"]]
+    return f"{told[-1]['Message'].rstrip('.')} ({told[-1]['Date']:%F %T} UTC)" if told else ""

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import struct
+import threading
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from ipaddress import IPv4Address
@@ -17,13 +18,13 @@ from common import CLUSTER, INSTANCE, PASSWORD, connect, create, describe, soon
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.errors import InputError
-from aurora_ops.diagnose.connection import procedure, server_log
+from aurora_ops.diagnose.connection import client, procedure, server_log
 from aurora_ops.sandbox.availability.autopause import SCALE_VARIABLE
 from aurora_ops.sandbox.client.faults import UNTIL_CLEARED, Faults
 from aurora_ops.sandbox.client.network import Network
 from aurora_ops.sandbox.dataplane import programs
 
-NAME, EMPTY, SMALL, ASLEEP = "orders", "orders-new", "orders-small", "orders-asleep"
+NAME, EMPTY, SMALL, ASLEEP, DEAD = "orders", "orders-new", "orders-small", "orders-asleep", "orders-dead"
 MOST = 14  # connections of the small one
 
 
@@ -253,6 +254,18 @@ def asleep(world):
 
 
 @contextlib.contextmanager
+def dead(world):
+    """Its server has crashed, and nothing takes over."""
+    create(world.rds, DEAD)
+    killing = threading.Thread(target=world.faults.drop_server, args=(f"{DEAD}-1",), kwargs={"seconds": 15})
+    killing.start()
+    host, port = (describe(world.rds, DEAD)[name] for name in ("Endpoint", "Port"))
+    assert client.REFUSED == soon(client.REFUSED, lambda: client.reach(host, port, 2).outcome)
+    yield {"cluster": DEAD}
+    killing.join()
+
+
+@contextlib.contextmanager
 def wrong_clock(world):
     """AWS's answers bear another time than this machine's, by an hour."""
     session = iam(world) and open_session()
@@ -281,6 +294,7 @@ CAUSES = {
     "the name has no address": (lambda w: given(w, address="orders.cluster-abc.invalid"), "name", "has no address here"),
     "an alias of the endpoint": (lambda w: given(w, address=str(int(IPv4Address(w.cluster["Endpoint"])))), "TLS", "other name"),
     "a tunnel that is not open": (closed_tunnel, "TCP", r"127\.0\.0\.1:\d+: connection refused"),
+    "its server has crashed": (dead, "TCP", r"connection refused; its latest event: .+ UTC\)"),
     "paused": (asleep, "automatic pause", "orders-asleep-1 is paused since 20"),
     "a wrong clock": (wrong_clock, "IAM token", r"clock is 3\d{3} s ahead of AWS's"),
     "another port": (lambda w: given(w, address=f"{w.cluster['Endpoint']}:5999"), "address", "asks port 5999, and orders listens on"),
@@ -317,6 +331,7 @@ CAUSES = {
     "sessions that begin read-only": (lambda w: clerk(w, "ALTER ROLE clerk SET default_transaction_read_only = on", "ALTER ROLE clerk RESET ALL"), "endpoint for writes", "sessions begin read-only"),
 }  # fmt: skip
 SLOW = {
+    "its server has crashed",
     "paused",
     "max_connections",
     "packets are dropped",
