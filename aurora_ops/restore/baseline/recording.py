@@ -14,7 +14,7 @@ import psycopg
 from aurora_ops.aws.access import ALL, Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
-from aurora_ops.core.display import Check, Line, Report
+from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
@@ -170,13 +170,18 @@ class Recording:
         told = "written while it was recorded"
         return Compared(database, content.table, content.total.rows, content.total.old, "", reason, unread, told)
 
-    def where(self) -> Line:
+    def where(self) -> Table:
         """Where the file is, and how a copy is verified by it."""
         head, path = self._require_recorded()
-        return Line(
-            f"{head}\n{path}, {path.stat().st_size:,} bytes\nKeep it where it outlives the account, such as in another one. A copy of that second or later is verified by:\n"
-            f"aurora-ops run verify-restored-cluster -p cluster {head.cluster} -p copy NAME -p restored_to {head.to:%FT%TZ} -p baseline {path}"
-        )
+        run = f"aurora-ops run verify-restored-cluster -p cluster {head.cluster} -p copy NAME -p restored_to {head.to:%FT%TZ} -p baseline {path}"
+        rows = [
+            ("of", f"{head.cluster}, {head.resource_id}"),
+            ("as of", f"{head.to:%F %T}Z"),
+            ("file", f"{path}, {path.stat().st_size:,} bytes"),
+            ("to keep", "where it outlives the account, such as in another one"),
+            ("to verify a copy", run),
+        ]
+        return Table(str(head), ("", "this baseline"), rows)
 
     def undo(self) -> Line:
         """Nothing of the cluster was changed."""

@@ -4,8 +4,9 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
-from common import failed
+from common import SHOP, connect, create, failed, soon
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.copies import leftovers
@@ -186,3 +187,31 @@ def test_replica_lag_is_asked_of_aurora(access):
 
     assert (12.0, ["FAIL", "PASS"]) == (seen, [check.verdict for check in checks])
     assert "a reader is 12.0 s behind, more than 10 s" in checks[0].detail
+
+
+def test_a_reader_that_falls_behind_stops_the_reading_of_the_writer(rds):
+    """A real one: a long query on it holds up what vacuum removed on the writer. Preflight and reading name it."""
+    made = create(rds, "lagging", 2, **SHOP)
+    soon("available", lambda: rds.describe_db_instances(DBInstanceIdentifier="lagging-2")["DBInstances"][0]["DBInstanceStatus"])  # fmt: skip
+    bounds = Bounds(0, 1)
+    with connect(made) as writer:
+        writer.execute("CREATE TABLE hot AS SELECT i FROM generate_series(1, 1000) AS i")
+        assert "PASS" == bounds.check(writer).verdict
+        with connect(made, "ReaderEndpoint", autocommit=False) as reader:
+            soon(True, lambda: sees(reader, "hot"))
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            reader.execute("SELECT count(*) FROM hot")
+            writer.execute("DELETE FROM hot")
+            writer.execute("VACUUM hot")
+            behind = soon("FAIL", lambda: bounds.check(writer).verdict, 30)
+            guard = Guard(bounds)
+            told = guard.look(lambda: writer)
+
+    assert ("FAIL", True) == (behind, "a reader is" in told)
+
+
+def sees(connection, table):
+    """Whether the table is there by now."""
+    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()[0]
+    connection.rollback()
+    return found
