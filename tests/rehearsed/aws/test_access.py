@@ -26,6 +26,7 @@ def aws_with_two(aws):
     return aws
 
 
+@pytest.mark.usefixtures("sandbox")
 def test_without_a_name_it_is_the_environments():
     """No call is needed for that, so a page can say what it would work on before anything exists."""
     access = open_access(open_session(), "stg")

@@ -19,6 +19,7 @@ from aurora_ops.core.environments import PROJECT_ROOT, settings
 from aurora_ops.core.journal import Journal
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.restore import sweeper
+from aurora_ops.runner.kernels import forked
 
 SOURCE = settings("dev").cluster_identifier
 PAGE = PROJECT_ROOT / "runbooks" / "restore-drill.ipynb"
@@ -44,7 +45,9 @@ def start(by, folder):
         if by == OURS
         else [sys.executable, "-m", "papermill", str(PAGE), str(folder / "out.ipynb"), "--cwd", str(PAGE.parent)]
     )
-    return subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    # With an ordinary kernel, which is a child of the process and found as such.
+    own = {name: value for name, value in os.environ.items() if name != forked.SOCKET}
+    return subprocess.Popen(command, cwd=folder, env=own, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
 
 
 def kernel_of(process):
