@@ -228,14 +228,9 @@ class Destruction(TerraformRun):
         change = planning.cost_change(self.settings.environment, self.session.region, *before)
         table = plan_tables.cost_change(change)
         kept = sum(one.usd or 0 for one in self._bills())
-        rows = [
-            (level, round(change.usd(level)[0], 2), round(kept, 2), round(kept - change.usd(level)[0], 2))
-            for level in ("floor", "expected", "ceiling")
-        ]
-        was = change.usd("expected")[0]
-        summary = f"COST in {self.session.region}: {was:,.2f} → {kept:,.2f} USD a month expected ({kept - was:+,.2f})"
         note = f"{table.note} After: {', '.join(one.what for one in self._bills()) or 'nothing'}."
-        return Table(summary, table.columns, rows, note.strip())
+        levels = {level: (change.usd(level)[0], kept) for level in ("floor", "expected", "ceiling")}
+        return plan_tables.change_table(self.session.region, levels, note.strip())
 
     def _bills(self) -> tuple[Bill, ...]:
         return leftovers.bills(self.session, self.settings, self._volume_gib, final=self.final_snapshot)

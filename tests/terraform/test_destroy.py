@@ -76,7 +76,7 @@ def test_the_plan_says_what_goes_and_that_nothing_comes_back(applied):
 
     actions = [change.action for change in plan.changes]
     assert ("NO final snapshot", {"destroy"}, "delete again") == (actions[0], set(actions[1:-1]), actions[-1])
-    assert "→ 1.40 USD a month expected" in repr(destruction.cost())
+    assert "→ 1.4 USD a month expected" in repr(destruction.cost())
     assert "nothing was destroyed" in repr(destruction.undo())
 
 
