@@ -15,10 +15,12 @@ import psycopg
 from psycopg import sql
 
 from aurora_ops.diagnose.causes.cause import Cause, Limits, Look, records
+from aurora_ops.load.findings import findings
 from aurora_ops.load.model import Load, Statement
 
 NAME, QUESTION = "plans", "Do the heaviest statements read more than they need?"
 MOST = 5
+PLANNED = {"CPU", "IO", "IPC", "LWLock"}  # classes of load that a better plan would spare
 _EXPLAINABLE = re.compile(r"(?i)^\s*(/\*.*?\*/\s*)*(select|with|insert|update|delete|merge|values|table)\b")
 _COLUMN = re.compile(
     r'\(?(?:(?:\w+|"[^"]+")\.)?(?P<column>[a-z_]\w*|"[^"]+")\)?(?:::[\w ]+)? (?P<operator>=|<=|>=|<|>) '
@@ -65,9 +67,12 @@ class Plan:
 
 
 def heaviest(load: Load, limits: Limits) -> list[Statement]:
-    """The statements whose plans are worth a look, heaviest first."""
-    least = max(limits.statement_aas, limits.statement_share * load.average) if load.has_data else 0.0
-    return [one for one in load.statements if load.has_data and one.load_aas >= least][:MOST]
+    """The statements whose plans are worth a look, heaviest first: those of much load, and the ones that findings name."""
+    if not load.has_data:
+        return []
+    least = max(limits.statement_aas, limits.statement_share * load.average)
+    named = {finding.statement for finding in findings(load) if finding.kind in PLANNED}
+    return [one for one in load.statements if one.load_aas >= least or one.id in named][:MOST]
 
 
 def look(connection: psycopg.Connection, load: Load, limits: Limits) -> Look:
@@ -166,7 +171,7 @@ def _of_plan(connection: psycopg.Connection, plan: Plan, limits: Limits) -> Iter
 
 def _busy(plan: Plan) -> float:
     """Sessions that work in it or wait for data, which a better plan would spare."""
-    return float(plan.statement.by_class[["CPU", "IO", "IPC", "LWLock"]].sum())
+    return float(plan.statement.by_class[sorted(PLANNED)].sum())
 
 
 def _stale(connection: psycopg.Connection, plan: Plan) -> Iterator[Cause]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from aurora_ops.core.display import Table
 from aurora_ops.diagnose.causes.cause import Cause
 from aurora_ops.diagnose.causes.looks import Looks
+from aurora_ops.diagnose.causes.plans import PLANNED
 from aurora_ops.load.findings import Finding
-
-_PLANNED = {"CPU", "IO", "IPC", "LWLock"}  # what a better plan would spare
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ def ranked(findings: Sequence[Finding], looks: Looks) -> tuple[Told, ...]:
 def _explains(cause: Cause, finding: Finding) -> bool:
     if cause.kind:
         return cause.kind == finding.kind
-    return finding.kind in _PLANNED and finding.statement in cause.statements
+    return finding.kind in PLANNED and finding.statement in cause.statements
 
 
 def _plan_seen(finding: Finding, looks: Looks) -> str:
-    if finding.kind not in _PLANNED or not finding.statement:
+    if finding.kind not in PLANNED or not finding.statement:
         return ""
     if any(finding.statement in look.examined for look in looks.looks):
         return " Its plan was looked at: no scan for few rows, no spill and no stale statistics in it."
