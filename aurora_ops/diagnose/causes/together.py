@@ -37,7 +37,9 @@ def ranked(findings: Sequence[Finding], looks: Looks) -> tuple[Told, ...]:
         if known and (any(cause.kind for cause in known) or rest < 0.5 * finding.sessions):
             continue
         action = finding.action + _plan_seen(finding, looks)
-        told.append(Told(finding.title, finding.evidence, action, "", finding.when, rest, finding.urgent))
+        over = finding.kind == "connections" and any(look.name == "sessions" and look.looked for look in looks.looks)
+        when = f"{finding.when}, not at this moment" if over else finding.when
+        told.append(Told(finding.title, finding.evidence, action, "", when, rest, finding.urgent and not over))
     return tuple(sorted(told, key=lambda one: (not one.urgent, -one.sessions)))
 
 

@@ -46,6 +46,19 @@ def test_urgent_comes_before_costly_and_costly_before_what_costs_nothing_yet():
     )
 
 
+def test_connections_that_are_free_again_are_told_and_no_longer_first():
+    """The service saw them used up within the window; the look at this moment does not."""
+    full = Finding(
+        "The connections are nearly used up", "e", "a", when="first seen at 03:00 UTC", kind="connections", urgent=True
+    )
+    (now,) = together.ranked((full,), Looks(reason="a recording holds the load alone"))
+    after = together.ranked((full, LOCKS), Looks((Look("sessions", "?"),)))
+
+    assert (True, "first seen at 03:00 UTC") == (now.urgent, now.when)
+    assert [LOCKS.title, full.title] == [one.title for one in after]
+    assert (False, "first seen at 03:00 UTC, not at this moment") == (after[1].urgent, after[1].when)
+
+
 def test_more_capacity_is_never_proposed_without_a_word_about_the_plan():
     """Looked at and sound, or not looked at and why."""
     (seen,) = together.ranked((QUEUE,), looks(examined=frozenset({"A1"})))
