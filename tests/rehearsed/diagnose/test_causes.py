@@ -129,6 +129,12 @@ def load():
         yield made
 
 
+def quiet_since():
+    """A moment whose second has no load of what went before."""
+    time.sleep(2)
+    return datetime.now(UTC)
+
+
 def diagnosed(started, limits=SMALL):
     """What the page does, over the seconds since `started` and no earlier: the trouble before is another."""
     access = access_of()
@@ -348,7 +354,7 @@ HEALTHY = {made.__name__: made for made in (light, pool_at_rest, short_waits, sm
 def test_a_healthy_database_has_no_finding(built, name):
     """Ordinary work, a pool at rest, short waits for a row: nothing is said, and what was looked at is named."""
     with load() as made:
-        started = datetime.now(UTC)
+        started = quiet_since()
         HEALTHY[name](made)
         time.sleep(SECONDS)
         found = diagnosed(started, Limits())
@@ -366,7 +372,7 @@ def test_a_trouble_is_named_first_and_its_command_ends_it(built, name):
     """The first finding is the cause, with its evidence and the command; where the command mends it now, it is gone afterwards."""
     trouble = TROUBLES[name]
     with load() as made:
-        started = datetime.now(UTC)
+        started = quiet_since()
         trouble.make(made)
         for _ in range(ATTEMPTS):  # a busy machine takes longer to show a load
             time.sleep(SECONDS)
