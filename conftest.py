@@ -32,6 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers, and use this interpreter's kernel whatever else is registered on the machine."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    if HOME not in os.environ:  # xdist's workers inherit it
+        os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-", dir=_roomy_memory())
+        Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
     if hasattr(config.option, "nbval_current_env"):
         if not config.option.current_env:  # nbval's older word for the same; both at once it refuses
             config.option.nbval_current_env = True
@@ -41,10 +45,6 @@ def pytest_configure(config: pytest.Config) -> None:
     _spare_processes_the_grammar()
     # Terraform reads its provider's schema at every call, which is mostly garbage collection: a sixth of the processor time less.
     os.environ.setdefault("GOGC", "400")
-    if HOME not in os.environ:  # xdist's workers inherit it
-        os.environ[HOME] = tempfile.mkdtemp(prefix="aurora-ops-", dir=_roomy_memory())
-        Path(os.environ[HOME]).chmod(0o711)  # as root, PostgreSQL runs as somebody else
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(HOME)))
     if getattr(
         config.option, "numprocesses", None
     ):  # the process that starts xdist's workers, which inherit what it sets
@@ -87,7 +87,9 @@ def _reach_kernels_without_ports(config: pytest.Config) -> None:
 
     from aurora_ops.runner.kernels import provisioner
 
-    folder = tempfile.TemporaryDirectory(prefix="nbval-")
+    # It goes with the tests' home, also that of a worker that could not clean up; a path of a socket is short.
+    home = os.environ[HOME]
+    folder = tempfile.TemporaryDirectory(prefix="nbval-", dir=home if len(home) < 60 else None)
     config.add_cleanup(folder.cleanup)
     numbers = itertools.count(1)
 
