@@ -48,8 +48,8 @@ class InsightsOffError(InputError, InsightsError):
     """No instance of the cluster has Performance Insights on, so there is nothing that could be asked for."""
 
 
-class NoSuchMetricError(InsightsError):
-    """The service does not know a metric that was asked for."""
+class InvalidArgumentError(InsightsError):
+    """The service does not take an argument, such as a metric that the engine version lacks."""
 
 
 class InterceptedAnswerError(InsightsError):
@@ -168,7 +168,7 @@ def _record_instance(session: Session, instance: Instance, start: int, end: int,
         request = base | window | {"MetricQueries": [{"Metric": name} for name in group]}
         try:
             exchanges.append(_ask(session, client, "GetResourceMetrics", request, "MetricList"))
-        except NoSuchMetricError:
+        except InvalidArgumentError:
             continue
     # Without the period the service would choose a coarser one, and align the window to that.
     keys = base | {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD}
@@ -205,7 +205,7 @@ def _ask(session: Session, client: Any, operation: str, request: dict[str, Any],
         answer = patiently(f"pi:{operation}", lambda: call(**request))
     except ClientError as error:
         code, text = code_of(error), error.response["Error"].get("Message", "")
-        kind = NoSuchMetricError if code == "InvalidArgumentException" else InsightsError
+        kind = InvalidArgumentError if code == "InvalidArgumentException" else InsightsError
         refused = kind(
             f"pi:{operation} was refused ({code}: {text}), so the load of {request['Identifier']} is unknown. "
             "It needs an instance with Performance Insights on, a window within its retention, and pi:* in IAM."

@@ -47,7 +47,7 @@ from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Target
-from aurora_ops.sandbox.observe.samples import Samples
+from aurora_ops.sandbox.observe.samples import KEPT_DAYS, Samples
 from aurora_ops.sandbox.rds import backend as rds
 from aurora_ops.sandbox.rds import events
 from aurora_ops.sandbox.requests import controls, faults, rate
@@ -109,7 +109,9 @@ class Sandbox:
         }
         self.tail = logs.Tail()
         self._restore_account(bootstrap)
-        self.retention = Retention(self.points, self.samples)  # after a copy's past was moved: until then it looks old
+        self.retention = Retention(
+            self.points, self.samples, self._insights
+        )  # after a copy's past was moved: until then it looks old
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = self._listen(int(self.account.identity.get("port", 0)))
         self.account.identity["port"] = self._server.server_port
@@ -206,9 +208,14 @@ class Sandbox:
                     wanted[instance.dbi_resource_id] = Target(name, identifier, region, server, cluster.data)
         self.sampler.watch(wanted)
 
-    def _insights(self) -> set[str]:
+    def _insights(self) -> dict[str, int]:
+        """Days that Performance Insights of each instance keeps, by its resource id."""
         instances = [one for backend in rds.backends() for one in list(backend.records.instances.values())]
-        return {one.dbi_resource_id for one in instances if one.performance_insights_enabled}
+        return {
+            one.dbi_resource_id: one.performance_insights_retention_period or KEPT_DAYS
+            for one in instances
+            if one.performance_insights_enabled
+        }
 
     def _health(self, _: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         return json_answer(start_response, "200 OK", {"name": self.name, "pid": os.getpid()})

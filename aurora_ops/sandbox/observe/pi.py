@@ -7,11 +7,11 @@ ticks; a period without a tick has no value. A point carries the END of its peri
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, Samples
+from aurora_ops.sandbox.observe.samples import KEPT_DAYS, Samples, kept_seconds
 
 PERIODS = (1, 60, 300, 3600, 86400)
 LOAD = ("db.load.avg", "db.sampledload.avg")
@@ -49,7 +49,7 @@ class InvalidArgumentError(Exception):
     """Answered as InvalidArgumentException, HTTP 400."""
 
 
-def answer(samples: Samples, instances: set[str], operation: str, body: dict[str, Any]) -> dict[str, Any]:
+def answer(samples: Samples, kept_days: Mapping[str, int], operation: str, body: dict[str, Any]) -> dict[str, Any]:
     """Answer one operation. `instances` are the DbiResourceIds that have Performance Insights on.
 
     Raises
@@ -72,10 +72,13 @@ def answer(samples: Samples, instances: set[str], operation: str, body: dict[str
     if body.get("ServiceType") != "RDS":
         raise InvalidArgumentError(f"ServiceType {body.get('ServiceType')!r} is not supported; use RDS")
     identifier = str(body.get("Identifier", ""))
-    if identifier not in instances and identifier not in samples.resources():
+    if identifier not in kept_days and identifier not in samples.resources():
         raise InvalidArgumentError(
             f"{identifier} is not a valid resource identifier: use an instance's DbiResourceId (db-…), with Performance Insights on"
         )
+    days = kept_days.get(identifier, KEPT_DAYS)
+    if float(body.get("StartTime", time.time())) < time.time() - kept_seconds(days):
+        raise InvalidArgumentError(f"StartTime is before the retention period of {days} days")
     return operations[operation](samples, body)
 
 
@@ -83,8 +86,6 @@ def _window(body: dict[str, Any]) -> tuple[int, int, int]:
     start, end = float(body.get("StartTime", 0)), float(body.get("EndTime", 0))
     if start >= end:
         raise InvalidArgumentError("StartTime must be before EndTime")
-    if start < time.time() - KEPT_SECONDS:
-        raise InvalidArgumentError("StartTime is before the retention period of 7 days")
     period = body.get("PeriodInSeconds") or next((p for p in PERIODS if (end - start) / p <= 200), PERIODS[-1])
     if period not in PERIODS:
         raise InvalidArgumentError(f"PeriodInSeconds {period} is not one of {', '.join(map(str, PERIODS))}")

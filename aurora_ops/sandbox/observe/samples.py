@@ -5,12 +5,13 @@ value), which sampling tools commonly confuse.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aurora_ops.sandbox.observe.sqlite_file import SqliteFile
 
-KEPT_SECONDS = 8 * 86400  # Performance Insights' seven days, and one more by which `pi` accepts an earlier StartTime
+KEPT_DAYS = 7  # of an instance whose retention was never set
 SEEN_EVERY_SECONDS = 3600  # resolution of a statement's last second, which only decides when its text is deleted
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
@@ -33,6 +34,11 @@ def digest(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
 
 
+def kept_seconds(days: int | None) -> int:
+    """How long samples are kept, with one day more, by which `pi` accepts an earlier StartTime."""
+    return ((days or KEPT_DAYS) + 1) * 86400
+
+
 class Samples(SqliteFile):
     """The store: writes are a few rows a second, reads a few a minute."""
 
@@ -48,14 +54,16 @@ class Samples(SqliteFile):
                     connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)  # noqa: S608 - our own table names
             connection.executemany(_SEEN, [(*one, second, SEEN_EVERY_SECONDS) for one in statements])
 
-    def prune(self, before: int) -> None:
-        """Delete samples from before that second. Table by table, so that the sampler does not wait for a long deletion."""
+    def prune(self, now: int, kept_days: Mapping[str, int]) -> None:
+        """Delete what is older than each resource's days. Table by table, so that the sampler does not wait for a long deletion."""
         for resource in self.resources():
+            before = now - kept_seconds(kept_days.get(resource))
             for table in _TIMED:
                 with self.transaction() as connection:
                     connection.execute(f"DELETE FROM {table} WHERE resource = ? AND second < ?", (resource, before))  # noqa: S608
+        longest = kept_seconds(max(kept_days.values(), default=None))
         with self.transaction() as connection:
-            connection.execute("DELETE FROM statement WHERE second < ?", (before - SEEN_EVERY_SECONDS,))
+            connection.execute("DELETE FROM statement WHERE second < ?", (now - longest - SEEN_EVERY_SECONDS,))
 
     def move_up_to(self, second: int) -> int:
         """Shift all samples so that the last one is at `second`; returns by how many seconds.

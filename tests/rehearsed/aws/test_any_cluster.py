@@ -208,6 +208,29 @@ def test_a_window_may_go_back_as_far_as_its_instances_keep_it(session):
         database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=32 * 24 * 60)
 
 
+def test_database_insights_advanced_reaches_back_465_days(session, rds):
+    """A window of a hundred days ago is asked for, and has no data here; one of 466 days ago is refused with the days that are kept (code-dot-org#74336)."""
+    rds.modify_db_cluster(
+        DBClusterIdentifier=NAME, DatabaseInsightsMode="advanced", PerformanceInsightsRetentionPeriod=465,
+        EnablePerformanceInsights=True, ApplyImmediately=True,
+    )  # fmt: skip
+    try:
+        days_ago = [f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (100, 466)]
+        found = database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1, as_of=days_ago[0])
+        with pytest.raises(InputError, match=r"begins before what Performance Insights keeps of orders-live, 465 days"):
+            database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1, as_of=days_ago[1])
+    finally:
+        rds.modify_db_cluster(
+            DBClusterIdentifier=NAME,
+            DatabaseInsightsMode="standard",
+            PerformanceInsightsRetentionPeriod=31,
+            ApplyImmediately=True,
+        )
+
+    assert [False, False] == [load.has_data for load in found.loads]
+    assert "the database was not looked into: the window ended 144000 minutes ago" in repr(found.looked())
+
+
 def test_the_list_has_a_line_for_each_with_what_can_be_done_with_it(orders):
     ended = CliRunner().invoke(cli, ["clusters", "--region", REGION])
     everywhere = CliRunner().invoke(cli, ["clusters", "--all-regions"])

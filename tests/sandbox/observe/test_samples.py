@@ -10,7 +10,7 @@ from common import soon
 
 from aurora_ops.sandbox.observe.datapoints import Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
-from aurora_ops.sandbox.observe.samples import KEPT_SECONDS, SEEN_EVERY_SECONDS, Samples
+from aurora_ops.sandbox.observe.samples import SEEN_EVERY_SECONDS, Samples, kept_seconds
 
 TIMED = ("tick", "session", "counter", "executed")
 KILLED_IN_THE_MIDDLE = """
@@ -55,13 +55,13 @@ def texts(samples):
 def test_what_is_older_goes_with_its_instance_and_its_statements(samples):
     """An instance that is long gone is unknown afterwards; a statement goes an hour after its last session, which is how exactly it is known."""
     now = 1_764_000_000
-    before = now - KEPT_SECONDS
+    before = now - kept_seconds(7)
     write(samples, before - SEEN_EVERY_SECONDS - 1, "db-GONE", "SELECT old")
     write(samples, before - SEEN_EVERY_SECONDS - 1, text="SELECT always")
     write(samples, before - 1)
     write(samples, before, text="SELECT always")
     write(samples, now)
-    samples.prune(before)
+    samples.prune(now, {})
 
     assert {table: [("db-A", before), ("db-A", now)] for table in TIMED} == seconds(samples)
     assert {"db-A"} == samples.resources()
@@ -99,16 +99,28 @@ def test_a_move_that_kill_9_cuts_off_has_not_happened(tmp_path, samples):
     assert 960 == samples.move_up_to(1009 + 999)
 
 
+def test_samples_are_kept_as_long_as_their_instance_keeps_them(samples):
+    """Seven days, and 465 of an instance whose retention says so."""
+    now = int(time.time())
+    for days in (9, 400, 470):
+        write(samples, now - days * 86400)
+    samples.prune(now, {"db-A": 465})
+    longer = seconds(samples)["tick"]
+    samples.prune(now, {})
+
+    assert ([("db-A", now - 400 * 86400), ("db-A", now - 9 * 86400)], []) == (longer, seconds(samples)["tick"])
+
+
 def test_what_is_too_old_goes_while_the_sandbox_runs(tmp_path, samples):
     """At the start, and at each round after it."""
     now = int(time.time())
-    write(samples, now - KEPT_SECONDS - 60)
+    write(samples, now - kept_seconds(7) - 60)
     write(samples, now)
     points = Datapoints(tmp_path / "metrics.sqlite")
-    retention = Retention(points, samples, seconds=0.05)
+    retention = Retention(points, samples, dict, seconds=0.05)
     try:
         assert [("db-A", now)] == soon([("db-A", now)], lambda: seconds(samples)["tick"])
-        write(samples, now - KEPT_SECONDS - 30)
+        write(samples, now - kept_seconds(7) - 30)
         assert [("db-A", now)] == soon([("db-A", now)], lambda: seconds(samples)["tick"])
     finally:
         retention.stop()
