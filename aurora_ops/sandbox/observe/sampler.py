@@ -1,4 +1,7 @@
-"""Samples every server once a second: active sessions, their statements and wait events; and derives capacity, which is simulated.
+"""Samples every server once in each second: active sessions, their statements and wait events; and derives capacity, which is simulated.
+
+The moment within the second is random: on whole seconds, work of applications that begins on whole seconds too would be seen at many times
+its truth, or never.
 
 A session counts when it is active; without a wait event it is on CPU, as in Performance Insights.
 """
@@ -6,6 +9,7 @@ A session counts when it is active; without a wait event it is on CPU, as in Per
 import contextlib
 import logging
 import os
+import random
 import re
 import threading
 import time
@@ -48,14 +52,18 @@ _METRICS = {
     "os.cpuUtilization.total": "CPUUtilization",
     "db.User.numbackends": "DatabaseConnections",
 }
-_TEXT = "SELECT query FROM pg_stat_statements WHERE queryid = %s LIMIT 1"
+# Of several texts of one id, what a client sent: the other may be the same statement inside an EXPLAIN or a function.
+_TEXTS = "SELECT DISTINCT ON (queryid) queryid, query FROM pg_stat_statements WHERE queryid = ANY(%s) ORDER BY queryid, toplevel DESC, calls DESC"
 # PostgreSQL 15 shows no query id of a prepared statement without a plan, such as COMMIT by most drivers.
-_ID = "SELECT queryid FROM pg_stat_statements WHERE query = %s ORDER BY calls DESC LIMIT 1"
+_IDS = (
+    "SELECT DISTINCT ON (query) query, queryid FROM pg_stat_statements WHERE query = ANY(%s) ORDER BY query, calls DESC"
+)
 # Strings (a cut text may end inside one), dollar-quoted strings, and numbers that are not the n of $n.
 _LITERALS = re.compile(
     r"""\b[eE]'(?:[^'\\]|\\.|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)|(?<!\$)\b\d+(?:\.\d+)?\b""",
     re.DOTALL,
 )
+_LATEST = 0.95  # of a second, so that a sample ends within it
 PROVISIONAL = "~"  # before the id of a statement whose normalised text is not known yet
 _STATEMENTS = "pg_stat_statements"
 
@@ -80,6 +88,7 @@ class Watched:
     model: CapacityModel | None  # None: it is provisioned
     connection: psycopg.Connection | None = None
     cpu_seconds: float | None = None
+    measured_at: float = field(default_factory=time.monotonic)  # when that was
     statements_due: int = 0  # epoch second from which pg_stat_statements is read next
     texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
 
@@ -113,7 +122,7 @@ class Statement:
 
 
 class Sampler:
-    """One thread that samples on whole seconds. `put_metrics` receives each minute's CloudWatch values."""
+    """One thread that samples once in each second, at a random moment of it. `put_metrics` receives each minute's CloudWatch values."""
 
     def __init__(self, samples: Samples, put_metrics: Callable[[Target, int, dict[str, list[float]]], None]) -> None:
         self.samples = samples
@@ -146,11 +155,10 @@ class Sampler:
         self.watch({})
 
     def _run(self) -> None:
-        second = 0
-        while not self._stopping.wait(1.0 - time.time() % 1.0):
-            second, previous = int(time.time()), second
-            if second == previous:  # woken a moment early: no second counts twice
-                continue
+        second = int(time.time())
+        # What a sample takes must not move the next one: each has its own second, and after a longer one those in between are missed.
+        while not self._stopping.wait(max(0.0, second + 1 + random.random() * _LATEST - time.time())):  # noqa: S311
+            second = max(int(time.time()), second + 1)
             with self._lock:
                 watched = list(self._watched.values())
             for one in watched:
@@ -196,19 +204,37 @@ class Sampler:
         self, one: Watched, connection: psycopg.Connection, second: int
     ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
         """A row for each active session, and the statements (id, text) that they execute."""
+        found = connection.execute(_SESSIONS).fetchall()
+        known = self._known(one, connection, [(query_id, query or "") for *_, query_id, query in found])
         sessions, statements = [], []
-        for *client, wait_type, wait_event, query_id, query in connection.execute(_SESSIONS).fetchall():
+        for *client, wait_type, wait_event, query_id, query in found:
             text = query or ""
-            statement = self._tokenized(one, connection, query_id, text)
+            statement = known[query_id, text]
             wait = (wait_type, f"{wait_type}:{wait_event}") if wait_event else ("CPU", "CPU")
             ids = (digest(text), statement.tokenized_id, statement.db_id)
             sessions.append((one.resource, second, *client, *wait, *ids))
             statements += [(ids[0], text), (statement.key, statement.text)]
         return sessions, statements
 
+    def _known(
+        self, one: Watched, connection: psycopg.Connection, asked: list[tuple[int | None, str]]
+    ) -> dict[tuple[int | None, str], Statement]:
+        """The statement of each session, by its query id and text. A storm of one new statement asks for its text once, not once a session."""
+        by_text: dict[str, int] = {}
+        if one.has_statements:
+            without = list({text for query_id, text in asked if query_id is None})
+            by_text = dict(connection.execute(_IDS, (without,)).fetchall()) if without else {}
+            ids = {query_id or by_text.get(text) for query_id, text in asked} - {None}
+            unknown = [query_id for query_id in ids if str(query_id) not in one.texts]
+            if unknown:
+                one.texts |= {
+                    str(query_id): text for query_id, text in connection.execute(_TEXTS, (unknown,)).fetchall()
+                }
+        return {(query_id, text): _tokenized(one, query_id or by_text.get(text), text) for query_id, text in set(asked)}
+
     def _counters(self, one: Watched, backends: float) -> dict[str, float]:
         """Performance Insights' counters; capacity follows from the processor time since the last tick."""
-        data, cores = one.target.data, self._cores(one)
+        data, (cores, seconds) = one.target.data, self._cores(one)
         sessions = {"db.User.numbackends": backends, "db.User.max_connections": float(data.max_connections)}
         if (provisioned := data.classes.get(one.target.instance)) is not None:
             one.model = None
@@ -220,7 +246,7 @@ class Sampler:
         if one.model is None:
             return sessions
         one.model.acu_range = AcuRange(data.floor_acu, data.ceiling_acu)  # ModifyDBCluster may have changed it
-        capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, 1.0)
+        capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, seconds)
         ceiling = data.ceiling_acu or 1.0
         counters = sessions | {
             "os.general.serverlessDatabaseCapacity": capacity,
@@ -238,35 +264,21 @@ class Sampler:
         for name, value in values.items():
             minute.setdefault(name, []).append(value)
 
-    def _tokenized(self, one: Watched, connection: psycopg.Connection, query_id: int | None, query: str) -> Statement:
-        """The id comes from the query id, so that a statement is the same before and after its normalised text is known."""
-        if query_id is None and one.has_statements:
-            found = connection.execute(_ID, (query,)).fetchone()
-            query_id = found[0] if found else None
-        if query_id is None or not one.has_statements:
-            text = _LITERALS.sub("?", query)
-            return Statement(digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}"))
-        db_id, tokenized_id = str(query_id), digest(str(query_id))
-        if db_id not in one.texts:
-            row = connection.execute(_TEXT, (query_id,)).fetchone()
-            if row is None:  # runs for the first time: pg_stat_statements has it when it ends
-                return Statement(tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, db_id)
-            one.texts[db_id] = row[0]
-        return Statement(tokenized_id, one.texts[db_id], tokenized_id, db_id)
-
     def _executed(self, one: Watched, connection: psycopg.Connection, second: int) -> list[tuple[Any, ...]]:
         if not one.has_statements:
             return []
         return [(one.resource, second, *map(_number, row)) for row in connection.execute(_EXECUTED).fetchall()]
 
-    def _cores(self, one: Watched) -> float | None:
-        """Processor cores used by the server's processes since the last tick; None where it cannot be measured."""
+    def _cores(self, one: Watched) -> tuple[float | None, float]:
+        """Processor cores used by the server's processes since the last tick, None where it cannot be measured; and the seconds since."""
+        now = time.monotonic()
+        seconds, one.measured_at = now - one.measured_at, now
         process = one.target.server.process  # another thread may be reaping it
         if process is None:
-            return None
+            return None, seconds
         used = _cpu_seconds(process.pid)
         previous, one.cpu_seconds = one.cpu_seconds, used
-        return None if used is None or previous is None else max(0.0, used - previous)
+        return None if used is None or previous is None else max(0.0, used - previous) / seconds, seconds
 
     def _flush(self, second: int) -> None:
         """Put the metrics of finished minutes into CloudWatch; a minute without a tick has none."""
@@ -279,6 +291,17 @@ class Sampler:
                     self._put_metrics(one.target, minute, values)
                 except Exception:  # a lost metric must not end the sampling
                     log.exception("the metrics of %s for one minute are lost", one.target.instance)
+
+
+def _tokenized(one: Watched, query_id: int | None, query: str) -> Statement:
+    """The id comes from the query id, so that a statement is the same before and after its normalised text is known."""
+    if query_id is None or not one.has_statements:
+        text = _LITERALS.sub("?", query)
+        return Statement(digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}"))
+    db_id, tokenized_id = str(query_id), digest(str(query_id))
+    if db_id not in one.texts:  # runs for the first time: pg_stat_statements has it when it ends
+        return Statement(tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, db_id)
+    return Statement(tokenized_id, one.texts[db_id], tokenized_id, db_id)
 
 
 def _model(target: Target) -> CapacityModel | None:
