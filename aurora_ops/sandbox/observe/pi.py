@@ -7,6 +7,7 @@ ticks; a period without a tick has no value. A point carries the END of its peri
 import base64
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,11 +139,15 @@ class _Window:
         ((found,),) = self._read("tick", "count(*)")
         return found or 1
 
-    @property
-    def count(self) -> int:
-        """The number of sampled sessions."""
-        ((found,),) = self.sessions("count(*)")
-        return int(found)
+    def counts(self, first: list[str], second: list[str]) -> Counter[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """The number of sampled sessions by the values of two groups of columns, in one pass."""
+        names = list(dict.fromkeys([*first, *second]))
+        listed = ", ".join(f'"{name}"' for name in names)
+        found: Counter[tuple[tuple[Any, ...], tuple[Any, ...]]] = Counter()
+        for *row, number in self.sessions(f"{listed}, count(*)", f"GROUP BY {listed}"):
+            values = dict(zip(names, row, strict=True))
+            found[tuple(values[name] for name in first), tuple(values[name] for name in second)] += number
+        return found
 
     def sessions(self, select: str, rest: str = "", *more: Any) -> list[tuple[Any, ...]]:
         """A SELECT over the sessions; `rest` follows the WHERE clause."""
@@ -151,7 +156,7 @@ class _Window:
 
     def top(self, columns: dict[str, str], limit: int) -> list[tuple[dict[str, Any], float]]:
         """Keys of a group with their average active sessions, highest first."""
-        plain = list(dict.fromkeys(column.lstrip("@") for column in columns.values()))
+        plain = _plain(columns)
         names = ", ".join(f'"{column}"' for column in plain)
         rows = self.sessions(f"{names}, count(*)", f"GROUP BY {names} ORDER BY count(*) DESC, {names} LIMIT ?", limit)
         ticks = self.ticks
@@ -185,6 +190,11 @@ class _Window:
             f"SELECT {select} FROM {table} WHERE resource = ? AND second >= ? AND second < ? {rest}",  # noqa: S608 - our own names
             [self.resource, self.start, self.end, *more],
         )
+
+
+def _plain(columns: dict[str, str]) -> list[str]:
+    """The columns of samples.session that the dimensions of a group come from."""
+    return list(dict.fromkeys(column.lstrip("@") for column in columns.values()))
 
 
 def _bucket(period: int) -> str:
@@ -249,15 +259,19 @@ def _describe_dimension_keys(samples: Samples, body: dict[str, Any]) -> dict[str
     window = _Window(samples, body["Identifier"], start, end).filtered(body.get("Filter"))
     response: dict[str, Any] = {"AlignedStartTime": float(start), "AlignedEndTime": float(end)}
     parts: list[dict[str, Any]] = []
+    first, second, counts = _plain(columns), list[str](), Counter[Any]()
     if "PartitionBy" in body:
         part_columns, part_limit = _group(body["PartitionBy"])
         parts = [key for key, _ in window.top(part_columns, part_limit)]
+        second = _plain(part_columns)
+        counts = window.counts(first, second)
         response["PartitionKeys"] = [{"Dimensions": _dimensions(samples, part_columns, key)} for key in parts]
     keys, ticks = [], window.ticks
     for key, total in window.top(columns, limit):
         entry: dict[str, Any] = {"Dimensions": _dimensions(samples, columns, key), "Total": total}
         if parts:
-            entry["Partitions"] = [window.narrowed(key | part).count / ticks for part in parts]
+            mine = tuple(key[name] for name in first)
+            entry["Partitions"] = [counts[mine, tuple(part[name] for name in second)] / ticks for part in parts]
         if additional:
             entry["AdditionalMetrics"] = _statistics(window, key["db_id"], additional)
         keys.append(entry)

@@ -165,6 +165,19 @@ def test_partitions_add_up_to_at_most_the_total(aurora):
         assert sum(key["Partitions"]) <= key["Total"] + 1e-9
 
 
+def test_a_group_that_is_divided_by_itself_has_each_part_once(aurora):
+    """
+    All of a wait event is in that wait event, and nothing of it in another.
+    """
+    answer = keys(aurora, "db.wait_event", PartitionBy={"Group": "db.wait_event"})
+    names = [key["Dimensions"]["db.wait_event.name"] for key in answer["PartitionKeys"]]
+
+    assert len(names) > 1
+    for key in answer["Keys"]:
+        expected = [key["Total"] if name == key["Dimensions"]["db.wait_event.name"] else 0.0 for name in names]
+        assert pytest.approx(expected) == key["Partitions"]
+
+
 def test_a_statement_is_one_before_and_after_its_text_is_known(aurora):
     """
     While a statement runs for the first time pg_stat_statements does not know its text: it keeps one id all the same.
