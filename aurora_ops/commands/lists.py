@@ -31,7 +31,7 @@ def list_(names: tuple[str, ...], is_long: bool) -> None:
         else:
             click.echo(f"  {entry.name:<{wide}}  {_cut(entry.purpose, room)}")
     if not (is_long or names):
-        click.echo("\nParameters of one: aurora-ops run PAGE --help. Of all: aurora-ops list --long")
+        click.echo("Parameters of one: aurora-ops run PAGE --help. Of all: aurora-ops list --long")
 
 
 def _is_terminal() -> bool:

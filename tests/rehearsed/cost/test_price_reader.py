@@ -82,7 +82,8 @@ def asked(session):
 
     def client(*args, **kwargs):
         found = made(*args, **kwargs)
-        found.meta.events.register("after-call.pricing.GetProducts", count)
+        # A session makes its client once, and the handler is registered once with it.
+        found.meta.events.register("after-call.pricing.GetProducts", count, unique_id="counted")
         return found
 
     object.__setattr__(session, "client", client)

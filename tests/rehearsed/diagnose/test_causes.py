@@ -123,10 +123,17 @@ class Load:
 
 @contextmanager
 def load():
+    """At its end every session is ended at the server, before it is closed here: a connection is not closed under a thread that uses it."""
     with ExitStack() as stack:
         made = Load(stack)
-        stack.callback(made.stop.set)
-        yield made
+        try:
+            yield made
+        finally:
+            made.stop.set()
+            mend(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = current_user AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
 
 
 def quiet_since():
@@ -210,7 +217,6 @@ def behind_ddl(made):
     report = made.connect("report")
     made._start(made._once, report, "SELECT pg_sleep(60) FROM account LIMIT 1")
     time.sleep(0.5)
-    made.stack.callback(lambda: mend(f"SELECT pg_terminate_backend({report.info.backend_pid})"))
     made.wait("ALTER TABLE account ADD COLUMN note text", "migration")
     for _ in range(3):
         made.wait("SELECT balance FROM account WHERE id = 3")

@@ -11,6 +11,7 @@ from aurora_ops.aws.session import open_session
 from aurora_ops.core.journal import RUN_ID
 from aurora_ops.failover import client as failover_client
 from aurora_ops.failover import procedure as failover
+from aurora_ops.failover.client import MeasureError
 from aurora_ops.failover.procedure import FailOverRefusedError
 
 NAME, ODD = "orders-live", 'Sales "2026" 100 % 売上'
@@ -51,6 +52,19 @@ def test_it_is_failed_over_by_the_same_way_in(session, monkeypatch, login):
     assert "PASS" == failover.clean_up(access).verdict
     with open_access(session, cluster=NAME, database=ODD).connect() as connection:
         assert [] == connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'failover%'").fetchall()
+
+
+def test_a_user_who_may_make_no_schema_is_refused_before_anything_is_failed_over(session, monkeypatch):
+    """The client needs a schema of its own to write into. The message says so, and the writer is the same."""
+    monkeypatch.setenv(RUN_ID, "noschema")
+    access = open_access(session, cluster=NAME, login="iam:operator")
+    writer = access.described().writer.identifier
+    failing = failover.fail_over(access)
+    failing.plan()
+    with pytest.raises(MeasureError, match=r"cannot make a schema to write into .*Nothing was failed over") as refused:
+        failing.apply()
+
+    assert (2, writer) == (refused.value.exit_code, access.described().writer.identifier)
 
 
 def test_a_tunnel_is_refused_because_it_leads_to_one_endpoint(session):
