@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["PASS", "FAIL", "SKIP"]
+MARKS = {"PASS": "🟢", "FAIL": "🔴", "SKIP": "⚪"}  # colour beside the word: all of it that GitHub keeps of a table
 DPI, COLOURS = 144, 32  # of a chart: twice a screen's 72, and few enough for 30 KB
 
 _MASKS = (
@@ -38,8 +39,15 @@ def mask(text: str) -> str:
 
 
 def _cell(value: Any) -> str:
+    """A value in a table.
+
+    >>> _cell("FAIL"), _cell("FAIL at noon"), _cell(1234.5), _cell(None)
+    ('🔴 FAIL', 'FAIL at noon', '1,234.50', '')
+    """
     if value is None:
         return ""
+    if isinstance(value, str) and value in MARKS:
+        return f"{MARKS[value]} {value}"
     if isinstance(value, Whole):
         return f"{value:,.0f}"
     if isinstance(value, float):

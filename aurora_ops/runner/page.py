@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core.display import mask
+from aurora_ops.core.display import MARKS, mask
 from aurora_ops.core.page import VERDICTS, coloured, escape, folded, grid, page, picture, scrolling, wide
 from aurora_ops.runner.index import WORDS
 
@@ -175,7 +175,11 @@ def _markdown(text: str) -> str:
         .replace("&lt;span&gt;$&lt;/span&gt;", "$")
     )
     made = re.sub(rf"<strong>({'|'.join(VERDICTS)}) ", lambda found: f"<strong>{coloured(found[1])} ", made)
-    made = re.sub(rf"<td>({'|'.join(VERDICTS)})</td>", lambda found: f"<td>{coloured(found[1])}</td>", made)
+    made = re.sub(
+        rf"<td>(?:[{''.join(MARKS.values())}] )?({'|'.join(VERDICTS)})</td>",
+        lambda found: f"<td>{coloured(found[1])}</td>",
+        made,
+    )
     return re.sub(r"<table>.*?</table>", lambda found: scrolling(wide(found[0]), "table"), made, flags=re.DOTALL)
 
 
