@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, NamedTuple
 
 import psycopg
@@ -29,7 +30,14 @@ class Statement(NamedTuple):
 
 
 statements: Counter[Statement] = Counter()
+_keeping = Lock()  # rows are read by many connections at once
 _part = ""
+
+
+def kept() -> list[tuple[Statement, int]]:
+    """Each statement, and how often it was asked until now; others may be asking meanwhile."""
+    with _keeping:
+        return list(statements.items())
 
 
 @contextmanager
@@ -78,9 +86,10 @@ def _text(query: Any) -> str:
 def _keep(connection: psycopg.Connection[Any], said: str) -> None:
     told = connection.info
     one = Statement(_part, _asker(), f"{told.host}:{told.port}", told.dbname, said.strip())
-    if len(statements) >= _MOST and one not in statements:
-        one = one._replace(text="(further statements, which are not kept)")
-    statements[one] += 1
+    with _keeping:
+        if len(statements) >= _MOST and one not in statements:
+            one = one._replace(text="(further statements, which are not kept)")
+        statements[one] += 1
 
 
 def _asker() -> str:

@@ -95,7 +95,7 @@ class Proved:
         """Write it down, with what this process called and asked so far."""
         here = str(os.getpid())
         self.calls[here] = [list(one) for one in api.calls]
-        self.statements[here] = [[*one, number] for one, number in asked.statements.items()]
+        self.statements[here] = [[*one, number] for one, number in asked.kept()]
         folder = self.folder(session)
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f"{FILE}.{here}"
