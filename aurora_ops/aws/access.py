@@ -241,8 +241,7 @@ def open_by_name(session: Session, environment: str = "dev", cluster: str = "", 
         There is no such environment, or `login` is of no known form.
     """
     forms.read(login)
-    name = cluster.strip().lower().rpartition(":")[2].partition(".")[0]
-    name = name or environments.settings(environment).cluster_identifier
+    name = which_cluster.name_in(cluster) or environments.settings(environment).cluster_identifier
     return Access(session, name, _environment_of(name, ENVIRONMENTS), login=login)
 
 

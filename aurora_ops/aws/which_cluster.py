@@ -81,6 +81,16 @@ def resolve(session: Session, cluster: str, *, without_instances: bool = False) 
     return found
 
 
+def name_in(text: str) -> str:
+    """The cluster's name as it stands in an identifier, an ARN or an endpoint, for one that may be gone: nothing is asked.
+
+    >>> [name_in(text) for text in (" Orders ", "arn:aws:rds:eu-west-1:123456789012:cluster:orders", "orders.cluster-ro-c1.eu-west-1.rds.amazonaws.com:5432")]
+    ['orders', 'orders', 'orders']
+    """
+    name = text.strip().lower()
+    return name.rpartition(":")[2] if name.startswith("arn:") else name.partition(":")[0].partition(".")[0]
+
+
 def why_not(found: Listed) -> str | None:
     """Why no page of the collection can serve this cluster; None if one can."""
     if found.kind == inventory.OTHER:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aurora_ops.aws import which_cluster
 from aurora_ops.core.errors import InputError
 
 SUFFIX = ".baseline.gz"
@@ -127,8 +128,8 @@ def require_cluster(head: Head, cluster: str) -> None:
     BaselineError
         It is another's.
     """
-    named = cluster.strip().lower().rpartition(":")[2].partition(".")[0]
-    if named != head.cluster.lower() or (cluster.startswith("arn:") and cluster.lower() != head.arn.lower()):
+    text = cluster.strip().lower()
+    if which_cluster.name_in(text) != head.cluster.lower() or (text.startswith("arn:") and text != head.arn.lower()):
         raise BaselineError(
             f"the baseline is of cluster {head.cluster} ({head.arn}), and cluster says {cluster}, so nothing was compared. "
             f"Say -p cluster {head.cluster}, or give that cluster's baseline."
