@@ -109,12 +109,10 @@ class Verification:
         VerificationRefusedError
             The preflight failed.
         """
-        if (checked := self.checked or self.preflight()).verdict == "FAIL":
-            raise VerificationRefusedError(f"the preflight fails, so nothing was compared: {checked!r}")
+        self._require_preflight()
         self.proof.readings.clear()  # one reading, of now: two would count as taken around the restored second
         self.proof.record_after(self.restored.to)
-        rows = sum(one.total.rows for found in self.proof.after.values() for one in found.values())
-        return Line(f"read {rows:,} rows of {len(self.proof.databases)} databases of {self.described.identifier}")
+        return Line(f"read {self._recorded_rows()} of {self.described.identifier}")
 
     def verify_content(self) -> Report:
         """Whether the copy holds what the source held at the restored second."""
@@ -155,6 +153,14 @@ class Verification:
             "restored_to_known": self.restored.how,
             **(self.proof.achieved.result() if self.proof.achieved else {}),
         }
+
+    def _require_preflight(self) -> None:
+        if (checked := self.checked or self.preflight()).verdict == "FAIL":
+            raise VerificationRefusedError(f"the preflight fails, so nothing was compared: {checked!r}")
+
+    def _recorded_rows(self) -> str:
+        rows = sum(one.total.rows for found in self.proof.after.values() for one in found.values())
+        return f"{rows:,} rows of {len(self.proof.databases)} databases"
 
     def _require_recorded(self) -> None:
         if self.checked is None or self.proof.to is None:
