@@ -10,6 +10,7 @@ from aurora_ops.aws import inventory, session
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.which_cluster import why_not
+from aurora_ops.core.display import count
 from aurora_ops.core.errors import InputError
 
 _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
@@ -46,7 +47,7 @@ def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool =
         raise InputError(
             f"no region of {target} could be looked at, so nothing is known of its clusters. Check rds:DescribeDBClusters."
         )
-    yield f"{found} cluster{'s' * (found != 1)} in {looked} of {len(regions)} region{'s' * (len(regions) != 1)} of {target}"
+    yield f"{count(found, 'cluster')} in {looked} of {count(len(regions), 'region')} of {target}"
 
 
 def _ask(rds: Any) -> list[Listed] | str:

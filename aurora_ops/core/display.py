@@ -73,6 +73,15 @@ def usd(amount: float | None) -> str:
     return "unknown" if amount is None else f"${amount:,.2f}"
 
 
+def count(number: int, noun: str) -> str:
+    """The number with its noun.
+
+    >>> count(1, "finding"), count(2, "finding"), count(0, "finding")
+    ('1 finding', '2 findings', '0 findings')
+    """
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
 class Whole(float):
     """An amount of an estimate, or minutes of a simulation: a table shows no more digits than it has."""
 

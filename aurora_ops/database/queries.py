@@ -78,15 +78,23 @@ def load_all(folder: str, *, directory: Path = SQL) -> list[Query]:
 
 def load(folder: str, name: str) -> Query:
     """One question by its file's name without the suffix."""
-    known = {query.name: query for query in load_all(folder)}
-    if name not in known:
-        raise UnknownQueryError(f"sql/{folder}/{name}.sql does not exist. {did_you_mean(name, list(known))}")
-    return known[name]
+    path = SQL / folder / f"{name}.sql"
+    if not path.is_file():
+        known = [query.name for query in load_all(folder)]
+        raise UnknownQueryError(f"sql/{folder}/{name}.sql does not exist. {did_you_mean(name, known)}")
+    return parse(name, path.read_text(encoding="utf-8"))
 
 
 def rows(connection: psycopg.Connection, query: Query) -> list[tuple[Any, ...]]:
     """The answer as it comes from the database."""
     return connection.execute(query.sql.encode()).fetchall()
+
+
+def records(connection: psycopg.Connection, query: Query) -> list[dict[str, Any]]:
+    """The same, each row by the names of its columns."""
+    cursor = connection.execute(query.sql.encode())
+    columns = [column.name for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
 def ask(connection: psycopg.Connection, folder: str, name: str) -> Table:

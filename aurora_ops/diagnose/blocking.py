@@ -12,7 +12,7 @@ import psycopg
 
 from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
-from aurora_ops.core.display import Check, Line, Report, Table
+from aurora_ops.core.display import Check, Line, Report, Table, count
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
@@ -53,6 +53,11 @@ class Blocked(NamedTuple):
     ends_it: str | None
 
     @property
+    def who(self) -> str:
+        """Its application, or its user."""
+        return self.application or f"user {self.user or 'unknown'}"
+
+    @property
     def name(self) -> str:
         """For a sentence: its application, or its user and pid; the table has all of them."""
         if self.pid == PREPARED:
@@ -83,7 +88,7 @@ class Ending:
     def look(self) -> list[Blocked]:
         """Every session in a queue for locks at this moment, the root with the longest queue first."""
         with self.access.connect() as connection:
-            return _read(connection)
+            return queues(connection)
 
     def bottom_line(self) -> Line:
         """Who holds up how many sessions, and since when."""
@@ -95,7 +100,7 @@ class Ending:
         longest = max((one.state_seconds or 0 for one in found if one.root == first.root and one.depth), default=0)
         more = f" {len(roots) - 1} more hold up others." if len(roots) > 1 else ""
         return Line(
-            f"{first.name} holds up {_sessions(first.behind_root)}, the longest for {_minutes(longest)}. It is {first.doing}; its "
+            f"{first.name} holds up {count(first.behind_root, 'session')}, the longest for {_minutes(longest)}. It is {first.doing}; its "
             f"{'last ' * (first.state != 'active')}statement: {first.statement or 'not known'}.{more}"
         )
 
@@ -131,7 +136,9 @@ class Ending:
         idle = chosen.state != "active"
         useless = "it runs no statement that could be cancelled: end the session, -p how terminate" if idle else ""
         checks = [
-            Check("a session holds up others", "PASS", f"{chosen.name}: {_sessions(chosen.behind_root)} behind it"),
+            Check(
+                "a session holds up others", "PASS", f"{chosen.name}: {count(chosen.behind_root, 'session')} behind it"
+            ),
             Check.of("it is at the root of the queue", chosen.depth == 0, "" if chosen.depth == 0 else _behind(chosen)),
             Check.of("it is a session", chosen.pid != PREPARED, "" if chosen.pid != PREPARED else _PREPARED),
             Check.of("it is a client's", chosen.backend_type == "client backend", chosen.backend_type or "unknown"),
@@ -165,7 +172,7 @@ class Ending:
             after = "disconnected" if self.how == "terminate" else "its statement is cancelled, its transaction fails"
             steps.append(
                 Change(
-                    WAYS[self.how], chosen.name, f"{chosen.doing}, {_sessions(chosen.behind_root)} behind it", f"{after}{lost}",
+                    WAYS[self.how], chosen.name, f"{chosen.doing}, {count(chosen.behind_root, 'session')} behind it", f"{after}{lost}",
                     "none: its application does its work again", interrupts=True,
                 )
             )  # fmt: skip
@@ -198,7 +205,7 @@ class Ending:
         self.waited = tuple(one for one in found if one.root == chosen.pid and one.depth)
         by = "confirmed by itself in the sandbox" if self.access.session.is_sandbox else "confirmed"
         return Line(
-            f"ENDED {plan.id} ({by}): {WAYS[self.how]} of {chosen.name}, with {_sessions(len(self.waited))} behind it"
+            f"ENDED {plan.id} ({by}): {WAYS[self.how]} of {chosen.name}, with {count(len(self.waited), 'session')} behind it"
         )
 
     def _end(self, chosen: Blocked) -> bool:
@@ -228,9 +235,9 @@ class Ending:
         slow = f"it still rolls back after {END_SECONDS:.0f} s; its locks are released when it is done"
         return Report(NAME, (
             Check.of("its transaction is over", over, "" if over else slow),
-            Check.of("no session waits behind it", not left, f"{len(self.waited)} went on" if not left else _sessions(len(left))),
+            Check.of("no session waits behind it", not left, f"{len(self.waited)} went on" if not left else count(len(left), 'session')),
             Check.of("they wait for no other either", not elsewhere,
-                     f"{_sessions(len(elsewhere))} now behind pid {elsewhere[0].root}: run again" if elsewhere else ""),
+                     f"{count(len(elsewhere), 'session')} now behind pid {elsewhere[0].root}: run again" if elsewhere else ""),
         ))  # fmt: skip
 
     def _still(self, chosen: Blocked) -> bool:
@@ -287,7 +294,8 @@ def end_blocking_session(access: Access, *, pid: int = 0, how: str = "terminate"
     return Ending(access, pid, how)
 
 
-def _read(connection: psycopg.Connection) -> list[Blocked]:
+def queues(connection: psycopg.Connection) -> list[Blocked]:
+    """Every session in a queue for locks at this moment, the root with the longest queue first."""
     return [Blocked(*row) for row in queries.rows(connection, queries.load("diagnostics", "lock_tree"))]
 
 
@@ -304,10 +312,6 @@ def _minutes(seconds: float | None) -> str:
     """How long, in a sentence; the table has seconds."""
     minutes = int((seconds or 0) // 60)
     return "less than a minute" if not minutes else "1 minute" if minutes == 1 else f"{minutes:,} minutes"
-
-
-def _sessions(count: int) -> str:
-    return "1 session" if count == 1 else f"{count} sessions"
 
 
 def _behind(chosen: Blocked) -> str:

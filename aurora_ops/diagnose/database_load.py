@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
-from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.display import Chart, Check, Line, Report, Table, count
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.diagnose import sources
 from aurora_ops.diagnose.causes import looks as causes
@@ -125,8 +125,8 @@ class Diagnosis:
         loaded = self.busiest
         note = (
             "no data in the window" if not loaded.has_data
-            else "idle" + (f", {load_views.count(len(self.told), 'finding')}" if self.told else "") if loaded.is_idle
-            else f"{loaded.average:.2f} AAS, {load_views.count(len(self.told), 'finding')}"
+            else "idle" + (f", {count(len(self.told), 'finding')}" if self.told else "") if loaded.is_idle
+            else f"{loaded.average:.2f} AAS, {count(len(self.told), 'finding')}"
         )  # fmt: skip
         return Report("database-load", tuple(checks), note)
 

@@ -15,7 +15,7 @@ from matplotlib.dates import DateFormatter, MinuteLocator
 from matplotlib.patches import Patch
 
 from aurora_ops.core import charts
-from aurora_ops.core.display import Chart, Table
+from aurora_ops.core.display import Chart, Table, count
 from aurora_ops.load.model import CLASSES, Load, Statement
 
 COLOURS = {
@@ -223,11 +223,6 @@ def _figures(load: Load, statement: Statement) -> str:
     if statement.latency_ms is not None:
         parts.append(f"{_short_number(statement.latency_ms)} ms")
     return " · ".join(parts)
-
-
-def count(number: int, noun: str) -> str:
-    """The number with its noun: "1 finding", "2 findings"."""
-    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def _percent(share: float) -> str:

@@ -87,9 +87,7 @@ class Limits:
 
 def records(connection: psycopg.Connection, name: str) -> list[Row]:
     """The answer to a question of sql/diagnostics, a row as a dictionary by column."""
-    cursor = connection.execute(queries.load("diagnostics", name).sql.encode())
-    columns = [column.name for column in cursor.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    return queries.records(connection, queries.load("diagnostics", name))
 
 
 Finder = Callable[[psycopg.Connection, Limits], Iterator[Cause]]

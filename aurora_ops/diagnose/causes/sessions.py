@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import sql
 
+from aurora_ops.core.display import count
 from aurora_ops.database.statement_text import without_values
+from aurora_ops.diagnose import blocking
+from aurora_ops.diagnose.blocking import Blocked
 from aurora_ops.diagnose.causes.cause import Cause, Limits, Row, records, span
 
 _STRONG = re.compile(
@@ -54,49 +57,48 @@ def connections(connection: psycopg.Connection, limits: Limits) -> Iterator[Caus
 
 def locks(connection: psycopg.Connection, limits: Limits) -> Iterator[Cause]:
     """Each queue for a lock by its root: the session that holds up others for long, or the strong lock that waits and lets nobody past."""
-    trees: dict[int, list[Row]] = defaultdict(list)
-    for row in records(connection, "lock_tree"):
-        trees[row["root_pid"]].append(row)
-    for rows in trees.values():
-        root, waiting = rows[0], rows[1:]
-        strong = [row for row in waiting if row["depth"] == 1 and _STRONG.match(row["query"] or "")]
-        if strong and len(waiting) > len(strong) and root["state"] == "active":
+    trees: dict[int, list[Blocked]] = defaultdict(list)
+    for one in blocking.queues(connection):
+        trees[one.root].append(one)
+    for root, *waiting in trees.values():
+        strong = [one for one in waiting if one.depth == 1 and _STRONG.match(one.query or "")]
+        if strong and len(waiting) > len(strong) and root.state == "active":
             yield _strong_lock(root, strong[0], waiting)
-        elif (root["transaction_seconds"] or limits.holder_seconds) >= limits.holder_seconds:
+        elif (root.transaction_seconds or limits.holder_seconds) >= limits.holder_seconds:
             yield _holder(root, waiting)
 
 
-def _strong_lock(root: Row, strong: Row, waiting: list[Row]) -> Cause:
-    statement = without_values(strong["query"])
+def _strong_lock(root: Blocked, strong: Blocked, waiting: list[Blocked]) -> Cause:
     return Cause(
-        f"{statement.split('(')[0].strip()[:60]} waits for a lock, and holds up {_sessions(len(waiting) - 1)}",
-        f"pid {strong['pid']} ({_who(strong)}) has waited {span(strong['state_seconds'])} for {_who(root)}, pid {root['pid']}, which has worked for "
-        f"{span(root['transaction_seconds'])}; whoever wants the table after it queues behind it: {_names(waiting, strong['pid'])}",
-        f"Cancel the statement and run it again with `SET lock_timeout = '2s'`, when {_who(root)} is through: it then gives up its place in time.",
-        f"SELECT pg_cancel_backend({strong['pid']})",
+        f"{strong.statement.split('(')[0].strip()[:60]} waits for a lock, and holds up {count(len(waiting) - 1, 'session')}",
+        f"pid {strong.pid} ({strong.who}) has waited {span(strong.state_seconds)} for {root.who}, pid {root.pid}, which has worked for "
+        f"{span(root.transaction_seconds)}; whoever wants the table after it queues behind it: {_names(waiting, strong.pid)}",
+        f"Cancel the statement and run it again with `SET lock_timeout = '2s'`, when {root.who} is through: it then gives up its place in time.",
+        f"SELECT pg_cancel_backend({strong.pid})",
         sessions=float(len(waiting)),
         kind="Lock",
     )
 
 
-def _holder(root: Row, waiting: list[Row]) -> Cause:
-    last = "last statement" if root["state"] != "active" else "statement"
-    text = without_values(root["query"] or "")
-    if not root["pid"]:
-        return Cause(
-            f"A prepared transaction holds up {_sessions(len(waiting))}",
-            f"it has no session; behind it wait {_names(waiting)}",
-            "See pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED, by its owner, ends it.",
-            "SELECT gid, owner, database, prepared FROM pg_prepared_xacts ORDER BY prepared",
-            sessions=float(len(waiting)),
-            kind="Lock",
+def _holder(root: Blocked, waiting: list[Blocked]) -> Cause:
+    if root.pid == blocking.PREPARED:
+        title, evidence = "A prepared transaction", "it has no session"
+        action = "See pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED, by its owner, ends it."
+        command = "SELECT gid, owner, database, prepared FROM pg_prepared_xacts ORDER BY prepared"
+    else:
+        last = "last statement" if root.state != "active" else "statement"
+        title = root.who
+        evidence = (
+            f"pid {root.pid}, {root.state} for {span(root.state_seconds)}, its transaction open for {span(root.transaction_seconds)}; "
+            f"{last}: {root.statement or 'not known'}"
         )
+        action = f"End pid {root.pid} if its work can be lost. {_ENDED_BY} More capacity would not help."
+        command = f"SELECT pg_terminate_backend({root.pid})"
     return Cause(
-        f"{_who(root)} holds up {_sessions(len(waiting))}",
-        f"pid {root['pid']}, {root['state']} for {span(root['state_seconds'])}, its transaction open for {span(root['transaction_seconds'])}; "
-        f"{last}: {text or 'not known'}; behind it wait {_names(waiting)}",
-        f"End pid {root['pid']} if its work can be lost. {_ENDED_BY} More capacity would not help.",
-        f"SELECT pg_terminate_backend({root['pid']})",
+        f"{title} holds up {count(len(waiting), 'session')}",
+        f"{evidence}; behind it wait {_names(waiting)}",
+        action,
+        command,
         sessions=float(len(waiting)),
         kind="Lock",
     )
@@ -124,13 +126,9 @@ def _who(row: Row) -> str:
     return name or f"user {row.get('user_name') or 'unknown'}"
 
 
-def _names(waiting: list[Row], apart: int = -1) -> str:
-    named = [f"{_who(row)} (pid {row['pid']})" for row in waiting if row["pid"] != apart]
+def _names(waiting: list[Blocked], apart: int = -1) -> str:
+    named = [f"{one.who} (pid {one.pid})" for one in waiting if one.pid != apart]
     return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
-
-
-def _sessions(number: int) -> str:
-    return "1 session" if number == 1 else f"{number} sessions"
 
 
 def _transactions(number: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aurora_ops.core.display import Table
+from aurora_ops.core.display import Table, count
 from aurora_ops.diagnose.causes.cause import Cause
 from aurora_ops.diagnose.causes.looks import Looks
 from aurora_ops.diagnose.causes.plans import PLANNED
@@ -71,7 +71,7 @@ def what_to_do(told: Sequence[Told], looks: Looks, has_data: bool) -> Table:
 
 def _summary(told: Sequence[Told], looks: Looks, has_data: bool) -> str:
     if told:
-        return f"{len(told)} finding{'s' * (len(told) != 1)}: " + "; ".join(
+        return f"{count(len(told), 'finding')}: " + "; ".join(
             one.title[:1].lower() + one.title[1:] if one.title[1:2].islower() else one.title for one in told
         )
     if not has_data:
