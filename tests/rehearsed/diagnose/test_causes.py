@@ -42,7 +42,12 @@ def built(sandbox, rds):
     rds.create_db_cluster_parameter_group(**group)
     parameters = [
         {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot"}
-        for name, value in (("rds.logical_replication", "1"), ("max_prepared_transactions", "5"))
+        # No autovacuum of its own moment in a window of seconds: what it leaves undone is a trouble of its own here.
+        for name, value in (
+            ("rds.logical_replication", "1"),
+            ("max_prepared_transactions", "5"),
+            ("autovacuum_naptime", "86400"),
+        )
     ]
     rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName="own", Parameters=parameters)
     cluster = {key: value for key, value in CLUSTER.items() if key != "MasterUserPassword"} | {
@@ -307,7 +312,7 @@ TROUBLES = {
     "a missing index": Trouble(missing_index, "No index for SELECT from entry", ("120,000 rows of public.entry", "CREATE INDEX CONCURRENTLY ON public.entry (customer)")),
     "a holder of a lock": Trouble(holder, "nightly-batch holds up 4 sessions", ("UPDATE account SET balance = ? WHERE id = ?", "pg_terminate_backend", "end-blocking-session", "invoicer")),
     "connections used up": Trouble(used_up, r"\d+ of \d+ connections are taken", ("leaky-api idle", "pool", "application_name = 'leaky-api'")),
-    "a sort that spills": Trouble(spill, "SELECT from entry spills to temporary files", ("work_mem (4MB)", "MiB a call"), gone=False),
+    "a sort that spills": Trouble(spill, "SELECT from entry spills to temporary files", ("work_mem (4MB)", "MiB a call", 'ALTER ROLE "postgres" SET work_mem'), gone=False),
     "stale statistics": Trouble(stale, "The planner does not know public.import as it is", ("for 10 rows", "ANALYZE public.import", "is off for this table")),
     "a hot row": Trouble(hot_row, "Sessions wait for each other's rows", ("Lock:", "touch hot rows last"), gone=False),
     "a queue behind DDL": Trouble(behind_ddl, "ALTER TABLE account ADD COLUMN note text waits for a lock, and holds up 3 sessions", ("report", "lock_timeout", "pg_cancel_backend")),

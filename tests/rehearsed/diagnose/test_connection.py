@@ -179,6 +179,8 @@ def denied_by_acl(world):
 def dropped(world):
     network = Network(world.sandbox)
     network.place(address="203.0.113.5")
+    here = world.cluster["Endpoint"], world.cluster["Port"]
+    soon(client.SILENT, lambda: client.reach(*here, 0.5).outcome)  # the endpoint falls silent a moment later
     try:
         yield {}
     finally:
