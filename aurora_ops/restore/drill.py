@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import cast
 
 import psycopg
 
@@ -32,11 +31,10 @@ from aurora_ops.restore.evidence.proved import Proved
 from aurora_ops.restore.proof import canaries, parity
 from aurora_ops.restore.proof import rules as own_rules
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
-from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT
 from aurora_ops.restore.proof.engine import Proof
-from aurora_ops.restore.proof.limits import Limits, limits_of
+from aurora_ops.restore.proof.limits import Limits, with_limits
 from aurora_ops.restore.proof.reading import NOTHING, Pages
-from aurora_ops.restore.proof.reconnecting import Reconnecting
+from aurora_ops.restore.proof.reconnecting import outliving
 from aurora_ops.restore.restore_time import Asked
 from aurora_ops.restore.timing import Timing
 from aurora_ops.schema import ledger
@@ -129,7 +127,9 @@ class Drill:
             bearable = self.limits.bounds.check(connection)
         self.volume_gib = math.ceil(sum(self.stored.values()) / 2**30)
         resource_id = str(source.raw.get("DbClusterResourceId", ""))
-        self.proof = Proof(self._source_database, databases, self.limits, timed, resource_id=resource_id)
+        self.proof = Proof(
+            self._source_database, databases, self.limits, timed, resource_id=resource_id, reader=self._reader
+        )
         self.reading = self.proof.reading()
         checks = [
             Check.of("source is available", source.status == "available", f"status {source.status}"),
@@ -149,7 +149,7 @@ class Drill:
                     + ("" if inside else f" is not in {earliest:%F %T}Z to {latest:%F %T}Z"),
                 )
             )
-        checks += [self.proof.readable(), bearable]
+        checks += [self.proof.readable(), bearable, *self.proof.reader_answers()]
         if self.rules:
             checks.append(self.proof.askable(self.rules))
         if self.asked_point:
@@ -326,9 +326,10 @@ class Drill:
         def connect() -> psycopg.Connection:
             return self.access.connect(database=database, cluster=self._source(), read_only=read_only)
 
-        found = Reconnecting(connect, read_only=read_only)
-        found.set("statement_timeout", self.limits.statement_timeout)
-        return cast(psycopg.Connection, found)
+        return outliving(connect, self.limits.statement_timeout, read_only=read_only)
+
+    def _reader(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
+        return self.access.connect(database=database, cluster=self._source(), reader=True, read_only=read_only)
 
     def _source(self) -> Cluster:
         if self.source is None:
@@ -336,9 +337,11 @@ class Drill:
         return self.source
 
 
+@with_limits()
 def drill(
     access: Access,
     *,
+    limits: Limits,
     restore_point: str = "",
     max_cost_usd: float = MAX_COST_USD,
     rto_minutes: float = 60,
@@ -346,27 +349,16 @@ def drill(
     validated_minutes: float = 120,
     wait_minutes: float = WAIT_SECONDS / 60,
     seed: int = 0,
-    depth: str = "full",
-    sample_percent: float = 10,
-    proved_percent: float = coverage.AT_LEAST_PERCENT,
-    max_read_mib_per_second: float = 0,
-    statement_timeout: str = STATEMENT_TIMEOUT,
-    max_horizon_seconds: float = HORIZON_SECONDS,
-    max_replica_lag_seconds: float = LAG_SECONDS,
     rules: str = "",
     sign_with: str = "",
 ) -> Drill:
-    """Prepare a drill.
+    """Prepare a drill; it takes the parameters of `limits_of` too.
 
     `restore_point` is a time with a zone, whole seconds; latest, oldest or random (by `seed`) of what can be restored now; empty: the
     drill sets a restore point of its own. `rules` is a folder of .sql files; empty: sql/checks. `sign_with` signs the evidence at the end,
     and is refused here if it cannot.
     """
     signing.check(sign_with)
-    limits = limits_of(
-        depth=depth, sample_percent=sample_percent, seed=seed, proved_percent=proved_percent, max_read_mib_per_second=max_read_mib_per_second,
-        statement_timeout=statement_timeout, max_horizon_seconds=max_horizon_seconds, max_replica_lag_seconds=max_replica_lag_seconds, rules=rules,
-    )  # fmt: skip
     asked, point, how = Asked(restore_point, seed), None, ""
     if not asked.is_own:
         point, how = restore_time.in_window(asked, access)

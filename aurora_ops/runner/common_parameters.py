@@ -30,6 +30,7 @@ OF_READING = {
     "depth": Common("str", "full", "full, sampled or quick: how many of the rows are read; the rest is always compared whole"),
     "sample_percent": Common("float", 10.0, "with depth sampled: of each table, at random"),
     "proved_percent": Common("float", 90.0, 'a proof of less than this share of the rows is not passed, but "proved in part"'),
+    "read_from": Common("str", "auto", "where the source's rows are read: auto (a reader that has replayed enough, else the writer), reader or writer"),
     "max_read_mib_per_second": Common("NotNegative", 0.0, "from the source's tables; 0: no limit"),
     "statement_timeout": Common("Duration", "10min", "of each statement at the source"),
     "max_horizon_seconds": Common("NotNegative", 3600.0, "reading stops where a transaction that holds up vacuum is older; 0: never"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 import psycopg
 
@@ -22,11 +21,10 @@ from aurora_ops.restore.baseline import file, packing
 from aurora_ops.restore.baseline.file import Head
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.content.comparison import Compared
-from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT
 from aurora_ops.restore.proof.engine import Proof
-from aurora_ops.restore.proof.limits import Limits, limits_of
+from aurora_ops.restore.proof.limits import Limits, with_limits
 from aurora_ops.restore.proof.made_of.hashing import Hashing
-from aurora_ops.restore.proof.reconnecting import Reconnecting
+from aurora_ops.restore.proof.reconnecting import outliving
 from aurora_ops.runner import evidence
 
 NAME = "record-baseline"
@@ -75,7 +73,7 @@ class Recording:
             asked = self.access if self.access.database else replace(self.access, database=ALL)
             databases = asked.databases(connection)
             bearable = self.limits.bounds.check(connection)
-        self.proof = Proof(self._connect, databases, self.limits, timed)
+        self.proof = Proof(self._connect, databases, self.limits, timed, reader=self._reader)
         told = (
             ""
             if timed
@@ -86,6 +84,7 @@ class Recording:
             Check("commits carry their time", "PASS" if timed else "SKIP", told),
             self.proof.readable(),
             bearable,
+            *self.proof.reader_answers(),
             *self.unlike,
         ]
         self.checked = Report("preflight", tuple(checks))
@@ -157,7 +156,7 @@ class Recording:
             Check.of("the file reads back as it was recorded", back == head and same, "sums and identity"),
             Check.of("only its owner may read it", mode & 0o077 == 0, f"mode {mode:o}"),
             *coverage.table_checks(held),
-            *coverage.check(held, self.limits.at_least_percent, self.limits.sample.depth),
+            *coverage.check(held, self.limits.at_least_percent, self.limits.sample.depth, str(self.proof.read)),
             *coverage.other_databases(self.stored, self.proof.databases),
         ]
         return Report("recorded", tuple(checks))
@@ -201,36 +200,23 @@ class Recording:
         """What outlives a failover, and only reads."""
         if not read_only:
             raise RecordingRefusedError("recording a baseline writes nothing to the cluster.")
-        found = Reconnecting(lambda: self.access.connect(database=database, cluster=self.source))
-        found.set("statement_timeout", self.limits.statement_timeout)
-        return cast(psycopg.Connection, found)
+        return outliving(
+            lambda: self.access.connect(database=database, cluster=self.source), self.limits.statement_timeout
+        )
+
+    def _reader(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
+        return self.access.connect(database=database, cluster=self.source, reader=True, read_only=read_only)
 
 
-def baseline(
-    access: Access,
-    *,
-    folder: str = "",
-    depth: str = "full",
-    sample_percent: float = 10,
-    proved_percent: float = coverage.AT_LEAST_PERCENT,
-    seed: int = 0,
-    max_read_mib_per_second: float = 0,
-    statement_timeout: str = STATEMENT_TIMEOUT,
-    max_horizon_seconds: float = HORIZON_SECONDS,
-    max_replica_lag_seconds: float = LAG_SECONDS,
-) -> Recording:
-    """Prepare a baseline of a cluster.
+@with_limits(range_pages=_RANGE_PAGES)
+def baseline(access: Access, *, limits: Limits, folder: str = "") -> Recording:
+    """Prepare a baseline of a cluster; it takes the parameters of `limits_of` too.
 
     Raises
     ------
     LimitsError
         A parameter cannot be meant; nothing was read.
     """
-    limits = limits_of(
-        depth=depth, sample_percent=sample_percent, seed=seed,
-        proved_percent=proved_percent, max_read_mib_per_second=max_read_mib_per_second, statement_timeout=statement_timeout,
-        max_horizon_seconds=max_horizon_seconds, max_replica_lag_seconds=max_replica_lag_seconds, range_pages=_RANGE_PAGES,
-    )  # fmt: skip
     return Recording(access, limits, folder)
 
 

@@ -73,6 +73,7 @@ def _begin(drill: "Drill") -> Proved:
 
 def _update(drill: "Drill", found: Proved) -> None:
     found.figures = drill.timing.figures()
+    found.facts["rows"] = str(drill.proof.read)
     times = {
         "restore point asked for": drill.asked_how or f"{drill.asked_point or 'none: the drill sets its own, between two marks'}",
         "restore point": f"{drill.restore_point:%F %T}Z" if drill.restore_point else "",

@@ -8,14 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
-
-import psycopg
 
 from aurora_ops.aws.session import DatabaseUnreachableError
 from aurora_ops.core.display import Check
 from aurora_ops.database import databases
-from aurora_ops.restore.proof import heartbeat, reading, rules, storage
+from aurora_ops.restore.proof import heartbeat, readers, reading, rules, storage
 from aurora_ops.restore.proof.content import bounds, commit_times, comparison, coverage, pace, unmarked
 from aurora_ops.restore.proof.content.comparison import Compared, Comparison
 from aurora_ops.restore.proof.content.rows import Content, Reader
@@ -23,16 +20,9 @@ from aurora_ops.restore.proof.heartbeat import Achieved, Beats
 from aurora_ops.restore.proof.limits import Limits
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
+from aurora_ops.restore.proof.readers import Connect, Tally
 from aurora_ops.restore.proof.reading import Pages
 from aurora_ops.restore.proof.rules import Answer
-
-
-class Connect(Protocol):
-    """How to get into one side: a database by name."""
-
-    def __call__(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
-        """Open a connection."""
-        ...
 
 
 @dataclass
@@ -55,6 +45,8 @@ class Proof:
     counters: dict[str, bounds.Counters] = field(default_factory=dict)  # of before the restore point
     resource_id: str = ""  # of the source's cluster, as its heartbeat says it
     achieved: Achieved | None = None  # RPO; known once a copy was compared
+    reader: Connect | None = None  # into a reader of the source, or whatever its reader endpoint leads to
+    read: Tally = field(default_factory=Tally)  # where rows of the source were read
 
     @property
     def is_sure(self) -> bool:
@@ -116,11 +108,28 @@ class Proof:
             with self.source(name) as connection:
                 self.answers[name] = rules.ask(connection, self.limits.rules, self.limits.statement_timeout)
 
-    def _rows(self) -> dict[str, dict[str, Content]]:
-        found = {}
+    def _begin_pass(self) -> readers.Pass:
         self.guard = pace.Guard(self.limits.bounds)
+        to = self.to - self.limits.edge if self.to else None
+        return readers.begin(
+            self.source, self.reader, self.limits.read_from, self.databases[0], to, timed=self.timed, tally=self.read
+        )
+
+    def reader_answers(self) -> list[Check]:
+        """Before anything starts, where only a reader is to be read: whether there is one that can be."""
+        if self.limits.read_from != readers.READER:
+            return []
+        name, told = "a reader can be read", "its commits are replayed"
+        try:
+            self._begin_pass().open_reader(self.databases[0]).close()
+        except readers.ReaderUnusedError as error:
+            return [Check(name, "FAIL", f"{error}: read_from auto reads from the writer then")]
+        return [Check(name, "PASS", told)]
+
+    def _rows(self) -> dict[str, dict[str, Content]]:
+        found, this = {}, self._begin_pass()
         for name in self.databases:
-            with self._reader(self.source, name, self.guard) as reader:
+            with self._reader(this.connect, name, self.guard) as reader:
                 known = reader.tables()
                 read = reader.read([one for one in known if not one.reason], self.limits.sample)
                 closed = {one.label: Content(one, 1) for one in known if one.reason}
@@ -165,7 +174,7 @@ class Proof:
         checks += coverage.table_checks(compared)
         checks += seconds.checks() if self.timed and self.to else [commit_times.UNKNOWN]
         checks += self._achieve(copy, present, seconds)
-        checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth)
+        checks += coverage.check(compared, self.limits.at_least_percent, self.limits.sample.depth, str(self.read))
         return checks
 
     @property
@@ -226,7 +235,7 @@ class Proof:
 
     def _compare_rows(self, copy: Connect, present: tuple[str, ...]) -> tuple[list[Compared], commit_times.Seconds]:
         compared: list[Compared] = []
-        self.guard = pace.Guard(self.limits.bounds)
+        this = self._begin_pass()
         seconds = commit_times.Seconds(self.to)
         for name in self.databases:
             recorded = self.after[name]
@@ -239,7 +248,7 @@ class Proof:
             trusted = comparison.steady(self.before[name], recorded) if self.before else None
             compare = Comparison if self.is_sure else unmarked.Unmarked
             with ExitStack() as stack:
-                source = stack.enter_context(self._reader(self.source, name, self.guard))
+                source = stack.enter_context(self._reader(this.connect, name, self.guard))
                 other = stack.enter_context(self._reader(copy, name))
                 of_database = compare(name, source, other, recorded, trusted)
                 found = of_database.run()

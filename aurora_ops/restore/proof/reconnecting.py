@@ -7,18 +7,20 @@ writing that says what has to be there in the end.
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 
 from aurora_ops.aws.session import DatabaseUnreachableError, LoginRefusedError, NoSuchDatabaseError
 
+Ask = Callable[[psycopg.Connection], "psycopg.Cursor[Any]"]
 WAIT_SECONDS = 120.0  # Aurora promotes a reader in well under a minute; without one it makes a new writer in minutes
-_SET = "SELECT set_config(%s, %s, false)"
 
 
 class Reconnecting:
-    """Stands for the `psycopg.Connection` that `connect` opens. Settings made by `set` are made again on the next one."""
+    """Stands for the `psycopg.Connection` that `connect` opens, when it is first asked. Settings made by `set` are made again on the next one."""
+
+    SET = "SELECT set_config(%s, %s, false)"
 
     def __init__(
         self, connect: Callable[[], psycopg.Connection], *, read_only: bool = True, wait_seconds: float = WAIT_SECONDS
@@ -47,7 +49,21 @@ class Reconnecting:
     def set(self, name: str, value: str) -> None:
         """A setting of the session."""
         self._settings[name] = value
-        self.execute(_SET, (name, value))
+        if self._now and not self._now.closed:
+            self.execute(self.SET, (name, value))
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        """Of the connection of now."""
+        return self._opened().info
+
+    @property
+    def writer(self) -> psycopg.Connection:
+        """Where what is asked is of now: here, but for what reads from a reader (readers.py)."""
+        return cast(psycopg.Connection, self)
+
+    def count(self, pages: float) -> None:
+        """So many pages were read by the last statement."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
         """As psycopg's, and again where the server went away before it answered."""
@@ -57,7 +73,7 @@ class Reconnecting:
         """One that executes in the same way."""
         return _Cursor(self, options)
 
-    def again(self, ask: Callable[[psycopg.Connection], psycopg.Cursor[Any]]) -> psycopg.Cursor[Any]:
+    def again(self, ask: Ask) -> psycopg.Cursor[Any]:
         """What `ask` returns of the server that answers, within the waiting time."""
         until = time.monotonic() + self._wait_seconds
         while True:
@@ -76,8 +92,17 @@ class Reconnecting:
         if self._now is None or self._now.closed:
             self._now = self._connect()
             for name, value in self._settings.items():
-                self._now.execute(_SET, (name, value))
+                self._now.execute(self.SET, (name, value))
         return self._now
+
+
+def outliving(
+    connect: Callable[[], psycopg.Connection], statement_timeout: str, *, read_only: bool = True
+) -> psycopg.Connection:
+    """What reads a source through its failovers, each statement within so long."""
+    found = Reconnecting(connect, read_only=read_only)
+    found.set("statement_timeout", statement_timeout)
+    return cast(psycopg.Connection, found)
 
 
 class _Cursor:

@@ -17,11 +17,12 @@ from aurora_ops.restore.proof.content.remembered import Remembered
 from aurora_ops.restore.proof.content.rows import EDGE, Reader
 from aurora_ops.restore.proof.content.tables import Table
 from aurora_ops.restore.proof.content.unmarked import Unmarked
-from aurora_ops.restore.proof.engine import Connect, Proof
+from aurora_ops.restore.proof.engine import Proof
 from aurora_ops.restore.proof.heartbeat import Beats
 from aurora_ops.restore.proof.made_of import definitions
 from aurora_ops.restore.proof.made_of.definitions import Reading
 from aurora_ops.restore.proof.made_of.hashing import Hashing
+from aurora_ops.restore.proof.readers import Connect
 
 
 class SourceGoneError(AuroraOpsError):

@@ -19,9 +19,9 @@ from aurora_ops.database import server_version
 from aurora_ops.restore.baseline import file
 from aurora_ops.restore.proof import parity
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
-from aurora_ops.restore.proof.content.pace import HORIZON_SECONDS, LAG_SECONDS, STATEMENT_TIMEOUT
 from aurora_ops.restore.proof.engine import Proof
-from aurora_ops.restore.proof.limits import Limits, limits_of
+from aurora_ops.restore.proof.limits import Limits, with_limits
+from aurora_ops.restore.proof.reconnecting import outliving
 from aurora_ops.restore.verification import copies
 from aurora_ops.restore.verification.copies import Restored, WayIn
 
@@ -74,7 +74,9 @@ class Verification:
             asked = self.source if self.source.database else replace(self.source, database=ALL)
             databases = asked.databases(source)
         resource_id = str(self.described.raw.get("DbClusterResourceId", ""))
-        self.proof = Proof(self._source, databases, self.limits, all(timed), resource_id=resource_id)
+        self.proof = Proof(
+            self._source, databases, self.limits, all(timed), resource_id=resource_id, reader=self._reader
+        )
         checks = [
             Check.of("the copy is available", copy.status == "available", f"status {copy.status}"),
             Check.of(
@@ -82,6 +84,7 @@ class Verification:
             ),
             timed_check(dict(zip(("the source", "the copy"), timed, strict=True))),
             self.proof.readable(),
+            *self.proof.reader_answers(),
             *self.unlike,
         ]
         self.checked = Report("preflight", tuple(checks))
@@ -169,7 +172,12 @@ class Verification:
     def _source(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
         if not read_only:
             raise VerificationRefusedError("a verification writes nothing to the source.")
-        return self.source.connect(database=database, cluster=self.described)
+        return outliving(
+            lambda: self.source.connect(database=database, cluster=self.described), self.limits.statement_timeout
+        )
+
+    def _reader(self, database: str, *, read_only: bool = True) -> psycopg.Connection:
+        return self.source.connect(database=database, cluster=self.described, reader=True, read_only=read_only)
 
 
 def is_read_only(connection: psycopg.Connection) -> bool:
@@ -193,26 +201,20 @@ def _named(check: Check) -> Check:
     return Check(check.name, "SKIP", f"not asked for (compare_configuration), and different: {check.detail}")
 
 
+@with_limits()
 def verify(
     access: Access,
     *,
+    limits: Limits,
     copy: str = "",
     restored_to: str = "",
     within_seconds: float = 0,
     copy_login: str = "",
     restore_job: str = "",
     compare_configuration: bool = False,
-    depth: str = "full",
-    sample_percent: float = 10,
-    seed: int = 0,
-    proved_percent: float = coverage.AT_LEAST_PERCENT,
-    max_read_mib_per_second: float = 0,
-    statement_timeout: str = STATEMENT_TIMEOUT,
-    max_horizon_seconds: float = HORIZON_SECONDS,
-    max_replica_lag_seconds: float = LAG_SECONDS,
     baseline: str = "",
 ) -> Verification:
-    """Prepare a verification of `copy`, restored of `access`'s cluster.
+    """Prepare a verification of `copy`, restored of `access`'s cluster; it takes the parameters of `limits_of` too.
 
     Parameters
     ----------
@@ -228,11 +230,6 @@ def verify(
     LimitsError, CopyRefusedError, RestoreJobError, BaselineError
         A parameter cannot be meant; nothing was read.
     """
-    limits = limits_of(
-        depth=depth, sample_percent=sample_percent, seed=seed, proved_percent=proved_percent, max_read_mib_per_second=max_read_mib_per_second,
-        statement_timeout=statement_timeout, max_horizon_seconds=max_horizon_seconds, max_replica_lag_seconds=max_replica_lag_seconds,
-        within_seconds=within_seconds,
-    )  # fmt: skip
     session, name = access.session, access.identifier
     if not baseline:
         found = copies.find(session, name, copy, restored_to, copy_login, restore_job)

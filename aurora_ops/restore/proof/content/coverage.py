@@ -39,8 +39,8 @@ def share(compared: list[Compared]) -> float:
     return 100 * sum(one.proved for one in known) / rows if rows else 0.0
 
 
-def check(compared: list[Compared], at_least_percent: float, depth: str) -> list[Check]:
-    """Whether enough was proved, and what a sample may have missed."""
+def check(compared: list[Compared], at_least_percent: float, depth: str, read_from: str = "") -> list[Check]:
+    """Whether enough was proved, where it was read, and what a sample may have missed."""
     known = [one for one in compared if one.table.restorable]
     rows, proved, unread = (
         (sum(values) for values in zip(*((one.rows, one.proved, one.unread) for one in known), strict=True))
@@ -53,6 +53,7 @@ def check(compared: list[Compared], at_least_percent: float, depth: str) -> list
     percent = 100 * proved / rows
     enough = percent >= at_least_percent
     detail = f"{proved:,} of {rows:,} rows, {percent:.1f} %; at least {at_least_percent:g} % asked"
+    detail += f"; {read_from}" if read_from else ""
     checks = [Check.of(name, enough, detail if enough else f"proved in part: {detail}")]
     if unread:
         seen = rows / (rows + unread)

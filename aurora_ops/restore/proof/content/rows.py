@@ -29,6 +29,7 @@ from aurora_ops.restore.proof.content.pace import (
     pages_of,
 )
 from aurora_ops.restore.proof.content.tables import Table, pin, tables
+from aurora_ops.restore.proof.reconnecting import Reconnecting
 
 EDGE = timedelta(seconds=0.1)
 PAGES = 512  # of a range: 4 MiB, read in tens of milliseconds from memory
@@ -162,6 +163,11 @@ class Reader:
         found: psycopg.Connection = self._local.connection
         return found
 
+    def _writer(self) -> psycopg.Connection:
+        """Where the pool's connection leads to in the end, were it to a reader now."""
+        found: Any = self._connection()
+        return found.writer if isinstance(found, Reconnecting) else found
+
     def tables(self) -> tuple[Table, ...]:
         """Those of the database."""
         return self._pool.submit(lambda: tables(self._connection())).result()
@@ -192,14 +198,11 @@ class Reader:
         if content.unreadable:
             return
         table = content.table
-        try:
-            self._pace(table, first, end)
-        except ReadingStoppedError as error:
-            content.unreadable = str(error)
-            return
         statement = sql.SQL(_SUMS).format(**self._parts(table, first, end))
         try:
-            row = self._connection().execute(statement).fetchone()
+            (row,) = self._paced(table, first, end, statement)
+        except ReadingStoppedError as error:
+            content.unreadable = str(error)
         except (psycopg.errors.DataError, psycopg.errors.DataCorrupted, psycopg.errors.InternalError_) as error:
             content.unreadable = error.diag.message_primary or type(error).__name__
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
@@ -207,22 +210,22 @@ class Reader:
         except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
             content.unreadable = f"not read: {error.diag.message_primary}"
         else:
-            content.ranges[first] = Sums(*row) if row else NOTHING
+            content.ranges[first] = Sums(*row)
 
-    def _pace(self, table: Table, first: int, end: int | None) -> None:
-        """Wait until the range may be read."""
-        if why := self.guard.look(self._connection):
+    def _paced(self, table: Table, first: int, end: int | None, statement: sql.Composed) -> list[Any]:
+        """The answer to a statement about a range, once it may be read."""
+        if why := self.guard.look(self._writer):
             raise ReadingStoppedError(f"reading was stopped: {why}")
-        self._throttle.take(pages_of(table, first, end))
+        self._throttle.take(pages := pages_of(table, first, end))
+        connection: Any = self._connection()
+        answer: list[Any] = connection.execute(statement).fetchall()
+        if isinstance(connection, Reconnecting):
+            connection.count(pages)
+        return answer
 
     def _ask(self, table: Table, first: int, end: int | None, statement: sql.Composed) -> list[Any]:
-        """The answer to a statement about a range, in a connection of the pool and at its pace."""
-
-        def asked() -> list[Any]:
-            self._pace(table, first, end)
-            return self._connection().execute(statement).fetchall()
-
-        return self._pool.submit(asked).result()
+        """The same in a thread of the pool."""
+        return self._pool.submit(self._paced, table, first, end, statement).result()
 
     def _parts(self, table: Table, first: int, end: int | None) -> dict[str, sql.Composable]:
         # Without commit times every row is old: `at` is NULL, which is.
@@ -240,10 +243,10 @@ class Reader:
         }
 
     def file(self, table: Table) -> int:
-        """Where its rows lie now; 0 if it is gone, or if another table has its name."""
+        """Where its rows lie now; 0 if it is gone, or if another table has its name. A reader that is behind would tell where they lay."""
         ask = "SELECT coalesce(pg_relation_filenode(oid), 0) FROM pg_class WHERE oid = %s AND relname = %s AND relnamespace::regnamespace = to_regnamespace(%s)"
         which = (table.oid, table.name, sql.Identifier(table.schema).as_string())
-        row = self._pool.submit(lambda: self._connection().execute(ask, which).fetchone()).result()
+        row = self._pool.submit(lambda: self._writer().execute(ask, which).fetchone()).result()
         return int(row[0]) if row else 0
 
     def has_commit(self, table: Table, at: datetime, first: int = 0, end: int | None = None) -> bool:
