@@ -57,13 +57,12 @@ class Trial:
             notebook.cells.append(new(source, id=name, metadata={"tags": [tag]} if tag else {}))
         nbformat.write(notebook, folder / "in.ipynb")
 
-    def start(self, *options: str, version_by: str = "-r", under: tuple[str, ...] = (), **environment: str) -> "Trial":
-        """Run it; `under` is a program, with its options, that starts papermill."""
+    def start(self, *options: str, version_by: str = "-r", **environment: str) -> "Trial":
         command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "--engine", "aurora-ops"]
         values = [version_by, "engine_version", "15.10", "-r", "folder", str(self.folder), "--no-progress-bar"]
         before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a child inherits that
         self.process = subprocess.Popen(
-            [*under, *command, *values, *options], cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            [*command, *values, *options], cwd=self.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
             env=os.environ | environment,
         )  # fmt: skip
         signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,5 @@
-"""A cluster's automated backups: base backups, the WAL archive between them, and recovery from them to any second.
+"""A cluster's automated backups: base backups, the WAL archive between them, and recovery from them to any second; and the backups
+that outlive their cluster.
 
 All of a cluster's backups lie in one folder. It outlives the cluster's servers and, if the backups are retained, the cluster.
 The folder is read from disk each time. The record of a base backup (`backup.json`) is written last, and a base backup without its
@@ -9,11 +10,16 @@ import json
 import os
 import re
 import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aurora_ops.core.errors import InputError
+from aurora_ops.sandbox.client.state import passable
 from aurora_ops.sandbox.dataplane.server import RecoveryError, Server, ServerError
 
 DAY_VARIABLE = "AURORA_OPS_BACKUP_DAY_SECONDS"
@@ -171,6 +177,54 @@ class ClusterBackups:
             _run_once(target, settings, seconds)
         except ServerError as error:
             raise RecoveryError(f"the archive does not reach {to.isoformat()}: {error}") from None
+
+
+class BackupStore:
+    """Snapshots, and the retained automated backups of deleted clusters. Folders below the sandbox's own. A backup that a restore reads is deleted only afterwards."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._readers: Counter[Path] = Counter()
+        self._released = threading.Condition()
+
+    def snapshot(self, key: str) -> Path:
+        """The folder of the snapshot with this key."""
+        return passable(self.directory / "snapshots") / key
+
+    def retained(self, resource_id: str) -> ClusterBackups:
+        """The automated backups that were retained when their cluster was deleted."""
+        return ClusterBackups(passable(self.directory / "retained") / resource_id.lower())
+
+    def retain(self, backups: ClusterBackups, resource_id: str) -> None:
+        """Retain the automated backups of a cluster that is being deleted."""
+        with self._released:
+            self._released.wait_for(lambda: not self._readers[backups.directory])
+            backups.directory.rename(self.retained(resource_id).directory)
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        """Protect `path` from deletion while a restore or a copy reads it."""
+        with self._released:
+            self._readers[path] += 1
+        try:
+            yield
+        finally:
+            with self._released:
+                self._readers[path] -= 1
+                self._released.notify_all()
+
+    def is_read(self, path: Path) -> bool:
+        """Whether a restore or a copy is reading `path`."""
+        return self._readers[path] > 0
+
+    def drop(self, path: Path) -> None:
+        """Delete a folder as soon as no restore or copy reads it."""
+        with self._released:
+            self._released.wait_for(lambda: not self._readers[path])
+            deleted = path.with_name(f"{path.name}.deleted")  # in one step: after a kill the rest is no backup
+            with suppress(FileNotFoundError):
+                path.rename(deleted)
+            shutil.rmtree(deleted, ignore_errors=True)
 
 
 def copy_data(server: Server, path: Path) -> datetime:

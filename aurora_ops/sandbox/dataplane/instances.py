@@ -110,6 +110,14 @@ def start(cluster: ClusterData) -> None:
             _restart_reader(cluster, name)
 
 
+def begin_backups(cluster: ClusterData) -> None:
+    """Take the first base backup of a writer whose history has begun anew."""
+    if cluster.writer is None:
+        raise ServerError("the cluster never had an instance")
+    cluster.backups.take(cluster.writer, cluster.identifier)
+    cluster.advance()
+
+
 def pause(cluster: ClusterData, instance_id: str) -> None:
     """Stop one server until `resume`. Connections to it wait until then."""
     server = cluster.server_of(instance_id)

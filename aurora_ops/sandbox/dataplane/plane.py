@@ -19,8 +19,8 @@ import psycopg
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.sandbox.client.processes import end_orphans
 from aurora_ops.sandbox.client.state import passable
-from aurora_ops.sandbox.dataplane import backups, instances, programs
-from aurora_ops.sandbox.dataplane.backup_store import BackupStore
+from aurora_ops.sandbox.dataplane import backups, instances, major_upgrade, programs
+from aurora_ops.sandbox.dataplane.backups import BackupStore
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.endpoint_proxy import EndpointProxy
 from aurora_ops.sandbox.dataplane.ldap_server import LdapServer
@@ -160,6 +160,31 @@ class DataPlane:
         """Start the servers of a cluster that was stopped."""
         with self._changing(resource_id, awake=False) as cluster:
             instances.start(cluster)
+
+    def upgrade(self, resource_id: str, major: int, before_start: Callable[[], None]) -> None:
+        """Take a cluster's data to another major version, where programs of it are there; servers and automated backups begin anew.
+
+        Where they are not, the servers restart as they are. After a refusal (`major_upgrade.UpgradeRefusedError`) they do so, too, and
+        `before_start` is not called.
+        """
+        programs = self.programs_of(major)
+        with self._changing(resource_id) as cluster:
+            writer = cluster.writer
+            is_other = writer is not None and writer.programs.major != programs.major
+            if writer is not None and is_other:
+                if not writer.is_running:
+                    instances.restart(cluster, cluster.writer_id)
+                major_upgrade.check(writer)
+            instances.stop(cluster)
+            try:
+                if is_other:
+                    major_upgrade.upgrade(cluster, programs)
+                    self.store.drop(cluster.backups.directory)  # of another history: no recovery from it leads here
+                before_start()
+            finally:
+                instances.start(cluster)
+            if is_other:
+                instances.begin_backups(cluster)
 
     def remove_cluster(self, resource_id: str, *, retain_backups: bool = False) -> None:
         """End a cluster's servers and delete its data, and its backups unless they are to be retained."""

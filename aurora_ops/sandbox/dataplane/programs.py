@@ -83,12 +83,19 @@ class Programs:
 
     def run(self, command: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as the servers' user and return it completed; `ProgramsError` with the end of its output if it fails."""
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env=env, **self.popen_identity())
+        result = self.attempt(command, env)
         if result.returncode:
             raise ProgramsError(
                 f"{Path(command[0]).name} failed with {result.returncode}: {result.stderr.strip()[-400:]}"
             )
         return result
+
+    def attempt(
+        self, command: list[str], env: Mapping[str, str] | None = None, folder: str = "/"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as the servers' user in a folder that this user can enter, and return it completed, whether it failed or not."""
+        identity: Identity = self.popen_identity() | {"cwd": folder}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env, **identity)
 
     def own(self, path: Path) -> Path:
         """Create a private folder that belongs to the servers' user."""

@@ -19,6 +19,7 @@ from moto.rds.exceptions import DBInstanceNotFoundError, InvalidParameterValue, 
 from moto.rds.models import rds_backends
 from moto.rds.responses import RDSResponse
 
+from aurora_ops.sandbox.dataplane import major_upgrade
 from aurora_ops.sandbox.periodic import PeriodicThread
 from aurora_ops.sandbox.rds.models import AuroraInstance
 from aurora_ops.sandbox.requests.layers import instead
@@ -92,8 +93,8 @@ class Tail(PeriodicThread):
             backend.put_log_events(group, instance.db_instance_identifier, events)
 
 
-def _file(self: RDSResponse) -> tuple[str, Path]:
-    """The name of an instance's log in AWS, and its path here."""
+def _files(self: RDSResponse) -> dict[str, Path]:
+    """An instance's logs: their names in AWS, and their paths here."""
     name = self.params["DBInstanceIdentifier"].lower()
     if name not in self.backend.databases:
         raise DBInstanceNotFoundError(name)
@@ -101,20 +102,26 @@ def _file(self: RDSResponse) -> tuple[str, Path]:
     server = instance.server if isinstance(instance, AuroraInstance) else None
     if server is None:
         raise RDSClientError("InvalidDBInstanceState", f"DB instance {name} has no log: its server was never started")
-    return f"error/postgresql.log.{instance.instance_create_time:%Y-%m-%d-%H%M}", server.log
+    found = {f"error/postgresql.log.{instance.instance_create_time:%Y-%m-%d-%H%M}": server.log}
+    refused = server.directory / major_upgrade.LOG
+    if refused.exists():
+        at = datetime.fromtimestamp(refused.stat().st_mtime, UTC)
+        found[f"error/{refused.name}.{at:%Y-%m-%d-%H%M}"] = refused
+    return found
 
 
 def describe_db_log_files(self: RDSResponse) -> ActionResult:
-    """The instance's log file. moto: one invented file of 123 bytes, whatever the filters."""
-    name, path = _file(self)
-    wanted, stat = self.params, path.stat()
-    written = int(stat.st_mtime * 1000)
-    fits = (
-        (wanted.get("FilenameContains") or "") in name
-        and written >= (wanted.get("FileLastWritten") or 0)
-        and stat.st_size >= (wanted.get("FileSize") or 0)
-    )
-    found = [{"LogFileName": name, "LastWritten": written, "Size": stat.st_size}] if fits else []
+    """The instance's log files. moto: one invented file of 123 bytes, whatever the filters."""
+    wanted, found = self.params, []
+    for name, path in _files(self).items():
+        stat = path.stat()
+        written = int(stat.st_mtime * 1000)
+        if (
+            (wanted.get("FilenameContains") or "") in name
+            and written >= (wanted.get("FileLastWritten") or 0)
+            and stat.st_size >= (wanted.get("FileSize") or 0)
+        ):
+            found.append({"LogFileName": name, "LastWritten": written, "Size": stat.st_size})
     return ActionResult({"DescribeDBLogFiles": found})
 
 
@@ -139,8 +146,8 @@ def portion(content: bytes, marker: str | None, lines: int) -> tuple[bytes, int]
 
 def download_db_log_file_portion(self: RDSResponse) -> ActionResult:
     """Blocks of the file: from the start with marker "0", the end without one. moto: HTTP 500."""
-    name, path = _file(self)
-    if self.params.get("LogFileName") != name:
+    path = _files(self).get(self.params.get("LogFileName", ""))
+    if path is None:
         raise RDSClientError("DBLogFileNotFoundFault", f"DBLog File: {self.params.get('LogFileName')}, is not found")
     content = path.read_bytes()
     marker, lines = self.params.get("Marker"), self.params.get("NumberOfLines")

@@ -63,9 +63,9 @@ class StrictRDSBackend(models.RDSBackend):
         self.records = Records(self)
         self.parameters = ParameterGroups(self.records)
         self.operations = Operations(self.records, self.parameters)
-        self.upgrades = Upgrades(self.records, self.operations)
         self.backups = Backups(self.records)
         self.snapshots = Snapshots(self.records, self.backups, self._snapshots_in)
+        self.upgrades = Upgrades(self.records, self.operations, self.snapshots.create_before_upgrade)
         self.restores = Restores(self.records, self.backups, self.snapshots, self.create_db_cluster)
 
     def _snapshots_in(self, region: str) -> Snapshots:
@@ -163,6 +163,7 @@ class StrictRDSBackend(models.RDSBackend):
         backup = self.backups.of(cluster)
         super().delete_db_cluster(cluster.db_cluster_identifier)
         self.backups.remove_cluster(cluster, backup, retain=retain_backups)
+        self.snapshots.forget_automated(cluster)
         cluster.status = "deleting"
         return cluster
 

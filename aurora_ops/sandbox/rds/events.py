@@ -134,9 +134,9 @@ def _cluster_modified(self: RDSResponse) -> list[Row]:
     name, rows = _cluster(self), []
     if self.params.get("MasterUserPassword") or self.params.get("RotateMasterUserPassword"):
         rows.append(("db-cluster", name, "RDS-EVENT-0016", "configuration change", "Reset master credentials."))
-    if self.params.get("EngineVersion") and not backend_of(self).records.clusters[name].pending_modified_values:
-        message = "Database cluster engine version has been upgraded."
-        rows.append(("db-cluster", name, "RDS-EVENT-0173", "maintenance", message))
+    cluster = backend_of(self).records.clusters[name]
+    rows += [("db-cluster", name, event_id, "maintenance", message) for event_id, message in cluster.upgrade_events]
+    cluster.upgrade_events = ()
     return rows
 
 

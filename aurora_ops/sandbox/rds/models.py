@@ -83,6 +83,8 @@ class AuroraCluster(WithStatus, models.DBCluster):
 
     wanted_port: int = 5432  # of CreateDBCluster; `port` is another where it was taken
 
+    upgrade_events: tuple[tuple[str, str], ...] = ()  # id and message, until they are recorded
+
     def __init__(self, backend: Any, **kwargs: Any) -> None:
         self.hosts = ("", "")
         kwargs = dict(kwargs)
@@ -320,9 +322,9 @@ class AuroraSnapshot(models.DBClusterSnapshot):
 
     @property
     def held_by(self) -> Path:
-        """The folder to be held while the snapshot is read: an automated one expires with its vault."""
+        """The folder to be held while the snapshot is read: a base backup expires with its cluster's backups."""
         path = plane().store.directory / self.files
-        return path.parent if self.snapshot_type == "automated" else path
+        return path if path.parent == plane().store.snapshot("").parent else path.parent
 
     def begin(self, status: str) -> "AuroraSnapshot":
         """Become unusable until `finish`, and return the answer with that status."""

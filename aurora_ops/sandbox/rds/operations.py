@@ -101,9 +101,13 @@ class Operations:
         answered.status = answer
         return answered
 
+    def read_groups(self, cluster: AuroraCluster) -> None:
+        """What the parameter groups say now applies when servers next start."""
+        self._parameter_groups.read(cluster)
+
     def change_servers(self, change: Callable[..., None], cluster: AuroraCluster, *arguments: str) -> None:
         """Let the data plane change the cluster's servers, with what the parameter groups say now."""
-        self._parameter_groups.read(cluster)
+        self.read_groups(cluster)
         try:
             change(cluster.db_cluster_resource_id, *arguments)
         except (AuroraOpsError, psycopg.Error) as error:

@@ -46,9 +46,21 @@ class Snapshots:
         name = rules.check_identifier(name, "FinalDBSnapshotIdentifier", longest=255)
         self._take(self._records.available_cluster(cluster.db_cluster_identifier), name, None)
 
-    def _take(self, cluster: AuroraCluster, name: str, tags: list[dict[str, str]] | None) -> AuroraSnapshot:
+    def create_before_upgrade(self, cluster: AuroraCluster, name: str) -> None:
+        """The automated snapshot that RDS takes before a major upgrade; it goes with its cluster."""
+        self._take(cluster, name, None, snapshot_type="automated")
+
+    def forget_automated(self, cluster: AuroraCluster) -> None:
+        """Delete what `create_before_upgrade` made of a cluster that is deleted."""
+        for one in list(self._records.snapshots.values()):
+            if one.snapshot_type == "automated" and one.db_cluster_resource_id == cluster.db_cluster_resource_id:
+                self.forget(one)
+
+    def _take(
+        self, cluster: AuroraCluster, name: str, tags: list[dict[str, str]] | None, **named: str
+    ) -> AuroraSnapshot:
         self._check_room(name)
-        snapshot = AuroraSnapshot(self._records.moto, cluster, name, _new_files(), tags=tags)
+        snapshot = AuroraSnapshot(self._records.moto, cluster, name, _new_files(), tags=tags, **named)
         answer = snapshot.begin("creating")
         self._records.snapshots[name] = snapshot
         path = plane().store.directory / snapshot.files

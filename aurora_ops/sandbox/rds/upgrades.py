@@ -1,15 +1,22 @@
 """Another engine version for a cluster that runs: which, when, and what changes with it.
 
-Aurora's answers, in words as terraform-provider-aws#13389 and #35912 and terraform-aws-rds-aurora#308 quote them. The servers behind stay the
-PostgreSQL that the sandbox found, whatever version the cluster has: `SHOW server_version` says so. Without ApplyImmediately a version
-waits for the maintenance window, which never comes here; a later change with ApplyImmediately applies it too.
+Aurora's answers, in words as terraform-provider-aws#13389 and #35912 and terraform-aws-rds-aurora#308 quote them. A minor version changes no
+server: `SHOW server_version` says what runs. A major one is a real pg_upgrade where programs of it are there, after a snapshot
+"preupgrade-..."; one that PostgreSQL refuses leaves the cluster as it is, and an event and a log say why. Without ApplyImmediately a
+version waits for the maintenance window, which never comes here; a later change with ApplyImmediately applies it too.
 """
 
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from moto.rds.exceptions import InvalidParameterCombination, RDSClientError
 
 from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.sandbox.dataplane.major_upgrade import UpgradeRefusedError
 from aurora_ops.sandbox.engine import ENGINE_VERSIONS
 from aurora_ops.sandbox.rds import rules
 from aurora_ops.sandbox.rds.models import AuroraCluster, plane
@@ -17,12 +24,20 @@ from aurora_ops.sandbox.rds.operations import Operations
 from aurora_ops.sandbox.rds.parameter_groups import family_of
 from aurora_ops.sandbox.rds.records import Records
 
+log = logging.getLogger(__name__)
+IN_PROGRESS = ("RDS-EVENT-0177", "Database cluster upgrade is in progress.")
+PATCHED = ("RDS-EVENT-0173", "Database cluster engine version has been upgraded.")
+UPGRADED = ("RDS-EVENT-0176", "Database cluster engine major version has been upgraded.")
+REFUSED = ("RDS-EVENT-0174", "Database cluster is in a state that cannot be upgraded")
+
 
 class Upgrades:
-    """The part of ModifyDBCluster that is about parameter groups and versions."""
+    """The part of ModifyDBCluster that is about parameter groups and versions. `take_snapshot` is called before a major upgrade."""
 
-    def __init__(self, records: Records, operations: Operations) -> None:
-        self._moto, self._operations = records.moto, operations
+    def __init__(
+        self, records: Records, operations: Operations, take_snapshot: Callable[[AuroraCluster, str], None]
+    ) -> None:
+        self._moto, self._operations, self._take_snapshot = records.moto, operations, take_snapshot
 
     def check(self, cluster: AuroraCluster, kwargs: dict[str, Any]) -> str | None:
         """The version to change to, now or later; None if it stays. The groups of a new major come with it, so `kwargs` loses them."""
@@ -77,17 +92,46 @@ class Upgrades:
         if not kwargs.get("apply_immediately") or not cluster.pending_modified_values:
             return
         version = cluster.pending_modified_values["EngineVersion"]
+        cluster.pending_modified_values = None
+        is_major = family_of(version) != family_of(cluster.engine_version)
+        if is_major and cluster.members:
+            self._upgrade(cluster, version)
+        else:
+            self._become(cluster, version)
+            if cluster.members:
+                self._operations.change_servers(plane().stop_cluster, cluster)
+                self._operations.change_servers(plane().start_cluster, cluster)
+            cluster.upgrade_events = (UPGRADED if is_major else PATCHED,)
+        cluster.pending_cluster_group = cluster.pending_instance_group = None
+
+    def _upgrade(self, cluster: AuroraCluster, version: str) -> None:
+        """The major version, or as Aurora does, an event that says why not: the call itself has been accepted."""
+        words = (cluster.db_cluster_identifier, cluster.engine_version.replace(".", "-"), version.replace(".", "-"))
+        self._take_snapshot(
+            cluster, "preupgrade-{}-{}-to-{}-".format(*words) + f"{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
+        )
+        try:
+            plane().upgrade(
+                cluster.db_cluster_resource_id, int(version.split(".")[0]), lambda: self._become(cluster, version)
+            )
+        except (AuroraOpsError, psycopg.Error, OSError) as error:
+            log.warning("upgrade of %s to %s: %s", cluster.db_cluster_identifier, version, error)
+            event, message = REFUSED
+            why = f"PreUpgrade checks failed: {error}" if isinstance(error, UpgradeRefusedError) else str(error)
+            cluster.upgrade_events = (IN_PROGRESS, (event, f"{message}: {why}"))
+        else:
+            cluster.upgrade_events = (IN_PROGRESS, UPGRADED)
+
+    def _become(self, cluster: AuroraCluster, version: str) -> None:
+        """The version and its groups, which the servers start with."""
         new, instance_group = f"default.{family_of(version)}", cluster.pending_instance_group
         if cluster.pending_cluster_group or _is_default(cluster.parameter_group):
             cluster.parameter_group = cluster.pending_cluster_group or new
-        cluster.engine_version, cluster.pending_modified_values = version, None
-        cluster.pending_cluster_group = cluster.pending_instance_group = None
+        cluster.engine_version = version
         for member in cluster.members:
             if instance_group or _is_default(member.db_parameter_group_name):
                 member.db_parameter_group_name = instance_group or new
-        if cluster.members:
-            self._operations.change_servers(plane().stop_cluster, cluster)
-            self._operations.change_servers(plane().start_cluster, cluster)
+        self._operations.read_groups(cluster)
 
 
 def _is_default(name: str | None) -> bool:

@@ -18,8 +18,7 @@ from common import connect as open_connection
 
 from aurora_ops.core.errors import InputError
 from aurora_ops.sandbox.dataplane import backups
-from aurora_ops.sandbox.dataplane.backup_store import BackupStore
-from aurora_ops.sandbox.dataplane.backups import ClusterBackups
+from aurora_ops.sandbox.dataplane.backups import BackupStore, ClusterBackups
 from aurora_ops.sandbox.dataplane.server import RecoveryError
 
 pytestmark = pytest.mark.minutes(2.5)
