@@ -31,7 +31,7 @@ from aurora_ops.core.display import mask
 from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.database import privileges
 from aurora_ops.sandbox.client import lifecycle, servers
-from aurora_ops.sandbox.client.state import State
+from aurora_ops.sandbox.client.state import State, keys_in_file
 from aurora_ops.sandbox.wire import READING
 
 DEFAULT_REGION = "ap-northeast-1"
@@ -184,13 +184,13 @@ class Session:
         raise self.refusal(DeniedError(reason, error))
 
     def environ(self) -> dict[str, str]:
-        """The environment for a child process such as terraform: this process's, pointed at the target."""
+        """The environment for a child process such as terraform: this process's, pointed at the target. It holds no key."""
         clean = {
             k: v
             for k, v in os.environ.items()
             if not k.startswith("AWS_") or k in ("AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
         }
-        return clean | self.variables
+        return clean | (keys_in_file(self.variables, self.state_directory) if self.is_sandbox else self.variables)
 
     def to_writable(self) -> "Session":
         """The same target, allowed to change it. For `aws.changes` and where tests/test_architecture.py lists it.

@@ -122,3 +122,18 @@ def write(state: State) -> None:
     temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(asdict(state)))
     temporary.rename(path)
+
+
+def keys_in_file(variables: dict[str, str], folder: Path) -> dict[str, str]:
+    """Variables for a child process with the keys in a file of `folder`, as in ~/.aws/credentials, that only its owner reads.
+
+    A process's environment is inherited by each of its own, and by every plugin that Terraform starts.
+    """
+    keys = {name: variables[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    path = folder / "credentials"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # mode 0600
+        file.write("[default]\n" + "".join(f"{name.lower()} = {value}\n" for name, value in keys.items()))
+    os.replace(file.name, path)
+    others = {name: value for name, value in variables.items() if name not in keys}
+    return others | {"AWS_SHARED_CREDENTIALS_FILE": str(path), "AWS_CONFIG_FILE": os.devnull}

@@ -254,11 +254,16 @@ class Server:
 
         A corrupted page is copied as it is, as in a copy of Aurora's storage: finding it is the task of a check.
         """
-        self.programs.run(
-            [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
-             f"--wal-method={'stream' if wal else 'none'}", "--checkpoint=fast", "--no-verify-checksums", "--no-sync", "--no-password"],
-            env={"PGPASSWORD": self.password, "PGSSLMODE": "disable", "PATH": os.environ.get("PATH", "")},
-        )  # fmt: skip
+        passfile = self.directory / f"{directory.parent.name}.pgpass"
+        self.programs.write_private(passfile, f"{self.hosts[0]}:{self.port}:*:{ADMIN}:{self.password}\n")
+        try:
+            self.programs.run(
+                [self.programs.path("pg_basebackup"), "-h", self.hosts[0], "-p", str(self.port), "-U", ADMIN, "-D", str(directory),
+                 f"--wal-method={'stream' if wal else 'none'}", "--checkpoint=fast", "--no-verify-checksums", "--no-sync", "--no-password"],
+                env={"PGPASSFILE": str(passfile), "PGSSLMODE": "disable", "PATH": os.environ.get("PATH", "")},
+            )  # fmt: skip
+        finally:
+            passfile.unlink(missing_ok=True)
 
     def archive_now(self, connection: psycopg.Connection, seconds: float = 10) -> datetime:
         """Archive all WAL so far and return the time up to which a restore can go.
