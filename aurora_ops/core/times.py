@@ -11,6 +11,7 @@ HISTORY_DAYS = (7, 455)
 
 # Instead of a second to restore to: the newest that can be restored, the oldest, a random one.
 RESTORE_WORDS = ("latest", "oldest", "random")
+CLONE = "clone"  # of now, and of no backup: a rehearsal
 # Or the last second before a statement: by its transaction id, or by a row as it is since.
 BEFORE = re.compile(r"before-xid:(?P<xid>\d{1,20})|before-row:(?P<table>[^:]+):(?P<key>[^=]+=.*)", re.DOTALL)
 BEFORE_FORMS = "before-xid:4711, before-row:public.orders:id=42"

@@ -28,6 +28,7 @@ from aurora_ops.restore.proof import canaries
 CEILING_ACU = 2.0  # the copy answers a few queries; it does not need the source's ceiling
 WAIT_SECONDS = 3600.0  # for the archive, the cluster and the instance, each
 JOURNAL = "restore-drill"
+CLONE = "clone"  # the phase, and the kind of copy
 _PASSES = 3  # what belonged to a cluster, its log group, shows when the cluster is gone
 TROUBLE = (AuroraOpsError, ClientError, BotoCoreError, psycopg.Error)
 
@@ -42,6 +43,7 @@ class Copy:
     wait_seconds: float = WAIT_SECONDS
     password: str = field(default="", repr=False)  # of the master user, where none that is known was accepted
     like: making.Like = field(default_factory=dict, repr=False)  # the source's writer when the copy was made
+    cloned_between: tuple[datetime, datetime] | None = None  # by the source's clock
 
     @property
     def identifier(self) -> str:
@@ -58,22 +60,25 @@ class Copy:
         """Of everything that is made: whose it is, and when it may be deleted by whoever finds it."""
         return {TAG: self.run_id, EXPIRES: (datetime.now(UTC) + self.lifetime).isoformat(timespec="seconds")}
 
-    def restore(self, source: Cluster, restore_point: datetime, **noted: object) -> None:
-        """Restore, add an instance, run the first query; time each phase. On any failure the deletion is started at once.
+    def restore(self, source: Cluster, restore_point: datetime | None, **noted: object) -> None:
+        """Restore, or clone where there is no restore point; add an instance, run the first query; time each phase.
 
+        On any failure the deletion is started at once.
         `noted` goes to the journal. What is about to be made is in the journal, and carries its tags from the creating call on.
         """
         session, tags, journaled = self.access.session, self.tags, journal(self.access.session)
         scaling = configuration.range_of_copy(source, CEILING_ACU)
         like = self.like = making.instance_like(session, source)
-        self._timed(
-            "archive", lambda limit, usual: making.wait_for_archive(session, source, restore_point, limit, usual)
-        )
-        made = {"identifier": self.identifier, "source": source.identifier, "to": restore_point, "tags": tags}
+        if restore_point:
+            self._timed(
+                "archive", lambda limit, usual: making.wait_for_archive(session, source, restore_point, limit, usual)
+            )
+        made = {"identifier": self.identifier, "source": source.identifier, "to": restore_point or CLONE, "tags": tags}
         journaled.write("restore", **made, **noted)
         try:
             self._timed(
-                "cluster", lambda limit, usual: self._restore(source, restore_point, scaling, tags, limit, usual)
+                "cluster" if restore_point else CLONE,
+                lambda limit, usual: self._restore(source, restore_point, scaling, tags, limit, usual),
             )
             journaled.write("instance", identifier=f"{self.identifier}-1")
             self._timed("instance", lambda limit, usual: self._add_instance(like, tags, limit, usual))
@@ -84,11 +89,18 @@ class Copy:
                 removing.delete_cluster(session, self.identifier, tag=(TAG, self.run_id), timeout_seconds=1)
             raise
 
-    def _restore(self, source: Cluster, restore_point: datetime, scaling: AcuRange, tags: dict[str, str],
+    def _restore(self, source: Cluster, restore_point: datetime | None, scaling: AcuRange, tags: dict[str, str],
                  limit: float, usual: float | None) -> None:  # fmt: skip
         session = self.access.session
+        begun = None if restore_point else self._clock(source)
         making.restore_to_time(session, source, self.identifier, restore_point, scaling=scaling, tags=tags)
         making.wait_for_cluster(session, self.identifier, limit, usual)
+        if begun:
+            self.cloned_between = begun, self._clock(source)
+
+    def _clock(self, source: Cluster) -> datetime:
+        with self.access.connect(cluster=source) as connection:
+            return clock(connection)
 
     def described(self) -> Cluster:
         """As it is now."""
@@ -145,6 +157,13 @@ class Copy:
         step(self.wait_seconds, history.usual_seconds(session, source, phase))
         self.seconds[phase] = time.monotonic() - started
         journal(session).write("phase", source=source, phase=phase, seconds=round(self.seconds[phase], 2))
+
+
+def clock(connection: psycopg.Connection) -> datetime:
+    """The server's, UTC."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    moment: datetime = row[0] if row else datetime.now(UTC)
+    return moment.astimezone(UTC)
 
 
 def lifetime(wait_seconds: float) -> timedelta:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import ClassVar
 
 import psycopg
 
@@ -24,7 +25,7 @@ from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
 from aurora_ops.restore import history, prerequisites, restore_time, sweeper
-from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, journal
+from aurora_ops.restore.copies import CEILING_ACU, WAIT_SECONDS, Copy, clean_up, clock, journal
 from aurora_ops.restore.cost import DrillCost
 from aurora_ops.restore.evidence import of_drill, signing
 from aurora_ops.restore.evidence.proved import Proved
@@ -59,6 +60,9 @@ class DrillRefusedError(InputError):
 class Drill:
     """One drill on one cluster. Use it in order: preflight, plan, mark, restore, verify; then `clean_up`."""
 
+    note: ClassVar[str] = ""  # what the verdict has to say of itself
+    made_as: ClassVar[str] = ""  # another way to a copy than a restore
+    what_is_made: ClassVar[str] = "full copy as of {point}"
     access: Access  # to the source
     asked_point: datetime | None  # restore point asked for; None: the drill sets its own
     max_cost_usd: float
@@ -97,6 +101,17 @@ class Drill:
         return self.copy.identifier
 
     @property
+    def needs_times(self) -> bool:
+        """Whether nothing can be proved without commit times."""
+        return self.asked_point is not None
+
+    @property
+    def kind(self) -> str:
+        """What took long and cost much in earlier drills is told for those of this kind."""
+        depth = self.limits.sample.depth
+        return f"{depth}, {self.made_as}" if self.made_as else depth
+
+    @property
     def ceiling_acu(self) -> float:
         """Of the copy: two ACU, or the source's ceiling if that is lower."""
         return configuration.range_of_copy(self._source(), CEILING_ACU).ceiling
@@ -105,7 +120,7 @@ class Drill:
     def cost(self) -> DrillCost:
         """What it costs at most. Known after the preflight."""
         source = self._source()
-        lived = history.copies_lived(self.session, source.identifier, self.limits.sample.depth)
+        lived = history.copies_lived(self.session, source.identifier, self.kind)
         return DrillCost(
             self.session.region, source, self.ceiling_acu, self.volume_gib, self.reading, lived, self.copy.lifetime
         )
@@ -152,7 +167,7 @@ class Drill:
         checks += [self.proof.readable(), bearable, *self.proof.reader_answers()]
         if self.rules:
             checks.append(self.proof.askable(self.rules))
-        if self.asked_point:
+        if self.needs_times:
             told = "track_commit_timestamp is off, or no commit of then has its time any more, so which second came back cannot be told: set it, or drill without restore_to"
             checks.append(Check.of("commits carry their time", timed, "" if timed else told))
         longest = len(f"{self.identifier}-1")
@@ -185,7 +200,7 @@ class Drill:
                 "RestoreDBClusterToPointInTime",
                 copy,
                 f"of {source.identifier}",
-                f"full copy as of {point}",
+                self.what_is_made.format(point=point),
                 "DeleteDBCluster",
             ),
             Change(
@@ -201,7 +216,7 @@ class Drill:
         ]
         parameters = {
             **self.access.parameters,
-            "restore_to": str(self.asked_point or ""),
+            "restore_to": str(self.asked_point or self.made_as),
             "max_cost_usd": self.max_cost_usd,
         }
         observed = {
@@ -215,31 +230,43 @@ class Drill:
     @of_drill.kept("restore point")
     def mark(self) -> Line:
         """Set the restore point: canary rows before it, the incident after it. With a time asked for, only adopt that time."""
+        self._require_start()
+        if self.asked_point:
+            self.restore_point = self.asked_point
+            self.proof.record_after(self.asked_point)
+            return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
+        with self._source_database("", read_only=False) as connection:
+            self._write_canaries(connection)
+            self.proof.record_before()
+            # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
+            self.restore_point = (clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
+            while clock(connection) < self.restore_point + timedelta(seconds=0.5):
+                time.sleep(0.1)
+            self.proof.record_after(self.restore_point)
+            self._delete_canaries(connection)
+        return Line(f"{canaries.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
+
+    def _require_start(self) -> None:
         if (checked := self.checked or self.preflight()).verdict == "FAIL":
             raise DrillRefusedError(f"preflight failed, so nothing was written or restored: {checked!r}")
         if (swept := sweeper.remove_expired(self.session)).verdict == "FAIL":
             raise DrillRefusedError(
                 f"what an earlier drill left cannot be removed, so nothing was written or restored: {swept!r}"
             )
-        if self.asked_point:
-            self.restore_point = self.asked_point
-            self.proof.record_after(self.asked_point)
-            return Line(f"restore point {self.restore_point:%F %T}Z, as asked")
-        resource_id = str(self._source().raw["DbClusterResourceId"])
-        with self._source_database("", read_only=False) as connection:
-            journal(self.session).write("mark")
-            canaries.write_canaries(connection, self.run_id, canaries.BEFORE, resource_id)
-            self.marks["canary rows committed"] = f"{_clock(connection):%F %T.%f}Z"
-            self.proof.record_before()
-            # A whole second, at least one after the rows and half a one before the incident: restore points have no finer grain.
-            self.restore_point = (_clock(connection) + timedelta(seconds=2)).replace(microsecond=0)
-            while _clock(connection) < self.restore_point + timedelta(seconds=0.5):
-                time.sleep(0.1)
-            self.proof.record_after(self.restore_point)
-            canaries.delete_canaries(connection, self.run_id)
-            canaries.write_canaries(connection, self.run_id, canaries.AFTER, resource_id, 1)
-            self.marks["canary rows deleted"] = f"{_clock(connection):%F %T.%f}Z"
-        return Line(f"{canaries.CANARY_ROWS:,} canary rows committed, restore point set, rows deleted after it")
+
+    def _write_canaries(self, connection: psycopg.Connection) -> None:
+        journal(self.session).write("mark")
+        canaries.write_canaries(connection, self.run_id, canaries.BEFORE, self._resource_id)
+        self.marks["canary rows committed"] = f"{clock(connection):%F %T.%f}Z"
+
+    def _delete_canaries(self, connection: psycopg.Connection) -> None:
+        canaries.delete_canaries(connection, self.run_id)
+        canaries.write_canaries(connection, self.run_id, canaries.AFTER, self._resource_id, 1)
+        self.marks["canary rows deleted"] = f"{clock(connection):%F %T.%f}Z"
+
+    @property
+    def _resource_id(self) -> str:
+        return str(self._source().raw["DbClusterResourceId"])
 
     @of_drill.kept("restore")
     def restore(self) -> Line:
@@ -247,7 +274,7 @@ class Drill:
         source, restore_point = self._source(), self.restore_point
         if restore_point is None:
             raise DrillError("no restore point is set. Run mark() first.")
-        self.copy.restore(source, restore_point, depth=self.limits.sample.depth)
+        self.copy.restore(source, restore_point, depth=self.kind)
         return Line(f"restored {source.identifier} beside itself and connected to it")
 
     def verify(self) -> Report:
@@ -302,11 +329,10 @@ class Drill:
         return Report("schema and rules", (*checks, *self.proof.obeyed(self.copy.connect)))
 
     def _boundary(self) -> list[Check]:
-        resource_id = str(self._source().raw["DbClusterResourceId"])
         with self._source_database("") as source:
             try:
                 with self.copy.connect() as copy:
-                    return canaries.boundary(copy, source, self.run_id, resource_id)
+                    return canaries.boundary(copy, source, self.run_id, self._resource_id)
             except DatabaseUnreachableError as error:
                 return [Check("rows deleted at the source are back", "FAIL", str(error))]
 
@@ -355,24 +381,14 @@ def drill(
     """Prepare a drill; it takes the parameters of `limits_of` too.
 
     `restore_point` is a time with a zone, whole seconds; latest, oldest or random (by `seed`) of what can be restored now; empty: the
-    drill sets a restore point of its own. `rules` is a folder of .sql files; empty: sql/checks. `sign_with` signs the evidence at the end,
+    drill sets a restore point of its own; clone: no backup is restored, see `rehearsal`. `rules` is a folder of .sql files; empty: sql/checks. `sign_with` signs the evidence at the end,
     and is refused here if it cannot.
     """
     signing.check(sign_with)
-    asked, point, how = Asked(restore_point, seed), None, ""
-    if not asked.is_own:
+    asked, point, how, made = Asked(restore_point, seed), None, "", Drill
+    if asked.is_clone:
+        from aurora_ops.restore.rehearsal import Rehearsal as made  # noqa: N813 - it is a Drill
+    elif not asked.is_own:
         point, how = restore_time.in_window(asked, access)
-    return Drill(
-        access,
-        point,
-        max_cost_usd,
-        Timing(rto_minutes, validated_minutes, rpo_minutes),
-        wait_minutes,
-        how,
-        rules=rules,
-        limits=limits,
-    )
-
-
-def _clock(connection: psycopg.Connection) -> datetime:
-    return connection.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)  # type: ignore[index,no-any-return]
+    timing = Timing(rto_minutes, validated_minutes, rpo_minutes, is_rehearsal=asked.is_clone)
+    return made(access, point, max_cost_usd, timing, wait_minutes, how, rules=rules, limits=limits)

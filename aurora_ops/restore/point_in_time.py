@@ -310,4 +310,9 @@ def restore(
             "restore_to is empty, so nothing was changed: on the real day a default would be a guess. Name a second, such as "
             "2025-12-12T12:00:00Z, or latest."
         )
+    if asked.is_clone:
+        raise RestoreRefusedError(
+            "restore_to=clone is a rehearsal of restore-drill: a clone is of now, and comes from no backup. Nothing was changed. Name a second, such as "
+            "2025-12-12T12:00:00Z, or latest."
+        )
     return Restoration(access, asked, name.strip().lower(), wait_minutes)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
-from aurora_ops.core.times import BEFORE, BEFORE_FORMS, RESTORE_WORDS, to_datetime
+from aurora_ops.core.times import BEFORE, BEFORE_FORMS, CLONE, RESTORE_WORDS, to_datetime
 from aurora_ops.core.waiting import WaitingError
 from aurora_ops.restore import statement_time
 from aurora_ops.restore.statement_time import RestoreTimeError
@@ -27,7 +27,7 @@ class Asked:
     seed: int = 0  # of the random one; 0: drawn, and told
 
     def __post_init__(self) -> None:
-        if self.text in RESTORE_WORDS or self.is_statement:
+        if self.text in (*RESTORE_WORDS, CLONE) or self.is_statement:
             return
         try:
             moment = to_datetime(self.text)
@@ -46,6 +46,11 @@ class Asked:
     def is_statement(self) -> bool:
         """Whether it is the last second before a statement."""
         return BEFORE.fullmatch(self.text) is not None
+
+    @property
+    def is_clone(self) -> bool:
+        """Whether a clone is asked for: of now, and of no backup."""
+        return self.text == CLONE
 
     @property
     def is_own(self) -> bool:

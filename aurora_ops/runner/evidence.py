@@ -62,11 +62,12 @@ def _add(path: Path, line: str, report: Report, result: Mapping[str, Any]) -> No
     verdicts = {before.get("verdict"), report.verdict}
     if "line" in before:  # of several conclusions the line is that of the first, over the checks of all
         name = before["line"].partition(": ")[0].partition(" ")[2]
-        whole = Report(name, [Check(**check) for check in checks])
+        whole = Report(name, [Check(**check) for check in checks], before.get("note", ""))
         line = repr(whole)
     content = {
         "verdict": next(v for v in ("FAIL", "PASS", "SKIP") if v in verdicts),
         "line": line,
+        "note": before.get("note") or report.note,
         "checks": checks,
         "result": before["result"] | json.loads(json.dumps(result, default=plain)),
     }

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.core.times import BEFORE, BEFORE_FORMS, HISTORY_DAYS, RESTORE_WORDS, to_datetime
+from aurora_ops.core.times import BEFORE, BEFORE_FORMS, CLONE, HISTORY_DAYS, RESTORE_WORDS, to_datetime
 from aurora_ops.runner import refusals
 
 
@@ -54,7 +54,7 @@ def _utc_time(text: str) -> str:
 
 
 def _restore_time(text: str) -> str:
-    return text if text in RESTORE_WORDS or BEFORE.fullmatch(text) else _utc_time(text)
+    return text if text in (*RESTORE_WORDS, CLONE) or BEFORE.fullmatch(text) else _utc_time(text)
 
 
 def _acu(value: float) -> float:

@@ -25,13 +25,13 @@ def restore_to_time(
     session: Session,
     source: Cluster,
     identifier: str,
-    restore_point: datetime,
+    restore_point: datetime | None,
     *,
     scaling: AcuRange | None,
     tags: Mapping[str, str],
     protected: bool = False,
 ) -> None:
-    """Start a full-copy restore of `source` to `restore_point` (UTC, whole seconds) into a new cluster, beside it in the network.
+    """Start a full-copy restore of `source` to `restore_point` (UTC, whole seconds) into a new cluster, beside it in the network; without one, a clone.
 
     With the source's configuration, as far as this call takes it, and `tags` over the source's. Where an answer is lost, boto3
     calls again and hears that the name is taken: if that cluster carries all of `tags`, it is the one that was made.
@@ -42,13 +42,14 @@ def restore_to_time(
         AWS refused; the message says what to do.
     """
     arguments = configuration.of_cluster(source, scaling, tags, protected=protected)
+    # A clone takes no time: it is of its source's volume as that is now.
+    clone = {"RestoreType": "copy-on-write", "UseLatestRestorableTime": True}
+    arguments |= {"RestoreType": "full-copy", "RestoreToTime": restore_point} if restore_point else clone
     with with_advice():
         try:
             session.to_writable().client("rds").restore_db_cluster_to_point_in_time(
                 DBClusterIdentifier=identifier,
                 SourceDBClusterIdentifier=source.identifier,
-                RestoreType="full-copy",
-                RestoreToTime=restore_point,
                 **arguments,
             )
         except ClientError as error:

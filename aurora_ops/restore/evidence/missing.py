@@ -49,7 +49,7 @@ class Missing:
 
     def verify(self) -> Report:
         """Whether there is a proof that is young enough, and what the last run said."""
-        checks, known = [], proved.earlier(self.access.session, self.cluster)
+        checks, known = [], self._drills()
         try:
             checks.append(self._proof())
         except TROUBLE as error:
@@ -60,6 +60,10 @@ class Missing:
         else:
             checks.append(Check(name, "SKIP", "this machine knows none"))
         return Report(NAME, tuple(checks))
+
+    def _drills(self) -> list[Proved]:
+        """Without rehearsals: they look at no backup."""
+        return [one for one in proved.earlier(self.access.session, self.cluster) if not one.rehearsal]
 
     def _proof(self) -> Check:
         name = "last proof"
@@ -73,7 +77,7 @@ class Missing:
 
     def advice(self) -> Line:
         """What to do now, by what is known."""
-        known = proved.earlier(self.access.session, self.cluster)
+        known = self._drills()
         again = f"aurora-ops run restore-drill --target {self.access.session.target} -p cluster {self.cluster} -p depth quick"
         if not known:
             return Line(
@@ -108,6 +112,8 @@ def missing(access: Access, *, proof_hours: float = 26) -> Missing:
 
 
 def _came_to(one: Proved) -> str:
+    if one.verdict == "SKIP" and one.rehearsal:
+        return one.rehearsal
     failed = [check for part in one.parts for check in one.checks(part) if check.verdict == "FAIL"]
     if failed:
         return f"{failed[0].name}: {failed[0].detail}" + (f"; and {len(failed) - 1} more" if len(failed) > 1 else "")

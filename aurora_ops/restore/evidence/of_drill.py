@@ -67,6 +67,7 @@ def _begin(drill: "Drill") -> Proved:
         facts=facts,
         limits=_LIMITS,
     )
+    begun.rehearsal = drill.note
     begun.hosts = {f"{host}:{source.port}": "source" for host in (source.endpoint, source.reader_endpoint)}
     return begun
 
@@ -75,7 +76,7 @@ def _update(drill: "Drill", found: Proved) -> None:
     found.figures = drill.timing.figures()
     found.facts["rows"] = str(drill.proof.read)
     times = {
-        "restore point asked for": drill.asked_how or f"{drill.asked_point or 'none: the drill sets its own, between two marks'}",
+        "restore point asked for": drill.asked_how or f"{drill.asked_point or drill.note or 'none: the drill sets its own, between two marks'}",
         "restore point": f"{drill.restore_point:%F %T}Z" if drill.restore_point else "",
         **drill.marks,
     }  # fmt: skip

@@ -21,7 +21,8 @@ def render(proved: Proved, earlier: Sequence[Proved] = ()) -> str:
     skipped = [check for check in report.checks if check.verdict == "SKIP"]
     passed = sum(check.verdict == "PASS" for check in report.checks)
     missing = f" It did not come to: {', '.join(proved.missing)}." if proved.missing else ""
-    lead = f"{passed} of {len(report.checks)} checks passed, {len(skipped)} could not be looked at.{missing}"
+    rehearsal = f"Only {proved.rehearsal}. " if proved.rehearsal else ""
+    lead = f"{rehearsal}{passed} of {len(report.checks)} checks passed, {len(skipped)} could not be looked at.{missing}"
     failed = [check for check in report.checks if check.verdict == "FAIL"]
     body = [
         _list((f"<b class=FAIL>{_text(one.name)}</b>: {_text(one.detail)}" for one in failed), "findings"),

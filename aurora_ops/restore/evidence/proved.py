@@ -54,6 +54,7 @@ class Proved:
     figures: list[Figure] = field(default_factory=list)
     cost: dict[str, str] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)  # what a proof of this kind never says
+    rehearsal: str = ""  # why it is no proof of a backup, whatever its checks say
     hosts: dict[str, str] = field(default_factory=dict)  # which side a server is
     calls: dict[str, list[list[Any]]] = field(default_factory=dict)  # by process
     statements: dict[str, list[list[Any]]] = field(default_factory=dict)
@@ -79,8 +80,10 @@ class Proved:
 
     @property
     def verdict(self) -> str:
-        """PASS or FAIL of the backup; ERROR where the run did not get so far."""
+        """PASS or FAIL of the backup; ERROR where the run did not get so far; SKIP where no backup was looked at."""
         verdict = self.report.verdict
+        if self.rehearsal and verdict == "PASS" and not self.missing:
+            return "SKIP"
         return "ERROR" if self.missing and verdict != "FAIL" else verdict
 
     def figure(self, name: str) -> float | None:

@@ -244,6 +244,15 @@ class DataPlane:
         if (path / "data").exists():
             self._fill(target_id, path / "data", lambda server: backups.restore_copy(path, server))
 
+    def clone(self, source_id: str, target_id: str) -> None:
+        """Fill a new cluster with what another holds now. Of Aurora's clone it has the content; it shares no pages."""
+        path = self.clusters[target_id].directory / "clone"
+        try:
+            self.snapshot(source_id, path)
+            self.restore_snapshot(path, target_id)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
     def restore(
         self, automated: backups.ClusterBackups, target_id: str, to: datetime, source_id: str | None = None
     ) -> None:

@@ -53,7 +53,7 @@ class Restores:
         use_latest: bool,
         overrides: dict[str, Any],
     ) -> AuroraCluster:
-        """A real recovery into a new cluster, of a cluster or of what a deleted one left.
+        """A real recovery into a new cluster, of a cluster or of what a deleted one left; or a clone of a cluster as it is now.
 
         Which code AWS gives for a time outside the window is not documented: InvalidParameterValue here.
         """
@@ -73,10 +73,11 @@ class Restores:
             raise InvalidParameterCombination("Cannot specify both RestoreToTime and UseLatestRestorableTime")
         if restore_point is None and not use_latest:  # moto: restores anyway
             raise InvalidParameterCombination("Either RestoreToTime or UseLatestRestorableTime must be specified")
-        if restore_type == "copy-on-write":
-            raise InvalidParameterCombination(
-                "copy-on-write shares pages with the source and proves no backup; this sandbox restores full copies only"
-            )
+        is_clone = restore_type == "copy-on-write"
+        if is_clone and restore_point is not None:
+            raise InvalidParameterCombination("RestoreToTime cannot be specified with the restore type copy-on-write")
+        if is_clone and backup.deleted_at:  # which code AWS gives is not documented
+            raise InvalidParameterCombination("A DB cluster that was deleted has no volume to be cloned")
         source = backup.cluster
         held = ExitStack()
         held.enter_context(plane().store.reading(backup.stored.directory))  # before the look at its window: it moves
@@ -92,7 +93,10 @@ class Restores:
             held.close()
             raise
         source_id, target_id = source.db_cluster_resource_id, cluster.db_cluster_resource_id
-        self._in_background(cluster, held, lambda: plane().restore(backup.stored, target_id, at, source_id))
+        if is_clone:
+            self._in_background(cluster, held, lambda: plane().clone(source_id, target_id))
+        else:
+            self._in_background(cluster, held, lambda: plane().restore(backup.stored, target_id, at, source_id))
         return cluster
 
     def from_snapshot(self, snapshot_identifier: str, overrides: dict[str, Any]) -> AuroraCluster:

@@ -165,7 +165,7 @@ FAR = timedelta(days=1000)
         ("Insights on a restore", {"UseLatestRestorableTime": True, "EnablePerformanceInsights": True}, "InvalidParameterCombination"),
         ("an unknown subnet group", {"UseLatestRestorableTime": True, "DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
         ("an unknown parameter group", {"UseLatestRestorableTime": True, "DBClusterParameterGroupName": "none"}, "DBClusterParameterGroupNotFound"),
-        ("a clone, which proves no backup", {"UseLatestRestorableTime": True, "RestoreType": "copy-on-write"}, "InvalidParameterCombination"),
+        ("a clone of another time than now", {"RestoreToTime": datetime.now(UTC), "RestoreType": "copy-on-write"}, "InvalidParameterCombination"),
     ],
 )  # fmt: skip
 def test_a_restore_that_aurora_refuses_is_refused(rds, source, why, arguments, code):
