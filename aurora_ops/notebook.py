@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "acu_range": "deploy.acu_range",
+    "alarms": "diagnose.alarms.procedure",
     "baselines": "restore.baseline.recording",
     "blocking": "diagnose.blocking",
     "compare_load": "diagnose.comparison",
@@ -27,6 +28,7 @@ _MODULES = {
     "destroy": "deploy.destruction",
     "diagnose": "diagnose.database_load",
     "drift": "deploy.drift",
+    "ending": "diagnose.ending",
     "evidence": "runner.evidence",
     "failover": "failover.procedure",
     "history_study": "cost.studies.history_study",

@@ -78,12 +78,14 @@ class Access:
         return clusters.find(self.session, self.identifier)
 
     def connect(
-        self, *, database: str = "", reader: bool = False, read_only: bool = True, cluster: Cluster | None = None
-    ) -> psycopg.Connection:
+        self, *, database: str = "", reader: bool = False, endpoint: str = "", read_only: bool = True, cluster: Cluster | None = None
+    ) -> psycopg.Connection:  # fmt: skip
         """Connect to the writer, or where reading is enough to the reader endpoint.
 
         Parameters
         ----------
+        endpoint
+            Of one instance, in place of these two.
         database
             Another one than the page was asked for.
         cluster
@@ -99,7 +101,8 @@ class Access:
         found = self.described() if cluster is None else cluster
         connector = self.connector(found)
         try:
-            return connector.connect(found.reader_endpoint if reader else "", database=database, read_only=read_only)
+            to = endpoint or (found.reader_endpoint if reader else "")
+            return connector.connect(to, database=database, read_only=read_only)
         except NoSuchDatabaseError:
             raise self._unknown_database(database or connector.database, self._names(connector, found)) from None
 

@@ -7,7 +7,12 @@ import click
 from aurora_ops.commands.base import TARGET, told
 from aurora_ops.commands.run import complete_page
 
-_HEADINGS = {"notebooks": "UNDERSTAND (notebooks/, these only read)", "runbooks": "ACT (runbooks/)"}
+_OF_ALARM = "alarm-"
+_HEADINGS = {
+    "notebooks": "UNDERSTAND (notebooks/, these only read)",
+    "runbooks": "ACT (runbooks/)",
+    "runbooks/alarms": "RESPOND (runbooks/alarms/)",
+}
 
 
 @click.command("list", short_help="Every page with its purpose.")
@@ -22,6 +27,8 @@ def list_(names: tuple[str, ...], is_long: bool) -> None:
     wide = max((len(entry.name) for entry in entries), default=0)
     room = click.get_current_context().make_formatter().width - wide - 4 if _is_terminal() else 0
     folder = ""
+    if not (is_long or names):  # whose alarm rings is told the page's name by the alarm
+        entries = [entry for entry in entries if not entry.name.startswith(_OF_ALARM)]
     for entry in entries:
         if entry.folder != folder and not names:
             folder = entry.folder
@@ -31,6 +38,10 @@ def list_(names: tuple[str, ...], is_long: bool) -> None:
         else:
             click.echo(f"  {entry.name:<{wide}}  {_cut(entry.purpose, room)}")
     if not (is_long or names):
+        own = [one.name for one in collection.collection() if one.name.startswith(_OF_ALARM)]
+        click.echo(
+            f"  {f'{_OF_ALARM}*':<{wide}}  {_cut('The same of one alarm of the module: ' + ', '.join(own), room)}"
+        )
         click.echo("Parameters of one: aurora-ops run PAGE --help. Of all: aurora-ops list --long")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 _PARAMETER = ("-p", "--parameter")
+MENDS = "to_mend_it"  # of a page's result: a command, which stands on a line of its own so that it can be copied
 
 
 class Run(click.Command):
@@ -151,6 +152,8 @@ def _tell(outcome: "Outcome") -> int:
     click.echo(outcome)
     if outcome.error.count("\n"):
         click.echo(outcome.error.partition("\n")[2], err=True)
+    if mends := outcome.result.get(MENDS):
+        click.echo(f"to mend it: {mends}")
     click.echo(f"evidence: {outcome.folder}")
     with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
         index.rebuild(outcome.folder.parent)

@@ -1,6 +1,7 @@
 """Trouble on purpose, in the sandbox only: for the runbooks that end it."""
 
 import threading
+import time
 from contextlib import suppress
 
 import psycopg
@@ -11,6 +12,7 @@ from aurora_ops.core.display import Line
 
 _WAITERS = ("invoicer", "web")
 _SECONDS = 30.0
+_IDLE_SECONDS = 1.2  # what counts as idle there is a second
 _UPDATE = "UPDATE payments SET updated_at = now() WHERE id = (SELECT min(id::text)::uuid FROM payments)"
 
 
@@ -33,6 +35,19 @@ def blocked_sessions(access: Access) -> Line:
     return Line(
         f"staged in the sandbox: month-end-batch has updated a payment and does not commit; {' and '.join(_WAITERS)} wait"
     )
+
+
+def idle_sessions(access: Access) -> Line:
+    """In the sandbox, and on an environment's own cluster: a client keeps four connections, and does nothing in them.
+
+    Elsewhere nothing is staged.
+    """
+    if not access.session.is_sandbox or not access.environment:
+        return Line("nothing is staged here: the sessions are your applications'")
+    held = [_connect(access, "leaky-api") for _ in range(4)]
+    _open.extend(held)
+    time.sleep(_IDLE_SECONDS)
+    return Line(f"staged in the sandbox: leaky-api keeps {len(held)} connections, and does nothing in them")
 
 
 _open: list[psycopg.Connection] = []  # collected connections are closed

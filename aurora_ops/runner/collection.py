@@ -19,7 +19,7 @@ from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.core.times import AS_OF
 from aurora_ops.runner import parameters
 
-FOLDERS = ("notebooks", "runbooks")
+FOLDERS = ("notebooks", "runbooks", "runbooks/alarms")
 IGNORED_OUTPUT = "nbval-ignore-output"
 STORED_AS_OF = "2026-11-23"  # the day on which stored outputs judge the age of a price; a user without a day gets today
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -42,8 +42,9 @@ class Entry:
 
     @property
     def folder(self) -> str:
-        """`notebooks` (only reads) or `runbooks` (may change something)."""
-        return self.path.parent.name
+        """`notebooks` (only reads), `runbooks` (may change something) or `runbooks/alarms` (only reads, and names what mends it)."""
+        folder = self.path.parent
+        return folder.relative_to(PROJECT_ROOT).as_posix() if folder.is_relative_to(PROJECT_ROOT) else folder.name
 
     def read(self) -> Any:
         """The notebook as nbformat has it."""

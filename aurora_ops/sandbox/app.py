@@ -279,6 +279,9 @@ def _put_metrics(one: Target, minute: int, values: dict[str, list[float]]) -> No
         "ACUUtilization": "Percent",
         "DatabaseConnections": "Count",
         "ServerlessDatabaseCapacity": "Count",
+        "FreeLocalStorage": "Bytes",
+        "AuroraReplicaLag": "Milliseconds",
+        "MaximumUsedTransactionIDs": "Count",
     }
     for dimension in (
         {"Name": "DBInstanceIdentifier", "Value": one.instance},

@@ -5,25 +5,43 @@
 -- cost: instant
 -- versions: 13 and later
 -- A holder with pid 0 is a prepared transaction: see prepared_transactions. A session behind two roots stands below both.
+-- Each session stands behind the nearest of those that it waits for: in a long queue everybody waits for everybody before him.
 -- The command of `ends_it` rolls back what the root did and is for a person to decide.
-WITH RECURSIVE edge AS (
+WITH RECURSIVE edge AS MATERIALIZED (
   SELECT DISTINCT waiting.pid AS waiter, holder.pid AS holder
     FROM pg_stat_activity AS waiting
    CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS holder(pid)
-), tree AS (
-  SELECT edge.holder AS root, edge.holder AS pid, 0 AS depth, ARRAY[edge.holder] AS path
+   WHERE waiting.wait_event_type = 'Lock'
+), level AS (
+  SELECT DISTINCT edge.holder AS root, 0 AS depth, ARRAY[edge.holder] AS pids, ARRAY[edge.holder] AS seen
     FROM edge
    WHERE edge.holder NOT IN (SELECT waiter FROM edge)
-  UNION
-  SELECT tree.root, edge.waiter, tree.depth + 1, tree.path || edge.waiter
-    FROM tree
-    JOIN edge ON edge.holder = tree.pid
-   WHERE edge.waiter <> ALL (tree.path)
-     AND tree.depth < 20
+  UNION ALL
+  SELECT level.root, level.depth + 1, behind.pids, level.seen || behind.pids
+    FROM level
+   CROSS JOIN LATERAL (SELECT array_agg(DISTINCT edge.waiter) AS pids
+                         FROM edge
+                        WHERE edge.holder = ANY (level.pids)
+                          AND edge.waiter <> ALL (level.seen)) AS behind
+   WHERE behind.pids IS NOT NULL
+), member AS MATERIALIZED (
+  SELECT level.root, level.depth, one.pid
+    FROM level
+   CROSS JOIN LATERAL unnest(level.pids) AS one(pid)
+), step AS MATERIALIZED (
+  SELECT member.root, member.pid, member.depth, min(before.pid) AS parent
+    FROM member
+    JOIN edge ON edge.waiter = member.pid
+    JOIN member AS before ON before.root = member.root AND before.pid = edge.holder AND before.depth = member.depth - 1
+   GROUP BY member.root, member.pid, member.depth
 ), placed AS (
-  SELECT DISTINCT ON (root, pid) root, pid, depth, path
-    FROM tree
-   ORDER BY root, pid, depth DESC, path
+  SELECT member.root, member.pid, member.depth, ARRAY[member.pid] AS path
+    FROM member
+   WHERE member.depth = 0
+   UNION ALL
+  SELECT step.root, step.pid, step.depth, placed.path || step.pid
+    FROM placed
+    JOIN step ON step.root = placed.root AND step.parent = placed.pid
 )
 SELECT placed.root                                                            AS root_pid,
        placed.depth                                                           AS depth,

@@ -17,6 +17,7 @@ from aurora_ops.runner.common_parameters import COMMON, OF_CLUSTER, OF_PRICES, O
 
 ENTRIES = notebooks.collection()
 RUNBOOKS = [entry for entry in ENTRIES if entry.folder == "runbooks"]
+RESPONSES = [entry for entry in ENTRIES if entry.folder == "runbooks/alarms"]
 SPINE = ["parameters", "preflight", "plan", "apply", "verify"]
 LAST = {"clean-up", "undo"}
 LOGIC = (
@@ -188,6 +189,17 @@ def test_every_runbook_has_the_same_spine(entry):
 
     assert [*SPINE, *last] == [name for name in ids if name in {*SPINE, *LAST}]
     assert last
+
+
+@parametrized(RESPONSES)
+def test_every_page_of_an_alarm_has_the_four_parts(entry):
+    """Meaning, impact, diagnosis, mitigation, in this order; and the same cells, so that who knows one knows all."""
+    headings = re.findall(r"^## (Meaning|Impact|Diagnosis|Mitigation)$", "\n".join(c.source for c in entry.read().cells), re.MULTILINE)  # fmt: skip
+    cells = [re.sub(rf', page="{entry.name}"|"{entry.name}", ', "", cell.source) for cell in code_cells(entry)]
+    general = next(one for one in RESPONSES if one.name == "respond-to-alarm")
+
+    assert ["Meaning", "Impact", "Diagnosis", "Mitigation"] == headings
+    assert [cell.source.replace('"respond-to-alarm", ', "") for cell in code_cells(general)] == cells
 
 
 @parametrized(RUNBOOKS)

@@ -10,6 +10,7 @@ import pytest
 from module_source import MODULE, REQUIRED, ROOT, TERRAFORM, Input, inputs, outputs
 
 from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
+from aurora_ops.diagnose.alarms import kinds
 from aurora_ops.runner import collection as notebooks
 
 pytestmark = pytest.mark.minutes(3)
@@ -365,15 +366,24 @@ def test_the_examples_plan_what_the_specification_says(terraform, terraform_aws,
     assert PASSWORD not in text
 
 
-def test_every_alarm_names_runbooks_that_exist():
+def test_every_alarm_has_its_page_and_every_page_of_an_alarm_its_alarm():
     """
-    Who is woken by it can open what it names.
+    Who is woken by it can open what it names, and no page waits for an alarm that nobody made.
     """
     text = (MODULE / "monitoring.tf").read_text()
-    named = set(re.findall(r"Runbook: ([a-z-]+)", text)) | set(re.findall(r"aurora-ops run ([a-z-]+)", text))
+    block = text.partition("  alarms = {\n")[2].partition("\n  }\n")[0]
+    made = dict(re.findall(r'^    ([a-z-]+) += \{ metric = "(\w+)"', block, re.MULTILINE))
+    proof = re.search(r'metric_name += "(\w+)"\n  dimensions += \{ DBClusterIdentifier', text)[1]
+    known = {kind.name: kind for kind in kinds.KINDS if kind.name}
+    pages = {entry.name for entry in notebooks.collection()}
 
-    assert named
-    assert set() == named - {entry.name for entry in notebooks.collection()}
+    assert {**made, kinds.RESTORE_PROOF: proof} == {name: kind.metrics[0] for name, kind in known.items()}
+    assert {f"alarm-{name}" for name in made} == {kind.page for name, kind in known.items() if name in made}
+    assert {f"alarm-{name}" for name in made} == {page for page in pages if page.startswith("alarm-")}
+    assert known[kinds.RESTORE_PROOF].page in pages
+    assert {"${each.value.name}", ""} == set(
+        re.findall(r"aurora-ops run (?:alarm-(\$\{[a-z.]+\})|respond-to-missing-drill)", text)
+    )
 
 
 def test_an_environment_finds_its_prerequisites_and_nobody_learns_the_password(terraform, terraform_aws):

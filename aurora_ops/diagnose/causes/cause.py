@@ -29,7 +29,9 @@ class Cause:
     statements
         Ids of the statements, as Performance Insights names them, whose load it explains.
     kind
-        The kind of finding in the load that it explains as a whole: "Lock" or "connections".
+        The kind of finding in the load that it explains as a whole: "Lock" or "connections"; or what an alarm is about.
+    runs
+        The runbook that plans and does what mends it, with its own parameters as on a command line; empty where there is none.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Cause:
     urgent: bool = False
     statements: frozenset[str] = frozenset()
     kind: str = ""
+    runs: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Limits:
     selective_share: float = 0.05  # of a table's rows: an index is worth it below
     statement_aas: float = 0.1
     statement_share: float = 0.1
+    spilled_mib: float = 64.0  # of temporary files of one session at this moment
+    frozen_transactions: int = 100_000_000  # kept from being frozen by one holder: half of where autovacuum begins
 
 
 def records(connection: psycopg.Connection, name: str) -> list[Row]:

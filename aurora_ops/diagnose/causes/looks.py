@@ -1,6 +1,6 @@
 """Every look at a database, one after the other, and what they say together: the most costly cause first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -9,7 +9,7 @@ from aurora_ops.aws.access import Access
 from aurora_ops.core.display import Table
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.diagnose.causes import plans, sessions, upkeep
-from aurora_ops.diagnose.causes.cause import Cause, Limits, Look, look_at
+from aurora_ops.diagnose.causes.cause import Cause, Finder, Limits, Look, look_at
 from aurora_ops.load.model import Load
 
 _SESSIONS = "Who holds the connections, who holds up whom, who keeps a transaction open?"
@@ -61,15 +61,26 @@ class Looks:
         )
 
 
-def look(access: Access, load: Load, limits: Limits | None = None) -> Looks:
+@dataclass(frozen=True)
+class At:
+    """An instance that is looked into instead of the writer, and what is asked there besides. A reader has no upkeep of its own."""
+
+    endpoint: str = ""  # empty: the writer's
+    is_reader: bool = False
+    name: str = ""  # of the look besides
+    question: str = ""
+    finders: Sequence[Finder] = ()
+
+
+def look(access: Access, load: Load | None, limits: Limits | None = None, at: At | None = None) -> Looks:
     """Look into the database behind a load. It only reads, each question for at most five seconds, none waits for a lock.
 
-    Where the cluster cannot be reached the load still stands, and the reason is told.
+    Where the cluster cannot be reached the load still stands, and the reason is told. Without a load no plan is looked at.
     """
-    limits = limits or Limits()
+    limits, at = limits or Limits(), at or At()
     try:
-        with access.connect() as connection:
-            return Looks(tuple(_all(connection, load, limits)))
+        with access.connect(endpoint=at.endpoint) as connection:
+            return Looks(tuple(_all(connection, load, limits, at)))
     except (AuroraOpsError, psycopg.OperationalError) as error:
         text = " ".join(str(error).split())
         full = (
@@ -80,14 +91,16 @@ def look(access: Access, load: Load, limits: Limits | None = None) -> Looks:
         return Looks(reason=text, refused=_no_connection_left(text) if full else None)
 
 
-def _all(connection: psycopg.Connection, load: Load, limits: Limits) -> Sequence[Look]:
+def _all(connection: psycopg.Connection, load: Load | None, limits: Limits, at: At) -> Iterator[Look]:
     for name, value in (("statement_timeout", SECONDS), ("lock_timeout", "1s")):
         connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-    return (
-        look_at("sessions", _SESSIONS, connection, limits, sessions.FINDERS),
-        plans.look(connection, load, limits),
-        look_at("upkeep", _UPKEEP, connection, limits, upkeep.FINDERS),
-    )
+    if at.finders:
+        yield look_at(at.name, at.question, connection, limits, at.finders)
+    yield look_at("sessions", _SESSIONS, connection, limits, sessions.FINDERS)
+    if load is not None:
+        yield plans.look(connection, load, limits)
+    if not at.is_reader:
+        yield look_at("upkeep", _UPKEEP, connection, limits, upkeep.FINDERS)
 
 
 def _no_connection_left(text: str) -> Cause:

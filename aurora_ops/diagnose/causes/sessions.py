@@ -1,6 +1,7 @@
 """Looks at the sessions of this moment: who holds the connections, who holds up whom, who keeps a transaction open."""
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -52,6 +53,7 @@ def connections(connection: psycopg.Connection, limits: Limits) -> Iterator[Caus
         command if idle else "",
         urgent=True,
         kind="connections",
+        runs=f"end-sessions -p application {shlex.quote(_who(first))} -p idle_seconds 60" if idle else "",
     )
 
 
@@ -77,6 +79,7 @@ def _strong_lock(root: Blocked, strong: Blocked, waiting: list[Blocked]) -> Caus
         f"SELECT pg_cancel_backend({strong.pid})",
         sessions=float(len(waiting)),
         kind="Lock",
+        runs=f"end-sessions -p pid {strong.pid} -p how cancel",
     )
 
 
@@ -101,6 +104,7 @@ def _holder(root: Blocked, waiting: list[Blocked]) -> Cause:
         command,
         sessions=float(len(waiting)),
         kind="Lock",
+        runs="" if root.pid == blocking.PREPARED else f"end-blocking-session -p pid {root.pid}",
     )
 
 
@@ -118,6 +122,7 @@ def idle_in_transaction(connection: psycopg.Connection, limits: Limits) -> Itera
             f"{without_values(longest['last_query'] or '')}",
             "Commit or roll back before waiting for anything outside the database; `idle_in_transaction_session_timeout` ends such sessions.",
             f"SELECT pg_terminate_backend({longest['pid']})",
+            runs=f"end-sessions -p pid {longest['pid']}",
         )
 
 

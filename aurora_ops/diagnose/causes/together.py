@@ -21,6 +21,8 @@ class Told:
     when: str
     sessions: float
     urgent: bool
+    kind: str = ""
+    runs: str = ""
 
 
 def ranked(findings: Sequence[Finding], looks: Looks) -> tuple[Told, ...]:
@@ -30,7 +32,11 @@ def ranked(findings: Sequence[Finding], looks: Looks) -> tuple[Told, ...]:
         explained = [finding for finding in findings if _explains(cause, finding)]
         when = explained[0].when if explained else "now"
         sessions = max([cause.sessions, *(one.sessions for one in explained if cause.kind)])
-        told.append(Told(cause.title, cause.evidence, cause.action, cause.command, when, sessions, cause.urgent))
+        told.append(
+            Told(
+                cause.title, cause.evidence, cause.action, cause.command, when, sessions, cause.urgent, cause.kind, cause.runs
+            )
+        )  # fmt: skip
     for finding in findings:
         known = [cause for cause in looks.causes if _explains(cause, finding)]
         rest = finding.sessions - sum(cause.sessions for cause in known)
@@ -39,7 +45,9 @@ def ranked(findings: Sequence[Finding], looks: Looks) -> tuple[Told, ...]:
         action = finding.action + _plan_seen(finding, looks)
         over = finding.kind == "connections" and any(look.name == "sessions" and look.looked for look in looks.looks)
         when = f"{finding.when}, not at this moment" if over else finding.when
-        told.append(Told(finding.title, finding.evidence, action, "", when, rest, finding.urgent and not over))
+        told.append(
+            Told(finding.title, finding.evidence, action, "", when, rest, finding.urgent and not over, finding.kind)
+        )
     return tuple(sorted(told, key=lambda one: (not one.urgent, -one.sessions)))
 
 

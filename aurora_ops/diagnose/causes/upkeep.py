@@ -39,6 +39,7 @@ def horizon(connection: psycopg.Connection, limits: Limits) -> Iterator[Cause]:
         f"a {first['held_by']}, its snapshot {span(first['held_seconds'])} old ({without_values(first['detail'] or '')}); dead rows: {_dead(dead)}",
         "Commit or end it: until then VACUUM runs and removes nothing that died since, and every scan reads it.",
         f"SELECT pg_terminate_backend({pid})" if pid else "",
+        runs=f"end-sessions -p pid {pid}" if pid else "",
     )
 
 

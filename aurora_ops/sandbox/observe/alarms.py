@@ -259,6 +259,11 @@ def set_alarm_state(
     change(self, alarm, state_value, reason, reason_data)
 
 
+def put_composite_alarm(self: CloudWatchResponse) -> ActionResult:
+    """Stored, and not evaluated. moto: the operation is missing, though it keeps a rule."""
+    return self.put_metric_alarm()
+
+
 def describe_alarm_history(self: CloudWatchResponse) -> ActionResult:
     """What happened to alarms, the newest first. moto: HTTP 500."""
     params = self._get_params()
@@ -281,5 +286,6 @@ def describe_alarm_history(self: CloudWatchResponse) -> ActionResult:
 LAYERS = (
     around("put_metric_alarm", put_metric_alarm, CloudWatchBackend),
     around("set_alarm_state", set_alarm_state, CloudWatchBackend),
+    instead(put_composite_alarm, CloudWatchResponse),
     instead(describe_alarm_history, CloudWatchResponse),
 )

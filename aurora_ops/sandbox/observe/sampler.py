@@ -27,6 +27,7 @@ from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, PROVISIONED_CLASSES
+from aurora_ops.sandbox.observe.health import Health
 from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class Sampler:
     def __init__(self, samples: Samples, put_metrics: Callable[[Target, int, dict[str, list[float]]], None]) -> None:
         self.samples = samples
         self._put_metrics = put_metrics
+        self._health = Health()
         self._watched: dict[str, Watched] = {}
         self._minutes: dict[tuple[str, int], dict[str, list[float]]] = {}
         self._lock = threading.Lock()
@@ -198,7 +200,9 @@ class Sampler:
         on_cpu = sum(row[_WAIT_TYPE] == "CPU" for row in sessions)
         load = {"DBLoad": len(sessions), "DBLoadCPU": on_cpu, "DBLoadNonCPU": len(sessions) - on_cpu}
         metrics = {metric: counters[name] for name, metric in _METRICS.items() if name in counters}
-        self._add_metrics(one, second, metrics | {name: float(value) for name, value in load.items()})
+        target = one.target
+        health = self._health.metrics(target.instance, target.cluster, target.data, connection, target.server.data)
+        self._add_metrics(one, second, metrics | health | {name: float(value) for name, value in load.items()})
 
     def _sessions(
         self, one: Watched, connection: psycopg.Connection, second: int

@@ -51,19 +51,22 @@ locals {
 
   alarms_by_instance = merge([
     for key, identifier in local.instances : {
-      for name, alarm in local.alarms : "${key}-${name}" => merge(alarm, { instance = identifier })
+      for name, alarm in local.alarms : "${key}-${name}" => merge(alarm, { name = name, instance = identifier })
       if contains(alarm.roles, key == "writer" ? "writer" : "reader")
     }
   ]...)
 
   topics = var.alarm_sns_topic_arn[*]
+
+  # Who is woken runs what the description says, as it stands. The key lies in the cluster's region, and its ARN is known in the plan.
+  region = split(":", var.kms_key_arn)[3]
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms_by_instance
 
   alarm_name        = "${local.name}-${each.key}"
-  alarm_description = "${each.value.instance}: ${each.value.means}, for 10 minutes. Runbook: database-load (aurora-ops run database-load)."
+  alarm_description = "${each.value.instance}: ${each.value.means}, for 10 minutes. Runbook: alarm-${each.value.name} (aurora-ops run alarm-${each.value.name} -p alarm ${local.name}-${each.key} -p region ${local.region})."
 
   namespace           = "AWS/RDS"
   metric_name         = each.value.metric
@@ -77,7 +80,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   alarm_actions = local.topics
   ok_actions    = local.topics
-  tags          = merge(local.tags, { Name = "${local.name}-${each.key}" })
+  tags          = merge(local.tags, { Name = "${local.name}-${each.key}", Runbook = "alarm-${each.value.name}" })
 }
 
 # Backups that nobody restored prove nothing. A drill that passes publishes 0, one that does not the hours since the last that
@@ -87,7 +90,7 @@ resource "aws_cloudwatch_metric_alarm" "restore_proof" {
   count = var.restore_proof_hours == null ? 0 : 1
 
   alarm_name        = "${local.name}-restore-proof"
-  alarm_description = "${local.cluster_id}: no restore drill has proved its backup for ${coalesce(var.restore_proof_hours, 0)} hours. Runbook: respond-to-missing-drill (aurora-ops run respond-to-missing-drill)."
+  alarm_description = "${local.cluster_id}: no restore drill has proved its backup for ${coalesce(var.restore_proof_hours, 0)} hours. Runbook: respond-to-missing-drill (aurora-ops run respond-to-missing-drill -p cluster ${local.cluster_id} -p region ${local.region})."
 
   namespace           = "AuroraOps"
   metric_name         = "HoursSinceLastProof"
@@ -101,7 +104,7 @@ resource "aws_cloudwatch_metric_alarm" "restore_proof" {
 
   alarm_actions = local.topics
   ok_actions    = local.topics
-  tags          = merge(local.tags, { Name = "${local.name}-restore-proof" })
+  tags          = merge(local.tags, { Name = "${local.name}-restore-proof", Runbook = "respond-to-missing-drill" })
 }
 
 # Failovers and failures, which no metric shows. Whether there is a topic cannot be asked here: one that is made

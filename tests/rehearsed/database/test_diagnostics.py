@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -178,12 +179,16 @@ HELD = {
     ),
     "locks": ([("LOCK TABLE t", ""), ("SELECT 1", "SELECT count(*) FROM t")], ["session 0", "session 1"]),
     "sessions": ([("SELECT 1", "")], ["session 0"]),
+    "temporary_files_now": (
+        [("SET LOCAL work_mem = '64kB'; DECLARE c CURSOR FOR SELECT md5(i::text) AS w FROM generate_series(1, 60000) AS i ORDER BY w; FETCH 1 FROM c", "")],
+        ["session 0", "idle in transaction"],
+    ),
     "strong_locks": ([("LOCK TABLE t", "")], ["t", "readers and writers", "session 0"]),
 }  # fmt: skip
 # A table is in line behind the catalogs until they are vacuumed: that has a test of its own.
 IN_LINE = {"table_transaction_ids"}
-# What runs too shortly to be caught here; that they run, and are empty, is tested.
-PASSING = {"vacuum_progress", "index_build_progress"}
+# What runs too shortly to be caught here, or has rows at a reader only; that they run, and are empty, is tested.
+PASSING = {"vacuum_progress", "index_build_progress", "reader_replay"}
 # A list of what there is, not of troubles: never empty.
 LISTS = {
     "catalog", "connections", "database_totals", "extensions", "horizon", "largest_tables", "sessions", "settings_changed", "table_transaction_ids",
@@ -274,3 +279,24 @@ def test_a_sound_database_gives_no_trouble(server, sound, name):
     found = ask(server, sound, name)
 
     assert [] == ([] if name in LISTS else [row for row in found if "pg_catalog" not in str(row)])
+
+
+def test_a_queue_of_hundreds_is_told_at_once(server, database):
+    """Everybody waits for everybody before him, which is more ways through the queue than can be walked; each session is one row."""
+    with server.connect(database) as owner:
+        owner.execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+    with ExitStack() as opened:
+        holder, *waiting = [opened.enter_context(closing(server.connect(database))) for _ in range(81)]
+        root = holder.info.backend_pid
+        holder.execute("BEGIN")
+        holder.execute("UPDATE t SET id = 2")
+        for one in waiting:
+            one.pgconn.send_query(b"UPDATE t SET id = 3")
+        assert 81 == soon(81, lambda: len(ask(server, database, "lock_tree")), 30)
+        began = time.monotonic()
+        rows = ask(server, database, "lock_tree")
+        seconds = time.monotonic() - began
+        holder.execute("ROLLBACK")
+
+    assert {(root, 80)} == {(row[0], row[3]) for row in rows}
+    assert seconds < 2

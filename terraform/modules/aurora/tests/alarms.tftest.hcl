@@ -53,9 +53,15 @@ run "each_instance_has_each_alarm_of_its_role" {
   assert {
     condition = alltrue([
       for alarm in values(aws_cloudwatch_metric_alarm.this) :
-      startswith(alarm.alarm_description, "${alarm.dimensions.DBInstanceIdentifier}: ") && strcontains(alarm.alarm_description, "Runbook: database-load")
+      startswith(alarm.alarm_description, "${alarm.dimensions.DBInstanceIdentifier}: ") &&
+      endswith(alarm.alarm_description, " Runbook: ${alarm.tags.Runbook} (aurora-ops run ${alarm.tags.Runbook} -p alarm ${alarm.alarm_name} -p region ap-northeast-1).")
     ])
-    error_message = "The description says which instance, and what to open."
+    error_message = "The description says which instance, and the command to run as it stands; a tag has its page."
+  }
+
+  assert {
+    condition     = alltrue([for key, alarm in aws_cloudwatch_metric_alarm.this : endswith(key, trimprefix(alarm.tags.Runbook, "alarm"))])
+    error_message = "A page is called as the alarm is."
   }
 
   # "Instance-level metrics for Amazon Aurora" in the Aurora User Guide, those of PostgreSQL. Names are case-sensitive.
@@ -190,7 +196,7 @@ run "a_backup_that_nobody_proved_is_told" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.restore_proof[0].dimensions.DBClusterIdentifier == "miyabi-stg-aurora-cluster" && strcontains(aws_cloudwatch_metric_alarm.restore_proof[0].alarm_description, "Runbook: respond-to-missing-drill")
+    condition     = aws_cloudwatch_metric_alarm.restore_proof[0].dimensions.DBClusterIdentifier == "miyabi-stg-aurora-cluster" && strcontains(aws_cloudwatch_metric_alarm.restore_proof[0].alarm_description, "Runbook: respond-to-missing-drill (aurora-ops run respond-to-missing-drill -p cluster miyabi-stg-aurora-cluster -p region ap-northeast-1)") && aws_cloudwatch_metric_alarm.restore_proof[0].tags.Runbook == "respond-to-missing-drill"
     error_message = "Of this cluster, with what to open."
   }
 }
