@@ -8,7 +8,7 @@ TOOLS := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse check test test-all test-browser notebooks rules terraform-docs bench lab requirements
+.PHONY: help rehearse check test test-all test-browser notebooks rules terraform-docs bench bench-large lab requirements
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,13 @@ terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READ
 bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows and the runner: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/sandbox.py
-	@$(BIN)/python tests/bench/restore.py
+	@$(BIN)/python tests/bench/restore.py rows
+	@$(BIN)/python tests/bench/restore.py calls
 	@$(BIN)/python tests/bench/runner.py
+
+bench-large: $(READY)  ## the drill's comparison at 1, 5 and 25 million rows, and 10 GiB at depth quick: needs 25 GiB of disk where AURORA_OPS_HOME lies, and half an hour
+	@$(BIN)/python tests/bench/restore.py memory
+	@$(BIN)/python tests/bench/restore.py quick
 
 lab: $(READY)  ## open JupyterLab
 	@$(BIN)/jupyter lab

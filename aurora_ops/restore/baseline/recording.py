@@ -19,6 +19,7 @@ from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
 from aurora_ops.restore.baseline import file, packing
 from aurora_ops.restore.baseline.file import Head
+from aurora_ops.restore.proof import parity
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.content.comparison import Compared
 from aurora_ops.restore.proof.engine import Proof
@@ -122,7 +123,10 @@ class Recording:
             str(self.source.raw.get("DbClusterResourceId", "")), self.source.engine_version, f"{self.server // 10000}.{self.server % 10000}", self.proof.databases,
             to, read_from, read_until, self.proof.timed, self.limits.sample.depth, hashed.salt.hex(), version("aurora-ops"),
         )  # fmt: skip
-        self.path = self._write(self.head, packing.packed(self.proof, self.stored, hashed))
+        configuration = parity.kept(self.session, self.access.described())
+        self.path = self._write(
+            self.head, packing.packed(self.proof, self.stored, hashed) | {"configuration": configuration}
+        )
         rows = sum(one.total.rows for found in self.proof.after.values() for one in found.values())
         return Line(f"recorded {rows:,} rows of {len(self.proof.databases)} databases of {self.source.identifier}")
 

@@ -4,9 +4,13 @@ A drill's copy was told to be like its source (aws/copies/configuration.py), so 
 restored a copy has chosen size, monitoring and windows for himself: those are differences, and no findings.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from aurora_ops.aws import api
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.capacity.acu import AcuRange
@@ -39,6 +43,7 @@ _INSTANCE = {
     "DeletionProtection": "the cluster's", "StatusInfos": _MOMENT, "AssociatedRoles": "a restore brings none: re-attach them",
     "EnabledCloudwatchLogsExports": "the cluster's", "BackupRetentionPeriod": "the cluster's",
 }  # fmt: skip
+_NEVER_KEPT = ("PendingModifiedValues", "MasterUserSecret", "ResponseMetadata")
 # Settings that a drill's copy is told; of a copy that somebody else made they are his choice.
 _CLUSTER_CHOSEN = dict.fromkeys(("ServerlessV2ScalingConfiguration", "DeletionProtection", "TagList"), _CHOSEN)
 _INSTANCE_CHOSEN = dict.fromkeys(
@@ -89,6 +94,62 @@ def compare(
     return [*checks, _check(names[1], told, _flat(made), _INSTANCE | ({} if scaling else _INSTANCE_CHOSEN))]
 
 
+def kept(session: Session, cluster: Cluster) -> dict[str, Any]:
+    """What a baseline keeps of a cluster's configuration: as the API describes it and its instances, and what its parameter groups set.
+
+    Nothing that waits to be changed, for a password may be among it. A group that may not be read is None.
+    """
+    instances = {one.identifier: _instance(session, one.identifier) for one in cluster.instances}
+    found = {
+        "cluster": {key: value for key, value in cluster.raw.items() if key not in _NEVER_KEPT},
+        "instances": {name: {key: value for key, value in raw.items() if key not in _NEVER_KEPT} for name, raw in instances.items()},
+        "writer": next((one.identifier for one in cluster.instances if one.is_writer), ""),
+        "parameters": _parameters(session, cluster, instances),
+    }  # fmt: skip
+    return dict(json.loads(json.dumps(found, default=str)))
+
+
+def compare_with_kept(session: Session, was: Mapping[str, Any], copy: Cluster) -> list[Check]:
+    """A copy that somebody else made beside what was kept of its source. Parameter groups by what they set, for a name tells nothing of another day."""
+    now = kept(session, copy)
+    names = "configuration of the cluster", "configuration of the writer"
+    checks = [_check(names[0], _flat(was["cluster"]), _flat(now["cluster"]), _CLUSTER | _CLUSTER_CHOSEN)]
+    writer, made = (found["instances"].get(found["writer"]) for found in (was, now))
+    if writer and made:
+        checks.append(_check(names[1], _flat(writer), _flat(made), _INSTANCE | _INSTANCE_CHOSEN))
+    else:
+        checks.append(Check(names[1], "SKIP", "one of the two has no writer"))
+    for of, before in was["parameters"].items():
+        name, after = f"parameters of the {of}'s group", now["parameters"].get(of)
+        if before is None or after is None:
+            checks.append(Check(name, "SKIP", f"what it sets could not be read {'in the copy' if before is not None else 'when the baseline was recorded'}"))  # fmt: skip
+        else:
+            checks.append(_check(name, before, after, {}))
+    return checks
+
+
+def _parameters(session: Session, cluster: Cluster, instances: Mapping[str, Any]) -> dict[str, dict[str, str] | None]:
+    """What the groups of the cluster and of its writer set, by parameter."""
+    writer: dict[str, Any] = next((instances[one.identifier] for one in cluster.instances if one.is_writer and one.identifier in instances), {})  # fmt: skip
+    groups = [one["DBParameterGroupName"] for one in writer.get("DBParameterGroups", [])]
+    asked = {
+        "cluster": ("describe_db_cluster_parameters", {"DBClusterParameterGroupName": cluster.raw.get("DBClusterParameterGroup")}),
+        "writer": ("describe_db_parameters", {"DBParameterGroupName": groups[0] if groups else None}),
+    }  # fmt: skip
+    found: dict[str, dict[str, str] | None] = {}
+    for of, (operation, which) in asked.items():
+        if not all(which.values()):
+            continue
+        try:
+            given = api.items(session.client("rds"), operation, "Parameters", Source="user", **which)
+            found[of] = {one["ParameterName"]: str(one["ParameterValue"]) for one in given if "ParameterValue" in one}
+        except ClientError as error:
+            if not api.is_denied(error):
+                raise
+            found[of] = None
+    return found
+
+
 def carried_over(name: str, source: Mapping[str, Any], copy: Mapping[str, Any], *, is_instance: bool = False) -> Check:
     """Of a restore that stays, everything has to have come, also what a drill's copy is not given. As DescribeDBClusters or -Instances has both."""
     known = _INSTANCE if is_instance else _CLUSTER
@@ -105,11 +166,11 @@ def _tags(cluster: Cluster) -> dict[str, str]:
 
 
 def _writer(session: Session, cluster: Cluster) -> dict[str, Any]:
-    for one in cluster.instances:
-        if one.is_writer:
-            asked = session.client("rds").describe_db_instances(DBInstanceIdentifier=one.identifier)
-            return dict(asked["DBInstances"][0])
-    return {}
+    return next((_instance(session, one.identifier) for one in cluster.instances if one.is_writer), {})
+
+
+def _instance(session: Session, name: str) -> dict[str, Any]:
+    return dict(session.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0])
 
 
 def _flat(raw: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from aurora_ops.core.display import Check, Line, Report
 from aurora_ops.core.plan import Plan
 from aurora_ops.restore.baseline import packing
 from aurora_ops.restore.baseline.file import BaselineError, Head
+from aurora_ops.restore.proof import parity
 from aurora_ops.restore.proof.content import commit_times
 from aurora_ops.restore.verification.copies import WayIn
 from aurora_ops.restore.verification.procedure import Verification, is_read_only, timed_check
@@ -79,10 +80,15 @@ class ByBaseline(Verification):
         return Line(f"{self.head} holds {self._recorded_rows()}; the cluster itself is not asked")
 
     def verify_cluster(self) -> Report:
-        """Whether the copy is sound on disk. A baseline holds no configuration."""
+        """Whether the copy is sound on disk, and configured as its source was when the baseline was recorded."""
         self._require_recorded()
-        configured = Check("configuration of the cluster", "SKIP", "a baseline holds none: compare it with your Terraform, or with AWS Config")  # fmt: skip
-        return Report("restored cluster", (configured, *self.proof.storage(self.way_in, install=False)))
+        return Report("restored cluster", (*self._configured(), *self.proof.storage(self.way_in, install=False)))
+
+    def _configured(self) -> list[Check]:
+        if (was := self.recorded.get("configuration")) is None:
+            told = "this baseline holds none, for an earlier version recorded it: compare the copy with your Terraform, or with AWS Config"
+            return [Check("configuration of the cluster", "SKIP", told)]
+        return self.judged(parity.compare_with_kept(self.session, was, self.restored.access.described()))
 
     def result(self) -> dict[str, object]:
         """What is worth keeping."""

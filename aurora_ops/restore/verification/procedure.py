@@ -126,10 +126,12 @@ class Verification:
     def verify_cluster(self) -> Report:
         """Whether the copy is sound on disk and configured as its source. What may not be looked at without writing is SKIP."""
         self._require_recorded()
-        configured = parity.compare(self.session, self.described, self.restored.access.described())
-        if not self.compare_configuration:
-            configured = [_named(one) for one in configured]
+        configured = self.judged(parity.compare(self.session, self.described, self.restored.access.described()))
         return Report("restored cluster", (*configured, *self.proof.storage(self.way_in, install=False), *self.unlike))
+
+    def judged(self, configured: list[Check]) -> list[Check]:
+        """A difference is a finding where it was asked for (`compare_configuration`), else it is only named."""
+        return configured if self.compare_configuration else [_named(one) for one in configured]
 
     def verify_rules(self) -> Report:
         """Whether the copy's rows obey the rules that the source's obey."""

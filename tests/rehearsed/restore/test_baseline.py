@@ -136,7 +136,70 @@ def test_a_copy_of_the_baselines_second_passes_when_the_source_is_gone(session, 
 
     assert ("PASS", []) == (report.verdict, failed(report))
     assert "3,000 of 3,000 rows" == detail(report, "rows of shop: public.orders")
-    assert "a baseline holds none" in detail(report, "configuration of the cluster")
+    assert "settings; different as expected: " in detail(report, "configuration of the cluster")
+
+
+OF_CLUSTER = {
+    "CopyTagsToSnapshot": ({"CopyTagsToSnapshot": True}, "False at the source, True in the copy"),
+    "BackupRetentionPeriod": ({"BackupRetentionPeriod": 9}, "1 at the source, 9 in the copy"),
+    "IAMDatabaseAuthenticationEnabled": ({"EnableIAMDatabaseAuthentication": True}, "False at the source, True in the copy"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", OF_CLUSTER)
+def test_a_setting_that_is_another_than_was_recorded_is_named(session, gone, rds, setting):
+    """With both values, and a finding where it is asked for; else it is only named."""
+    change, said = OF_CLUSTER[setting]
+    before = describe(rds, "exact").get(setting, False)
+    rds.modify_db_cluster(DBClusterIdentifier="exact", ApplyImmediately=True, **change)
+    try:
+        (asked,), (named,) = (
+            [one for one in _cluster(session, gone, ask) if one.name == "configuration of the cluster"]
+            for ask in (True, False)
+        )
+    finally:
+        rds.modify_db_cluster(DBClusterIdentifier="exact", ApplyImmediately=True, **{next(iter(change)): before})
+    right = next(one for one in _cluster(session, gone, True) if one.name == "configuration of the cluster")
+
+    assert ("FAIL", "SKIP", "PASS") == (asked.verdict, named.verdict, right.verdict)
+    assert f"{setting}: {said}" in asked.detail
+    assert asked.detail in named.detail
+
+
+def test_what_the_parameter_groups_set_is_compared_by_value(session, gone, rds):
+    """Whatever the group is called: a value that was changed since the baseline is named."""
+    group = describe(rds, "exact")["DBClusterParameterGroup"]
+    name = "parameters of the cluster's group"
+    right = {one.name: one for one in _cluster(session, gone, True)}
+    other = "of-another-day"
+    rds.create_db_cluster_parameter_group(DBClusterParameterGroupName=other, DBParameterGroupFamily="aurora-postgresql15", Description="d")  # fmt: skip
+    rds.modify_db_cluster_parameter_group(
+        DBClusterParameterGroupName=other,
+        Parameters=[{"ParameterName": "log_min_duration_statement", "ParameterValue": "250", "ApplyMethod": "immediate"}],
+    )  # fmt: skip
+    rds.modify_db_cluster(DBClusterIdentifier="exact", DBClusterParameterGroupName=other, ApplyImmediately=True)
+    try:
+        found = {one.name: one for one in _cluster(session, gone, True)}
+    finally:
+        rds.modify_db_cluster(DBClusterIdentifier="exact", DBClusterParameterGroupName=group, ApplyImmediately=True)
+
+    assert ("PASS", "FAIL") == (right[name].verdict, found[name].verdict)
+    assert "log_min_duration_statement: not set at the source, 250 in the copy" == found[name].detail
+    assert "DBClusterParameterGroup: " in found["configuration of the cluster"].detail
+
+
+def test_a_baseline_of_before_configurations_were_kept_says_so(session, gone):
+    found = verification(session, gone, compare_configuration=True)
+    del found.recorded["configuration"]
+    found.record()
+
+    assert "this baseline holds none" in detail(found.verify_cluster(), "configuration of the cluster")
+
+
+def _cluster(session, gone, ask):
+    found = verification(session, gone, compare_configuration=ask)
+    found.record()
+    return found.verify_cluster().checks
 
 
 def test_a_copy_of_a_later_second_is_judged_by_what_nobody_wrote_since(session, gone):
