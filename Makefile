@@ -8,7 +8,7 @@ TOOLS := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse check test test-all test-browser notebooks rules terraform-docs bench bench-large lab requirements
+.PHONY: help rehearse check test test-all test-browser notebooks rules policies terraform-docs site bench bench-large lab requirements
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,15 @@ notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its 
 rules: $(READY)  ## write docs/sandbox/rules.md from tests/support/rules
 	@PYTHONPATH=tests/support $(BIN)/python -m rules
 
+policies: $(READY)  ## write docs/iam: the rights of each page, from what it asks for in the sandbox (ten minutes)
+	@PYTHONPATH=tests/support $(BIN)/python -m policies
+
 terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
 	@PYTHONPATH=tests/support $(BIN)/python -m module_docs
+
+site: $(READY)  ## build the documentation as a site into site/ (installs zensical)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'zensical>=0.0.73,<0.2'
+	@PYTHONPATH=tests/support $(BIN)/python -m documentation
 
 bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows and the runner: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py

@@ -12,7 +12,8 @@ import click
 
 from aurora_ops.commands.base import Commands
 from aurora_ops.commands.completion import completion
-from aurora_ops.commands.lists import clusters, list_
+from aurora_ops.commands.lists import clusters, list_, policy
+from aurora_ops.commands.new import new
 from aurora_ops.commands.notebooks import notebooks_
 from aurora_ops.commands.run import rehearse, run
 from aurora_ops.commands.runs import open_, status
@@ -31,7 +32,7 @@ def cli() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
-for command in (list_, run, open_, status, rehearse, clusters, schema, sandbox, notebooks_, completion):
+for command in (list_, run, open_, status, rehearse, clusters, policy, schema, sandbox, notebooks_, new, completion):
     cli.add_command(command)
 
 

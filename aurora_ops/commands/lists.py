@@ -45,6 +45,23 @@ def list_(names: tuple[str, ...], is_long: bool) -> None:
         click.echo("Parameters of one: aurora-ops run PAGE --help. Of all: aurora-ops list --long")
 
 
+@click.command(short_help="The IAM policy of a page.")
+@click.argument("name", metavar="PAGE", shell_complete=complete_page)
+@told
+def policy(name: str) -> None:
+    """The least rights with which PAGE does its work, as an IAM policy: what it asked for in the sandbox."""
+    from aurora_ops.core.environments import PROJECT_ROOT
+    from aurora_ops.runner import collection
+
+    path = PROJECT_ROOT / "docs" / "iam" / f"{collection.find(name).name}.json"
+    if not path.is_file():
+        raise collection.UnknownNotebookError(f"{path} is not there: `make policies` writes it, in a clone.")
+    click.echo(path.read_text(encoding="utf-8"), nl=False)
+    click.echo(
+        "Recorded in the sandbox, not proven at AWS. Narrow Resource to your clusters: docs/iam/README.md.", err=True
+    )
+
+
 def _is_terminal() -> bool:
     return bool(sys.stdout.isatty())
 

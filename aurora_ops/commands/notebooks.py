@@ -36,3 +36,13 @@ def canonical(check: bool) -> None:
             notebooks.write_canonical(path)
         click.echo(f"{'not canonical' if check else 'rewritten'}: {path}")
     sys.exit(1 if check and other else 0)
+
+
+@notebooks_.command("catalogue")
+@told
+def catalogue_() -> None:
+    """Write the tables of README.md and README.ja.md from docs/catalogue.toml."""
+    from aurora_ops.commands import catalogue
+
+    for readme in catalogue.write():
+        click.echo(f"wrote {readme}")

@@ -39,9 +39,11 @@ from aurora_ops.sandbox.client import state
 from aurora_ops.sandbox.client.controls import PATH as CONTROLS
 from aurora_ops.sandbox.client.faults import PATH as FAULTS
 from aurora_ops.sandbox.client.network import PATH as NETWORK
+from aurora_ops.sandbox.client.permissions import PATH as PERMISSIONS
 from aurora_ops.sandbox.client.servers import PATH as SERVERS
 from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
+from aurora_ops.sandbox.login.permissions import Permissions
 from aurora_ops.sandbox.network import admission, places
 from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
@@ -100,12 +102,14 @@ class Sandbox:
         }
         self.faults.on_clear = [self.plane.proxy.give_back, fault_injection.let_archives_advance, transitions.release]
         self.admission = admission.Admission(self.plane)
+        self.permissions = Permissions()
         self._own: dict[str, Application] = {  # what the sandbox has beyond AWS
             HEALTH: self._health,
             FAULTS: self.faults.serve,
             CONTROLS: controls.serve,
             NETWORK: partial(places.serve, self.admission),
             SERVERS: self._server_of,
+            PERMISSIONS: self.permissions.serve,
         }
         self.tail = logs.Tail()
         self._restore_account(bootstrap)
@@ -135,6 +139,7 @@ class Sandbox:
         self._watch()  # of an empty account, too: then RDS is in the account from the first write on
         self.account.identity.setdefault("access_key_id", "AKIASANDBOX" + secrets.token_hex(4).upper() + "0")
         self.account.identity.setdefault("secret_access_key", secrets.token_urlsafe(30))
+        self.permissions.root = self.account.identity["access_key_id"]
         if self.plane.ldap_server:
             root = (self.account.identity["access_key_id"], self.account.identity["secret_access_key"])
             self.plane.ldap_server.check = iam_tokens.Logins(root, self.faults).check
@@ -241,6 +246,8 @@ class Sandbox:
         service = wire.service_of(environ)
         if (error := self.faults.refuse(environ, service, start_response)) is not None:
             return error
+        if (denied := self.permissions.refuse(environ, service, start_response)) is not None:
+            return denied
         if (refusal := self.throttle.refuse(controls.settings["rate"], environ, service, start_response)) is not None:
             return refusal
         if service in ("pi", "pricing"):

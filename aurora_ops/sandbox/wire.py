@@ -42,6 +42,11 @@ def region_of(environ: Environ) -> str:
     return _scope(environ, 2)
 
 
+def access_key_of(environ: Environ) -> str:
+    """The id of the access key that a request is signed with; empty for an unsigned one."""
+    return _scope(environ, 0)
+
+
 def _scope(environ: Environ, part: int) -> str:
     scope: list[str] = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
     return scope[part] if len(scope) > part else ""

@@ -44,6 +44,23 @@ def allows(policies: list[dict[str, Any]], action: str, resource: str, user: str
     return effects == {"Allow"}
 
 
+def allows_anywhere(policies: list[dict[str, Any]], action: str) -> bool:
+    """Whether some statement allows the action on some resource, and none denies it on all.
+
+    >>> allow = {"Statement": {"Effect": "Allow", "Action": "rds:Describe*", "Resource": "arn:aws:rds:*:*:cluster:mine"}}
+    >>> allows_anywhere([allow], "rds:DescribeDBClusters"), allows_anywhere([allow], "rds:DeleteDBCluster")
+    (True, False)
+    """
+    statements = [one for document in policies for one in _list(document["Statement"])]
+    acts = [
+        one
+        for one in statements
+        if _matches(_list(one.get("Action") or one.get("NotAction")), action, "", re.IGNORECASE) != ("NotAction" in one)
+    ]
+    allowed = any(one["Effect"] == "Allow" and not one.get("Condition") for one in acts)
+    return allowed and not any(one["Effect"] == "Deny" and "*" in _list(one.get("Resource")) for one in acts)
+
+
 def _applies(statement: dict[str, Any], action: str, resource: str, user: str) -> bool:
     if statement.get("Condition") and statement["Effect"] == "Allow":
         return False
