@@ -19,6 +19,7 @@ from common import CLUSTER, INSTANCE, soon
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import open_session
+from aurora_ops.diagnose import blocking
 from aurora_ops.diagnose.alarms import procedure
 from aurora_ops.diagnose.alarms.alarm import ForeignAlarmError, NoSuchAlarmError
 from aurora_ops.diagnose.alarms.procedure import WrongPageError
@@ -296,6 +297,37 @@ def test_a_transaction_that_keeps_ids_from_being_frozen_is_ended_and_autovacuum_
     assert (0, "OK") == (code, after), done
 
 
+def test_on_a_live_target_the_command_has_the_target_and_the_plans_id(built, aws, live, sandbox, monkeypatch):
+    """So two commands are enough there too: the plan that the page was read with is the one that is applied."""
+    monkeypatch.setenv("AURORA_OPS_CA_BUNDLE", sandbox.variables.get("PGSSLROOTCERT", ""))
+    alarm = put(aws, "connections")
+    with sessions() as made:
+        batch = made.open("nightly-batch")
+        batch.execute("BEGIN")
+        batch.execute("UPDATE account SET balance = 0 WHERE id = 2")
+        waiting = made.open("web")
+        waiting.pgconn.send_query(b"UPDATE account SET balance = balance + 1 WHERE id = 2")
+        limits = Limits(holder_seconds=0)
+        found = procedure.respond(
+            lambda *_: live,
+            "a-profile",
+            "ap-northeast-1",
+            page="alarm-connections",
+            alarm=alarm["AlarmName"],
+            limits=limits,
+        )
+        command = shlex.split(found.command)
+        confirm = command[command.index("confirm") + 1]
+        ending = blocking.end_blocking_session(open_access(live, cluster=NAME), pid=batch.info.backend_pid)
+        ending.apply(confirm)
+        verified = ending.verify()
+        answered([waiting])
+
+    assert ["aurora-ops", "run", "end-blocking-session"] == command[:3]
+    assert ["--target", "a-profile"] == command[-2:]
+    assert "PASS" == verified.verdict
+
+
 METRIC = {"Statistic": "Average", "Period": 60, "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1e12, "TreatMissingData": "notBreaching"}  # fmt: skip
 
 
@@ -327,6 +359,23 @@ def test_an_alarm_of_somebody_else_works_by_its_metric(built, aws):
         "theirs-all": ("replica-lag", READER, "AuroraReplicaLag above 1e+12"),
     } == {name: (one.kind.name, one.instance.identifier, one.alarm.condition) for name, one in found.items()}
     assert repr(found["theirs-all"].bottom_line()).startswith("theirs-lag (of theirs-all) is ")
+
+
+def test_the_alarm_about_missing_drills_leads_to_its_own_page(built, aws):
+    """It is in a namespace of its own and about the whole cluster; nothing is looked for in the database. Without data it rings."""
+    alarm = {"AlarmName": f"{STEM}-restore-proof"}
+    aws("cloudwatch").put_metric_alarm(
+        Namespace="AuroraOps", MetricName="HoursSinceLastProof", Dimensions=of("DBClusterIdentifier", NAME), **alarm,
+        **METRIC | {"TreatMissingData": "breaching", "Threshold": 0},
+    )  # fmt: skip
+    rang = settled(aws, alarm, "ALARM")
+    found = answer(alarm)
+
+    assert ("ALARM", f"aurora-ops run respond-to-missing-drill -p cluster {NAME}") == (
+        rang,
+        found.result()["to_mend_it"],
+    )
+    assert ("FAIL", ()) == (found.report().verdict, found.looks.looks)
 
 
 def test_an_alarm_that_is_not_there_or_about_no_database_is_refused_with_a_sentence(built, aws):
