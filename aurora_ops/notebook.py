@@ -45,6 +45,7 @@ _MODULES = {
     "restore_sweeper": "restore.sweeper",
     "schema": "schema.procedure",
     "staging": "rehearsal.staging",
+    "upgrade": "upgrade.procedure",
     "verification": "restore.verification.procedure",
     "workload": "workload.procedure",
 }

@@ -62,6 +62,7 @@ ASKS_WHERE_IT_RUNS = {
     "restore/sweeper.py": "a plan is confirmed by itself",
     "schema/procedure.py": "a plan is confirmed by itself",
     "terraform/state.py": "the sandbox's bucket needs no variable",
+    "upgrade/procedure.py": "a plan is confirmed by itself",
     "workload/procedure.py": "a plan is confirmed by itself; names of applications may be real ones elsewhere",
     "workload/safety.py": "refused on a live prod, and among real customers",
 }

@@ -6,6 +6,8 @@ a minute of noise on every measured recovery time.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.api import aws_tags
@@ -113,6 +115,64 @@ def wait_for_acu_range(session: Session, identifier: str, acu_range: AcuRange, t
         )
 
     return waiting.wait_until(f"{identifier} at {acu_range}", has_range, timeout_seconds)
+
+
+class UpgradeRefusedError(ChangeError):
+    """AWS accepted the call, looked at the databases, and left the cluster at its version."""
+
+
+def upgrade_engine(
+    session: Session, identifier: str, version: str, groups: Mapping[str, str], *, is_major: bool
+) -> None:
+    """Start giving the cluster and all its instances another engine version, at once. `groups` are arguments of ModifyDBCluster.
+
+    Every connection ends. After a major upgrade the planner has no statistics, and there is no way back but a restore.
+    """
+    session.to_writable().client("rds").modify_db_cluster(
+        DBClusterIdentifier=identifier,
+        EngineVersion=version,
+        AllowMajorVersionUpgrade=is_major,
+        ApplyImmediately=True,
+        **groups,
+    )
+
+
+def wait_for_version(
+    session: Session, identifier: str, version: str, since: datetime, timeout_seconds: float = 7200
+) -> float:
+    """Wait until the cluster and its instances have the version and are available; seconds.
+
+    Raises
+    ------
+    UpgradeRefusedError
+        RDS's events since `since` (UTC) say that it cannot be upgraded; with their words.
+    """
+    rds = session.client("rds")
+
+    def has_version() -> bool | str:
+        found = clusters.find(session, identifier)
+        members = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [identifier]}])["DBInstances"]
+        statuses = [found.status, *(one["DBInstanceStatus"] for one in members)]
+        versions = {found.engine_version, *(one["EngineVersion"] for one in members)}
+        if all(check_status(one, identifier) for one in statuses) and versions == {version}:
+            return True
+        if refused := _refusals(rds, [("db-cluster", identifier), *(("db-instance", one["DBInstanceIdentifier"]) for one in members)], since):  # fmt: skip
+            raise UpgradeRefusedError(
+                f"{identifier} stays at {found.engine_version}: {'; '.join(refused)} What is in the way is named here or in the instance's log "
+                "error/pg_upgrade_precheck.log (or pg_upgrade_internal.log). Mend it, then run again."
+            )
+        return f"{', '.join(sorted(set(statuses)))} at {', '.join(sorted(versions))}"
+
+    return waiting.wait_until(f"{identifier} at {version}", has_version, timeout_seconds)
+
+
+def _refusals(rds: Any, sources: list[tuple[str, str]], since: datetime) -> list[str]:
+    events = (
+        event
+        for kind, name in sources
+        for event in rds.describe_events(SourceType=kind, SourceIdentifier=name, StartTime=since)["Events"]
+    )
+    return list(dict.fromkeys(one["Message"] for one in events if "cannot be upgraded" in one["Message"]))
 
 
 def check_status(status: str, identifier: str) -> bool:

@@ -80,13 +80,25 @@ def explain(connection: psycopg.Connection, statement: Statement) -> Plan:
             raise LookupError(
                 "its text was cut off by the service, and pg_stat_statements of this database does not have it"
             )
-        if user:
-            _as_its_user(connection, user)
-        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        root = generic_plan(connection, text)
+        root = planned(connection, text, user)
     if not calls:
         return Plan(statement, root, text, None, None, 0.0, user)
     return Plan(statement, root, text, rows / calls, blocks / calls, temporary * _MIB / calls, user)
+
+
+def planned(connection: psycopg.Connection, text: str, user: str = "") -> dict[str, Any]:
+    """The root node of a whole text's generic plan, made as its user where the login may. In a transaction that is rolled back.
+
+    Raises
+    ------
+    psycopg.Error
+        PostgreSQL refuses to plan it.
+    """
+    with connection.transaction(force_rollback=True):
+        if user:
+            _as_its_user(connection, user)
+        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        return generic_plan(connection, text)
 
 
 def _is_cut(text: str) -> bool:

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,7 +130,10 @@ def find() -> Programs:
     """
     user = _unprivileged_user() if os.geteuid() == 0 else None
     if chosen := _chosen():
-        return _describe(chosen[0], user)
+        first, *others = (_describe(one, user) for one in chosen)
+        # A client knows of one sandbox whether it has TLS: it has where all of its clusters have, those of other majors too.
+        lacking = {name for one in others for name in one.missing if name == "TLS"} - {*first.missing}
+        return replace(first, missing=(*first.missing, *lacking))
     for directory in _installed():
         if _complete(directory) and _version(directory).split(".")[0] == str(MAJOR):
             return _describe(directory, user)
