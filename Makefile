@@ -71,8 +71,8 @@ bench-large: $(READY)  ## the drill's comparison at 1, 5 and 25 million rows, an
 	@$(BIN)/python tests/bench/restore.py memory
 	@$(BIN)/python tests/bench/restore.py quick
 
-lab: $(READY)  ## open JupyterLab
-	@$(BIN)/jupyter lab
+lab: $(READY)  ## open JupyterLab on its start page
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/aurora_ops/data/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" $(BIN)/jupyter lab $(LAB)
 
 requirements:  ## renew the lock's two parts, requirements.txt and requirements-dev.txt, from pyproject.toml
 	@$(PYTHON) tests/support/lock.py

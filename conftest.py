@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from aurora_ops.core.times import AS_OF
-from aurora_ops.runner.collection import STORED_AS_OF
 from aurora_ops.runner.kernels import forked
+from aurora_ops.runner.stored import STORED_AS_OF
 
 # --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
 MARKERS = (

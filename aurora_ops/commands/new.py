@@ -39,13 +39,13 @@ def new() -> None:
 def runbook(name: str, folder: str) -> None:
     """Make the runbook NAME, such as renew-statistics: page, procedure, test and its line of the catalogue. It is executed once."""
     from aurora_ops.commands import catalogue
-    from aurora_ops.runner import collection
+    from aurora_ops.runner import stored
 
     page, written = make(name, folder)
     for path in written:
         click.echo(f"made  {path.relative_to(PROJECT_ROOT)}")
     click.echo("executing it in a sandbox of its own, as `aurora-ops notebooks refresh` does ...")
-    collection.refresh(page)
+    stored.refresh(page)
     for readme in catalogue.write():
         click.echo(f"wrote its line in {readme}, from {catalogue.SOURCE}")
     click.echo("It renews statistics, as an example. How to make it yours: CONTRIBUTING.md, Add a page.")
@@ -120,7 +120,7 @@ def _page(text: str) -> str:
     """A notebook from its text: each cell begins with `=== id`, a parameters cell's with its tag behind it; prose is named so."""
     import nbformat
 
-    from aurora_ops.runner import collection
+    from aurora_ops.runner import stored
 
     cells = []
     for part in text.split("=== ")[1:]:
@@ -129,4 +129,4 @@ def _page(text: str) -> str:
         prose = name == "title" or name.endswith("-prose")
         made: Any = nbformat.v4.new_markdown_cell if prose else nbformat.v4.new_code_cell
         cells.append(made(source.strip(), id=name, metadata={"tags": [tag.strip("[]")]} if tag else {}))
-    return collection.canonical(nbformat.v4.new_notebook(cells=cells))
+    return stored.canonical(nbformat.v4.new_notebook(cells=cells))

@@ -5,6 +5,7 @@ import sys
 import click
 
 from aurora_ops.commands.base import Commands, told
+from aurora_ops.core.environments import PROJECT_ROOT
 
 
 @click.group("notebooks", cls=Commands, short_help="The committed notebooks.")
@@ -14,13 +15,16 @@ def notebooks_() -> None:
 
 @notebooks_.command()
 @click.argument("names", nargs=-1)
+@click.option("--record", is_flag=True, help="Renew the recordings of what differs from run to run.")
 @told
-def refresh(names: tuple[str, ...]) -> None:
+def refresh(names: tuple[str, ...], record: bool) -> None:
     """Execute notebooks (all, or those NAMES) in fresh sandboxes, and store their outputs in canonical form."""
     from aurora_ops.runner import collection as notebooks
+    from aurora_ops.runner import stored
 
     for entry in [notebooks.find(name) for name in names] or notebooks.collection():
-        click.echo(f"{'changed  ' if notebooks.refresh(entry.path) else 'unchanged'}  {entry.name}")
+        click.echo(f"{'changed  ' if stored.refresh(entry.path, record=record) else 'unchanged'}  {entry.name}")
+    (PROJECT_ROOT / "docs" / "start.md").write_text(notebooks.start_page(), encoding="utf-8")
 
 
 @notebooks_.command()
@@ -29,11 +33,12 @@ def refresh(names: tuple[str, ...]) -> None:
 def canonical(check: bool) -> None:
     """Bring every notebook into canonical form, without executing it."""
     from aurora_ops.runner import collection as notebooks
+    from aurora_ops.runner import stored
 
-    other = [entry.path for entry in notebooks.collection() if not notebooks.is_canonical(entry.path)]
+    other = [entry.path for entry in notebooks.collection() if not stored.is_canonical(entry.path)]
     for path in other:
         if not check:
-            notebooks.write_canonical(path)
+            stored.write_canonical(path)
         click.echo(f"{'not canonical' if check else 'rewritten'}: {path}")
     sys.exit(1 if check and other else 0)
 

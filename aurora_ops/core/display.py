@@ -6,7 +6,7 @@ What a chart shows stands in its `__repr__` too.
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,10 +52,10 @@ def _cell(value: Any) -> str:
         return f"{value:,.0f}"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return _markdown(str(value)).replace("|", "\\|").replace("\n", " ")
+    return markdown(str(value)).replace("|", "\\|").replace("\n", " ")
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
     """Masked, and with dollar signs that JupyterLab does not take for a formula: it strips a backslash before it looks."""
     return mask(text).replace("$", "<span>&#36;</span>")
 
@@ -112,18 +112,18 @@ class Table:
     @property
     def numeric(self) -> list[bool]:
         """Of each column, whether it holds numbers, amounts and shares only, or that one is unknown: those stand to the right."""
-        return [all(_stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
+        return [bool(self.rows) and all(_stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
     def _repr_markdown_(self) -> str:
         lines = [
-            f"**{_markdown(self.summary)}**",
+            f"**{markdown(self.summary)}**",
             "",
             "| " + " | ".join(self.columns) + " |",
             "|" + "|".join("---:" if right else "---" for right in self.numeric) + "|",
             *("| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows),
         ]
         if self.note:
-            lines += ["", _markdown(self.note)]
+            lines += ["", markdown(self.note)]
         return "\n".join(lines)
 
 
@@ -186,7 +186,7 @@ class Line:
 
     def _repr_markdown_(self) -> str:
         under = f"\n\n{self.table._repr_markdown_()}" if self.table else ""
-        return f"**{_markdown(self.text)}**{under}"
+        return f"**{markdown(self.text)}**{under}"
 
 
 @dataclass(frozen=True)
@@ -242,3 +242,17 @@ class Chart:
             small, "PNG", optimize=True
         )
         return cls(caption, small.getvalue())
+
+
+@dataclass(frozen=True)
+class Pictured(Table):
+    """A table under its picture, which is drawn when a notebook shows it."""
+
+    draw: Callable[[], Chart] | None = field(default=None, compare=False, repr=False)
+
+    __repr__ = Table.__repr__
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(*([self.draw()] if self.draw else []), Table(self.summary, self.columns, self.rows, self.note))

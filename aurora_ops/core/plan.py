@@ -6,6 +6,7 @@ twenty past if the cluster was changed in between.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,15 +78,25 @@ class Plan:
 
     def _repr_markdown_(self) -> str:
         columns: tuple[str, ...] = ("call", "target", "before", "after", "undo")
-        rows: list[tuple[str, ...]] = [(c.action, c.target, c.before, c.after, c.undo) for c in self.changes]
-        if any(c.risk for c in self.changes):
-            columns = ("risk", *columns)
-            rows = [
-                (c.risk, *row)
-                for c, row in sorted(zip(self.changes, rows, strict=True), key=lambda one: _gravity(one[0]))
-            ]
-        note = "\n".join(f"- Warning: {one}" for one in self.warnings)
-        return Table(repr(self), columns, rows, note)._repr_markdown_()
+        changes = sorted(self.changes, key=_gravity) if any(one.risk for one in self.changes) else self.changes
+        rows = [(c.action, _broken(c.target), _broken(c.before), _broken(c.after), c.undo) for c in changes]
+        notes = [f"- Warning: {one}" for one in self.warnings]
+        undo = {one.undo for one in changes}
+        if len(rows) > 1 and len(undo) == 1 and (same := undo.pop()):  # once, and the table is as wide as a page
+            columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
+            notes.insert(0, f"To undo any of it: {same}.\n")
+        if changes is not self.changes:
+            columns, rows = ("risk", *columns), [(c.risk, *row) for c, row in zip(changes, rows, strict=True)]  # type: ignore[misc]
+        return Table(repr(self), columns, rows, "\n".join(notes).strip())._repr_markdown_()
+
+
+def _broken(text: str) -> str:
+    """A long address or setting with a place where a table may break it.
+
+    >>> _broken('aws_cloudwatch_metric_alarm.this["writer-capacity"]'), _broken("orders.this")
+    ('aws_cloudwatch_metric_alarm<br>.this["writer-capacity"]', 'orders.this')
+    """
+    return re.sub(r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)", "<br>", text)
 
 
 def _gravity(change: Change) -> int:

@@ -1,6 +1,6 @@
 """Charts of a cost plan: how far each environment's month can move, and what the expected one is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aurora_ops.billing.bill import Estimate
 from aurora_ops.core import charts
@@ -98,3 +98,28 @@ def _stack_text(stack: dict[str, list[float | None]]) -> str:
     return ", ".join(
         f"{group} {'unknown' if None in amounts else about(_known(amounts))}" for group, amounts in stack.items()
     )
+
+
+def change_chart(levels: Mapping[str, tuple[float, float]]) -> Chart:
+    """A month before and after a change: floor to ceiling, with the expected one between."""
+    figure, axes = charts.canvas(2.2)
+    most = max(levels["ceiling"]) or 1
+    for row, side in enumerate(("before", "after")):
+        floor, expected, ceiling = (levels[level][row] for level in ("floor", "expected", "ceiling"))
+        axes.barh(
+            row, ceiling - floor, left=floor, height=0.34, color="#c9d8e8", label="floor to ceiling" if row else None
+        )
+        axes.plot(expected, row, "o", color=charts.BLUE, markersize=10, label="expected" if row else None)
+        axes.annotate(
+            f"{side}: {floor:,.0f} at the floor, {expected:,.0f} expected, {ceiling:,.0f} at the ceiling",
+            (0, row), (0, 16), textcoords="offset points", fontsize=11,
+        )  # fmt: skip
+    charts.rows(axes, ["before", "after"])
+    axes.set_ylim(1.4, -0.8)
+    axes.set_yticks([])
+    axes.set_xlim(-most * 0.01, most * 1.04)
+    charts.heading(axes, "A month before and after")
+    charts.name(axes, "USD a month")
+    charts.legend(figure)
+    numbers = "; ".join(f"{level} {before:,.0f} → {after:,.0f}" for level, (before, after) in levels.items())
+    return Chart.of(f"USD a month, before → after: {numbers}", figure)

@@ -4,6 +4,7 @@ The dollar sign is avoided: in a notebook two of them on a line would be read as
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aurora_ops.billing import engine_support, price_book
@@ -11,7 +12,7 @@ from aurora_ops.billing.bill import Estimate
 from aurora_ops.billing.price_book import Price
 from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.capacity import idle
-from aurora_ops.core.display import Line, Table, Whole, about
+from aurora_ops.core.display import Chart, Line, Pictured, Table, Whole, about
 from aurora_ops.cost.plan import CostChange, CostPlan, EnvironmentCost
 
 
@@ -163,16 +164,23 @@ def cost_change(change: CostChange) -> Table:
     return change_table(side.region if side else "", levels, " ".join(notes) + not_included(change.unpriced))
 
 
-def change_table(region: str, levels: Mapping[str, tuple[float, float]], note: str) -> Table:
+def change_table(region: str, levels: Mapping[str, tuple[float, float]], note: str) -> Pictured:
     """USD a month before and after a change, by level; the difference is of what was not yet rounded."""
     before, after = levels["expected"]
     sign = "-" if after < before else "+"
-    return Table(
+    return Pictured(
         f"COST{f' in {region}' if region else ''}: {about(before)} → {about(after)} USD a month expected ({sign}{about(abs(after - before))})",
         ("USD a month", "before", "after", "difference"),
         [(level, Whole(was), Whole(will), Whole(will - was)) for level, (was, will) in levels.items()],
         note,
+        partial(_draw_change, levels),
     )
+
+
+def _draw_change(levels: Mapping[str, tuple[float, float]]) -> Chart:
+    from aurora_ops.cost import plan_charts  # it reads these tables, and draws only where somebody looks
+
+    return plan_charts.change_chart(levels)
 
 
 def against_spec(plan: CostPlan) -> Table:

@@ -4,15 +4,17 @@ The locks are read on the writer, from pg_stat_activity and pg_blocking_pids, by
 transaction that is ended here is rolled back; a plan stands for one transaction of one session, and for no later one of the same pid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
 
 from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
-from aurora_ops.core.display import Check, Line, Report, Table, count
+from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, count
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
@@ -21,6 +23,7 @@ from aurora_ops.database.statement_text import without_values
 NAME = "end-blocking-session"
 WAYS = {"terminate": "pg_terminate_backend", "cancel": "pg_cancel_backend"}
 END_SECONDS = 20.0  # a session that rolls back a long transaction takes its time, and is then told to be on its way
+_DRAWN = 25  # sessions in a picture
 PREPARED = 0  # as pg_blocking_pids names a prepared transaction
 
 
@@ -104,7 +107,7 @@ class Ending:
             f"{'last ' * (first.state != 'active')}statement: {first.statement or 'not known'}.{more}"
         )
 
-    def trees(self) -> Table:
+    def trees(self) -> Pictured:
         """Each queue as a tree, root first."""
         found = self.look()
         rows = [
@@ -123,7 +126,8 @@ class Ending:
             "statement",
         )
         roots = sum(one.depth == 0 for one in found)
-        return Table(f"{len(found) - roots} sessions wait for a lock, behind {roots} that do not", columns, rows)
+        told = f"{len(found) - roots} sessions wait for a lock, behind {roots} that do not"
+        return Pictured(told, columns, rows, draw=partial(_draw, told, found) if found else None)
 
     def preflight(self) -> Report:
         """Read only. A FAIL makes `apply` refuse; a SKIP means that there is nothing to end."""
@@ -316,3 +320,11 @@ def _minutes(seconds: float | None) -> str:
 
 def _behind(chosen: Blocked) -> str:
     return f"it waits itself, behind pid {chosen.root}: ending that one lets it go on"
+
+
+def _draw(title: str, found: Sequence[Blocked]) -> Chart:
+    """How long each has been in its state, the root above those behind it."""
+    from aurora_ops.core import charts
+
+    names = {f"{'→ ' * one.depth}{one.who}, pid {one.pid}": float(one.state_seconds or 0) for one in found[:_DRAWN]}
+    return charts.bars(title, names, "seconds in its state", "{:,.1f} s")

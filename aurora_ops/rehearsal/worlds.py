@@ -1,4 +1,4 @@
-"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, restored, applied.
+"""The sandbox worlds that notebooks start from: empty, deployed, loaded, busy, restored, applied, drifted.
 
 A notebook names the world that it needs. Where the sandbox has an account already, what is missing is built in it, and nothing when
 an earlier runbook did the work. A private sandbox begins as a copy of a world that was built once and cached. A live target is taken
@@ -15,10 +15,11 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 
-from aurora_ops.aws import build_environment, cluster, inventory
+from aurora_ops.aws import build_environment, changes, cluster, inventory
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.cluster import ClusterNotFoundError
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, Session, open_session, sandbox_session
+from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.core import waiting
 from aurora_ops.core.environments import Settings, settings
 from aurora_ops.core.errors import InputError, did_you_mean
@@ -47,7 +48,7 @@ def open_world(world: str = "empty", environment: str = "dev", region: str = DEF
         "empty": nothing is built. "deployed": the environment stands. "loaded": its schema is there, with some months of a
         small business in it. "busy": clients have been at work on it for a minute, just now. "restored": as "loaded", with a
         copy of it beside it, of the second in which it was loaded. "applied": the environment stands, and Terraform's state
-        knows it.
+        knows it. "drifted": as "applied", then changed by hand; an account in which Terraform was at work is left as it is.
     """
     if world not in _WORLDS:
         raise InputError(f"world={world!r} is unknown. {did_you_mean(world, list(_WORLDS))}")
@@ -86,9 +87,11 @@ def _put_by(world: str, environment: str) -> Path:
             builder = f"world-{home.name}"
             try:
                 lifecycle.remove(builder)
-                session = sandbox_session(lifecycle.start(builder), DEFAULT_REGION)
+                below, builds = _ON_TOP.get(world, ("", _WORLDS[world]))
+                origin = _put_by(below, environment) if below else None
+                session = sandbox_session(lifecycle.start(builder, origin=origin), DEFAULT_REGION)
                 with redirect_stdout(StringIO()):  # whoever gets a copy must not be shown how it was made
-                    for build in _WORLDS[world]:
+                    for build in builds:
                         build(session, settings(environment))
                 lifecycle.stop(builder)
                 state.sandbox_directory(builder).rename(home)
@@ -162,6 +165,25 @@ def _apply(session: Session, wanted: Settings) -> None:
         deployment.apply()
 
 
+def _drift(session: Session, wanted: Settings) -> None:
+    if not terraform_state.exists(session, terraform_state.place(session, wanted)):
+        _apply(session, wanted)
+        _change_by_hand(session, wanted)
+
+
+def _change_by_hand(session: Session, wanted: Settings) -> None:
+    """What well-meaning people do on a console: a higher ceiling, and a reader that no code knows."""
+    found = cluster.find(session, wanted.cluster_identifier)
+    if not terraform_state.exists(session, terraform_state.place(session, wanted)):
+        return  # without Terraform there is no state to differ from
+    higher = AcuRange(wanted.min_capacity, 2 * wanted.max_capacity)
+    changes.set_acu_range(session, found.identifier, higher)
+    changes.wait_for_acu_range(session, found.identifier, higher)
+    by_hand = f"{wanted.name}-reader-by-hand"
+    changes.add_instance(session, found.identifier, by_hand, tags={})
+    changes.wait_for_instance(session, by_hand)
+
+
 _WORLDS: dict[str, tuple[Callable[[Session, Settings], None], ...]] = {
     "empty": (),
     "deployed": (_deploy,),
@@ -169,4 +191,9 @@ _WORLDS: dict[str, tuple[Callable[[Session, Settings], None], ...]] = {
     "busy": (_deploy, _load, _work),
     "restored": (_deploy, _load, _restore),
     "applied": (_apply,),
+    "drifted": (_drift,),
+}
+# Built on a copy of another world: that one waits for Terraform's provider, once for both.
+_ON_TOP: dict[str, tuple[str, tuple[Callable[[Session, Settings], None], ...]]] = {
+    "drifted": ("applied", (_change_by_hand,))
 }

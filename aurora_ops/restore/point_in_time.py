@@ -18,7 +18,7 @@ from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
 from aurora_ops.aws.copies import making
 from aurora_ops.aws.session import Session
 from aurora_ops.capacity.acu import AcuRange
-from aurora_ops.core.display import Check, Line, Report, Table
+from aurora_ops.core.display import Check, Line, Pictured, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.journal import Journal
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
@@ -26,6 +26,7 @@ from aurora_ops.database import databases
 from aurora_ops.restore import prerequisites, reattach, restore_time
 from aurora_ops.restore.proof import parity
 from aurora_ops.restore.restore_time import Asked
+from aurora_ops.restore.timing import draw_phases
 
 NAME = "restore-to-point-in-time"
 FROM, AS_OF = "restored-from", "restored-as-of"  # tags: whose data of when this is
@@ -257,12 +258,12 @@ class Restoration:
             Check("it takes writes", "PASS", "a temporary table"),
         ]
 
-    def timings(self) -> Table:
+    def timings(self) -> Pictured:
         """Seconds per phase."""
+        where = self.session.timed_where
         rows = [(phase, round(value, 1)) for phase, value in self.seconds.items()]
-        return Table(
-            f"{sum(self.seconds.values()):.0f} s in all, {self.session.timed_where}", ("phase", "seconds"), rows
-        )
+        draw = partial(draw_phases, self.seconds, where)
+        return Pictured(f"{sum(self.seconds.values()):.0f} s in all, {where}", ("phase", "seconds"), rows, draw=draw)
 
     @property
     def _renaming(self) -> reattach.Renaming:

@@ -1,14 +1,23 @@
 """How long a drill took, phase by phase, against the recovery objectives: the only figures of it that differ from run to run."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from aurora_ops.core.display import Check, Table
+from aurora_ops.core.display import Chart, Check, Pictured, Table
 from aurora_ops.restore.evidence.proved import Figure
 from aurora_ops.restore.proof.heartbeat import Achieved
 
 RTO, VALIDATED, RPO = "RTO: to the first query", "RTO: to a checked copy", "RPO offered at the start"
 ACHIEVED = "RPO achieved"
+
+
+def draw_phases(seconds: Mapping[str, float], where: str) -> Chart:
+    """A restore, phase by phase."""
+    from aurora_ops.core import charts
+
+    return charts.phases(f"How long each phase took, {where}", seconds)
 
 
 @dataclass
@@ -94,4 +103,4 @@ class Timing:
         if self.is_rehearsal:
             return Table(f"{self.validated_seconds:.1f} s on a clone, {where}: no RTO", ("phase", "seconds"), rows)
         told = f"RTO {self.rto_seconds:.1f} s, RPO offered {self.offered_rpo_seconds:.1f} s, {where}"
-        return Table(told, ("phase", "seconds"), rows)
+        return Pictured(told, ("phase", "seconds"), rows, draw=partial(draw_phases, self.seconds, where))

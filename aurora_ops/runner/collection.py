@@ -1,13 +1,6 @@
-"""The collection: finding a notebook by its name, and the one form in which a notebook is committed.
+"""The collection: every notebook with its name, title, purpose and parameters, and finding one by its name."""
 
-Committed notebooks carry their outputs: they are the documentation and what nbval compares with. The canonical form
-drops all that differs between two equal executions, so that executing again is a diff of zero lines.
-"""
-
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +8,20 @@ from typing import Any
 import nbformat
 
 from aurora_ops.core.environments import PROJECT_ROOT
-from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
-from aurora_ops.core.times import AS_OF
+from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.runner import parameters
 
-FOLDERS = ("notebooks", "runbooks", "runbooks/alarms")
-IGNORED_OUTPUT = "nbval-ignore-output"
-STORED_AS_OF = "2026-11-23"  # the day on which stored outputs judge the age of a price; a user without a day gets today
+_HEADS = {
+    "notebooks": "To understand: they only read",
+    "runbooks": "To act: a plan, the change, the proof, the way back",
+    "runbooks/alarms": "When an alarm rings",
+}
+FOLDERS = tuple(_HEADS)
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 class UnknownNotebookError(InputError):
     """There is no notebook or runbook of that name."""
-
-
-class NotebookFailedError(AuroraOpsError):
-    """A notebook could not be executed, so its stored outputs were left alone."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,20 @@ def collection() -> list[Entry]:
     return [Entry(re.sub(r"^\d+[a-z]?[-_]", "", path.stem), path) for path in paths]
 
 
+def start_page() -> str:
+    """docs/start.md: every page with a sentence and a link. JupyterLab opens it first."""
+    parts = [
+        "# Start here",
+        "Every page runs as it is, with *Run*, *Run All Cells*, on a local Aurora that starts by itself. The parameters of a page are folded: "
+        "click the grey line under *Parameters*, change one, and run all again. What is under a page's title was its answer in the stored run.",
+    ]
+    for folder, head in _HEADS.items():
+        pages = [one for one in collection() if one.folder == folder]
+        rows = [f"| [{one.title}](../{folder}/{one.path.name}) | {one.purpose} |" for one in pages]
+        parts += [f"## {head}", "\n".join(["| page | what it is for |", "|---|---|", *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
 def find(name: str) -> Entry:
     """The notebook called `name`; a path to an .ipynb file works too."""
     if name.endswith(".ipynb") and Path(name).is_file():
@@ -100,99 +105,6 @@ def find(name: str) -> Entry:
     raise UnknownNotebookError(
         f"no notebook is called {name!r}, so nothing was started. {did_you_mean(name, [e.name for e in entries])}"
     )
-
-
-def canonical(notebook: Any) -> str:
-    """The text of a notebook in the form in which it is committed."""
-    kept = nbformat.from_dict({"cells": [], "metadata": {"kernelspec": KERNELSPEC}, "nbformat": 4, "nbformat_minor": 5})
-    for number, cell in enumerate(notebook.cells, 1):
-        tags = sorted(cell.metadata.get("tags", []))
-        copy = {
-            "id": cell.get("id", f"cell-{number}"),
-            "cell_type": cell.cell_type,
-            "metadata": {"tags": tags} if tags else {},
-            "source": cell.source.strip(),
-        }
-        if cell.cell_type == "code":
-            copy |= {"execution_count": cell.execution_count, "outputs": []}
-            if IGNORED_OUTPUT not in tags:
-                copy["outputs"] = _merged(cell.outputs)
-        kept.cells.append(nbformat.from_dict(copy))
-    return f"{nbformat.writes(kept)}\n"
-
-
-def _merged(outputs: list[Any]) -> list[Any]:
-    # How a stream is cut into pieces depends on timing.
-    merged: list[Any] = []
-    for output in outputs:
-        output = nbformat.from_dict(dict(output))
-        if "metadata" in output:
-            output["metadata"] = {}
-        if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:
-            merged[-1]["text"] += output.text
-        else:
-            merged.append(output)
-    return merged
-
-
-def is_canonical(path: Path) -> bool:
-    """Whether the file is in canonical form."""
-    text = path.read_text(encoding="utf-8")
-    return text == canonical(nbformat.reads(text, as_version=4))
-
-
-def write_canonical(path: Path) -> bool:
-    """Bring the file into canonical form, without executing it; True if that changed it."""
-    if is_canonical(path):
-        return False
-    path.write_text(canonical(nbformat.read(str(path), as_version=4)), encoding="utf-8")
-    return True
-
-
-def refresh(path: Path) -> bool:
-    """Execute the notebook in a clean kernel with a sandbox of its own, and rewrite it; True if that changed it."""
-    import papermill
-
-    before = path.read_text(encoding="utf-8")
-    with kernels_get_fresh_sandboxes(), _in_environment(AS_OF, STORED_AS_OF):
-        try:
-            executed = papermill.execute_notebook(
-                str(path).replace("{", "{{").replace("}", "}}"),
-                None,
-                engine_name="aurora-ops",
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=str(path.parent),
-            )
-        except papermill.PapermillExecutionError as error:
-            raise NotebookFailedError(
-                f"{path.name} failed in cell {error.cell_index} ({error.ename}: {error.evalue}), "
-                "so its stored outputs are unchanged. Open it in JupyterLab to see why."
-            ) from None
-    text = canonical(executed)
-    if text != before:
-        path.write_text(text, encoding="utf-8")
-    return text != before
-
-
-@contextmanager
-def kernels_get_fresh_sandboxes() -> Iterator[None]:
-    """Kernels started meanwhile each get a private sandbox that ends with them."""
-    with _in_environment("AURORA_OPS_SANDBOX", "fresh"):
-        yield
-
-
-@contextmanager
-def _in_environment(variable: str, value: str) -> Iterator[None]:
-    previous = os.environ.get(variable)
-    os.environ[variable] = value
-    try:
-        yield
-    finally:
-        if previous is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = previous
 
 
 def describe(entry: Entry) -> str:

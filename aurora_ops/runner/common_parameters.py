@@ -19,21 +19,21 @@ class Common(NamedTuple):
 OF_CLUSTER = {
     "cluster": Common("str", "", "identifier, ARN or endpoint host of any cluster; empty: the environment's"),
     "database": Common("str", "", 'one of its databases; empty: its first; "*", where a page can take them all: all'),
-    "login": Common("str", "", "empty: found; or secret:NAME-OR-ARN, iam:USER, env: for libpq's own variables and passfile"),
+    "login": Common("str", "", "empty: found; or secret:NAME-OR-ARN, iam:USER, env: (libpq's own variables)"),
 }  # fmt: skip
 OF_PRICES = {
-    "prices": Common("Prices", "packaged", '"packaged", "live" (AWS\'s list, by the target), or a folder of price list files'),
+    "prices": Common("Prices", "packaged", '"packaged", "live" (AWS\'s list), or a folder of price list files'),
     "discount": Common("Discount", "", 'percents under the list price, by item; empty: none'),
 }  # fmt: skip
 # How much of a cluster is read for a restore, and how gently; `statement_timeout` means something else where no rows are read.
 OF_READING = {
-    "depth": Common("str", "full", "full, sampled or quick: how many of the rows are read; the rest is always compared whole"),
+    "depth": Common("str", "full", "full, sampled or quick: how many of the rows are read"),
     "sample_percent": Common("float", 10.0, "with depth sampled: of each table, at random"),
-    "proved_percent": Common("float", 90.0, 'a proof of less than this share of the rows is not passed, but "proved in part"'),
-    "read_from": Common("str", "auto", "where the source's rows are read: auto (a reader that has replayed enough, else the writer), reader or writer"),
+    "proved_percent": Common("float", 90.0, 'under this share of the rows it is "proved in part"'),
+    "read_from": Common("str", "auto", "of the source's rows: auto (a reader, if it can), reader, writer"),
     "max_read_mib_per_second": Common("NotNegative", 0.0, "from the source's tables; 0: no limit"),
     "statement_timeout": Common("Duration", "10min", "of each statement at the source"),
-    "max_horizon_seconds": Common("NotNegative", 3600.0, "reading stops where a transaction that holds up vacuum is older; 0: never"),
-    "max_replica_lag_seconds": Common("NotNegative", 10.0, "reading stops where a reader of the source is further behind; 0: never"),
+    "max_horizon_seconds": Common("NotNegative", 3600.0, "stops where vacuum is held up for longer; 0: never"),
+    "max_replica_lag_seconds": Common("NotNegative", 10.0, "stops where a reader is further behind; 0: never"),
 }  # fmt: skip
 COMMON = OF_CLUSTER | OF_PRICES

@@ -13,11 +13,13 @@ from typing import Any
 
 from aurora_ops.core.display import MARKS, mask
 from aurora_ops.core.page import VERDICTS, coloured, escape, folded, grid, page, picture, scrolling, wide
+from aurora_ops.runner import stored
 from aurora_ops.runner.index import WORDS
 
 _PAPERMILL = "papermill-error-cell-tag"  # cells that papermill adds: a red banner over a finding
 _INJECTED = "injected-parameters"
-_BOTTOM_LINE, _DATA, _VERDICT = "Bottom line", "Data", "Verdict"  # headings that every page of notebooks/ has
+_DATA, _VERDICT = "Data", "Verdict"  # headings that every page of notebooks/ has
+_BAR = re.compile(r"\d+%\|.*\| .+\[.*\]\s*")  # a line of tqdm
 
 
 def render(notebook: Mapping[str, Any], content: Mapping[str, Any], files: list[str]) -> str:
@@ -25,7 +27,8 @@ def render(notebook: Mapping[str, Any], content: Mapping[str, Any], files: list[
     cells = [cell for cell in notebook["cells"] if _PAPERMILL not in cell["metadata"].get("tags", ())]
     sections = list(_sections(cells))
     title = next((head for head, _ in sections if head), content["name"])
-    parameters, answer = content["parameters"], _answer(sections)
+    parameters = content["parameters"]
+    answer = stored.sentences(stored.answer(notebook))[0]
     facts = {
         "checks" if answer else "": content["line"],
         "page": content["name"],
@@ -37,8 +40,8 @@ def render(notebook: Mapping[str, Any], content: Mapping[str, Any], files: list[
         "took": f"{content['seconds']:.0f} s",
     }
     facts.pop("", None)
-    # Where the figures come from is asked after the figures.
-    sections.sort(key=lambda section: {_DATA: 1, _VERDICT: 2}.get(section[0], 0))
+    # The answer stands first; where the figures come from is asked after the figures.
+    sections.sort(key=lambda section: {_DATA: 2, _VERDICT: 3}.get(section[0], 0 if _has_answer(section[1]) else 1))
     left = [head for head, part in sections if _was_left(part)]
     body = [
         _said(content, answer),
@@ -51,16 +54,9 @@ def render(notebook: Mapping[str, Any], content: Mapping[str, Any], files: list[
     return page(title, body, lead=answer or content["line"], word=WORDS[content["status"]], facts=facts, footer=footer)
 
 
-def _answer(sections: list[tuple[str, list[Mapping[str, Any]]]]) -> str:
-    """The first sentence of the page's bottom line; empty where it has none, or did not get so far."""
-    cells = next((part for head, part in sections if head == _BOTTOM_LINE), [])
-    texts = [
-        _text(output["data"]["text/plain"])
-        for cell in cells
-        for output in cell.get("outputs", ())
-        if "text/plain" in output.get("data", {})
-    ]
-    return re.split(r"(?<=[^.\d]\.)\s", texts[0], maxsplit=1)[0] if texts else ""
+def _has_answer(cells: list[Mapping[str, Any]]) -> bool:
+    """Whether this part, or the title before all, is what the page's reader came for."""
+    return any(stored.ANSWER in cell["metadata"].get("tags", ()) or cell["source"].startswith("# ") for cell in cells)
 
 
 def write(notebook: Path, content: Mapping[str, Any]) -> Path:
@@ -125,25 +121,31 @@ def _was_left(cells: list[Mapping[str, Any]]) -> bool:
 
 
 def _without_heading(source: str) -> str:
-    return re.sub(r"\A#{1,2} .+\n*", "", source)
+    return re.sub(r"\A#{1,2} .+\n*", "", stored.without_answer(source))
 
 
 def _outputs(cell: Mapping[str, Any]) -> Iterator[str]:
-    for output in cell.get("outputs", ()):
+    for output in stored.merged(cell.get("outputs", ())):
         kind, data = output["output_type"], output.get("data", {})
         plain = _text(data.get("text/plain", ""))
         if kind == "error":
             yield from _error(output)
         elif kind == "stream":
-            # Progress goes to stderr: of interest to who looks for what went wrong.
-            text = f'<pre class="text">{escape(_text(output["text"]))}</pre>'
-            yield folded("Progress", text) if output["name"] == "stderr" else text
+            yield from _printed(_text(output["text"]), output["name"])
         elif "image/png" in data:
             yield picture(base64.b64decode(_text(data["image/png"])), plain.removeprefix("CHART "))
         elif "text/markdown" in data:
             yield _markdown(_text(data["text/markdown"]))
         elif plain:
             yield f'<pre class="text">{escape(plain)}</pre>'
+
+
+def _printed(text: str, where: str) -> Iterator[str]:
+    """What was printed, without the bars of progress; what went to stderr is of interest to who looks for what went wrong."""
+    lines = [line for line in re.split(r"[\r\n]", text) if not _BAR.search(line)]
+    if any(map(str.strip, lines)):
+        shown = f'<pre class="text">{escape(chr(10).join(lines).strip(chr(10)))}</pre>'
+        yield folded("Said on the way", shown) if where == "stderr" else shown
 
 
 def _error(output: Mapping[str, Any]) -> Iterator[str]:

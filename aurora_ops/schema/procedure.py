@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from aurora_ops.aws.access import Access
-from aurora_ops.core.display import Check, Report, Table, mask
+from aurora_ops.core.display import Check, Pictured, Report, Table, mask
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.database import queries, server_version
 from aurora_ops.schema import origin
@@ -21,7 +21,7 @@ from aurora_ops.schema.failures import SchemaChangedError, SchemaRefusedError
 from aurora_ops.schema.files import SchemaFile, SchemaFilesError, not_taken, read
 from aurora_ops.schema.ledger import counted, history, pending
 from aurora_ops.schema.loader import is_locked, load, only_loader, try_out
-from aurora_ops.schema.status import Status, read_status
+from aurora_ops.schema.status import Status, read_standing, read_status
 
 _MOST_ROWS = 100  # of a table on the page
 
@@ -240,6 +240,13 @@ def status(access: Access, directory: str = "") -> Status:
     access.require_one_database()
     with access.connect() as connection:
         return read_status(connection, folder(directory), directory or "sql/schema")
+
+
+def standing(access: Access) -> Pictured:
+    """What stands in the database now, table by table."""
+    access.require_one_database()
+    with access.connect() as connection:
+        return read_standing(connection)
 
 
 def checks(connection: psycopg.Connection) -> Report:

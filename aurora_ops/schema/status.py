@@ -1,16 +1,21 @@
 """How a database stands to a folder of files: applied, pending, contradicted, and what differs. Read only; as lines or as JSON."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
-from aurora_ops.core.display import Verdict, mask
-from aurora_ops.schema import ledger
+from aurora_ops.core.display import Chart, Pictured, Verdict, mask
+from aurora_ops.schema import fingerprint, ledger
 from aurora_ops.schema.catalog import Difference, compare, summary
 from aurora_ops.schema.files import not_taken, read
-from aurora_ops.schema.ledger import Applied
+from aurora_ops.schema.ledger import Applied, counted
+
+_DRAWN = 25  # tables that are shown
 
 
 @dataclass(frozen=True)
@@ -102,3 +107,28 @@ def read_status(connection: psycopg.Connection, directory: Path, shown: str) -> 
         f"{summary(others)} of others" if others else "",
         compared.tools,
     )
+
+
+def read_standing(connection: psycopg.Connection) -> Pictured:
+    """What each table is made of, the largest first: what files of others made is in it too."""
+    entries = fingerprint.catalog(connection).entries
+    kinds = ("column", "index", "foreign key", "constraint")
+    made = {
+        one.name: Counter(part.kind for part in entries if part.part_of == one.name)
+        for one in entries
+        if one.kind == "table"
+    }
+    shown = sorted(made, key=lambda name: (-made[name].total(), name))[:_DRAWN]
+    told = ", ".join(counted(sum(one[kind] for one in made.values()), kind) for kind in kinds)
+    return Pictured(
+        f"{counted(len(made), 'table')}: {told}",
+        ("table", "columns", "indexes", "foreign keys", "other constraints"),
+        [(name, *(made[name][kind] for kind in kinds)) for name in shown],
+        draw=partial(_draw, {name: made[name]["column"] for name in shown}),
+    )
+
+
+def _draw(columns: Mapping[str, float]) -> Chart:
+    from aurora_ops.core import charts
+
+    return charts.bars("Columns of each table", columns, "columns")

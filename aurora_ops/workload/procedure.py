@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg import sql
 from tqdm import tqdm
 
 from aurora_ops.aws.access import Access
-from aurora_ops.core.display import Check, Report, Table
+from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 from aurora_ops.schema import procedure as schema
@@ -52,6 +52,7 @@ class Load:
     by_kind: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     seeded_rows: int = 0
+    committed_at: Mapping[str, Sequence[float]] = field(default_factory=dict, repr=False)  # by application, seconds
 
     @property
     def transactions(self) -> int:
@@ -75,6 +76,12 @@ class Load:
         rows = [(kind, number, "committed") for kind, number in sorted(self.by_kind.items())]
         rows += [(kind, number, "failed") for kind, number in sorted(self.errors.items())]
         return Table(self.line, ("kind", "number", "outcome"), rows)._repr_markdown_() if rows else f"**{self.line}**"
+
+    def over_time(self) -> Chart | Line:
+        """Commits a second, by application."""
+        from aurora_ops.workload import views  # matplotlib, where somebody looks
+
+        return views.over_time(self.committed_at, self.seconds) if self.committed_at else Line("nothing was applied")
 
 
 def is_seeded(connection: psycopg.Connection) -> bool:
@@ -145,7 +152,10 @@ def run(connect: Connect, *, seconds: float, clients: int, seed: int = 1, progre
     by_kind = sum((worker.committed for worker in workers), Counter())
     errors = sum((worker.failed for worker in workers), Counter())
     line = f"LOAD {by_kind.total()} transactions by {clients} clients in {elapsed:.0f} s, {by_kind.total() / elapsed:.0f} a second, {errors.total()} errors"
-    return Load(line, elapsed, clients, dict(by_kind), dict(errors))
+    at: dict[str, list[float]] = {}
+    for worker in workers:
+        at.setdefault(worker.application, []).extend(moment - started for moment in worker.moments)
+    return Load(line, elapsed, clients, dict(by_kind), dict(errors), committed_at=at)
 
 
 class _Client(threading.Thread):
@@ -159,6 +169,7 @@ class _Client(threading.Thread):
         self.rng = random.Random(f"{seed}-{number}-{time.time_ns()}")  # noqa: S311 - content, not a secret
         self.order = random.Random(f"{seed}-{number}")  # noqa: S311 - which transaction comes next: this the seed decides
         self.committed: Counter[str] = Counter()
+        self.moments: list[float] = []
         self.failed: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -180,6 +191,7 @@ class _Client(threading.Thread):
                 with connection.transaction():
                     transaction(connection, self.rng, self.known)
                 self.committed[transaction.__name__] += 1
+                self.moments.append(time.monotonic())
             except psycopg.Error as error:
                 self.failed[type(error).__name__] += 1
                 if connection.closed:
@@ -273,7 +285,7 @@ def apply(access: Access, plan: Plan, confirm: str) -> Load:
         if not plan.observed["seeded"]:
             written = sum(seed(connection, tenants=wanted["tenants"], seed=wanted["seed"]).values())
     load = run(connect, seconds=wanted["seconds"], clients=wanted["clients"], seed=wanted["seed"], progress=True)
-    return Load(load.line, load.seconds, load.clients, load.by_kind, load.errors, written)
+    return replace(load, seeded_rows=written)
 
 
 def verify(access: Access, load: Load) -> Report:

@@ -7,12 +7,13 @@ import json
 import re
 from itertools import pairwise
 
+import nbformat
 import pytest
 from papermill.translators import PythonTranslator
 
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import collection as notebooks
-from aurora_ops.runner import parameter_types, parameters
+from aurora_ops.runner import parameter_types, parameters, stored
 from aurora_ops.runner.common_parameters import COMMON, OF_CLUSTER, OF_PRICES, OF_READING
 
 ENTRIES = notebooks.collection()
@@ -20,6 +21,11 @@ RUNBOOKS = [entry for entry in ENTRIES if entry.folder == "runbooks"]
 RESPONSES = [entry for entry in ENTRIES if entry.folder == "runbooks/alarms"]
 SPINE = ["parameters", "preflight", "plan", "apply", "verify"]
 LAST = {"clean-up", "undo"}
+PICTURED = {
+    "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "compare-database-load", "deploy-environment",
+    "destroy-environment", "load-schema", "run-workload", "fail-over", "set-acu-range", "restore-drill", "restore-to-point-in-time",
+    "verify-restored-cluster", "record-baseline", "diagnose-connection-failure", "end-blocking-session",
+}  # fmt: skip
 LOGIC = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.AsyncFor, ast.While, ast.If, ast.IfExp,
     ast.Try, ast.With, ast.AsyncWith, ast.Match, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
@@ -258,6 +264,46 @@ def test_budgets(entry):
 
 
 @parametrized(ENTRIES)
+def test_the_answer_stands_under_the_title(entry):
+    """One cell is tagged with it, and what the title quotes is what that cell shows."""
+    notebook = entry.read()
+    said = stored.answer(notebook)
+
+    assert 1 == len([cell for cell in code_cells(entry) if stored.ANSWER in tags(cell)])
+    assert said
+    assert not said.startswith("CHART")
+    quoted = nbformat.from_dict({**notebook, "cells": [dict(one) for one in notebook.cells]})
+    stored.quote_answer(quoted)
+    assert quoted.cells[0].source == notebook.cells[0].source
+
+
+@parametrized(ENTRIES)
+def test_nothing_is_stored_empty_whose_content_is_the_point(entry):
+    """What differs from run to run shows a recording, with its day."""
+    empty = [cell.id for cell in code_cells(entry) if stored.IGNORED_OUTPUT in tags(cell) and not cell.outputs]
+
+    assert [] == empty
+
+
+@parametrized([entry for entry in ENTRIES if entry.name in PICTURED])
+def test_pages_that_draw_are_stored_with_their_picture(entry):
+    assert any("image/png" in output.get("data", {}) for cell in code_cells(entry) for output in cell.outputs)
+
+
+@parametrized(ENTRIES)
+def test_lines_of_code_fit_a_cell(entry):
+    """JupyterLab shows 106 characters of a line in a window of 1280 pixels, its file browser open."""
+    lines = [line for cell in code_cells(entry) for line in cell.source.splitlines() if not line.startswith("from ")]
+
+    assert [] == [line for line in lines if len(line) > 106]
+
+
+def test_the_start_page_has_every_page():
+    """`aurora-ops notebooks refresh` writes it."""
+    assert notebooks.start_page() == (PROJECT_ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+
+
+@parametrized(ENTRIES)
 def test_outputs_are_display_objects_of_the_package(entry):
     """A bare DataFrame stores HTML that follows the pandas version; SVG is compared byte by byte."""
     allowed = {"text/plain", "text/markdown", "image/png"}
@@ -268,7 +314,7 @@ def test_outputs_are_display_objects_of_the_package(entry):
 @parametrized(ENTRIES)
 def test_the_form_is_canonical(entry):
     """`make notebooks` writes it; then executing again is a diff of zero lines."""
-    assert notebooks.is_canonical(entry.path)
+    assert stored.is_canonical(entry.path)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from aurora_ops.aws import metrics
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.credentials import forms
-from aurora_ops.core.display import Line, Report, Table
+from aurora_ops.core.display import Chart, Line, Pictured, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose.connection import client, endpoint, entrance, path, server_log, status
 from aurora_ops.diagnose.connection.entrance import Door
@@ -66,11 +66,16 @@ class Diagnosis:
         """What will be looked at, in order. Nothing of it changes anything; a login reads only."""
         return Table(f"{len(_ORDER)} looks, none of which changes anything", ("look", "in order if", "asked"), _ORDER)
 
-    def look(self) -> Table:
+    def look(self) -> Pictured:
         """Look at everything on the way, and go on behind what fails as far as there is something to see."""
         self.looks = list(self._all())
         rows = [(look.name, look.verdict, look.detail) for look in self.looks]
-        return Table(f"{len(rows)} looks", ("look", "verdict", "seen"), rows)
+        return Pictured(f"{len(rows)} looks", ("look", "verdict", "seen"), rows, draw=self._draw)
+
+    def _draw(self) -> Chart:
+        from aurora_ops.diagnose.connection import way  # matplotlib, where somebody looks
+
+        return way.draw(self.looks)
 
     def findings(self) -> Table | Line:
         """The causes, first what comes first on the way in, each with what mends it."""

@@ -13,13 +13,13 @@ import psycopg
 from aurora_ops.aws.access import ALL, Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
-from aurora_ops.core.display import Check, Line, Report, Table
+from aurora_ops.core.display import Check, Line, Pictured, Report, Table
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
 from aurora_ops.restore.baseline import file, packing
 from aurora_ops.restore.baseline.file import Head
-from aurora_ops.restore.proof import parity
+from aurora_ops.restore.proof import parity, reading
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.content.comparison import Compared
 from aurora_ops.restore.proof.engine import Proof
@@ -97,7 +97,7 @@ class Recording:
         step = Change("write", where, "", "hashes, sums and counts; readable by its owner only", "delete the file")
         return Plan(NAME, self.session.account, self.session.region, self.access.parameters, {}, (step,))
 
-    def record(self) -> Line:
+    def record(self) -> Pictured:
         """Read the cluster around a second, and write the file.
 
         Raises
@@ -128,7 +128,8 @@ class Recording:
             self.head, packing.packed(self.proof, self.stored, hashed) | {"configuration": configuration}
         )
         rows = sum(one.total.rows for found in self.proof.after.values() for one in found.values())
-        return Line(f"recorded {rows:,} rows of {len(self.proof.databases)} databases of {self.source.identifier}")
+        told = f"recorded {rows:,} rows of {len(self.proof.databases)} databases of {self.source.identifier}"
+        return reading.by_table(told, self.proof.after)
 
     def _write(self, head: Head, body: dict[str, object]) -> Path:
         def write(path: Path) -> Path:

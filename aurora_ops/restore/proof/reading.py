@@ -3,12 +3,14 @@
 An upper bound where nothing is cached: as if every range that is drawn differed, and was read again row by row.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
+from aurora_ops.core.display import Chart, Pictured
 from aurora_ops.database.queries import Query
 from aurora_ops.restore.proof import rules, storage
 from aurora_ops.restore.proof.content.pace import pages_of
@@ -77,3 +79,20 @@ def _read_by(connection: psycopg.Connection, rule: Query) -> list[sql.Identifier
 def _pages(connection: psycopg.Connection, table: sql.Identifier) -> float:
     row = connection.execute(_READ_BY_RULE, (table.as_string(),)).fetchone()
     return float(row[0]) if row else 0.0
+
+
+_MOST, _DRAWN = 25, 8  # tables that are shown, and in the picture
+
+
+def by_table(told: str, read: Mapping[str, Mapping[str, Any]]) -> Pictured:
+    """The rows that were read, by database and table, the largest first."""
+    rows = {f"{database}: {label}": one.total.rows for database, found in read.items() for label, one in found.items()}
+    largest = sorted(rows.items(), key=lambda one: (-one[1], one[0]))
+    note = f"{len(largest) - _MOST} smaller tables more." if len(largest) > _MOST else ""
+    return Pictured(told, ("table", "rows"), largest[:_MOST], note, partial(_draw, dict(largest[:_DRAWN])))
+
+
+def _draw(rows: Mapping[str, float]) -> Chart:
+    from aurora_ops.core import charts
+
+    return charts.bars("Rows that were read, of the largest tables", rows, "rows")

@@ -12,12 +12,12 @@ from aurora_ops.aws.access import ALL, Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import restore_job
 from aurora_ops.aws.session import Session
-from aurora_ops.core.display import Check, Line, Report, mask
+from aurora_ops.core.display import Check, Line, Pictured, Report, mask
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan
 from aurora_ops.database import server_version
 from aurora_ops.restore.baseline import file
-from aurora_ops.restore.proof import parity
+from aurora_ops.restore.proof import parity, reading
 from aurora_ops.restore.proof.content import commit_times, coverage, tables
 from aurora_ops.restore.proof.engine import Proof
 from aurora_ops.restore.proof.limits import Limits, with_limits
@@ -104,7 +104,7 @@ class Verification:
         found = self.restored
         return Line(f"{found.access.identifier} as of {found.to:%F %T}Z, {found.how}")
 
-    def record(self) -> Line:
+    def record(self) -> Line | Pictured:
         """Read the source: definitions, rows, and what the rules say of it.
 
         Raises
@@ -115,7 +115,7 @@ class Verification:
         self._require_preflight()
         self.proof.readings.clear()  # one reading, of now: two would count as taken around the restored second
         self.proof.record_after(self.restored.to)
-        return Line(f"read {self._recorded_rows()} of {self.described.identifier}")
+        return reading.by_table(f"read {self._recorded_rows()} of {self.described.identifier}", self.proof.after)
 
     def verify_content(self) -> Report:
         """Whether the copy holds what the source held at the restored second."""

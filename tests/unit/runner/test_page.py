@@ -72,7 +72,8 @@ def rendered(*cells, status="passed", line="2 of 2 checks", checks=(), **more):
 def test_the_verdict_and_the_answer_come_first():
     """In words: verdict, title, the page's own first sentence, the checks; then target, environment, region, day and duration."""
     text, read = rendered(
-        markdown("## Bottom line"), code("x", result(text_plain="Costs 1.5 USD a month. It could be less."))
+        markdown("## Bottom line"),
+        code("x", result(text_plain="Costs 1.5 USD a month. It could be less."), tags=["answer"]),
     )
 
     assert [
