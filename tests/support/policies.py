@@ -57,6 +57,10 @@ SWEPT = dict.fromkeys(
     ("rds:DeleteDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBClusterSnapshot", "rds:DeleteDBClusterAutomatedBackup", "logs:DeleteLogGroup"),
     "a drill that died left it",
 )  # fmt: skip
+SETTINGS = dict.fromkeys(
+    ("rds:DescribeDBClusterParameters", "rds:DescribeDBParameters"), "what parameter groups of one's own set"
+)
+ALARMS = ("respond-to-alarm", *(f"alarm-{one}" for one in ("capacity", "connections", "cpu", "local-storage", "replica-lag", "transaction-ids")))  # fmt: skip
 ALSO = {
     "drift": {"cloudtrail:LookupEvents": "since when it differs, and by whom: the sandbox keeps no CloudTrail"},
     "clean-up-restore-drills": SWEPT,
@@ -65,7 +69,10 @@ ALSO = {
     "verify-restored-cluster": {
         "backup:DescribeRestoreJob": "which cluster a restore job made, with -p restore_job",
         "backup:PutRestoreValidationResult": "what AWS Backup is told of it",
+        **SETTINGS,
     },
+    "upgrade-engine": SETTINGS | {"rds:DescribeEvents": "why RDS left the cluster at its version"},
+    **{page: {"cloudwatch:DescribeAlarmHistory": "since when it rings, with -p alarm"} for page in ALARMS},
 }  # fmt: skip
 
 
