@@ -13,7 +13,7 @@ def _before_save(model, **_kwargs):  # type: ignore[no-untyped-def]
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - Jupyter reads this file so
 c.ServerApp.allow_root = os.geteuid() == 0
-c.ServerApp.root_dir = os.environ.get("AURORA_OPS_LAB_ROOT", str(PROJECT_ROOT))
+c.ServerApp.root_dir = str(PROJECT_ROOT)
 c.FileContentsManager.pre_save_hook = _before_save
 c.LabApp.default_url = "/lab/tree/docs/start.md"
 c.LabApp.news_url = None
