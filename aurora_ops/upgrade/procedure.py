@@ -132,6 +132,8 @@ class UpgradeEngine:
         """The heaviest statements' plans before and after, on the copy."""
         if self.rehearsal is None:
             return Line("nothing was rehearsed, so no plans were compared")
+        if not self.rehearsal.before.plans:
+            return Line("no statement is known to be heavy, so no plans were compared")
         return observed.plans_table(self.rehearsal.before, self.rehearsal.after)
 
     def timings(self) -> Table | Line:
