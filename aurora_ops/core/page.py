@@ -13,6 +13,7 @@ from typing import Any
 from aurora_ops.core.display import Chart, Table, Whole, mask
 
 _STYLE = Path(__file__).parents[1] / "data" / "page.css"
+_NUMBER = re.compile(r"[\d,.]*")
 VERDICTS = ("PASS", "FAIL", "SKIP", "REFUSED", "ERROR")
 
 
@@ -65,9 +66,17 @@ def scrolling(table: str, what: str) -> str:
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], what: str) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in rows)
+    """A table of cells that are HTML already; a column of numbers stands to the right."""
+    rows = list(rows)
+    place = [
+        ' class="n"' if all(_NUMBER.fullmatch(row[at]) for row in rows) and any(row[at] for row in rows) else ""
+        for at in range(len(columns))
+    ]
+    head = "".join(f'<th scope="col"{at}>{escape(column)}</th>' for column, at in zip(columns, place, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{at}>{cell}</td>" for cell, at in zip(row, place, strict=True)) + "</tr>\n"
+        for row in rows
+    )
     return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>", what)
 
 

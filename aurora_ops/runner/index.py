@@ -16,6 +16,7 @@ from aurora_ops.core.page import coloured, escape, grid, page
 
 PAGE, _MEMORY = "index.html", ".index.json"
 WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
+_GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
 # The number of each page that people compare from run to run: its key in `result`, and how it is said.
 MERITS = {
     "cost-per-environment": ("prod_p50_usd", "prod ${:,.0f} a month"),
@@ -169,11 +170,11 @@ def render(runs: Sequence[Run]) -> str:
         pages.setdefault((one.name, one.target, one.subject), []).append(one)
     failing = [one[0] for one in pages.values() if one[0].word not in ("PASS", "SKIP")]
     last = [
-        (coloured(one[0].word), _link(one[0]), _where(one[0]), escape(_merit(one[0])), _trend(one), escape(_time(one[0])))
+        (coloured(one[0].word), _link(one[0]), _where(one[0]), escape(_newest_merit(one)), _trend(one), _duration(one[0]), escape(_time(one[0])))
         for one in pages.values()
     ]  # fmt: skip
     every = [
-        (coloured(one.word), _link(one), _where(one), escape(one.line), escape(_merit(one)), "" if one.seconds is None else f"{one.seconds:,.1f}", escape(_time(one)))
+        (coloured(one.word), _link(one), _where(one), escape(one.line), escape(_merit(one)), _duration(one), escape(_time(one)))
         for one in runs
     ]  # fmt: skip
     lead = (
@@ -184,7 +185,9 @@ def render(runs: Sequence[Run]) -> str:
     body = [
         "<h2>Each page, when it last ran</h2>",
         grid(
-            ("verdict", "page", "where", "figure", f"its last {_TREND} runs", "UTC"), last, "the last run of each page"
+            ("verdict", "page", "where", "figure", f"its last {_TREND} runs", "seconds", "UTC"),
+            last,
+            "the last run of each page",
         ),
         "<h2>Every run</h2>",
         _FILTER,
@@ -195,7 +198,13 @@ def render(runs: Sequence[Run]) -> str:
         "pages": len({one.name for one in runs}),
         "newest": _time(runs[0]) if runs else "",
     }
-    return page("Runs", body, lead=lead, word="FAIL" if failing else "PASS" if runs else "", facts=facts)
+    # Advice is no failure: of what did not pass, the gravest word stands on top.
+    word = min((one.word for one in failing), key=_GRAVEST.index) if failing else "PASS" if runs else ""
+    return page("Runs", body, lead=lead, word=word, facts=facts)
+
+
+def _duration(one: Run) -> str:
+    return "" if one.seconds is None else f"{one.seconds:,.1f}"
 
 
 def _link(one: Run) -> str:
@@ -217,6 +226,14 @@ def _time(one: Run) -> str:
 
 def _merit(one: Run) -> str:
     return "" if one.merit is None else MERITS[one.name][1].format(one.merit)
+
+
+def _newest_merit(runs: Sequence[Run]) -> str:
+    """The figure of the newest run that has one, with its day where a later run has none."""
+    known = next((one for one in runs if one.merit is not None), None)
+    if known is None:
+        return ""
+    return _merit(known) if known is runs[0] else f"{_merit(known)} on {_time(known)[:10]}"
 
 
 def _trend(runs: Sequence[Run]) -> str:

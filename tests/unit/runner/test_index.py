@@ -89,6 +89,33 @@ def test_a_run_that_was_deleted_is_gone_and_a_spoilt_memory_is_no_error(tmp_path
     assert second.exists()
 
 
+@pytest.mark.parametrize(
+    ("statuses", "word"), [(["refused"], "REFUSED"), (["refused", "failed"], "FAIL"), (["failed", "error"], "ERROR"), (["passed", "refused"], "REFUSED"), (["passed"], "PASS")]
+)  # fmt: skip
+def test_the_gravest_word_stands_on_top_and_advice_is_no_failure(tmp_path, page, statuses, word):
+    """Of each page's last run; a refusal alone does not make the page red."""
+    for number, status in enumerate(statuses):
+        leave(tmp_path, number, status=status, parameters={"cluster": f"c{number}"})
+
+    assert f'<header class="{word}">' in page()
+
+
+def test_the_figure_of_an_earlier_run_has_its_day_where_the_last_has_none(tmp_path, page):
+    """A refused run has no figure; the number does not go, and is not taken for the last run's."""
+    leave(tmp_path, 1)
+    leave(tmp_path, 2, status="refused", result={})
+
+    assert "RTO 61 s on 2026-11-26" in page()
+
+
+def test_seconds_stand_to_the_right(tmp_path, page):
+    """In both tables, with their heading."""
+    leave(tmp_path, 1)
+    text = page()
+
+    assert (2, 2) == (text.count('<th scope="col" class="n">seconds'), text.count('<td class="n">2.0'))
+
+
 def test_text_of_a_run_is_text(tmp_path, page):
     leave(tmp_path, 1, line="<script>alert(1)</script>", target="<b>")
 
