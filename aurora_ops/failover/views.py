@@ -55,7 +55,7 @@ def over_time(switchover: Switchover) -> Chart:
     for moment, text in ((0.0, "call"), (switchover.swapped - switchover.called, "new roles shown")):
         axes.axvline(moment, color=charts.INK, linewidth=0.9, linestyle="--")
         axes.annotate(
-            text, (moment, 1.62), (3, 0), textcoords="offset points", fontsize=9, color=charts.INK, va="center"
+            text, (moment, 1.92), (3, 0), textcoords="offset points", fontsize=9, color=charts.INK, va="center"
         )
     for colour, label in ((_DONE, "answered"), (_FAILED, "failed"), (_GAP, "longest time without an answer")):
         axes.plot([], [], color=colour, linewidth=6, label=label)
@@ -63,7 +63,7 @@ def over_time(switchover: Switchover) -> Chart:
         f"{switchover.to} takes over from {switchover.old_writer}", loc="left", fontsize=12, color=charts.INK
     )
     axes.set_yticks((1, 0), [name for name, _ in lanes])
-    axes.set_ylim(-0.5, 1.8)
+    axes.set_ylim(-0.5, 2.1)  # the moments stand above the seconds of the gap
     axes.set_xlim(-_BEFORE_SECONDS, end)
     charts.name(axes, "seconds after the call", "client")
     charts.clean(axes, grid=None, hidden=("top", "right", "left"))
