@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from common import refused
+from common import HANG, refused
 from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
@@ -190,11 +190,14 @@ def test_a_conflict_with_another_request_can_be_rehearsed(s3, sandbox, operation
 
 @pytest.mark.parametrize(("installed", "winners"), [(False, 20), (True, 1)])
 def test_a_check_and_its_write_are_one_step_however_slow_the_write(monkeypatch, installed, winners):
-    """moto alone, its write slowed down: all twenty win."""
-    stock = S3Backend.put_object
+    """moto alone, its writes held until all have checked: all twenty win."""
+    stock, all_checked = S3Backend.put_object, threading.Barrier(20)
 
     def slowly(self, *arguments, **named):
-        time.sleep(0.3)
+        if installed:
+            time.sleep(0.3)
+        else:
+            all_checked.wait(HANG)
         return stock(self, *arguments, **named)
 
     for name in ("put_object", "copy_object", "delete_object", "_key_response_post", "_bucket_response_delete_keys"):
