@@ -24,7 +24,7 @@ READMES = ("README.md", "README.ja.md")
 KNOWN = {
     "API", "AWS", "CA", "CI", "CLI", "CPU", "CSV", "DBA", "ECS", "GB", "HTML", "IAM", "ID", "JSON", "MIT", "S3", "SHA", "SQL", "TCP", "USD",
     "UTC", "ACT", "BUILD", "UNDERSTAND", "ALARM", "ALTER", "ANALYZE", "COMMIT", "CREATE", "EXPLAIN", "INDEX", "OK", "TABLE", "VACUUM", "DELETE", "DROP", "INSERT", "ROLLBACK", "SELECT", "TRUNCATE", "UPDATE", "WHERE", "DRY", "ERROR", "FAIL", "FAILED", "INT", "PASS", "README", "REFUSED", "RUN", "SUCCESSFUL",
-    "APPLIED", "COST", "FROM", "LOAD", "SET", "SIMULATED",  # as the results that stand under a page's title print them
+    "APPLIED", "COST", "FROM", "LOAD", "SET", "SIMULATED", "UPGRADED",  # as the results that stand under a page's title print them
 }  # fmt: skip
 
 

@@ -72,7 +72,11 @@ def check(
                 extensions.setdefault(f"{name} {version}", []).append(database)
     of_types = Obstacle("no column has a type that is not carried over", "", "ALTER TABLE … ALTER COLUMN … TYPE text (regclass, regrole and regtype may stay)")  # fmt: skip
     checks.append(_check(of_types, columns))
-    checks.append(Check.of("connections are free", most - used >= FREE_CONNECTIONS, f"{most - used:,} of {most:,}"))
+    free = most - used >= FREE_CONNECTIONS
+    told = (
+        f"at least {FREE_CONNECTIONS} of {most:,}" if free else f"{most - used:,} of {most:,}: end idle sessions first"
+    )
+    checks.append(Check.of("connections are free", free, told))
     total = sum(objects.values())
     many = (
         f"{count(total, 'large object')}: pg_upgrade carries each one's description over, which takes memory and time"
