@@ -99,6 +99,15 @@ def _broken(text: str) -> str:
     return re.sub(r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)", "<br>", text)
 
 
+class SteadyPlan(Plan):
+    """A plan whose id stands for what is observed, and not for the words of its changes: those go on growing while a person reads."""
+
+    @property
+    def id(self) -> str:
+        """Eight hexadecimal digits."""
+        return Plan(self.name, self.account, self.region, self.parameters, self.observed).id
+
+
 def _gravity(change: Change) -> int:
     return next((number for number, word in enumerate(RISKS) if change.risk.startswith(word)), len(RISKS))
 

@@ -16,13 +16,16 @@ from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
 from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, count
 from aurora_ops.core.errors import AuroraOpsError, InputError
-from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.core.plan import Change, Plan, SteadyPlan, dry_run_line, is_confirmed
 from aurora_ops.database import queries
 from aurora_ops.database.statement_text import without_values
 
 NAME = "end-blocking-session"
 WAYS = {"terminate": "pg_terminate_backend", "cancel": "pg_cancel_backend"}
 END_SECONDS = 20.0  # a session that rolls back a long transaction takes its time, and is then told to be on its way
+# Whether this login may signal a session of `role`, a row of pg_roles.
+MAY_END = """(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+       OR NOT role.rolsuper AND (pg_has_role(role.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))"""
 _DRAWN = 25  # sessions in a picture
 PREPARED = 0  # as pg_blocking_pids names a prepared transaction
 
@@ -186,7 +189,7 @@ class Ending:
         parameters = self.access.parameters | {"pid": self.pid, "how": self.how}
         session = self.access.session
         # What goes on growing while a person reads is shown, and is not what is confirmed.
-        return _Steady(NAME, session.account, session.region, parameters, observed, tuple(steps))
+        return SteadyPlan(NAME, session.account, session.region, parameters, observed, tuple(steps))
 
     def apply(self, confirm: str = "") -> Line:
         """End it, if the plan as it is now is confirmed and the preflight passes now."""
@@ -266,15 +269,6 @@ class Ending:
         return {"ended_pid": self.ended.pid, "application": self.ended.application, "sessions_behind": len(self.waited)}
 
 
-class _Steady(Plan):
-    """A plan whose id stands for which transaction is ended, not for how long it has lasted when it is read."""
-
-    @property
-    def id(self) -> str:
-        """Eight hexadecimal digits."""
-        return Plan(self.name, self.account, self.region, self.parameters, self.observed).id
-
-
 _PREPARED = "a prepared transaction has no session: ROLLBACK PREPARED ends it; sql/diagnostics/prepared_transactions.sql has its name"
 _MAY_NOT = "it is a session of {user}: log in as that user, or as a member of pg_signal_backend (rds_superuser is one); only a superuser ends a superuser's"
 
@@ -304,11 +298,8 @@ def queues(connection: psycopg.Connection) -> list[Blocked]:
 
 
 def _may_end(connection: psycopg.Connection, chosen: Blocked) -> bool:
-    row = connection.execute(
-        "SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR NOT r.rolsuper AND "
-        "(pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')) FROM pg_roles AS r WHERE r.rolname = %s",
-        [chosen.user],
-    ).fetchone()
+    statement = f"SELECT {MAY_END} FROM pg_roles AS role WHERE role.rolname = %s"  # noqa: S608 - a text of ours
+    row = connection.execute(statement.encode(), [chosen.user]).fetchone()
     return bool(row and row[0])
 
 

@@ -13,20 +13,19 @@ import psycopg
 from aurora_ops.aws.access import Access
 from aurora_ops.core import waiting
 from aurora_ops.core.display import Check, Line, Report, Table, count
-from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
+from aurora_ops.core.plan import Change, Plan, SteadyPlan, dry_run_line, is_confirmed
 from aurora_ops.database.statement_text import without_values
-from aurora_ops.diagnose.blocking import END_SECONDS, WAYS, EndingError, EndingRefusedError
+from aurora_ops.diagnose.blocking import END_SECONDS, MAY_END, WAYS, EndingError, EndingRefusedError
 
 NAME = "end-sessions"
-_SESSIONS = """
+_SESSIONS = f"""
 SELECT session.pid, session.usename, session.application_name, session.state, extract(epoch FROM clock_timestamp() - session.state_change)::float,
        session.xact_start IS NOT NULL, session.backend_start, session.query,
-       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-       OR NOT role.rolsuper AND (pg_has_role(role.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))
+       {MAY_END}
   FROM pg_stat_activity AS session
   JOIN pg_roles AS role ON role.rolname = session.usename
  WHERE session.backend_type = 'client backend' AND session.pid <> pg_backend_pid() AND session.usename <> 'rdsadmin'
- ORDER BY session.state_change, session.pid"""
+ ORDER BY session.state_change, session.pid"""  # noqa: S608 - a text of ours
 _END = "SELECT {way}(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND (%s OR state = 'idle')"
 _GOES_ON = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND (%s OR state = 'active')"
 
@@ -79,7 +78,7 @@ class EndingSessions:
     def look(self) -> list[Connected]:
         """What is chosen, as it is at this moment; the longest in its state first."""
         with self.connect() as connection:
-            there = [Connected(*row) for row in connection.execute(_SESSIONS).fetchall()]
+            there = [Connected(*row) for row in connection.execute(_SESSIONS.encode()).fetchall()]
         if self.pid:
             return [one for one in there if one.pid == self.pid]
         idle = [one for one in there if one.state == "idle" and (one.seconds or 0) >= self.idle_seconds]
@@ -154,7 +153,7 @@ class EndingSessions:
             "how": self.how,
         }
         session = self.access.session
-        return _Chosen(
+        return SteadyPlan(
             NAME, session.account, session.region, self.access.parameters | given, observed, steps, self._warnings()
         )
 
@@ -218,15 +217,6 @@ class EndingSessions:
     def result(self) -> dict[str, object]:
         """The numbers worth keeping."""
         return {"ended_sessions": len(self.ended), "application": self.ended[0].application} if self.ended else {}
-
-
-class _Chosen(Plan):
-    """A plan whose id stands for who is ended, and not for how many there are when it is read."""
-
-    @property
-    def id(self) -> str:
-        """Eight hexadecimal digits."""
-        return Plan(self.name, self.account, self.region, self.parameters, self.observed).id
 
 
 def end_sessions(
