@@ -60,7 +60,8 @@ def markdown(text: str) -> str:
     return mask(text).replace("$", "<span>&#36;</span>")
 
 
-def _stands_right(value: Any) -> bool:
+def stands_right(value: Any) -> bool:
+    """Whether a table shows it to the right: a number, an amount, a share, or that one is unknown."""
     return isinstance(value, int | float) or value in _NO_NUMBER or bool(_NUMBER.fullmatch(str(value)))
 
 
@@ -112,7 +113,7 @@ class Table:
     @property
     def numeric(self) -> list[bool]:
         """Of each column, whether it holds numbers, amounts and shares only, or that one is unknown: those stand to the right."""
-        return [bool(self.rows) and all(_stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
+        return [bool(self.rows) and all(stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
     def _repr_markdown_(self) -> str:
         lines = [

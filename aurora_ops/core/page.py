@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core.display import Chart, Table, Whole, mask
+from aurora_ops.core.display import Chart, Table, Whole, mask, stands_right
 
 _STYLE = Path(__file__).parents[1] / "data" / "page.css"
-_NUMBER = re.compile(r"[\d,.]*")
 VERDICTS = ("PASS", "FAIL", "SKIP", "REFUSED", "ERROR")
 
 
@@ -69,7 +68,7 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], what: str) -> st
     """A table of cells that are HTML already; a column of numbers stands to the right."""
     rows = list(rows)
     place = [
-        ' class="n"' if all(_NUMBER.fullmatch(row[at]) for row in rows) and any(row[at] for row in rows) else ""
+        ' class="n"' if (filled := [row[at] for row in rows if row[at]]) and all(map(stands_right, filled)) else ""
         for at in range(len(columns))
     ]
     head = "".join(f'<th scope="col"{at}>{escape(column)}</th>' for column, at in zip(columns, place, strict=True))
