@@ -151,7 +151,7 @@ def wait_for_version(
 
     def has_version() -> bool | str:
         found = clusters.find(session, identifier)
-        members = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [identifier]}])["DBInstances"]
+        members = clusters.members(session, identifier)
         statuses = [found.status, *(one["DBInstanceStatus"] for one in members)]
         versions = {found.engine_version, *(one["EngineVersion"] for one in members)}
         if all(check_status(one, identifier) for one in statuses) and versions == {version}:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import login
+from aurora_ops.aws import api, login
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
@@ -79,6 +79,12 @@ class Cluster:
         )
 
 
+def members(session: Session, identifier: str) -> list[dict[str, Any]]:
+    """The instances of a cluster as DescribeDBInstances has them."""
+    of_cluster = [{"Name": "db-cluster-id", "Values": [identifier]}]
+    return list(api.items(session.client("rds"), "describe_db_instances", "DBInstances", Filters=of_cluster))
+
+
 def find(session: Session, identifier: str) -> Cluster:
     """Describe one cluster and its instances."""
     rds = session.client("rds")
@@ -94,7 +100,6 @@ def find(session: Session, identifier: str) -> Cluster:
             )
         ) from None
     roles = {member["DBInstanceIdentifier"]: member for member in raw["DBClusterMembers"]}
-    described = rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [identifier]}])["DBInstances"]
     instances = tuple(
         Instance(
             identifier=one["DBInstanceIdentifier"],
@@ -108,7 +113,7 @@ def find(session: Session, identifier: str) -> Cluster:
             else 0,
             endpoint=one.get("Endpoint", {}).get("Address", ""),
         )
-        for one in sorted(described, key=lambda one: str(one["DBInstanceIdentifier"]))
+        for one in sorted(members(session, identifier), key=lambda one: str(one["DBInstanceIdentifier"]))
     )
     scaling = raw.get("ServerlessV2ScalingConfiguration", {})
     return Cluster(

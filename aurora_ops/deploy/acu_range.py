@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api, changes, insights
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.metrics import MetricsError
@@ -246,11 +247,8 @@ class SetAcuRange:
 
     def _instances(self, found: Cluster) -> tuple[list[Instance], list[Instance]]:
         """Those that have a range, and those of a fixed size."""
-        described = api.items(
-            self.session.client("rds"), "describe_db_instances", "DBInstances",
-            Filters=[{"Name": "db-cluster-id", "Values": [found.identifier]}],
-        )  # fmt: skip
-        classes = {one["DBInstanceIdentifier"]: one["DBInstanceClass"] for one in described}
+        members = clusters.members(self.session, found.identifier)
+        classes = {one["DBInstanceIdentifier"]: one["DBInstanceClass"] for one in members}
         serverless = [one for one in found.instances if classes.get(one.identifier) == SERVERLESS_CLASS]
         return serverless, [one for one in found.instances if one not in serverless]
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from aurora_ops.aws import api
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.metrics import MetricsError
@@ -112,17 +111,11 @@ def terraform(access: Access, wanted: AcuRange) -> Table:
 
 def followed(session: Session, found: Cluster, capacities: Mapping[str, float], since: datetime) -> Table:
     """ACU of each instance after the change, and what waits for its restart."""
-    described: list[dict[str, Any]] = list(
-        api.items(
-            session.client("rds"), "describe_db_instances", "DBInstances",
-            Filters=[{"Name": "db-cluster-id", "Values": [found.identifier]}],
-        )
-    )  # fmt: skip
     waits = {
         one["DBInstanceIdentifier"]: ", ".join(
             sorted({group["ParameterApplyStatus"] for group in one.get("DBParameterGroups", [])})
         )
-        for one in described
+        for one in clusters.members(session, found.identifier)
     }
     rows = [
         (one.identifier, "writer" if one.is_writer else "reader", capacities.get(one.identifier, "not measured"), waits.get(one.identifier, ""))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aurora_ops.aws import api
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.deploy.drift_dates import said
@@ -19,7 +20,7 @@ _ALIKE = (
 
 def waiting(session: Session, cluster: Cluster) -> Iterator[Difference]:
     """What AWS has accepted and not done yet: changes for the window, parameters for a restart, maintenance of its own."""
-    rds, members = session.client("rds"), _members(session, cluster)
+    rds, members = session.client("rds"), clusters.members(session, cluster.identifier)
     for name, kind, raw in [
         (cluster.identifier, CLUSTER, cluster.raw),
         *((one["DBInstanceIdentifier"], INSTANCE, one) for one in members),
@@ -48,7 +49,7 @@ def waiting(session: Session, cluster: Cluster) -> Iterator[Difference]:
 
 def unlike(session: Session, cluster: Cluster) -> Iterator[Difference]:
     """Readers with another setting than the writer, one for each setting: after a fail-over the cluster would be another one."""
-    members = {one["DBInstanceIdentifier"]: one for one in _members(session, cluster)}
+    members = {one["DBInstanceIdentifier"]: one for one in clusters.members(session, cluster.identifier)}
     writer = next((members[one.identifier] for one in cluster.instances if one.is_writer), {})
     for name, one in members.items():
         for attribute in _ALIKE if writer else ():
@@ -56,11 +57,6 @@ def unlike(session: Session, cluster: Cluster) -> Iterator[Difference]:
             if own != its:
                 told = f"{own}; the writer has {its}"
                 yield Difference("unlike the writer", name, attribute, "", "", told, INSTANCE, (name,))
-
-
-def _members(session: Session, cluster: Cluster) -> list[dict[str, Any]]:
-    of_cluster = [{"Name": "db-cluster-id", "Values": [cluster.identifier]}]
-    return list(api.items(session.client("rds"), "describe_db_instances", "DBInstances", Filters=of_cluster))
 
 
 def _plain(value: Any) -> str:

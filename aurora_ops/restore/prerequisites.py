@@ -6,6 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check
@@ -74,9 +75,7 @@ def _parameter_groups(session: Session, source: Cluster, _: int) -> Check:
     rds, name = session.client("rds"), source.raw["DBClusterParameterGroup"]
     rds.describe_db_cluster_parameter_groups(DBClusterParameterGroupName=name)
     of_instances: set[str] = set()
-    for one in rds.describe_db_instances(Filters=[{"Name": "db-cluster-id", "Values": [source.identifier]}])[
-        "DBInstances"
-    ]:
+    for one in clusters.members(session, source.identifier):
         of_instances |= {group["DBParameterGroupName"] for group in one.get("DBParameterGroups", [])}
     for group in sorted(of_instances):
         rds.describe_db_parameter_groups(DBParameterGroupName=group)

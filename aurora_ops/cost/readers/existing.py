@@ -13,6 +13,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
@@ -141,13 +142,9 @@ def refuse_provisioned(session: Session, cluster: Cluster) -> None:
     NotServerlessError
         With the instances and their classes.
     """
-    described = api.items(
-        session.client("rds"), "describe_db_instances", "DBInstances",
-        Filters=[{"Name": "db-cluster-id", "Values": [cluster.identifier]}],
-    )  # fmt: skip
     fixed = [
         f"{one['DBInstanceIdentifier']} ({one['DBInstanceClass']})"
-        for one in described
+        for one in clusters.members(session, cluster.identifier)
         if one["DBInstanceClass"] != SERVERLESS_CLASS
     ]
     if fixed:
