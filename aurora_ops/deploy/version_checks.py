@@ -11,7 +11,7 @@ from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Check
-from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
+from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS, major, newest
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.times import today
 from aurora_ops.deploy.checks import skip_if_denied
@@ -30,9 +30,9 @@ def version(session: Session, settings: Settings, there: Cluster | None) -> Iter
     rds, asked = session.client("rds"), settings.engine_version
     offered = {one["EngineVersion"]: one for one in api.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE)}  # fmt: skip
     if there is None:
-        wanted = _newest(asked, offered)
+        wanted = newest(offered, asked) or asked
         yield Check.of("the version can be created", _is_orderable(rds, wanted), _detail(asked, wanted, offered))
-    elif asked in (there.engine_version, _major(there.engine_version)):
+    elif asked in (there.engine_version, major(there.engine_version)):
         wanted = there.engine_version
         yield Check.of("the version is the running one", True, wanted)
     else:
@@ -40,13 +40,13 @@ def version(session: Session, settings: Settings, there: Cluster | None) -> Iter
         withdrawn = {"EngineVersion": there.engine_version, "IncludeAll": True}
         running = offered.get(there.engine_version) or next(api.items(rds, "describe_db_engine_versions", "DBEngineVersions", Engine=ENGINE, **withdrawn), {})  # fmt: skip
         targets = [one["EngineVersion"] for one in running.get("ValidUpgradeTarget", [])]
-        wanted = _newest(asked, targets)
+        wanted = newest(targets, asked) or asked
         name, way = "the version can be upgraded to", f"from {there.engine_version} to {wanted}"
         if running:
             yield Check.of(name, wanted in targets, f"{way}; AWS offers {', '.join(targets) or 'nothing'}")
         else:
             yield Check(name, "SKIP", f"{way}: AWS does not tell any more what {there.engine_version} can be upgraded to")  # fmt: skip
-        if _major(wanted) != _major(there.engine_version):
+        if major(wanted) != major(there.engine_version):
             yield _is_allowed(settings, way)
     support = offered.get(wanted, {}).get("ServerlessV2FeaturesSupport")
     if support is None:
@@ -98,16 +98,6 @@ def insights(settings: Settings, there: Cluster | None, provider: str) -> Iterat
     )  # fmt: skip
 
 
-def _major(version: str) -> str:
-    return version.partition(".")[0]
-
-
-def _newest(asked: str, versions: Any) -> str:
-    """The version that is meant: the newest of a major where a major alone was asked for."""
-    found = [one for one in versions if _major(one) == asked]
-    return max(found, key=lambda one: [int(part) for part in one.split(".") if part.isdigit()], default=asked)
-
-
 def _is_orderable(rds: Any, wanted: str) -> bool:
     try:
         asked = {"Engine": ENGINE, "EngineVersion": wanted, "DBInstanceClass": SERVERLESS_CLASS}
@@ -122,5 +112,5 @@ def _is_orderable(rds: Any, wanted: str) -> bool:
 def _detail(asked: str, wanted: str, offered: dict[str, Any]) -> str:
     if wanted in offered:
         return wanted if asked == wanted else f"{asked} means {wanted}"
-    major = _major(wanted)
-    return f"{wanted} is not offered; of {major} there are {', '.join(one for one in offered if _major(one) == major) or 'none'}"
+    own = major(wanted)
+    return f"{wanted} is not offered; of {own} there are {', '.join(one for one in offered if major(one) == own) or 'none'}"

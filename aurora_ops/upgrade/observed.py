@@ -3,7 +3,7 @@
 Before and after are looked at on the same copy with fresh statistics, so what differs came with the version.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,12 +120,11 @@ def _planned(connection: psycopg.Connection, heavy: Heavy) -> Planned:
     return Planned(float(root["Total Cost"]), tuple(_scans(root)))
 
 
-def _scans(node: Mapping[str, Any]) -> Iterator[str]:
-    if "Relation Name" in node and "Scan" in node["Node Type"]:
-        index = f" by {node['Index Name']}" if "Index Name" in node else ""
-        yield f"{node['Node Type']} of {node['Relation Name']}{index}"
-    for part in node.get("Plans", ()):
-        yield from _scans(part)
+def _scans(root: dict[str, Any]) -> Iterator[str]:
+    for node in explaining.nodes(root):
+        if "Relation Name" in node and "Scan" in node["Node Type"]:
+            index = f" by {node['Index Name']}" if "Index Name" in node else ""
+            yield f"{node['Node Type']} of {node['Relation Name']}{index}"
 
 
 def analyze(connect: Connect, databases: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import psycopg
 
@@ -11,6 +12,7 @@ from aurora_ops.aws.copies import configuration
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Check, Line, Report, Table
+from aurora_ops.core.engine import major
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
@@ -56,12 +58,23 @@ class UpgradeEngine:
     served: int = 0  # the server's number before
     applied: bool = False
     left: list[str] = field(default_factory=list)  # tables without statistics
-    before: Observed = field(default_factory=Observed)  # the rules as the cluster held to them before
+    before: Observed = field(default_factory=Observed)  # rules and extensions before the upgrade, and after it
+    after: Observed = field(default_factory=Observed)
 
     @property
     def session(self) -> Session:
         """Where the cluster is."""
         return self.access.session
+
+    @cached_property
+    def copy(self) -> Copy:
+        """What the rehearsal creates."""
+        return Copy(self.access, run_id(), wait_seconds=self.wait_seconds)
+
+    @property
+    def wait_seconds(self) -> float:
+        """For the restore, the instance and the upgrade, each."""
+        return 60 * self.wait_minutes
 
     def _connect(self, database: str = "") -> psycopg.Connection:
         return self.access.connect(database=database)
@@ -94,7 +107,7 @@ class UpgradeEngine:
             checks += server_version.check(found.engine_version, connection)
         if wanted.is_major:
             checks += obstacles.check(
-                self._connect, databases, running=target.major(wanted.running), wanted=target.major(wanted.version)
+                self._connect, databases, running=int(major(wanted.running)), wanted=int(major(wanted.version))
             )
         heavy = observed.heaviest(self._connect, databases, self.statements)
         self.heavy = heavy or []
@@ -102,12 +115,11 @@ class UpgradeEngine:
             told = f"pg_stat_statements is in none of {', '.join(databases)}: CREATE EXTENSION pg_stat_statements, and let it count a day"
             checks.append(Check("the heaviest statements are known", "SKIP", told))
         if self.rehearse_it:
-            copy = Copy(self.access, run_id(), wait_seconds=60 * self.wait_minutes)
             gib, ceiling = (
                 math.ceil(sum(stored.values()) / 2**30),
                 configuration.range_of_copy(found, CEILING_ACU).ceiling,
             )
-            cost = DrillCost(self.session.region, found, ceiling, gib, lifetime=copy.lifetime)
+            cost = DrillCost(self.session.region, found, ceiling, gib, lifetime=self.copy.lifetime)
             checks += [*prerequisites.check(self.session, found), cost.check(self.max_cost_usd)]
         self.checked = Report("preflight", tuple(checks))
         return self.checked
@@ -122,8 +134,8 @@ class UpgradeEngine:
         if (checked := self.checked or self.preflight()).verdict == "FAIL":
             raise UpgradeRefusedError(f"the preflight fails, so nothing was restored or changed: {checked!r}")
         self.rehearsal = Rehearsal(
-            Copy(self.access, run_id(), wait_seconds=60 * self.wait_minutes), self.target, self._databases(), self.heavy,
-            own_rules.load(self.rules), self.worse_by, 60 * self.wait_minutes, self.compare_rows,
+            self.copy, self.target, self._databases(), self.heavy,
+            own_rules.load(self.rules), self.worse_by, self.wait_seconds, self.compare_rows,
         )  # fmt: skip
         self.rehearsed = self.rehearsal.run()
         return self.rehearsed
@@ -203,7 +215,7 @@ class UpgradeEngine:
             raise UpgradeRefusedError(f"the preflight fails, so nothing was changed: {checked!r}")
         databases, self.before = self._databases(), self._seen()
         rehearsal.upgrade(
-            self.session, self.access.identifier, self.target, self._connect, 60 * self.wait_minutes, self.seconds
+            self.session, self.access.identifier, self.target, self._connect, self.wait_seconds, self.seconds
         )
         self.applied = True
         if self.target.is_major:
@@ -222,7 +234,7 @@ class UpgradeEngine:
         with self.access.connect(read_only=False) as connection:
             number = connection.info.server_version
             connection.execute("CREATE TEMPORARY TABLE writable (n integer)")
-        seen = self._seen()
+        self.after = self._seen()
         checks = [
             Check.of("the cluster has the version", found.engine_version == self.target.version, found.engine_version),
             Check.of("it is available", found.status == "available", found.status),
@@ -233,14 +245,13 @@ class UpgradeEngine:
         for database, answers in self.before.rules.items():
             checks += [
                 Check(f"{database}: {one.name}", one.verdict, one.detail)
-                for one in own_rules.compare(answers, seen.rules[database])
+                for one in own_rules.compare(answers, self.after.rules[database])
             ]
         return Report(name, tuple(checks))
 
     def _seen(self) -> Observed:
-        connect = self._connect
         return observed.observe(
-            connect, self._databases(), [], own_rules.load(self.rules), rehearsal.TIMEOUT, rows=False
+            self._connect, self._databases(), [], own_rules.load(self.rules), rehearsal.TIMEOUT, rows=False
         )
 
     def afterwards(self) -> Table | Line:
@@ -249,7 +260,7 @@ class UpgradeEngine:
             return Line("nothing was applied, so nothing is left to do")
         rows = [
             ("update an extension", command, "its own version stays behind the server's until then")
-            for command in observed.outdated(self._seen())
+            for command in observed.outdated(self.after)
         ]
         snapshots = self.session.client("rds").describe_db_cluster_snapshots(
             DBClusterIdentifier=self.access.identifier

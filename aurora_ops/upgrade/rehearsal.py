@@ -13,7 +13,7 @@ from aurora_ops.core.display import Check, Report, Table
 from aurora_ops.database import server_version
 from aurora_ops.database.probe import Connect, Probe
 from aurora_ops.database.queries import Query
-from aurora_ops.restore.copies import Copy
+from aurora_ops.restore.copies import Copy, clock
 from aurora_ops.upgrade import observed
 from aurora_ops.upgrade.observed import Heavy, Observed
 from aurora_ops.upgrade.target import Target
@@ -43,9 +43,9 @@ class Rehearsal:
         """Restore, look, upgrade, ANALYZE, look again. A refusal of the upgrade is a FAIL with PostgreSQL's words."""
         source = self.copy.access.described()
         with self.copy.access.connect(cluster=source) as connection:
-            now = connection.execute("SELECT clock_timestamp()").fetchone()
-        # The next whole second, which the restore waits for: what is there now is in the copy.
-        self.copy.restore(source, (now[0] if now else datetime.now(UTC)).astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1))  # fmt: skip
+            # The next whole second, which the restore waits for: what is there now is in the copy.
+            point = clock(connection).replace(microsecond=0) + timedelta(seconds=1)
+        self.copy.restore(source, point)
         self.seconds |= self.copy.seconds
         with self.copy.connect() as connection:
             served = connection.info.server_version

@@ -7,10 +7,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api
+from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.core.display import Check
-from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.engine import ENGINE, major, newest
 from aurora_ops.core.errors import InputError
 
 _DEFAULT = "default."
@@ -20,30 +21,16 @@ class UpgradeTargetError(InputError):
     """The cluster cannot have the version that was asked for. Nothing was changed."""
 
 
-def major(version: str) -> int:
-    """The major version.
-
-    >>> major("15.10"), major("16")
-    (15, 16)
-    """
-    return int(version.partition(".")[0])
-
-
-def newest(versions: list[str], asked: str, running: str) -> str:
+def meant(versions: list[str], asked: str, running: str) -> str:
     """The version that is meant: a version, a major's newest, or without a word the newest of the next major; empty where none is.
 
-    >>> newest(["15.12", "16.9", "16.10", "17.5"], "", "15.10"), newest(["15.12", "17.5"], "17", "15.10"), newest(["15.12"], "", "15.10")
+    >>> meant(["15.12", "16.9", "16.10", "17.5"], "", "15.10"), meant(["15.12", "17.5"], "17", "15.10"), meant(["15.12"], "", "15.10")
     ('16.10', '17.5', '')
     """
     if asked in versions:
         return asked
-    wanted = (
-        {asked}
-        if asked
-        else {str(min(later, default=0)) for later in [[m for m in map(major, versions) if m > major(running)]]}
-    )
-    found = [one for one in versions if one.partition(".")[0] in wanted]
-    return max(found, key=lambda one: [int(part) for part in one.split(".") if part.isdigit()], default="")
+    later = [int(major(one)) for one in versions if int(major(one)) > int(major(running))]
+    return newest(versions, asked or str(min(later, default="")))
 
 
 @dataclass(frozen=True)
@@ -85,7 +72,7 @@ def resolve(session: Session, found: Cluster, asked: str, cluster_group: str = "
     wanted = {"Engine": ENGINE, "EngineVersion": found.engine_version, "IncludeAll": True}
     running = next(api.items(rds, "describe_db_engine_versions", "DBEngineVersions", **wanted), {})
     targets = [one["EngineVersion"] for one in running.get("ValidUpgradeTarget", [])]
-    version = newest(targets, asked.strip(), found.engine_version)
+    version = meant(targets, asked.strip(), found.engine_version)
     if not version:
         what = f"to_version={asked!r}" if asked else "the next major version"
         raise UpgradeTargetError(
@@ -111,8 +98,8 @@ def check(session: Session, found: Cluster, target: Target) -> Iterator[Check]:
         return
     rds = session.client("rds")
     yield _group(rds, "cluster", str(found.raw.get("DBClusterParameterGroup", "")), target.cluster_group, target)
-    described = api.items(rds, "describe_db_instances", "DBInstances", Filters=[{"Name": "db-cluster-id", "Values": [found.identifier]}])  # fmt: skip
-    present = sorted({group["DBParameterGroupName"] for one in described for group in one.get("DBParameterGroups", [])})
+    members = clusters.members(session, found.identifier)
+    present = sorted({group["DBParameterGroupName"] for one in members for group in one.get("DBParameterGroups", [])})
     custom = [one for one in present if not one.startswith(_DEFAULT)]
     yield _group(rds, "instance", (custom or present or [""])[0], target.instance_group, target)
 

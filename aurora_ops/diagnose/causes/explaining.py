@@ -54,11 +54,16 @@ class Plan:
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Every node, the root first."""
-        waiting = [self.root]
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting += node.get("Plans", [])
+        return nodes(self.root)
+
+
+def nodes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every node of a plan, the root first."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.get("Plans", [])
 
 
 def explain(connection: psycopg.Connection, statement: Statement) -> Plan:

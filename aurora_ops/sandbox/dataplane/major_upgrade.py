@@ -17,7 +17,8 @@ from psycopg import sql
 
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.programs import IAM, Programs
-from aurora_ops.sandbox.dataplane.server import ADMIN, WAL_SEGMENT_MIB, Server, ServerError
+from aurora_ops.sandbox.dataplane.server import ADMIN, Server, ServerError
+from aurora_ops.sandbox.dataplane.template import initialize
 
 LOG = "pg_upgrade_precheck.log"  # beside the writer's own, after a refusal
 _OURS = ("amcheck", "pg_stat_statements")
@@ -64,11 +65,12 @@ def upgrade(cluster: ClusterData, programs: Programs) -> None:
     programs.own(work)
     new = cluster.new_server(programs)
     new.authority = new.ldap_server = None  # its first starts are for the sandbox alone
+    its_own, new.password = new.password, old.password  # the old roles come over with their passwords
     try:
         copy = _copy(old, programs, work)
-        _init(new, old.password)
+        initialize(new)
         _run(copy, new, old.directory / LOG)
-        _settle(new, old.password)
+        _settle(new, its_own)
     except BaseException:
         shutil.rmtree(new.directory, ignore_errors=True)
         cluster.libraries = old.programs.libraries
@@ -103,30 +105,18 @@ def _copy(old: Server, programs: Programs, work: Path) -> Server:
     return copy
 
 
-def _init(new: Server, password: str) -> None:
-    """An empty data directory like the template's, for pg_upgrade accepts no other roles or databases in it."""
-    with tempfile.NamedTemporaryFile("w", dir=new.directory, prefix="pw") as pwfile:
-        pwfile.write(password)
-        pwfile.flush()
-        if new.programs.user:
-            shutil.chown(pwfile.name, new.programs.user)
-        new.programs.run(
-            [new.programs.path("initdb"), "-D", str(new.data), "-U", ADMIN, f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--data-checksums",
-             "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
-        )  # fmt: skip
-
-
 def _run(copy: Server, new: Server, log: Path) -> None:
     programs = new.programs
     # The servers that pg_upgrade starts listen on a socket only, whose path must be short.
-    sockets = Path(tempfile.mkdtemp(prefix="up"))
+    sockets, passfile = Path(tempfile.mkdtemp(prefix="up")), copy.directory / "pgpass"
+    programs.write_private(passfile, f"*:*:*:{ADMIN}:{copy.password}\n")  # not the environment: that is inherited
     try:
         if programs.user:
             shutil.chown(sockets, programs.user)
         result = programs.attempt(
             [programs.path("pg_upgrade"), "-b", str(copy.programs.directory), "-B", str(programs.directory), "-d", str(copy.data),
              "-D", str(new.data), "-U", ADMIN, "--link", "--no-sync", "--socketdir", str(sockets)],
-            {"PGPASSWORD": copy.password, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+            {"PGPASSFILE": str(passfile), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
             str(new.directory),
         )  # fmt: skip
     finally:
@@ -139,12 +129,11 @@ def _run(copy: Server, new: Server, log: Path) -> None:
         raise UpgradeRefusedError(" ".join([*_FAILED.findall(output), *named.split()]))
 
 
-def _settle(new: Server, old_password: str) -> None:
+def _settle(new: Server, its_own: str) -> None:
     """rdsadmin gets the password of all servers of these programs, by which a restored copy is entered too.
 
     From 16 on only a member can grant a role; before, whoever may create roles could. So the master stays able to grant rds_iam.
     """
-    its_own, new.password = new.password, old_password
     try:
         new.start_isolated(archiving=False)
         with new.connect() as connection:

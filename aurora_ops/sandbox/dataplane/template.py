@@ -5,10 +5,8 @@ token and by nothing else, so `rds_superuser` is not a member of it. A master us
 """
 
 import fcntl
-import os
 import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 from aurora_ops.sandbox.client.state import passable, root_directory
@@ -37,37 +35,40 @@ def template(programs: Programs) -> tuple[Path, str]:
     return home / "data", secret.read_text()
 
 
+def initialize(server: Server) -> None:
+    """An empty data directory, whose only role is rdsadmin with the server's password."""
+    passwords, programs = server.directory / "initdb.password", server.programs
+    programs.write_private(passwords, server.password)
+    try:
+        programs.run(
+            [programs.path("initdb"), "-D", str(server.data), "-U", ADMIN, f"--pwfile={passwords}", "--auth=scram-sha-256", "--data-checksums",
+             "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
+        )  # fmt: skip
+    finally:
+        passwords.unlink(missing_ok=True)
+
+
 def _make(programs: Programs, home: Path, secret: Path) -> None:
     programs.own(home)
     password = secrets.token_urlsafe(24)
     server = Server(programs, home, password)
-    with tempfile.NamedTemporaryFile("w", dir=home.parent, prefix="pw", delete=False) as pwfile:
-        pwfile.write(password)
+    initialize(server)
     try:
-        if programs.user:
-            shutil.chown(pwfile.name, programs.user)
-        programs.run(
-            [programs.path("initdb"), "-D", str(server.data), "-U", ADMIN, f"--pwfile={pwfile.name}", "--auth=scram-sha-256", "--data-checksums",
-             "--encoding=UTF8", "--locale=C", f"--wal-segsize={WAL_SEGMENT_MIB}", "--no-sync", "--no-instructions"],
-        )  # fmt: skip
-        try:
-            server.start_isolated(archiving=False)
-            with server.connect() as connection:
-                connection.execute(_ROLES)
-                if IAM in programs.missing:  # no user is locked out, and from 16 on only a member can grant
-                    connection.execute("GRANT rds_iam TO rds_superuser WITH ADMIN OPTION")
-                connection.execute("CREATE DATABASE rdsadmin")
-                connection.execute("REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC")
-            if "pg_stat_statements" not in programs.missing:
-                with server.connect("rdsadmin") as connection:
-                    connection.execute("CREATE EXTENSION pg_stat_statements")
-            if "amcheck" not in programs.missing:
-                # In RDS a member of rds_superuser may create it; here it is there, and such a member may use it.
-                with server.connect("template1") as connection:
-                    connection.execute("CREATE EXTENSION amcheck SCHEMA pg_catalog")
-        finally:
-            server.stop()
+        server.start_isolated(archiving=False)
+        with server.connect() as connection:
+            connection.execute(_ROLES)
+            if IAM in programs.missing:  # no user is locked out, and from 16 on only a member can grant
+                connection.execute("GRANT rds_iam TO rds_superuser WITH ADMIN OPTION")
+            connection.execute("CREATE DATABASE rdsadmin")
+            connection.execute("REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC")
+        if "pg_stat_statements" not in programs.missing:
+            with server.connect("rdsadmin") as connection:
+                connection.execute("CREATE EXTENSION pg_stat_statements")
+        if "amcheck" not in programs.missing:
+            # In RDS a member of rds_superuser may create it; here it is there, and such a member may use it.
+            with server.connect("template1") as connection:
+                connection.execute("CREATE EXTENSION amcheck SCHEMA pg_catalog")
     finally:
-        os.unlink(pwfile.name)
+        server.stop()
     secret.touch(mode=0o600)
     secret.write_text(password)  # last: its presence says that the template is complete
