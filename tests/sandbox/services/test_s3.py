@@ -188,9 +188,9 @@ def test_a_conflict_with_another_request_can_be_rehearsed(s3, sandbox, operation
     assert [] == faults.pending()
 
 
-@pytest.mark.parametrize(("installed", "winners"), [(False, 20), (True, 1)])
-def test_a_check_and_its_write_are_one_step_however_slow_the_write(monkeypatch, installed, winners):
-    """moto alone, its writes held until all have checked: all twenty win."""
+@pytest.mark.parametrize(("installed", "several_win"), [(False, True), (True, False)])
+def test_a_check_and_its_write_are_one_step_however_slow_the_write(monkeypatch, installed, several_win):
+    """moto alone, its writes held until all have checked: many win (not always all: its unlocked writes can fail, and what is sent again is refused)."""
     stock, all_checked = S3Backend.put_object, threading.Barrier(20)
 
     def slowly(self, *arguments, **named):
@@ -215,6 +215,7 @@ def test_a_check_and_its_write_are_one_step_however_slow_the_write(monkeypatch, 
         )  # fmt: skip
         client.create_bucket(Bucket=BUCKET)
 
-        assert winners == race(lambda _: put(client, f"slow-{winners}", IfNoneMatch="*"))
+        won = race(lambda _: put(client, f"slow-{installed}", IfNoneMatch="*"))
+        assert (True, several_win) == (won >= 1, won > 1)
     finally:
         server.stop()
