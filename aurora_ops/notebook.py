@@ -3,6 +3,8 @@
 Each name is looked up when it is first asked for, so a notebook loads what it uses and nothing else.
 """
 
+import ast
+import json
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -102,10 +104,34 @@ def in_world(world: str, environment: str, cluster: str = "", **_how: str) -> "C
     return partial(open_session, world="empty" if cluster else world, environment=environment)
 
 
-def modules() -> list[str]:
-    """What cells make a kernel import: for a process that has it all before it forks kernels."""
-    later = ("aws.access", "capacity.kernel", "rehearsal.worlds")  # by the first call that needs them
-    return [f"aurora_ops.{name}" for name in (*_MODULES.values(), *later)]
+def modules(page: str = "") -> list[str]:
+    """What cells make a kernel import, those of one page or of all: for a process that has it before it forks kernels.
+
+    Of one page what its imports name; what a call needs later stays for the call. A page that cannot be read, or is none, has nothing.
+    """
+    opens = ("aws.access", "rehearsal.worlds")
+    if not page:
+        return [f"aurora_ops.{name}" for name in (*_MODULES.values(), *opens, "capacity.kernel")]
+    named = _imported_by(page)
+    found = [
+        *(_MODULES[name] for name in _MODULES if name in named),
+        *(opens if any(name.startswith("open_") for name in named) else ()),
+    ]
+    return [f"aurora_ops.{name}" for name in found]
+
+
+def _imported_by(page: str) -> set[str]:
+    """The names that the cells of a page take from here, read as text: whoever asks has not imported nbformat yet."""
+    from aurora_ops.core.errors import InputError
+    from aurora_ops.runner import collection
+
+    try:
+        cells = json.loads(collection.find(page).path.read_text(encoding="utf-8"))["cells"]
+        tree = ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    except (InputError, OSError, SyntaxError, ValueError, KeyError, TypeError):
+        return set()
+    lines = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) and one.module == __name__]
+    return {name.name for line in lines for name in line.names}
 
 
 def __getattr__(name: str) -> Any:

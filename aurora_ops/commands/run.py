@@ -1,5 +1,6 @@
 """`run`: a page, headless, with its evidence; `run PAGE --help` shows what the page takes. `rehearse`: the whole way."""
 
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from aurora_ops.commands.base import OUTPUT_DIR, told
+from aurora_ops.runner.kernels import forked
 
 if TYPE_CHECKING:
     from aurora_ops.runner.run import Outcome
@@ -120,9 +122,10 @@ def run(
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.", ctx)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"page {twice} is named twice. Each runs once.", ctx)
-    from aurora_ops.runner import run as runner
-
     given = _given(pairs)
+    if len(names) == 1 and forked.SOCKET not in os.environ:  # the kernel imports while this process does
+        ctx.with_resource(forked.served(f"aurora_ops.notebook:modules:{names[0]}"))
+    from aurora_ops.runner import run as runner
 
     def one(name: str) -> int:
         return _tell(

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.runner import parameters
@@ -39,6 +37,8 @@ class Entry:
 
     def read(self) -> Any:
         """The notebook as nbformat has it."""
+        import nbformat  # who only looks for a page does without
+
         return nbformat.read(str(self.path), as_version=4)
 
     @property

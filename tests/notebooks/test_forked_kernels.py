@@ -4,14 +4,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
+import nbformat
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
+from nbformat.v4 import new_code_cell, new_notebook
 from trials import LONG_WORK, Trial
 
+from aurora_ops import notebook
 from aurora_ops.runner.kernels import forked, provisioner
 
 SEEN = """
@@ -26,13 +31,20 @@ print(json.dumps({
     "sockets": sum(os.readlink(file).startswith("socket") for file in files if os.path.exists(file) or os.path.islink(file)),
 }))
 """
+OPENS = ["aurora_ops.aws.access", "aurora_ops.rehearsal.worlds"]
+CONCLUDES = """
+from aurora_ops.core.display import Check, Report
+forked = any("kernels.server" in word for word in psutil.Process().parent().cmdline())
+evidence.conclude("alone", Report("alone", [Check("ran", "PASS", "")]), **{
+    "forked": forked, "was there": there, "has all": "aurora_ops.workload.procedure" in sys.modules})
+"""
 DRAWN = "import random, numpy; print(random.random(), numpy.random.rand())"
 
 
 @pytest.fixture(scope="module")
 def server():
     """Kernels that this process starts are forked."""
-    with forked.served("numpy", "matplotlib", wait=True):
+    with forked.served("numpy", "matplotlib"):
         yield
 
 
@@ -73,25 +85,88 @@ def test_it_is_what_an_ordinary_kernel_is_to_its_page(server, tmp_path):
         assert ordinary == json.loads(say(client, SEEN))
 
 
-def test_nobody_waits_for_the_imports(tmp_path):
-    """A module that takes for ever to import: the kernel is an ordinary one, and the end of all is at once."""
-    (tmp_path / "endless.py").write_text("import time; time.sleep(600)")
+@contextmanager
+def importable(folder, name, source):
+    """A module that the process with the imports finds."""
+    (folder / f"{name}.py").write_text(source)
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), before]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
     try:
-        with forked.served("endless"), kernel(tmp_path) as (manager, client):
-            assert not is_forked(manager)
-            assert "1" == say(client, "print(1, end='')")
+        yield
     finally:
         os.environ.pop("PYTHONPATH")
         if before is not None:
             os.environ["PYTHONPATH"] = before
 
 
+def test_who_comes_before_the_imports_are_done_waits_for_them(tmp_path):
+    with (
+        importable(tmp_path, "long", "import time; time.sleep(2)"),
+        forked.served("long"),
+        kernel(tmp_path) as (manager, client),
+    ):
+        assert is_forked(manager)
+        assert "True" == say(client, "import sys; print('long' in sys.modules, end='')")
+
+
+def test_nobody_waits_for_ever(tmp_path, monkeypatch):
+    """A module that takes for ever to import: the kernel is an ordinary one, and the end of all is at once."""
+    monkeypatch.setattr(forked, "PATIENCE_SECONDS", 1)
+    with (
+        importable(tmp_path, "endless", "import time; time.sleep(600)"),
+        forked.served("endless"),
+        kernel(tmp_path) as (manager, client),
+    ):
+        assert not is_forked(manager)
+        assert "1" == say(client, "print(1, end='')")
+
+
+def test_where_the_imports_fail_it_is_an_ordinary_one(tmp_path):
+    with forked.served("no_such_module"), kernel(tmp_path) as (manager, client):
+        assert not is_forked(manager)
+        assert "1" == say(client, "print(1, end='')")
+
+
 def test_a_function_may_name_the_modules(tmp_path):
-    with forked.served("aurora_ops.notebook:modules", wait=True), kernel(tmp_path) as (manager, client):
+    with forked.served("aurora_ops.notebook:modules"), kernel(tmp_path) as (manager, client):
         assert is_forked(manager)
         assert "True" == say(client, "import sys; print('aurora_ops.cost.plan' in sys.modules, end='')")
+
+
+def test_the_modules_of_a_page_are_those_that_its_cells_import():
+    """What a call needs later stays for the call; what is no page of ours, and what cannot be read, names nothing."""
+    assert [
+        "aurora_ops.deploy.drift",
+        "aurora_ops.runner.evidence",
+        "aurora_ops.runner.parameters",
+        *OPENS,
+    ] == notebook.modules("drift")
+    assert [
+        "aurora_ops.diagnose.comparison",
+        "aurora_ops.runner.evidence",
+        "aurora_ops.runner.parameters",
+    ] == notebook.modules("07_compare-database-load")
+    assert [] == notebook.modules("no-such-page") == notebook.modules(__file__)
+    assert set(notebook.modules("drift")) < set(notebook.modules())
+
+
+def test_a_page_that_runs_alone_imports_while_its_runner_does(tmp_path, monkeypatch):
+    """Its kernel is forked from a process that was started first; of all modules it has those of the page."""
+    monkeypatch.delenv(forked.SOCKET, raising=False)  # of the tests' own
+    page = new_notebook(cells=[
+        new_code_cell("", metadata={"tags": ["parameters"]}),
+        new_code_cell('import psutil, sys; there = "aurora_ops.deploy.drift" in sys.modules'),
+        new_code_cell("from aurora_ops.notebook import drift, evidence"),
+        new_code_cell(CONCLUDES),
+    ])  # fmt: skip
+    nbformat.write(page, tmp_path / "alone.ipynb")
+
+    command = [sys.executable, "-m", "aurora_ops", "run", "alone.ipynb", "--output-dir", "runs"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    (found,) = [json.loads(file.read_text())["result"] for file in tmp_path.glob("runs/*/result.json")]
+    assert {"forked": True, "was there": True, "has all": False} == found
 
 
 def test_two_of_them_draw_different_numbers(server, tmp_path):
@@ -168,7 +243,7 @@ def test_a_request_that_is_cut_off_disturbs_nobody(server, tmp_path, data):
 
 
 def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordinary_one(tmp_path):
-    with forked.served(wait=True):
+    with forked.served():
         with kernel(tmp_path) as (manager, client):
             seen = psutil.Process(manager.provisioner.pid)
             seen.parent().kill()
@@ -181,7 +256,7 @@ def test_when_the_process_is_killed_its_kernel_is_dead_and_the_next_is_an_ordina
 
 
 def test_the_process_ends_with_its_starter_and_ends_its_kernels(tmp_path):
-    with forked.served(wait=True):
+    with forked.served():
         manager = KernelManager(transport="ipc", ip=str(tmp_path / "socket"))
         provisioner.use(manager)
         manager.start_kernel(cwd=str(tmp_path))

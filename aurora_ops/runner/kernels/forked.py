@@ -7,36 +7,39 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKET = "AURORA_OPS_KERNELS"  # where the server listens; a kernel's children inherit it
+PATIENCE_SECONDS = 60  # then an ordinary kernel is tried
 _LAUNCHER = ["-m", "ipykernel_launcher"]
 
 
 @contextmanager
-def served(*modules: str, wait: bool = False) -> Iterator[None]:
+def served(*modules: str) -> Iterator[None]:
     """Kernels of this process, and of those that it starts, come from a process that has these modules, or what `module:function` names.
 
-    Nobody waits for it: until it has them, kernels are ordinary ones. With `wait`, it has them.
+    Of a function, what stands behind a second colon is the argument. While that process still imports, who asks for a kernel waits for it.
     """
     with tempfile.TemporaryDirectory(prefix="kernels-") as folder:
-        path = Path(folder, "socket")
-        command = [sys.executable, "-m", f"{__package__}.server", str(path), *modules]
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        path, ready = Path(folder, "socket"), Path(folder, "ready")
+        with socket.socket(socket.AF_UNIX) as listener:  # open before the process is, so that nobody comes too early
+            listener.bind(str(path))
+            listener.listen(64)
+            command = [sys.executable, "-m", f"{__package__}.server", str(listener.fileno()), str(ready), *modules]
+            server = subprocess.Popen(
+                command, stdin=subprocess.PIPE, start_new_session=True, pass_fds=[listener.fileno()]
+            )
         before = os.environ.get(SOCKET)
         os.environ[SOCKET] = str(path)
         try:
-            while wait and not path.exists() and server.poll() is None:
-                time.sleep(0.02)
             yield
         finally:
             os.environ.pop(SOCKET)
             if before is not None:
                 os.environ[SOCKET] = before
-            if not path.exists():  # it still imports, and has no kernel
+            if not ready.exists():  # it still imports, and has no kernel
                 server.kill()
             server.communicate()
 
@@ -97,6 +100,7 @@ def fork(command: Sequence[str], environment: Mapping[str, str], folder: str) ->
     if not path or command[1:3] != _LAUNCHER or not os.path.samefile(python, sys.executable):
         return None
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE_SECONDS)
     try:
         connection.connect(path)
         request = {"arguments": command[3:], "env": dict(environment), "cwd": folder}
@@ -108,4 +112,5 @@ def fork(command: Sequence[str], environment: Mapping[str, str], folder: str) ->
     if pid is None:
         connection.close()
         return None
+    connection.settimeout(None)
     return Kernel(connection, pid)

@@ -1,6 +1,7 @@
-"""`python -m aurora_ops.runner.kernels.server SOCKET MODULE...`: imports the modules, then forks a kernel for each that asks at the socket.
+"""`python -m aurora_ops.runner.kernels.server LISTENER READY MODULE...`: imports the modules, then forks a kernel for each that asks.
 
-`module:function` stands for the modules that the function names. Until the imports are done there is no socket, and nobody waits for it.
+LISTENER is the number of a socket that is open already: who asks early waits until the imports are done, and READY is there. `module:function`
+stands for the modules that the function names, `module:function:argument` for those that it names for the argument.
 
 It has one thread, no ZeroMQ context and no session of boto3: a child gets modules and nothing that works. It ends with its standard input,
 which its starter holds, and ends its kernels then. A kernel whose asker is gone is ended too, as an ordinary kernel ends itself.
@@ -29,23 +30,21 @@ INLINE = "module://matplotlib_inline.backend_inline"  # what ipykernel sets wher
 _MOST_BYTES = 2**20
 
 
-def main(path: str, *modules: str) -> None:
-    """Import, listen, fork until standard input ends."""
+def main(listener: str, ready: str, *modules: str) -> None:
+    """Import, fork until standard input ends."""
     del sys.path[0]  # the folder in which it was started; a kernel puts its own there
     started_with = dict(os.environ)
     os.environ[BACKEND] = INLINE
     for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", *modules):
-        module, _, function = name.partition(":")
+        module, *function = name.split(":", 2)
         found = importlib.import_module(module)
-        for more in getattr(found, function)() if function else ():
+        for more in getattr(found, function[0])(*function[1:]) if function else ():
             importlib.import_module(more)
     gc.collect()
     gc.freeze()  # so that a child's collections do not copy every page
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(f"{path}.new")
-    listener.listen(64)
-    os.rename(f"{path}.new", path)  # who sees it is served
-    request = _Server(listener, started_with).wait()
+    with open(ready, "x"):
+        pass
+    request = _Server(socket.socket(fileno=int(listener)), started_with).wait()
     if request is not None:
         _be_kernel(*request)
 
