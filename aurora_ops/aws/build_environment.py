@@ -78,6 +78,7 @@ def build_environment(session: Session, settings: Settings) -> None:
             PreferredBackupWindow=settings.preferred_backup_window,
             PreferredMaintenanceWindow=settings.preferred_maintenance_window,
             StorageType=settings.storage_type,
+            EngineLifecycleSupport=settings.engine_lifecycle_support,
             CopyTagsToSnapshot=True,
             DeletionProtection=settings.deletion_protection,
             EnablePerformanceInsights=settings.performance_insights_enabled,

@@ -11,6 +11,7 @@ from aurora_ops.aws import api, login
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
+from aurora_ops.core.engine import EXTENDED_SUPPORT
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import AuroraOpsError
 
@@ -57,6 +58,11 @@ class Cluster:
     def io_optimized(self) -> bool:
         """Whether its storage is I/O-Optimized, which changes the price of an ACU. AWS names no storage type for Standard."""
         return self.raw.get("StorageType") == IO_OPTIMIZED
+
+    @property
+    def lifecycle(self) -> str:
+        """Whether it is in Extended Support, as EngineLifecycleSupport has it."""
+        return str(self.raw.get("EngineLifecycleSupport") or EXTENDED_SUPPORT)
 
     @property
     def platform_version(self) -> str:

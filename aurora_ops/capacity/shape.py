@@ -7,6 +7,7 @@ from aurora_ops.billing import engine_support
 from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity.acu import AcuRange
+from aurora_ops.core.engine import EXTENDED_SUPPORT
 from aurora_ops.core.environments import Settings
 
 
@@ -20,6 +21,7 @@ class Shape:
     retention_days: int
     io_optimized: bool = False
     insights_advanced: bool = False
+    lifecycle: str = EXTENDED_SUPPORT
 
     @classmethod
     def of(cls, settings: Settings) -> "Shape":
@@ -31,10 +33,10 @@ class Shape:
             settings.backup_retention_period,
             settings.storage_type == IO_OPTIMIZED,
             settings.database_insights_mode == "advanced",
+            settings.engine_lifecycle_support,
         )
 
     def billed(self, usage: Usage, on: date) -> Usage:
         """A month's usage with what the engine version and the settings are billed besides, on a day."""
-        return replace(
-            usage, support_item=engine_support.item(self.engine_version, on), insights_advanced=self.insights_advanced
-        )
+        support = engine_support.item(self.engine_version, on, self.lifecycle)
+        return replace(usage, support_item=support, insights_advanced=self.insights_advanced)

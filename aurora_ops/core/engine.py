@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 ENGINE = "aurora-postgresql"
 SERVERLESS_CLASS = "db.serverless"
+# EngineLifecycleSupport: whether a cluster runs on after standard support, and is billed for it, or is upgraded by AWS.
+EXTENDED_SUPPORT = "open-source-rds-extended-support"
+NO_EXTENDED_SUPPORT = "open-source-rds-extended-support-disabled"
 
 
 def major(version: str) -> str:

@@ -30,6 +30,7 @@ class Settings:
     master_password_version: int
     engine_version: str
     allow_major_version_upgrade: bool
+    engine_lifecycle_support: str
     min_capacity: float
     max_capacity: float
     seconds_until_auto_pause: int | None

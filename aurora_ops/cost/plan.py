@@ -22,6 +22,7 @@ from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
 from aurora_ops.core.display import NO_ANSWER, Answer, Check, Report, Table, about
+from aurora_ops.core.engine import EXTENDED_SUPPORT
 from aurora_ops.core.times import today
 from aurora_ops.cost import profiles
 from aurora_ops.cost.profiles import Profile
@@ -54,6 +55,7 @@ class EnvironmentCost:
     expected: Estimate
     ceiling: Estimate
     existing: "Existing | None" = None
+    lifecycle: str = EXTENDED_SUPPORT
 
     @property
     def measured(self) -> "Existing | None":
@@ -253,6 +255,7 @@ def environment_cost(
         expected=bill(uses),
         ceiling=bill(month(acu_range.ceiling)),
         existing=existing,
+        lifecycle=shape.lifecycle,
     )
 
 

@@ -288,7 +288,7 @@ def what_to_do(plan: CostPlan) -> Table:
     rows: list[tuple[str, str]] = [
         (f"plan the upgrade of {cost.name}", warning)
         for cost in plan.environments
-        if (warning := engine_support.warning(cost.engine_version, plan.as_of))
+        if (warning := engine_support.warning(cost.engine_version, plan.as_of, cost.lifecycle))
     ]
     savings = sorted((one for cost in plan.environments for one in _savings(cost)), key=lambda one: -one[0])
     rows += [(decision, f"saves {about(usd)} USD{what}") for usd, decision, what in savings]

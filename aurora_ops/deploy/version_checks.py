@@ -11,7 +11,14 @@ from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Check
-from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS, major, newest
+from aurora_ops.core.engine import (
+    ENGINE,
+    EXTENDED_SUPPORT,
+    NO_EXTENDED_SUPPORT,
+    SERVERLESS_CLASS,
+    major,
+    newest,
+)
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.times import today
 from aurora_ops.deploy.checks import skip_if_denied
@@ -32,6 +39,8 @@ def version(session: Session, settings: Settings, there: Cluster | None) -> Iter
     if there is None:
         wanted = newest(offered, asked) or asked
         yield Check.of("the version can be created", _is_orderable(rds, wanted), _detail(asked, wanted, offered))
+        if settings.engine_lifecycle_support == NO_EXTENDED_SUPPORT:
+            yield _in_standard_support(wanted)
     elif asked in (there.engine_version, major(there.engine_version)):
         wanted = there.engine_version
         yield Check.of("the version is the running one", True, wanted)
@@ -68,9 +77,21 @@ def _is_allowed(settings: Settings, way: str) -> Check:
     return Check.of("a major upgrade is allowed by the file", not missing, told if missing else way)
 
 
+def _in_standard_support(wanted: str) -> Check:
+    """Without Extended Support AWS creates no cluster of a major version whose standard support has ended."""
+    name, until = "the version is in standard support", engine_support.standard_until(wanted)
+    if until is None:
+        return Check(name, "SKIP", f"the end of standard support of {wanted} is not known here")
+    told = f"{wanted} until {until}" if today() <= until else (
+        f"that of {wanted} ended after {until}, and engine_lifecycle_support is {NO_EXTENDED_SUPPORT}: AWS refuses to create it. "
+        f"Take a later version, or {EXTENDED_SUPPORT}, which costs extra"
+    )  # fmt: skip
+    return Check.of(name, today() <= until, told)
+
+
 def support(settings: Settings) -> tuple[str, ...]:
     """What a plan warns of a year ahead: the end of the version's standard support, after which every ACU-hour costs more."""
-    said = engine_support.warning(settings.engine_version, today())
+    said = engine_support.warning(settings.engine_version, today(), settings.engine_lifecycle_support)
     return (f"{said}. Plan the upgrade.",) if said else ()
 
 

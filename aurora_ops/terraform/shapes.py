@@ -6,6 +6,7 @@ from typing import Any
 from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.shape import Shape
+from aurora_ops.core.engine import EXTENDED_SUPPORT
 from aurora_ops.terraform.plan import CLUSTER, INSTANCE
 
 
@@ -44,4 +45,5 @@ def _shape(one: Mapping[str, Any], members: list[Mapping[str, Any]], side: str) 
         cluster["backup_retention_period"],
         cluster.get("storage_type") == IO_OPTIMIZED,
         cluster.get("database_insights_mode") == "advanced",
+        cluster.get("engine_lifecycle_support") or EXTENDED_SUPPORT,  # left out, AWS's default
     )

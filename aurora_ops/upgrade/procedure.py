@@ -10,20 +10,18 @@ import psycopg
 from aurora_ops.aws.access import ALL, Access
 from aurora_ops.aws.copies import configuration
 from aurora_ops.aws.session import Session
-from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Check, Line, Report, Table
 from aurora_ops.core.engine import major
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.journal import run_id
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
-from aurora_ops.core.times import today
 from aurora_ops.database import server_version
 from aurora_ops.restore import prerequisites
 from aurora_ops.restore.copies import CEILING_ACU, Copy, clean_up
 from aurora_ops.restore.cost import DrillCost
 from aurora_ops.restore.proof import rules as own_rules
 from aurora_ops.restore.proof.content import tables
-from aurora_ops.upgrade import observed, obstacles, rehearsal, target
+from aurora_ops.upgrade import observed, obstacles, rehearsal, target, telling
 from aurora_ops.upgrade.observed import Heavy, Observed
 from aurora_ops.upgrade.rehearsal import Rehearsal
 from aurora_ops.upgrade.target import Target
@@ -160,6 +158,7 @@ class UpgradeEngine:
             groups = "".join(f", {one}" for one in wanted.arguments.values())
             undo = "none: restore the snapshot preupgrade-… into a new cluster" if wanted.is_major else "none"
             steps.append(Change("ModifyDBCluster", found.identifier, found.engine_version, wanted.version + groups, undo, interrupts=True, risk="interrupts"))  # fmt: skip
+        rehearsed = self.rehearsed is not None and self.rehearsed.verdict != "SKIP"
         parameters = self.access.parameters | {"to_version": wanted.version, **wanted.arguments}
         observed_now = {"engine": found.engine_version, "instances": [one.identifier for one in found.instances]}
         return Plan(
@@ -169,36 +168,18 @@ class UpgradeEngine:
             parameters,
             observed_now,
             tuple(steps),
-            self._warnings() if steps else (),
+            tuple(
+                telling.warnings(
+                    wanted, found.lifecycle, found.identifier, self.access.environment, rehearsed=rehearsed
+                )
+            )
+            if steps
+            else (),
         )
-
-    def _warnings(self) -> tuple[str, ...]:
-        said = []
-        if self.target.is_major:
-            said.append(
-                "every connection ends, and nothing answers until pg_upgrade is done; the rehearsal tells how long that was on the copy."
-            )
-            said.append(
-                "the planner has no statistics until ANALYZE, which `apply` runs at once; queries are slow until then."
-            )
-        if self.rehearsed is None or self.rehearsed.verdict == "SKIP":
-            said.append("it was not rehearsed in this run.")
-        if self.access.environment:
-            said.append(f"Terraform built {self.access.identifier}: the table of what it must be told comes first.")
-        if told := engine_support.warning(self.target.version, today()):
-            said.append(f"{told}.")
-        return tuple(said)
 
     def terraform(self) -> Table:
         """What Terraform has to be told, so that its next apply does not ask for the old version."""
-        folder, wanted = f"terraform/environments/{self.access.environment}/terraform.tfvars.json", self.target.version
-        where = folder if self.access.environment else "aws_rds_cluster"
-        rows = [
-            ("this page upgrades", f'"engine_version": "{wanted}" in {where}', "its next plan names no version; parameter groups of the new family are made by it where the module makes groups"),
-            ("Terraform upgrades", f'"engine_version": "{wanted}", "allow_major_version_upgrade": true, "apply_immediately": true in {where}', "deploy-environment shows the plan and applies it; then run ANALYZE, and take the two flags back"),
-        ]  # fmt: skip
-        note = "Rehearse here in both cases. A state with the old version asks for a downgrade at its next apply, which AWS refuses."
-        return Table("What Terraform must be told", ("if", "write", "then"), rows, note)
+        return telling.terraform(self.target, self.access.environment)
 
     def apply(self, confirm: str = "") -> Line:
         """Upgrade, if the plan as it is now is confirmed, the preflight passes now and the rehearsal did not fail; then ANALYZE."""
@@ -221,9 +202,10 @@ class UpgradeEngine:
         if self.target.is_major:
             self.left = observed.analyze(lambda name: self.access.connect(database=name, read_only=False), databases)
         by = "confirmed by itself in the sandbox" if self.session.is_sandbox else "confirmed"
-        return Line(
-            f"UPGRADED {plan.id} ({by}): {self.access.identifier} from {self.target.running} to {self.target.version}"
-        )
+        with self._connect() as connection:
+            number = connection.info.server_version
+        behind = rehearsal.behind(self.target, self.served, number)
+        return Line(telling.headline(self.target, self.access.identifier, plan.id, by, behind, number))
 
     def verify(self) -> Report:
         """Whether cluster, instances and server have the version, take writes, and hold to the rules."""
@@ -258,30 +240,7 @@ class UpgradeEngine:
         """What is left to do by hand, and the way back."""
         if not self.applied:
             return Line("nothing was applied, so nothing is left to do")
-        rows = [
-            ("update an extension", command, "its own version stays behind the server's until then")
-            for command in observed.outdated(self.after)
-        ]
-        snapshots = self.session.client("rds").describe_db_cluster_snapshots(
-            DBClusterIdentifier=self.access.identifier
-        )["DBClusterSnapshots"]
-        before = [
-            one["DBClusterSnapshotIdentifier"]
-            for one in snapshots
-            if one["DBClusterSnapshotIdentifier"].startswith("preupgrade-")
-        ]
-        way = (
-            f"aws rds restore-db-cluster-from-snapshot --snapshot-identifier {before[-1]} --engine aurora-postgresql --db-cluster-identifier NAME"
-            if before
-            else "restore-to-point-in-time, to a second before the upgrade"
-        )
-        rows.append(
-            ("go back", way, "a new cluster of the old version, without what was written since; there is no other way")
-        )
-        rows.append(
-            ("watch", "compare-database-load, before and after", "plans that became slower show as time per call")
-        )
-        return Table("What is left to do", ("to", "command or page", "why"), rows)
+        return telling.left_to_do(self.session, self.access.identifier, observed.outdated(self.after))
 
     def result(self) -> dict[str, object]:
         """The figures worth keeping."""

@@ -42,6 +42,7 @@ PASSED_ON = (
     "name", "min_capacity", "max_capacity", "seconds_until_auto_pause", "reader_count", "reader_promotion_tier", "deletion_protection",
     "skip_final_snapshot", "event_subscription", "storage_type", "database_insights_mode", "apply_immediately", "engine_version", "allow_major_version_upgrade",
     "manage_master_user_password", "master_password_version", "restore_to_point_in_time", "snapshot_identifier", "database_name",
+    "engine_lifecycle_support",
 )  # fmt: skip
 
 

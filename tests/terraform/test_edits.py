@@ -90,6 +90,7 @@ OF_INPUT = {
     "storage_type": Case({"storage_type": "aurora-iopt1"}, answers={"storage_type": ""}),
     "database_insights_mode": Case({"database_insights_mode": "advanced"}),
     "allow_major_version_upgrade": Case({"allow_major_version_upgrade": True}, before={"apply_immediately": True}),
+    "engine_lifecycle_support": Case({"engine_lifecycle_support": "open-source-rds-extended-support-disabled"}),
     "restore_to_point_in_time": Case(
         {"restore_to_point_in_time": {"source_cluster_identifier": "miyabi-prod-aurora-cluster"}}
     ),

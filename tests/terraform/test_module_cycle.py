@@ -5,6 +5,7 @@ environment uses, and the restores. Most of its minutes are the provider's own f
 """
 
 import json
+import re
 import shutil
 from typing import Any
 
@@ -17,6 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed"),
 ]
+DISABLED, ENABLED = "open-source-rds-extended-support-disabled", "open-source-rds-extended-support"
 PASSWORD, LATER = "first-throw-away-passw0rd", "second-throw-away-passw0rd"
 
 
@@ -31,7 +33,7 @@ def life(sandbox, aws, topic, terraform) -> Life:
     return prepare(
         terraform, sandbox, aws, "cycle",
         alarm_sns_topic_arn=topic, event_subscription=True, tags={"Project": "miyabi"}, min_capacity=0, max_capacity=4, seconds_until_auto_pause=3600,
-        database_insights_mode="advanced",
+        database_insights_mode="advanced", engine_lifecycle_support=DISABLED,
     )  # fmt: skip
 
 
@@ -60,6 +62,7 @@ def test_it_is_built_and_leaves_nothing_to_change(life, aws):
     alarms = aws("cloudwatch").describe_alarms()["MetricAlarms"]
 
     assert {} == life.changes()
+    assert DISABLED == cluster["EngineLifecycleSupport"]
     assert 3600 == cluster["ServerlessV2ScalingConfiguration"]["SecondsUntilAutoPause"]
     assert {"miyabi-stg-aurora-cluster-events", "miyabi-stg-aurora-instance-events"} == {
         one["CustSubscriptionId"] for one in subscriptions
@@ -134,6 +137,22 @@ def test_a_major_upgrade_is_made_in_place(life, aws):
     assert ["miyabi-stg-aurora-instance-pg16"] == [name for name in groups if name.startswith("miyabi-")]
 
 
+def test_another_life_cycle_plans_nothing_and_the_warning_has_the_command(life, aws):
+    """The provider sends it with no modification, so a planned change would come back for ever. After the command nothing is warned of."""
+    life.inputs |= {"engine_lifecycle_support": ENABLED}
+    told = " ".join(life.run("plan", "-no-color", "-input=false", merged=True).replace("│", " ").split())
+
+    command = re.search(
+        r"aws rds (modify-db-cluster) --db-cluster-identifier (\S+) --engine-lifecycle-support (\S+)", told
+    )
+    assert {} == life.changes()
+    assert ("modify-db-cluster", "miyabi-stg-aurora-cluster", ENABLED) == command.groups()
+    aws("rds").modify_db_cluster(DBClusterIdentifier=command[2], EngineLifecycleSupport=command[3])
+    assert "engine_lifecycle_support" not in life.run("plan", "-no-color", "-input=false", merged=True)
+    aws("rds").modify_db_cluster(DBClusterIdentifier=command[2], EngineLifecycleSupport=DISABLED)
+    life.inputs |= {"engine_lifecycle_support": DISABLED}
+
+
 def test_a_restore_stands_beside_it_and_outlives_its_block(life, aws):
     """A second block with a name and a password of its own has the data; taking the source out of it changes nothing."""
     life.restored = life.inputs | {
@@ -155,6 +174,9 @@ def test_a_restore_stands_beside_it_and_outlives_its_block(life, aws):
     with connect(aws, outputs, json.loads(secret)["password"]) as connection:
         assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
 
+    # The provider does not say it to a restore to a point in time, which has AWS's default then; the plan warns.
+    assert ENABLED == described(aws, outputs["cluster_id"])["EngineLifecycleSupport"]
+    assert "engine_lifecycle_support" in life.run("plan", "-no-color", "-input=false", merged=True)
     life.restored.pop("restore_to_point_in_time")
     assert {} == life.changes()
 
@@ -169,6 +191,7 @@ def test_a_destroyed_cluster_comes_back_from_its_final_snapshot(life, aws):
     life.completed()
 
     assert {} == life.changes()
+    assert DISABLED == described(aws, "miyabi-stg-aurora-again-cluster")["EngineLifecycleSupport"]
     with connect(aws, life.outputs("restored"), life.password) as connection:
         assert (42,) == connection.execute("SELECT answer FROM kept").fetchone()
     life.restored.pop("snapshot_identifier")

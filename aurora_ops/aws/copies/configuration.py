@@ -51,6 +51,7 @@ def of_cluster(
         "DBClusterParameterGroupName": raw.get("DBClusterParameterGroup"),
         "EnableCloudwatchLogsExports": raw.get("EnabledCloudwatchLogsExports"),
         "NetworkType": raw.get("NetworkType"),
+        "EngineLifecycleSupport": raw.get("EngineLifecycleSupport"),
     }
     if scaling:
         given["ServerlessV2ScalingConfiguration"] = {"MinCapacity": scaling.floor, "MaxCapacity": scaling.ceiling}

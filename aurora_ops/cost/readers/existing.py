@@ -127,6 +127,7 @@ def read(
         int(cluster.raw.get("BackupRetentionPeriod") or 0),
         cluster.io_optimized,
         cluster.raw.get("DatabaseInsightsMode") == "advanced",
+        cluster.lifecycle,
     )
     capacity = cluster_capacity.read(session, cluster, days, now=moment)
     usage, quantities = _usage(session, cluster, shape, profile, start, moment, of_environment)

@@ -219,7 +219,9 @@ class HistoryStudy:
 
     def what_to_do(self) -> Table:
         """What the history says to change."""
-        support = engine_support.warning(self.reading.shape.engine_version, self.subject.as_of)
+        support = engine_support.warning(
+            self.reading.shape.engine_version, self.subject.as_of, self.reading.shape.lifecycle
+        )
         rows = [("plan the upgrade", support)] if support else []
         if self.at_ceiling > 0.01:
             rows.append(

@@ -27,6 +27,7 @@ from moto.rds.responses import RDSResponse
 
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.core.times import today
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.parameters.in_force import Groups
@@ -90,6 +91,9 @@ class StrictRDSBackend(models.RDSBackend):
         if kwargs.get("engine") != ENGINE:
             raise InvalidParameterValue(f"Invalid DB engine: {kwargs.get('engine')} (this sandbox is an {ENGINE})")
         version = rules.check_version(kwargs.get("engine_version"))
+        lifecycle = kwargs.get("engine_lifecycle_support")
+        # A restore is made whatever its version: AWS upgrades it afterwards.
+        rules.check_lifecycle(lifecycle, version, None if kwargs.pop("from_backup", False) else today())
         kwargs = kwargs | {"engine_version": version, "db_cluster_identifier": identifier}
         acu_range = rules.check_scaling(kwargs.get("serverless_v2_scaling_configuration"), version)
         if acu_range:
@@ -125,6 +129,8 @@ class StrictRDSBackend(models.RDSBackend):
         cluster = self.records.available_cluster(kwargs["db_cluster_identifier"])
         target = self.upgrades.check(cluster, kwargs)
         kwargs.pop("engine_version", None)
+        lifecycle = kwargs.pop("engine_lifecycle_support", None) or cluster.engine_lifecycle_support
+        rules.check_lifecycle(lifecycle, cluster.engine_version)
         retention_days = rules.check_retention(kwargs.get("backup_retention_period", cluster.backup_retention_period))
         if kwargs.get("serverless_v2_scaling_configuration"):
             _change_capacity(cluster, kwargs, target or cluster.engine_version)
@@ -133,6 +139,7 @@ class StrictRDSBackend(models.RDSBackend):
         plane().awake(cluster.db_cluster_resource_id)
         _change_log_exports(cluster, kwargs.pop("cloudwatch_logs_export_configuration", None) or {})
         super().modify_db_cluster({k: v for k, v in kwargs.items() if k not in _NOT_OF_MOTO})
+        cluster.engine_lifecycle_support = lifecycle
         if cluster.data:
             cluster.data.retention_days = retention_days
         self.upgrades.apply(cluster, target, kwargs)

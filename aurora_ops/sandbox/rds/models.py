@@ -13,7 +13,7 @@ from uuid import uuid4
 import moto.rds.models as models
 from moto.kms.models import kms_backends
 
-from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.engine import ENGINE, EXTENDED_SUPPORT
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.plane import DataPlane
 from aurora_ops.sandbox.dataplane.server import Server
@@ -107,7 +107,7 @@ class AuroraCluster(WithStatus, models.DBCluster):
         self.db_cluster_resource_id = _identifier("cluster-")
         self.serverless_v2_platform_version = DEFAULT_PLATFORM
         self.database_insights_mode = kwargs.get("database_insights_mode") or "standard"
-        self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or "open-source-rds-extended-support"
+        self.engine_lifecycle_support = kwargs.get("engine_lifecycle_support") or EXTENDED_SUPPORT
         self.performance_insights_enabled = bool(kwargs.get("enable_performance_insights", False))
         self._set_insights(kwargs)
         self.monitoring_interval = kwargs.get("monitoring_interval", 0)

@@ -158,7 +158,9 @@ class Restores:
         }
 
     def _new_cluster(self, identifier: str, kept: dict[str, Any], overrides: dict[str, Any]) -> AuroraCluster:
-        cluster = self._create(kept | _NOT_CARRIED_OVER | overrides | {"db_cluster_identifier": identifier})
+        cluster = self._create(
+            kept | _NOT_CARRIED_OVER | overrides | {"db_cluster_identifier": identifier, "from_backup": True}
+        )
         cluster.status = "creating"
         return cluster
 

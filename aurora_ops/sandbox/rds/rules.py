@@ -1,13 +1,14 @@
 """What Aurora refuses and moto lets pass: versions, capacity ranges, restore times. Pure checks; the error is RDS's own."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterValue, RDSClientError
 
+from aurora_ops.billing import engine_support
 from aurora_ops.capacity.acu import AcuRange, AcuRangeError
-from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
+from aurora_ops.core.engine import ENGINE, EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT, SERVERLESS_CLASS
 from aurora_ops.sandbox.engine import DEFAULT_VERSION, ENGINE_VERSIONS, PROVISIONED_CLASSES
 
 _IDENTIFIER = re.compile(r"[a-z](-?[a-z0-9])*")
@@ -63,6 +64,24 @@ def check_later_version(wanted: str | None, snapshot: str) -> str:
     if major != own_major:
         raise InvalidParameterCombination(f"Cannot find upgrade path from {snapshot} to {version}.")
     return version
+
+
+def check_lifecycle(lifecycle: Any, version: str, on: date | None = None) -> str:
+    """The life cycle type: AWS's default without one. On a day given, also whether a cluster of the version is created with it.
+
+    Without Extended Support no cluster is created whose major version has left standard support. The codes and words are not documented.
+    """
+    found = str(lifecycle or EXTENDED_SUPPORT)
+    if found not in (EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT):  # moto: anything
+        raise InvalidParameterValue(
+            f"Invalid EngineLifecycleSupport: {found}. Valid values: {EXTENDED_SUPPORT}, {NO_EXTENDED_SUPPORT}."
+        )
+    until = engine_support.standard_until(version)
+    if found == NO_EXTENDED_SUPPORT and on and until and on > until:
+        raise InvalidParameterCombination(
+            f"Engine version {version} is past its end of standard support date {until}, and EngineLifecycleSupport is {found}."
+        )
+    return found
 
 
 def check_retention(days: Any) -> int:

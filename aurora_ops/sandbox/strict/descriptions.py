@@ -18,7 +18,7 @@ from moto.rds.exceptions import DBClusterNotFoundError, InvalidParameterValue, R
 from moto.rds.responses import RDSResponse
 
 from aurora_ops.billing import engine_support
-from aurora_ops.core.engine import ENGINE
+from aurora_ops.core.engine import ENGINE, EXTENDED_SUPPORT
 from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, ENGINE_VERSIONS, PLATFORM_LIMITS, PLATFORM_VERSIONS
 from aurora_ops.sandbox.rds.models import plane
 from aurora_ops.sandbox.requests.layers import before, instead
@@ -116,7 +116,7 @@ def _lifecycles(major: str) -> Iterator[dict[str, Any]]:
         return
     yield {"LifecycleSupportName": "open-source-rds-standard-support", "LifecycleSupportEndDate": _end(until)}
     extended: dict[str, Any] = {
-        "LifecycleSupportName": "open-source-rds-extended-support",
+        "LifecycleSupportName": EXTENDED_SUPPORT,
         "LifecycleSupportStartDate": datetime.combine(until + timedelta(days=1), time(), UTC),
     }
     if (last := engine_support.extended_until(major)) is not None:

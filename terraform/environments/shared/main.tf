@@ -64,6 +64,7 @@ module "aurora" {
 
   engine_version              = var.engine_version
   allow_major_version_upgrade = var.allow_major_version_upgrade
+  engine_lifecycle_support    = var.engine_lifecycle_support
 
   min_capacity             = var.min_capacity
   max_capacity             = var.max_capacity

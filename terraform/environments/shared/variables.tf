@@ -41,6 +41,11 @@ variable "allow_major_version_upgrade" {
   type        = bool
 }
 
+variable "engine_lifecycle_support" {
+  description = "open-source-rds-extended-support, or open-source-rds-extended-support-disabled, which has AWS upgrade the cluster in place of billing it"
+  type        = string
+}
+
 variable "min_capacity" {
   description = "Lowest ACU of each instance"
   type        = number

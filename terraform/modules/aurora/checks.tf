@@ -41,3 +41,11 @@ check "creation_only_inputs_are_as_created" {
     error_message = "The cluster was created with database_name ${aws_rds_cluster.this.database_name} and master_username ${aws_rds_cluster.this.master_username}, and keeps them: set the inputs back to that. Make further databases and users with SQL."
   }
 }
+
+# Neither does the provider change it, nor does it say it to a restore to a point in time, which has AWS's default then.
+check "engine_lifecycle_support_is_as_asked" {
+  assert {
+    condition     = aws_rds_cluster.this.engine_lifecycle_support == var.engine_lifecycle_support
+    error_message = "The cluster has engine_lifecycle_support ${coalesce(aws_rds_cluster.this.engine_lifecycle_support, "unknown")} and keeps it, for the provider changes it at no cluster that is there. Set the input back to that, or run: aws rds modify-db-cluster --db-cluster-identifier ${local.cluster_id} --engine-lifecycle-support ${var.engine_lifecycle_support}"
+  }
+}

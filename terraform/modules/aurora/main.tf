@@ -24,6 +24,8 @@ resource "aws_rds_cluster" "this" {
   engine_mode    = "provisioned" # Serverless v2 is a provisioned cluster whose instances are db.serverless.
   engine_version = var.engine_version
 
+  engine_lifecycle_support = var.engine_lifecycle_support
+
   database_name   = local.is_restored ? null : var.database_name
   master_username = local.is_restored ? null : var.master_username
   port            = 5432
@@ -100,8 +102,9 @@ resource "aws_rds_cluster" "this" {
 
   lifecycle {
     # What counts at creation only. Without this, removing a restore that is done, or another name of the
-    # database, would replace the cluster by an empty one.
-    ignore_changes = [restore_to_point_in_time, snapshot_identifier, database_name, master_username]
+    # database, would replace the cluster by an empty one; and another engine_lifecycle_support, which the
+    # provider plans as a change and sends to nobody, would be planned for ever.
+    ignore_changes = [restore_to_point_in_time, snapshot_identifier, database_name, master_username, engine_lifecycle_support]
 
     precondition {
       condition     = local.backup_minutes >= 30

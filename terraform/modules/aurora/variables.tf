@@ -386,6 +386,18 @@ variable "allow_major_version_upgrade" {
   }
 }
 
+variable "engine_lifecycle_support" {
+  description = "What comes after the major version's standard support: open-source-rds-extended-support runs on and costs extra for every ACU-hour; with open-source-rds-extended-support-disabled AWS upgrades the cluster to a newer major version itself. Edit: nothing, for it counts at creation only; a warning has the command that changes it."
+  type        = string
+  default     = "open-source-rds-extended-support"
+  nullable    = false
+
+  validation {
+    condition     = contains(["open-source-rds-extended-support", "open-source-rds-extended-support-disabled"], var.engine_lifecycle_support)
+    error_message = "engine_lifecycle_support is \"${var.engine_lifecycle_support}\"; use open-source-rds-extended-support, or open-source-rds-extended-support-disabled."
+  }
+}
+
 variable "restore_to_point_in_time" {
   description = "Make the cluster from the backups of another, named by source_cluster_identifier, or by source_cluster_resource_id where it is deleted; restore_to_time such as 2025-12-12T12:00:00Z, or null for the latest. It counts at creation only: to restore, add a module block with another name. Edit: nothing."
   type = object({

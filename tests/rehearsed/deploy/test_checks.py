@@ -8,6 +8,7 @@ import pytest
 from aurora_ops.aws import build_environment
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import open_session
+from aurora_ops.core.engine import NO_EXTENDED_SUPPORT
 from aurora_ops.core.environments import settings
 from aurora_ops.deploy import checks as deploy_checks
 from aurora_ops.deploy import deployment as deploy
@@ -317,6 +318,23 @@ def test_a_major_upgrade_needs_the_files_leave_before_anything_is_changed(sessio
     found = checks["a major upgrade is allowed by the file"]
 
     assert (verdict, True) == (found.verdict, missing in found.detail)
+
+
+@pytest.mark.parametrize(
+    ("asked", "verdict", "told"),
+    [("13.23", "FAIL", "ended after 2026-02-28"), ("15.10", "PASS", "15.10 until 2028-02-29")],
+)
+def test_without_extended_support_a_version_past_its_end_is_refused_before_anything_is_made(
+    session, asked, verdict, told
+):
+    """AWS refuses the creation in the middle of the apply; a cluster that is there is upgraded by AWS, so nothing is asked of it."""
+    wanted = replace(STG, engine_version=asked, engine_lifecycle_support=NO_EXTENDED_SUPPORT)
+    name = "the version is in standard support"
+
+    new = {one.name: one for one in version_checks.version(session, wanted, None)}
+    there = {one.name for one in version_checks.version(session, wanted, replace(ANY, engine_version=asked))}
+
+    assert (verdict, True, False) == (new[name].verdict, told in new[name].detail, name in there)
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,11 @@ def test_the_latest_restorable_time_lags_as_the_archive_does(rds, source):
         ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.3, "MaxCapacity": 2}}, "InvalidParameterValue"),
         ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 4, "MaxCapacity": 2}}, "InvalidParameterValue"),
         ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
+        ({"EngineLifecycleSupport": "extended"}, "InvalidParameterValue"),
+        (  # past its end of standard support
+            {"EngineVersion": "13.23", "EngineLifecycleSupport": "open-source-rds-extended-support-disabled"},
+            "InvalidParameterCombination",
+        ),
         ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
         ({"Engine": "aurora-mysql"}, "InvalidParameterValue"),
         ({"MasterUsername": "rdsadmin"}, "InvalidParameterValue"),
@@ -286,3 +291,27 @@ def test_storage_that_is_encrypted_without_a_key_has_the_accounts_own(aws, encry
     assert ("Enabled" if encrypted else None) == told.get("KeyState")
     assert encrypted is ("KmsKeyId" in made)
     rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_a_life_cycle_is_kept_changed_by_a_modification_and_not_carried_over_by_a_restore(rds, source):
+    """AWS's default where nobody says otherwise, also for a restore of a cluster that has another."""
+    disabled, enabled = "open-source-rds-extended-support-disabled", "open-source-rds-extended-support"
+    rds.create_db_cluster(DBClusterIdentifier="cycled", **CLUSTER, EngineLifecycleSupport=disabled)
+    made = describe(rds, "cycled")["EngineLifecycleSupport"]
+    code = refused(rds.modify_db_cluster, DBClusterIdentifier="cycled", EngineLifecycleSupport="never")
+    rds.modify_db_cluster(DBClusterIdentifier="cycled", BackupRetentionPeriod=2)
+    kept = describe(rds, "cycled")["EngineLifecycleSupport"]
+    rds.modify_db_cluster(DBClusterIdentifier="cycled", EngineLifecycleSupport=enabled)
+    back = describe(rds, "cycled")["EngineLifecycleSupport"]
+    rds.delete_db_cluster(DBClusterIdentifier="cycled", SkipFinalSnapshot=True)
+
+    assert (disabled, "InvalidParameterValue", disabled, enabled) == (made, code, kept, back)
+
+    rds.modify_db_cluster(DBClusterIdentifier="source", EngineLifecycleSupport=disabled)
+    restore(rds, "of-default", UseLatestRestorableTime=True)
+    restore(rds, "of-own", UseLatestRestorableTime=True, EngineLifecycleSupport=disabled)
+    assert [disabled, enabled, disabled] == [
+        describe(rds, name)["EngineLifecycleSupport"] for name in ("source", "of-default", "of-own")
+    ]
+    for name in ("of-default", "of-own"):
+        rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)

@@ -10,6 +10,7 @@ from aurora_ops.billing import engine_support, price_book, price_list
 from aurora_ops.billing.bill import estimate
 from aurora_ops.billing.usage import InstanceUse, ProvisionedUse, Usage
 from aurora_ops.core import environments
+from aurora_ops.core.engine import NO_EXTENDED_SUPPORT
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables
 from aurora_ops.cost.studies import history_study, option_study
@@ -84,6 +85,18 @@ def test_a_year_ahead_plan_and_history_warn(monkeypatch):
     )
     assert words in str(history_study.study("dev", as_of="2026-11-23").what_to_do().rows)
     assert "PASS" == planning.report(plan).verdict
+
+
+def test_without_extended_support_nothing_is_billed_and_the_plan_says_that_aws_upgrades(monkeypatch):
+    """
+    The input means the same in the file's cost, in a plan's and in a cluster's: version 13 has no line, and the words tell why.
+    """
+    of(monkeypatch, engine_version="13.20", engine_lifecycle_support=NO_EXTENDED_SUPPORT)
+    plan = planning.plan(as_of="2026-11-23")
+
+    assert [()] * 3 == [cost.expected.unpriced for cost in plan.environments]
+    told = "left standard support after 2026-02-28, so AWS upgrades the cluster to a newer major version itself"
+    assert told in str(plan_tables.what_to_do(plan).rows)
 
 
 def test_insights_in_mode_advanced_is_named_as_not_priced(monkeypatch):

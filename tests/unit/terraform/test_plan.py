@@ -1,13 +1,16 @@
 """Terraform's plan as data: from the JSON that `terraform show -json` prints to actions, attributes, guards and shapes."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from aurora_ops.billing import price_book
+from aurora_ops.billing.usage import Usage
 from aurora_ops.capacity.acu import AcuRange
 from aurora_ops.capacity.shape import Shape
 from aurora_ops.core import environments
+from aurora_ops.core.engine import EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT
 from aurora_ops.core.plan import Plan
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import profiles
@@ -221,6 +224,17 @@ def test_the_shapes_before_and_after_are_what_the_cost_engine_prices():
             Shape(AcuRange(0.5, 32), "15.10", (1, 2), 7, io_optimized=True),
         ),
     ) == terraform_shapes.shapes(shown)
+
+
+@pytest.mark.parametrize("given", [None, EXTENDED_SUPPORT, NO_EXTENDED_SUPPORT])
+def test_a_plans_life_cycle_is_billed_as_it_says_or_as_awss_default(given):
+    """Provider and AWS take Extended Support where the argument is left out."""
+    shown = {"resource_changes": [cluster(["create"], CLUSTER | {"engine_version": "13.20", "engine_lifecycle_support": given}, None)]}  # fmt: skip
+
+    ((_, after),) = terraform_shapes.shapes(shown)
+    billed = after.billed(Usage(), date(2026, 11, 23))
+
+    assert (given or EXTENDED_SUPPORT, given != NO_EXTENDED_SUPPORT) == (after.lifecycle, bool(billed.support_item))
 
 
 def test_what_does_not_exist_costs_nothing():

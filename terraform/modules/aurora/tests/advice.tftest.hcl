@@ -86,3 +86,14 @@ run "another_database_name_afterwards" {
 
   expect_failures = [check.creation_only_inputs_are_as_created]
 }
+
+run "another_life_cycle_afterwards" {
+  command = plan
+
+  variables {
+    min_capacity             = 2
+    engine_lifecycle_support = "open-source-rds-extended-support-disabled"
+  }
+
+  expect_failures = [check.engine_lifecycle_support_is_as_asked]
+}

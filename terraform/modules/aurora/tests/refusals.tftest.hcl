@@ -21,6 +21,7 @@ run "refuses_what_is_none_of_the_words" {
     environment                  = "production"
     storage_type                 = "gp3"
     database_insights_mode       = "on"
+    engine_lifecycle_support     = "disabled"
     log_retention_days           = 31
     preferred_backup_window      = "3am"
     preferred_maintenance_window = "17:00-18:00"
@@ -33,6 +34,7 @@ run "refuses_what_is_none_of_the_words" {
     var.environment,
     var.storage_type,
     var.database_insights_mode,
+    var.engine_lifecycle_support,
     var.log_retention_days,
     var.preferred_backup_window,
     var.preferred_maintenance_window,
