@@ -1,0 +1,34 @@
+module "orders" {
+  source = "../../modules/aurora"
+
+  project_name          = "miyabi"
+  environment           = "prod"
+  vpc_id                = module.vpc.vpc_id
+  subnet_ids            = module.vpc.private_subnet_ids
+  app_security_group_id = module.application.security_group_id
+  kms_key_arn           = module.kms.key_arn
+
+  manage_master_user_password = true
+
+  name          = "orders" # miyabi-prod-orders-cluster, -writer, -reader-1
+  database_name = "orders"
+}
+
+module "reports" {
+  source = "../../modules/aurora"
+
+  project_name          = "miyabi"
+  environment           = "prod"
+  vpc_id                = module.vpc.vpc_id
+  subnet_ids            = module.vpc.private_subnet_ids
+  app_security_group_id = module.application.security_group_id
+  kms_key_arn           = module.kms.key_arn
+
+  manage_master_user_password = true
+
+  name          = "reports"
+  database_name = "reports"
+  min_capacity  = 1
+  max_capacity  = 8
+  reader_count  = 0
+}
