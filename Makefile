@@ -6,12 +6,14 @@ READY := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-dev
 # Six workers on two processors: much of their time is waiting, for Terraform's fixed pauses and for PostgreSQL.
 PYTEST := $(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout 600
+PLAYWRIGHT := 1.65.2
+BROWSER_TESTS = not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse check test test-all test-browser notebooks rules policies terraform-docs site bench bench-large lab requirements
+.PHONY: help rehearse check test test-all browser test-browser test-browser-quick test-browser-all notebooks rules policies terraform-docs site bench bench-large lab requirements
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 rehearse: $(READY)  ## deploy, load, plan costs, inspect load and drill a restore on a local Aurora; ends with a report
 	@$(BIN)/aurora-ops rehearse
@@ -39,10 +41,18 @@ test-all: check  ## the same with the slow ones, and how much of the code they r
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-test-browser: $(READY)  ## open the notebooks in a real JupyterLab (installs playwright, and a browser where there is none)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright
+browser: $(READY)  ## install playwright, and a browser where there is none
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check playwright==$(PLAYWRIGHT)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
-	@AURORA_OPS_BROWSER=1 $(BIN)/python -m pytest tests/browser
+
+test-browser: browser  ## every stored page in a real JupyterLab, three of them run and changed, and the pages of runs in Chromium
+	@AURORA_OPS_BROWSER=1 $(BIN)/python -m pytest -m "$(BROWSER_TESTS)" tests/browser
+
+test-browser-quick: BROWSER_TESTS = quick
+test-browser-quick: test-browser  ## of these: the pages of runs, the start page, three stored pages: two minutes
+
+test-browser-all: BROWSER_TESTS =
+test-browser-all: test-browser  ## all of these, and every page is run by hand: half an hour
 
 notebooks: $(READY)  ## execute every notebook in a fresh sandbox and store its outputs in canonical form
 	@$(BIN)/aurora-ops notebooks refresh
@@ -60,12 +70,13 @@ site: $(READY)  ## build the documentation as a site into site/ (installs zensic
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'zensical>=0.0.73,<0.2'
 	@PYTHONPATH=tests/support $(BIN)/python -m documentation
 
-bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows and the runner: medians of five and ratios within one run; wants a quiet machine
+bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows, the runner and the list of runs: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/sandbox.py
 	@$(BIN)/python tests/bench/restore.py rows
 	@$(BIN)/python tests/bench/restore.py calls
 	@$(BIN)/python tests/bench/runner.py
+	@$(BIN)/python tests/bench/index.py
 
 bench-large: $(READY)  ## the drill's comparison at 1, 5 and 25 million rows, and 10 GiB at depth quick: needs 25 GiB of disk where AURORA_OPS_HOME lies, and half an hour
 	@$(BIN)/python tests/bench/restore.py memory

@@ -18,6 +18,7 @@ from aurora_ops.runner.stored import STORED_AS_OF
 # --strict-markers: a misspelt marker would otherwise select nothing and say nothing.
 MARKERS = (
     "slow: longer than a few seconds; `make test` leaves it out, `make test-all` does not",
+    "quick: of the tests in a browser those that continuous integration runs, two minutes",
     "minutes(number): how long the module takes, about; the longest are handed out first, see `pytest_collection_modifyitems`",
 )
 # The notebooks that work with Terraform, and how many minutes each takes.

@@ -11,10 +11,10 @@ from aurora_ops.runner import collection
 SOURCE = "docs/catalogue.toml"
 # Of each README: the table's head, and what its keys end in.
 READMES = {
-    "README.md": ("| I want to … | | changes | interrupts |", ""),
-    "README.ja.md": ("| したいこと | | 変更するもの | 止まるもの |", "_ja"),
+    "README.md": ("| I want to … | | changes | interrupts | costs at AWS |", ""),
+    "README.ja.md": ("| したいこと | | 変更するもの | 止まるもの | AWS での費用 |", "_ja"),
 }
-_KEYS = ("want", "changes", "interrupts")
+_KEYS = ("want", "changes", "interrupts", "costs")
 _MARKED = re.compile(r"(<!-- catalogue: .*? -->\n).*?(<!-- end of the catalogue -->)", re.DOTALL)
 
 
@@ -46,14 +46,14 @@ def tables() -> dict[str, str]:
 
 
 def _with_table(readme: str, head: str, suffix: str, found: dict[str, dict[str, Any]], pages: dict[str, str]) -> str:
-    rows = [head, "|---|---|---|---|"]
+    rows = [head, "|---|---|---|---|---|"]
     for name, words in found.items():
-        want, changes, interrupts = (words.get(key + suffix) or words[key] for key in _KEYS)
+        want, changes, interrupts, costs = (words.get(key + suffix) or words[key] for key in _KEYS)
         also = (", " if not suffix else "・").join(
             f"[{one.removeprefix('alarm-')}]({pages[one]})" for one in words.get("also", ())
         )
         lead = words.get(f"lead{suffix}", words.get("lead", "")) if also else ""
-        rows.append(f"| {want} | [{name}]({pages[name]}){lead}{also} | {changes} | {interrupts} |")
+        rows.append(f"| {want} | [{name}]({pages[name]}){lead}{also} | {changes} | {interrupts} | {costs} |")
     text = (PROJECT_ROOT / readme).read_text(encoding="utf-8")
     written, count = _MARKED.subn(lambda marks: marks[1] + "\n".join([*rows, ""]) + marks[2], text)
     if count != 1:

@@ -20,6 +20,7 @@ _CATALOGUE = """
 want = "renew the planner's statistics of one table"
 changes = "statistics of one table"
 interrupts = "nobody"
+costs = "nothing"
 """
 
 

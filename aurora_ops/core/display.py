@@ -100,12 +100,13 @@ def about(amount: float) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns, headed by one line that says what to read in them."""
+    """Rows under named columns, headed by one line that says what to read in them. `total`: the last row adds up the others."""
 
     summary: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     note: str = ""
+    total: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return mask(self.summary)
@@ -116,13 +117,17 @@ class Table:
         return [bool(self.rows) and all(stands_right(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
     def _repr_markdown_(self) -> str:
-        lines = [
-            f"**{markdown(self.summary)}**",
-            "",
-            "| " + " | ".join(self.columns) + " |",
-            "|" + "|".join("---:" if right else "---" for right in self.numeric) + "|",
-            *("| " + " | ".join(_cell(value) for value in row) + " |" for row in self.rows),
-        ]
+        lines = [f"**{markdown(self.summary)}**"]
+        if self.rows:  # columns over nothing would say no more
+            cells = [[_cell(value) for value in row] for row in self.rows]
+            if self.total:
+                cells[-1] = [f"**{cell}**" if cell else "" for cell in cells[-1]]
+            lines += [
+                "",
+                "| " + " | ".join(self.columns) + " |",
+                "|" + "|".join("---:" if right else "---" for right in self.numeric) + "|",
+                *("| " + " | ".join(row) + " |" for row in cells),
+            ]
         if self.note:
             lines += ["", markdown(self.note)]
         return "\n".join(lines)
@@ -256,4 +261,5 @@ class Pictured(Table):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(*([self.draw()] if self.draw else []), Table(self.summary, self.columns, self.rows, self.note))
+        plain = Table(self.summary, self.columns, self.rows, self.note, total=self.total)
+        display(*([self.draw()] if self.draw else []), plain)

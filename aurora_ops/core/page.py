@@ -80,15 +80,17 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]], what: str) -> st
 
 
 def table(shown: Table) -> str:
-    """A `Table` under its sentence: numbers to the right, verdicts coloured."""
+    """A `Table` under its sentence: numbers to the right, verdicts coloured, a total bold."""
     place = [' class="n"' if right else "" for right in shown.numeric]
     head = "".join(f'<th scope="col"{at}>{escape(name)}</th>' for name, at in zip(shown.columns, place, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{at}>{_cell(value)}</td>" for value, at in zip(row, place, strict=True)) + "</tr>\n"
-        for row in shown.rows
-    )
-    body = wide(body)
+    lines = [
+        "".join(f"<td{at}>{_cell(value)}</td>" for value, at in zip(row, place, strict=True)) for row in shown.rows
+    ]
+    last = len(lines) if shown.total else 0
+    body = wide("".join(f"<tr{' class=total' * (at == last)}>{line}</tr>\n" for at, line in enumerate(lines, 1)))
     note = f'<p class="note">{escape(shown.note)}</p>' if shown.note else ""
+    if not lines:
+        return f"<p><b>{escape(shown.summary)}</b></p>{note}"
     whole = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
     return f"<p><b>{escape(shown.summary)}</b></p>{scrolling(whole, shown.summary)}{note}"
 
@@ -126,10 +128,8 @@ def figure(chart: Chart) -> str:
 
 
 def picture(png: bytes, caption: str) -> str:
-    """A picture from its bytes."""
-    return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
-    )
+    """A picture from its bytes; on a phone it scrolls in its box, by keyboard as well."""
+    return f'<figure tabindex="0"><img alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></figure>'
 
 
 def folded(summary: str, content: str, *, opened: bool = False) -> str:

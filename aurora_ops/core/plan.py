@@ -95,8 +95,16 @@ def _broken(text: str) -> str:
 
     >>> _broken('aws_cloudwatch_metric_alarm.this["writer-capacity"]'), _broken("orders.this")
     ('aws_cloudwatch_metric_alarm<br>.this["writer-capacity"]', 'orders.this')
+    >>> _broken("/aws/rds/cluster/miyabi-dev-aurora-cluster/postgresql")
+    '/aws/rds/cluster/<br>miyabi-dev-aurora-cluster/postgresql'
+    >>> _broken("metric_name=MaximumUsedTransactionIDs, threshold=80")
+    'metric_name=<br>MaximumUsedTransactionIDs, threshold=80'
     """
-    return re.sub(r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)", "<br>", text)
+    return re.sub(
+        r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)|(?<=/\w{3}/cluster/)(?=[\w-]{12})|(?<=\w=)(?=\w{20})",
+        "<br>",
+        text,
+    )
 
 
 class SteadyPlan(Plan):

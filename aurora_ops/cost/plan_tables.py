@@ -228,7 +228,7 @@ def line_items(plan: CostPlan) -> Table:
         rows.append((name, *cells))
     rows.append(("together", *(cell for cost in plan.environments for cell in ("", cost.expected.known_usd))))
     columns = [column for cost in plan.environments for column in (cost.name, f"{cost.name} USD")]
-    return Table(f"Expected month in {plan.region}, line by line", ("line", *columns), rows)
+    return Table(f"Expected month in {plan.region}, line by line", ("line", *columns), rows, total=True)
 
 
 def price_table(plan: CostPlan) -> Table:

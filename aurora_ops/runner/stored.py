@@ -2,7 +2,8 @@
 
 Committed notebooks carry their outputs: they are the documentation and what nbval compares with. The canonical form drops all that
 differs between two equal executions, so that executing again is a diff of zero lines. What cannot be the same twice (times, ids) is
-stored as a dated recording, which stays until what the cell shows is of another kind, or a recording is asked for.
+stored as a dated recording, which stays until what the cell shows is of another kind, or a recording is asked for. A sentence takes
+the place of no picture and no table: a quiet moment has nothing to show.
 """
 
 import os
@@ -124,8 +125,9 @@ def _keep_recordings(executed: Any, stored: Mapping[str, Any]) -> None:
             continue
         seen = [one for one in cell.outputs if one.output_type != "stream"]  # progress is no result
         kept = stored.get(cell.id)
-        if kept is not None and _is_recorded(kept.outputs) and _kinds(kept.outputs[1:]) == _kinds(seen):
-            cell.outputs = kept.outputs
+        before = kept.outputs if kept is not None else []
+        if _is_recorded(before) and (_kinds(before[1:]) == _kinds(seen) or _only_sentences(seen)):
+            cell.outputs = before
         else:
             cell.outputs = [label, *map(_without_paths, seen)] if seen else []
 
@@ -148,6 +150,11 @@ def _kinds(outputs: list[Any]) -> list[Any]:
         (sorted(one.get("data", {})), re.findall(r"(.*)\n\|[-:|]+$", one.get("data", {}).get("text/markdown", ""), re.MULTILINE))
         for one in outputs
     ]  # fmt: skip
+
+
+def _only_sentences(outputs: list[Any]) -> bool:
+    """Whether there is neither a picture nor a row."""
+    return not any("image/png" in kind or columns for kind, columns in _kinds(outputs))
 
 
 def quote_answer(notebook: Any) -> None:

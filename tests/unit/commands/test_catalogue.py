@@ -8,7 +8,7 @@ from aurora_ops.commands import catalogue
 from aurora_ops.core.environments import PROJECT_ROOT
 from aurora_ops.runner import collection
 
-ONE = '[one]\nwant = "see"\nchanges = "nothing"\ninterrupts = "nobody"\nwant_ja = "見る"\n'
+ONE = '[one]\nwant = "see"\nchanges = "nothing"\ninterrupts = "nobody"\ncosts = "cents"\nwant_ja = "見る"\n'
 MARKS = "# Title\n<!-- catalogue: as it is written -->\nold\n<!-- end of the catalogue -->\nMore\n"
 
 
@@ -35,7 +35,7 @@ def test_the_catalogue_is_as_it_would_be_written(readme):
 def test_every_page_has_its_japanese_words():
     found = tomllib.loads((PROJECT_ROOT / catalogue.SOURCE).read_text(encoding="utf-8"))
 
-    words = ("want", "changes", "interrupts", "lead")
+    words = ("want", "changes", "interrupts", "costs", "lead")
     assert [] == [
         (name, one) for name, said in found.items() for one in words if one in said and f"{one}_ja" not in said
     ]
@@ -46,9 +46,11 @@ def test_only_what_is_between_the_marks_is_written_and_once(project):
     assert [] == catalogue.write()
 
     assert (project / "README.md").read_text() == MARKS.replace(
-        "old", "| I want to … | | changes | interrupts |\n|---|---|---|---|\n| see | [one](notebooks/01_one.ipynb) | nothing | nobody |"
+        "old", "| I want to … | | changes | interrupts | costs at AWS |\n|---|---|---|---|---|\n| see | [one](notebooks/01_one.ipynb) | nothing | nobody | cents |"
     )  # fmt: skip
-    assert "| 見る | [one](notebooks/01_one.ipynb) | nothing | nobody |" in (project / "README.ja.md").read_text()
+    assert (
+        "| 見る | [one](notebooks/01_one.ipynb) | nothing | nobody | cents |" in (project / "README.ja.md").read_text()
+    )
 
 
 def test_pages_of_one_kind_share_a_row(project):

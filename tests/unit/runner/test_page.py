@@ -203,3 +203,15 @@ def test_wide_tables_scroll_by_keyboard_too():
     boxes = [attrs for attrs in read.all("div") if attrs.get("class") == "scroll"]
     assert [("0", "region")] * 2 == [(box["tabindex"], box["role"]) for box in boxes]
     assert all(box["aria-label"] for box in boxes)
+
+
+def test_a_total_is_bold_and_a_table_without_rows_is_its_sentence():
+    """On GitHub, in JupyterLab, on a run's page and on a report: a head over nothing says no more than the sentence."""
+    bill = Table("two lines", ("line", "dev", "USD"), [("storage", "", 1.5), ("together", "", 1.5)], total=True)
+    none = Table("nothing is left", ("line", "USD"), [], "Looked at twice.")
+
+    assert "| **together** |  | **1.50** |" == bill._repr_markdown_().splitlines()[-1]
+    assert [{"class": "total"}] == [attrs for attrs in Read(table(bill)).all("tr") if attrs]
+    assert "**nothing is left**\n\nLooked at twice." == none._repr_markdown_()
+    for read in (Read(table(none)), rendered(code("x", shown(none)))[1]):
+        assert not {"line", "USD"} & set(read.words)

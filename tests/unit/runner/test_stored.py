@@ -108,6 +108,25 @@ def test_a_recording_of_another_kind_than_what_is_shown_now_is_renewed():
     assert stored._kinds(one) != stored._kinds(other)
 
 
+def test_a_quiet_moment_does_not_take_the_place_of_a_recording_that_shows_more():
+    """Whether a young sandbox was sampled yet is chance: a picture, or a table, stays when a refresh sees only a sentence; not the reverse."""
+    picture, rows = {"image/png": "AA=="}, {"text/markdown": "**two**\n\n|a|\n|---|\n|1|"}
+    label = OUTPUT("display_data", {"text/markdown": f"{stored._RECORDED}2026-11-01.*"})
+
+    def after(kept, seen):
+        whole = cell("x", "x", stored.IGNORED_OUTPUT)
+        executed = nbformat.v4.new_notebook(cells=[cell("x", "x", stored.IGNORED_OUTPUT)])
+        whole.outputs, executed.cells[0].outputs = [label, OUTPUT("display_data", kept)], [OUTPUT("display_data", seen)]
+        stored._keep_recordings(executed, {"x": whole})
+        return dict(executed.cells[0].outputs[1].data)
+
+    quiet = {"text/markdown": "**nothing was sampled**"}
+
+    for shown in (picture, rows):
+        assert shown == after(shown, quiet)
+        assert shown == after(quiet, shown)
+
+
 def test_the_title_quotes_what_the_page_answered(tmp_path):
     """After its purpose; quoted once, however often it is refreshed, and no longer than two sentences."""
     said = "print('working')\nfrom aurora_ops.core.display import Line\nLine('4 orders, 3 USD. Two are late. One is new. ')"
