@@ -12,6 +12,7 @@ import click
 
 from aurora_ops.commands.base import Commands
 from aurora_ops.commands.completion import completion
+from aurora_ops.commands.fleet import fleet
 from aurora_ops.commands.lists import clusters, list_, policy
 from aurora_ops.commands.new import new
 from aurora_ops.commands.notebooks import notebooks_
@@ -32,7 +33,21 @@ def cli() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
-for command in (list_, run, open_, status, rehearse, clusters, policy, schema, sandbox, notebooks_, new, completion):
+for command in (
+    list_,
+    run,
+    open_,
+    status,
+    rehearse,
+    clusters,
+    fleet,
+    policy,
+    schema,
+    sandbox,
+    notebooks_,
+    new,
+    completion,
+):
     cli.add_command(command)
 
 

@@ -24,6 +24,7 @@ CROWDED: dict[str, str] = {}
 STARTS_PROGRAMS = {
     "deploy/drift_dates.py": "git log: when the code that differs was committed",
     "commands/several.py": "this program itself, for pages that run at the same time",
+    "fleet/task.py": "this program itself, for one cluster, so that it outlives its worker",
     "restore/evidence/signing.py": "the user's own program that signs",
     "runner/evidence.py": "git: which commit a run's evidence belongs to",
     "runner/kernels/forked.py": "the process that forks kernels",
@@ -194,8 +195,9 @@ def test_an_import_only_points_down(copied):
         ("restore/drill.py", "from aurora_ops.workload import content", "aurora_ops.restore is not allowed to import aurora_ops.workload"),
         ("billing/usage.py", "import boto3", "aurora_ops.billing is not allowed to import boto3"),
         ("aws/metrics.py", "import moto", "aurora_ops.aws is not allowed to import moto"),
+        ("cost/plan.py", "import distributed", "aurora_ops.cost is not allowed to import distributed"),
     ],
-    ids=["up", "between strangers", "AWS in the domain", "moto outside the sandbox"],
+    ids=["up", "between strangers", "AWS in the domain", "moto outside the sandbox", "Dask outside the fleet"],
 )  # fmt: skip
 def test_an_import_up_or_sideways_is_found(copied, module, line, said):
     """One such line in one module, and the contract names it."""

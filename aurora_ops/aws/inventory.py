@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from aurora_ops.aws import api
 from aurora_ops.aws.session import Session
 from aurora_ops.core.engine import ENGINE, SERVERLESS_CLASS
@@ -48,6 +50,16 @@ def of_cluster(raw: dict[str, Any]) -> Listed:
         for one in raw["DBClusterMembers"]
     ]
     return _listed(raw, members)
+
+
+def asked(rds: Any) -> list[Listed] | str:
+    """The same where many accounts and regions are asked: one that refuses is told by its reason."""
+    try:
+        return of_client(rds)
+    except ClientError as error:
+        return api.code_of(error)
+    except BotoCoreError as error:
+        return str(error)
 
 
 def of_client(rds: Any) -> list[Listed]:

@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops.aws import inventory, session
-from aurora_ops.aws.api import code_of
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.which_cluster import why_not
-from aurora_ops.core.display import count
+from aurora_ops.core.display import aligned, count
 from aurora_ops.core.errors import InputError
 
 _HEADINGS = ("cluster", "engine", "capacity", "instances", "Insights", "backups", "tags", "pages")
@@ -33,7 +29,7 @@ def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool =
         opened.client("rds", region=one) for one in regions
     ]  # made one by one: boto3's sessions are not thread-safe
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(_ask, clients))
+        answers = list(pool.map(inventory.asked, clients))
     found = 0
     for name, answer in zip(regions, answers, strict=True):
         if isinstance(answer, str):
@@ -41,22 +37,13 @@ def lines(target: str, region: str, pages: Sequence[str], *, all_regions: bool =
         elif answer:
             found += len(answer)
             yield f"{name}:"
-            yield from _aligned([_HEADINGS, *(_row(one, pages) for one in answer)])
+            yield from aligned([_HEADINGS, *(_row(one, pages) for one in answer)])
     looked = sum(not isinstance(answer, str) for answer in answers)
     if not looked:
         raise InputError(
             f"no region of {target} could be looked at, so nothing is known of its clusters. Check rds:DescribeDBClusters."
         )
     yield f"{count(found, 'cluster')} in {looked} of {count(len(regions), 'region')} of {target}"
-
-
-def _ask(rds: Any) -> list[Listed] | str:
-    try:
-        return inventory.of_client(rds)
-    except ClientError as error:
-        return code_of(error)
-    except BotoCoreError as error:
-        return str(error)
 
 
 def _row(one: Listed, pages: Sequence[str]) -> tuple[str, ...]:
@@ -87,9 +74,3 @@ def _served(one: Listed, pages: Sequence[str]) -> str:
     }
     served = [page for page in pages if page not in cannot]
     return ", ".join(served) or "none: these pages need Performance Insights, an ACU range, or a reader"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  " + "  ".join(f"{text:<{wide}}" for text, wide in zip(row, widths, strict=True)).rstrip()

@@ -54,7 +54,8 @@ def _joined(args: list[str]) -> list[str]:
     return joined
 
 
-def _given(pairs: tuple[str, ...]) -> dict[str, str]:
+def given(pairs: tuple[str, ...]) -> dict[str, str]:
+    """The parameters that `-p` gave, by name."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -122,7 +123,7 @@ def run(
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.", ctx)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"page {twice} is named twice. Each runs once.", ctx)
-    given = _given(pairs)
+    values = given(pairs)
     if len(names) == 1 and forked.SOCKET not in os.environ:  # the kernel imports while this process does
         ctx.with_resource(forked.served(f"aurora_ops.notebook:modules:{names[0]}"))
     from aurora_ops.runner import run as runner
@@ -130,7 +131,7 @@ def run(
     def one(name: str) -> int:
         return _tell(
             runner.run(
-                name, given, target, output_dir,
+                name, values, target, output_dir,
                 cell_timeout_seconds=cell_timeout, deadline_seconds=deadline, before_start=_before_start,
             )
         )  # fmt: skip
@@ -140,12 +141,12 @@ def run(
     from aurora_ops.commands import several
 
     for name in names:  # what is wrong with one of them is refused before the first starts
-        runner.prepare(name, given, target, _before_start)
+        runner.prepare(name, values, target, _before_start)
     if jobs == 1:
         sys.exit(several.in_turn(names, one))
     chosen = {"--target": target, "--cell-timeout": cell_timeout, "--deadline": deadline, "--output-dir": output_dir}
     words = [word for option, value in chosen.items() if value is not None for word in (option, str(value))]
-    sys.exit(several.at_once(names, [*words, *(f"-p{name}={value}" for name, value in given.items())], jobs))
+    sys.exit(several.at_once(names, [*words, *(f"-p{name}={value}" for name, value in values.items())], jobs))
 
 
 def _tell(outcome: "Outcome") -> int:

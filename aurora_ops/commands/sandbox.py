@@ -71,3 +71,35 @@ def world(name: str, region: str) -> None:
     from aurora_ops.rehearsal import foreign
 
     click.echo(foreign.build(name, region) if name else foreign.listing())
+
+
+@sandbox.command("fleet", short_help="Build a fleet of accounts and clusters.")
+@click.option(
+    "--clusters",
+    type=click.IntRange(1, 2000),
+    default=240,
+    show_default=True,
+    help="How many, in 4 accounts and 3 regions.",
+)
+@click.option(
+    "--databases",
+    type=click.IntRange(0, 40),
+    default=12,
+    show_default=True,
+    help="How many of them have PostgreSQL behind them.",
+)
+@click.option("--name", default="fleet", show_default=True, help="What the names of its sandboxes begin with.")
+@click.option("--remove", is_flag=True, help="End and delete them instead.")
+@told
+def fleet_(clusters: int, databases: int, name: str, remove: bool) -> None:
+    """Build a fleet, or what is missing of it, and write fleet.toml here: then `aurora-ops fleet list`."""
+    from pathlib import Path
+
+    from aurora_ops.rehearsal import fleets
+
+    if remove:
+        fleets.remove(name)
+        click.echo("the fleet is deleted")
+        return
+    path = fleets.write(name, fleets.Sizes(clusters, databases), Path("fleet.toml"))
+    click.echo(f"{clusters} clusters, {databases} with databases: {path}. Now: aurora-ops fleet list")

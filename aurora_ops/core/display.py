@@ -6,7 +6,7 @@ What a chart shows stands in its `__repr__` too.
 
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -72,6 +72,13 @@ def usd(amount: float | None) -> str:
     ('$1,234.50', 'unknown')
     """
     return "unknown" if amount is None else f"${amount:,.2f}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table on a terminal, the headings first."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(f"{text:<{wide}}" for text, wide in zip(row, widths, strict=True)).rstrip()
 
 
 def count(number: int, noun: str) -> str:

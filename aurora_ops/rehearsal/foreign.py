@@ -114,7 +114,7 @@ def build(name: str, region: str = DEFAULT_REGION) -> str:
     )
 
 
-def _client(session: Session, service: str) -> Any:
+def client(session: Session, service: str) -> Any:
     """Nothing of ours: what its owner would use, pointed at the sandbox and at nothing else."""
     variables = session.variables
     return boto3.client(
@@ -128,7 +128,7 @@ def _client(session: Session, service: str) -> Any:
 
 
 def _create(session: Session, name: str, world: World) -> None:
-    rds = _client(session, "rds")
+    rds = client(session, "rds")
     try:
         cluster.find(session, name)
     except cluster.ClusterNotFoundError:
@@ -154,7 +154,7 @@ def _create(session: Session, name: str, world: World) -> None:
 def _password(session: Session, name: str, world: World) -> dict[str, Any]:
     if world.managed_secret:
         return {"ManageMasterUserPassword": True}
-    secrets = _client(session, "secretsmanager")
+    secrets = client(session, "secretsmanager")
     secret = f"{name}/master"
     with suppress(secrets.exceptions.ResourceExistsException):
         text = secrets.get_random_password(PasswordLength=32, ExcludePunctuation=True)["RandomPassword"]
@@ -178,6 +178,12 @@ def _add_instance(session: Session, rds: Any, identifier: str, name: str, world:
         if code_of(error) != "DBInstanceAlreadyExists":
             raise
     changes.wait_for_instance(session, identifier)
+
+
+def fill(session: Session, name: str, content: str) -> None:
+    """SQL for the first database of a cluster that is there: all of it or nothing."""
+    made = cluster.find(session, name)
+    _fill(session, made, made.database, content)
 
 
 def _fill(session: Session, made: cluster.Cluster, database: str, content: str) -> None:

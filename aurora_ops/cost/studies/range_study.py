@@ -271,6 +271,7 @@ class RangeStudy(Study):
                 "floor_acu": case.advice.acu_range.floor,
                 "ceiling_acu": case.advice.acu_range.ceiling,
                 "usd": round(case.advice.usd, 2),
+                "now_usd": round(float(case.sweep.usd[case.present]), 2),
                 "throttled_minutes": round(case.advice.throttled_minutes, 1),
                 "cold_minutes": round(case.advice.cold_minutes, 1),
             }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 SOCKET = "AURORA_OPS_KERNELS"  # where the server listens; a kernel's children inherit it
 PATIENCE_SECONDS = 60  # then an ordinary kernel is tried
-_LAUNCHER = ["-m", "ipykernel_launcher"]
+_FORKED = (["-m", "ipykernel_launcher"], ["-m", "aurora_ops"])  # what the server can become
 
 
 @contextmanager
@@ -94,17 +94,23 @@ class Kernel:
         self.send_signal(signal.SIGKILL)
 
 
-def fork(command: Sequence[str], environment: Mapping[str, str], folder: str) -> Kernel | None:
-    """The kernel that `command` would be. None where it has to be started: another program, no server, or another environment."""
+def fork(
+    command: Sequence[str], environment: Mapping[str, str], folder: str, output: int | None = None
+) -> Kernel | None:
+    """The kernel that `command` would be, or this program. None where it has to be started: another program, no server, or another environment.
+
+    `output` is the open file that what it says goes to, instead of the asker's own.
+    """
     path, python = os.environ.get(SOCKET), command[0]
-    if not path or command[1:3] != _LAUNCHER or not os.path.samefile(python, sys.executable):
+    if not path or list(command[1:3]) not in _FORKED or not os.path.samefile(python, sys.executable):
         return None
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(PATIENCE_SECONDS)
     try:
         connection.connect(path)
-        request = {"arguments": command[3:], "env": dict(environment), "cwd": folder}
-        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [1, 2])
+        request = {"module": command[2], "arguments": command[3:], "env": dict(environment), "cwd": folder}
+        files = [1, 2] if output is None else [output, output]
+        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], files)
         answer = connection.recv(4096)
         pid = json.loads(answer).get("pid")
     except (OSError, ValueError):

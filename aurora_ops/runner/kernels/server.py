@@ -28,6 +28,7 @@ READ_AT_IMPORT = (
 BACKEND = "MPLBACKEND"
 INLINE = "module://matplotlib_inline.backend_inline"  # what ipykernel sets where nothing is set
 _MOST_BYTES = 2**20
+KERNEL = "ipykernel_launcher"
 
 
 def main(listener: str, ready: str, *modules: str) -> None:
@@ -46,7 +47,7 @@ def main(listener: str, ready: str, *modules: str) -> None:
         pass
     request = _Server(socket.socket(fileno=int(listener)), started_with).wait()
     if request is not None:
-        _be_kernel(*request)
+        _become(*request)
 
 
 class _Server:
@@ -164,10 +165,8 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _be_kernel(request: dict[str, Any], files: list[int], connection: socket.socket) -> Never:
-    """Become what `python -m ipykernel_launcher` would be, with the asker's environment, folder and output."""
-    from ipykernel.kernelapp import IPKernelApp
-
+def _become(request: dict[str, Any], files: list[int], connection: socket.socket) -> Never:
+    """Become what `python -m ipykernel_launcher` or `python -m aurora_ops` would be, with the asker's environment, folder and output."""
     os.setsid()
     for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGCHLD, signal.SIG_DFL)):
         signal.signal(signum, handler)
@@ -182,9 +181,14 @@ def _be_kernel(request: dict[str, Any], files: list[int], connection: socket.soc
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    sys.argv = ["ipykernel_launcher", *request["arguments"]]
+    sys.argv = [request["module"], *request["arguments"]]
     _send(connection, {"pid": os.getpid()})
     connection.close()
+    if request["module"] != KERNEL:
+        importlib.import_module(f"{request['module']}.__main__").main()
+        sys.exit(0)
+    from ipykernel.kernelapp import IPKernelApp
+
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize(request["arguments"])  # type: ignore[no-untyped-call]
     app.start()  # type: ignore[no-untyped-call]

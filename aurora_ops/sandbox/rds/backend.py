@@ -52,6 +52,7 @@ from aurora_ops.sandbox.rds.upgrades import Upgrades
 from aurora_ops.sandbox.statuses import BROKEN
 
 Tags = list[dict[str, str]]
+WITHOUT_SERVERS = "aurora-ops:sandbox-servers"
 
 
 class StrictRDSBackend(models.RDSBackend):
@@ -229,7 +230,8 @@ class StrictRDSBackend(models.RDSBackend):
             cluster.data.classes[instance.db_instance_identifier] = wanted
         self.parameters.read(cluster)
         try:
-            plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
+            if _has_servers(cluster):
+                plane().add_instance(cluster.db_cluster_resource_id, instance.db_instance_identifier)
         except (AuroraOpsError, psycopg.Error, OSError) as error:
             self.databases.pop(instance.db_instance_identifier, None)
             if cluster.data:
@@ -349,6 +351,11 @@ class StrictRDSBackend(models.RDSBackend):
             secret = self.secretsmanager.get_secret_value(cluster.master_user_secret.secret_arn, "", "")
             return str(json.loads(secret["SecretString"])["password"])
         return str(cluster._master_user_password)
+
+
+def _has_servers(cluster: AuroraCluster) -> bool:
+    """A cluster can be one of the control plane alone, by its tag: hundreds are made in the time of one, and connections are refused."""
+    return {"Key": WITHOUT_SERVERS, "Value": "none"} not in (cluster.tags or [])
 
 
 _NOT_OF_MOTO = ("enable_performance_insights",)  # set by AuroraCluster

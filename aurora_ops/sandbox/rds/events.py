@@ -121,8 +121,10 @@ def _instance_created(self: RDSResponse) -> list[Row]:
     name = _instance(self)
     rows = [("db-instance", name, "RDS-EVENT-0005", "creation", "DB instance created.")]
     cluster = backend_of(self).records.instances[name].cluster
-    if cluster.data is not None and len(cluster.members) == 1:  # its first: now the backup was taken
-        snapshot = cluster.data.backups.bases[-1].name
+    if (
+        cluster.data and len(cluster.members) == 1 and (bases := cluster.data.backups.bases)
+    ):  # its first: now the backup was taken
+        snapshot = bases[-1].name
         rows += [
             ("db-cluster-snapshot", snapshot, "RDS-EVENT-0168", "backup", "Creating automated cluster snapshot."),
             ("db-cluster-snapshot", snapshot, "RDS-EVENT-0169", "backup", "Automated cluster snapshot created."),

@@ -1,0 +1,166 @@
+"""`fleet`: many clusters in many accounts."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aurora_ops.commands.base import OUTPUT_DIR, Commands, told
+from aurora_ops.commands.run import POSITIVE, Run, complete_page, given
+
+if TYPE_CHECKING:
+    from aurora_ops.fleet.description import Fleet
+
+
+def _described(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which clusters are meant."""
+    for option in (
+        click.option("--filter", "filters", multiple=True, metavar="KEY=PATTERN", help="Only clusters that meet all of them: account, region, name, version, status, kind or tag:NAME; * and ? stand for anything."),
+        click.option("--all", "everything", is_flag=True, help="Every AWS profile of this machine, in every region with RDS, instead of a file."),
+        click.option("--fleet", "file", type=click.Path(dir_okay=False, path_type=Path), help="The fleet's description; by default fleet.toml of this folder."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _fleet(file: Path | None, everything: bool) -> "Fleet":
+    from aurora_ops.fleet import description
+
+    if file and everything:
+        raise click.UsageError("--fleet and --all are two answers to one question. Give one.")
+    if not everything:
+        return description.read(file or Path(description.FILE))
+    import boto3
+
+    from aurora_ops.aws import session
+
+    return description.every_profile(boto3.Session().available_profiles, session.regions())
+
+
+@click.group(cls=Commands, short_help="Many clusters in many accounts.")
+def fleet() -> None:
+    """Many clusters in many accounts and regions: which there are, and one page over all of them."""
+
+
+@fleet.command("list", short_help="Which clusters the fleet has.")
+@_described
+@told
+def list_(file: Path | None, everything: bool, filters: tuple[str, ...]) -> None:
+    """Which clusters the fleet has, one line each; accounts and regions that refused are named with the reason."""
+    from aurora_ops.fleet import discovery, listing, reaching
+
+    described = _fleet(file, everything)
+    with reaching.configured(reaching.configuration(described.accounts)):
+        found = discovery.discover(described, filters)
+    for line in listing.lines(found):
+        click.echo(line)
+    sys.exit(0)
+
+
+@fleet.command("run", cls=Run, short_help="Run a page over every cluster of the fleet.")
+@click.argument("page", default="", metavar="PAGE", shell_complete=complete_page)
+@click.option(
+    "-p",
+    "--parameter",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the page, for every cluster; it stands above the file's.",
+)
+@_described
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    show_default="the processors",
+    metavar="N",
+    help="How many clusters at a time.",
+)
+@click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Of a Dask scheduler, such as tcp://10.0.0.5:8786, whose workers see the folder; by default workers of this machine.",
+)
+@click.option(
+    "--deadline",
+    type=POSITIVE,
+    metavar="SECONDS",
+    help="When all of it has to have ended: runs at work clean up, no other begins.",
+)
+@click.option(
+    "--each", type=POSITIVE, default=14400, show_default=True, metavar="SECONDS", help="The deadline of each run."
+)
+@click.option(
+    "--budget-usd",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="What all drills together may cost: the sum of their max_cost_usd.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Go on with an earlier run: clusters that have a verdict keep it.",
+)
+@OUTPUT_DIR
+@told
+def run(
+    page: str,
+    pairs: tuple[str, ...],
+    file: Path | None,
+    everything: bool,
+    filters: tuple[str, ...],
+    jobs: int,
+    scheduler: str,
+    deadline: float | None,
+    each: float,
+    budget_usd: float | None,
+    resume: Path | None,
+    output_dir: Path | None,
+) -> None:
+    """Run PAGE once for each cluster of the fleet, on Dask, and write one page about all of them.
+
+    Exit code: that of the gravest run (1 a finding, 2 refused, 3 no verdict, also where an account refused), 128 + n ended by signal n.
+    """
+    from aurora_ops.fleet import discovery, driver, reaching
+    from aurora_ops.fleet import plan as plans
+
+    if resume is not None:
+        if page or pairs or filters or everything or file:
+            raise click.UsageError(
+                "--resume goes on with what was asked for: leave out the page, -p, --filter, --fleet and --all."
+            )
+        plan, folder = driver.resume(resume), resume.expanduser().absolute()
+    elif not page:
+        raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
+    else:
+        described = _fleet(file, everything)
+        with reaching.configured(reaching.configuration(described.accounts)):
+            found = discovery.discover(described, filters)
+            plan, folder = driver.begin(plans.make(described, found, page, given(pairs), budget_usd, each), output_dir)
+    code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
+    click.echo(f"evidence: {folder}")
+    if code > 2:
+        click.echo(f"to go on: aurora-ops fleet run --resume {folder}")
+    sys.exit(code)
+
+
+@fleet.command(short_help="Which versions run, and how long they are supported.")
+@_described
+@OUTPUT_DIR
+@told
+def versions(file: Path | None, everything: bool, filters: tuple[str, ...], output_dir: Path | None) -> None:
+    """Which engine versions the fleet runs, until when they have standard support, and to what they can be upgraded, on one page."""
+    from aurora_ops.fleet import discovery, reaching, versions
+
+    described = _fleet(file, everything)
+    with reaching.configured(reaching.configuration(described.accounts)):
+        found = discovery.discover(described, filters)
+        folder, line = versions.write(found, output_dir)
+    click.echo(line)
+    click.echo(f"evidence: {folder}")
+    sys.exit(3 if found.refused else 0)

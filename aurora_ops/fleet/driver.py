@@ -1,0 +1,129 @@
+"""A page over a fleet, from the plan to the report: who is told what, when it stops, and what is left when it was stopped."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aurora_ops.core.display import count
+from aurora_ops.fleet import engine, report
+from aurora_ops.fleet import plan as plans
+from aurora_ops.fleet import task as tasks
+from aurora_ops.fleet.plan import Plan
+from aurora_ops.fleet.task import Outcome
+from aurora_ops.runner import run as runner
+from aurora_ops.runner.engine import SIGNALS
+from aurora_ops.runner.kernels import forked
+
+_SAID = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED"}
+_LOOKS = 20  # for runs to be told that it ends, each half a second
+_RESERVE_SECONDS = 60  # of the deadline, for runs to clean up
+
+
+def begin(plan: Plan, output_dir: Path | None) -> tuple[Plan, Path]:
+    """The plan in a folder of its own, which every worker sees."""
+    folder = runner.new_folder(output_dir, f"fleet_{plan.page}")
+    plan = replace(plan, tasks=plans.in_folder(plan.tasks, folder))
+    plan.write(folder)
+    return plan, folder
+
+
+def resume(folder: Path) -> Plan:
+    """The plan of an earlier run, whose clusters without a verdict are to be run (again)."""
+    folder = folder.expanduser().absolute()
+    plan = plans.read(folder)
+    (folder / tasks.STOP).unlink(missing_ok=True)
+    for one in plan.tasks:
+        if (found := tasks.outcome(folder, one.key)) is None or not found.settled:
+            tasks.forget(folder, one.key)
+    return plan
+
+
+def run(
+    plan: Plan, folder: Path, *, scheduler: str, jobs: int, deadline_seconds: float | None, say: Callable[[str], Any]
+) -> int:
+    """Run what has no verdict yet, and write the report. Returns the exit code: that of the gravest outcome, 128 + n where a signal ended it."""
+    ended = {
+        one.key: found for one in plan.tasks if (found := tasks.outcome(folder, one.key)) is not None and found.settled
+    }
+    open_ = [one for one in plan.tasks if one.key not in ended]
+
+    def told(one: Outcome) -> None:
+        ended[one.key] = one
+        say(f"{len(ended)}/{len(plan.tasks)} {_SAID.get(one.status, one.status.upper())} {one.key}: {one.line}")
+
+    with ExitStack() as held:
+        stop = held.enter_context(_stopping(folder, deadline_seconds))
+        if not scheduler and any(one.again for one in open_):
+            held.enter_context(forked.served(*engine.MODULES))
+        if open_:
+            client = held.enter_context(engine.cluster(scheduler, min(jobs, len(open_))))
+            engine.check_workers(client, folder)
+            engine.run(client, open_, plan.most, plan.per_region, told)
+    outcomes = [ended.get(one.key) or Outcome(one.key, tasks.NOT_RUN) for one in plan.tasks]
+    report.write(plan, outcomes, folder)
+    say(_summary(plan, outcomes))
+    return stop.code or max([_code(one) for one in outcomes] + [3 if plan.refused else 0])
+
+
+def _code(one: Outcome) -> int:
+    return {"passed": 0, "skipped": 0, "failed": 1, "refused": 2}.get(one.status, 3)
+
+
+def _summary(plan: Plan, outcomes: list[Outcome]) -> str:
+    statuses = [one.status for one in outcomes]
+    parts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses))]
+    unserved = sum(bool(one.why_not) for one in plan.rows)
+    refused = "".join(f"\nnot looked at: {account}{f' in {region}' if region else ''} ({reason.rstrip('.')})" for account, region, reason in plan.refused)  # fmt: skip
+    more = f"; {count(unserved, 'cluster')} that no page can serve" if unserved else ""
+    return f"{plan.page} over {count(len(outcomes), 'cluster')}: {', '.join(parts)}{more}{refused}"
+
+
+class _Stop:
+    """The first signal, or the deadline: no further run begins, and those of this machine are told once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.code, self._folder = 0, folder
+
+    def at(self, code: int) -> None:
+        if self.code:
+            return
+        self.code = code
+        os.write(2, b"\nstopping: runs that are at work clean up and leave their evidence; repeats are ignored\n")
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def _tell(self) -> None:
+        (self._folder / tasks.STOP).write_text(socket.gethostname(), encoding="utf-8")
+        told: set[int] = set()
+        for _ in range(_LOOKS):  # a run may have been on its way when the word was given
+            for pid in {*tasks.running(self._folder)} - told:
+                told.add(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
+            time.sleep(0.5)
+
+
+@contextmanager
+def _stopping(folder: Path, deadline_seconds: float | None) -> Iterator[_Stop]:
+    stop = _Stop(folder)
+    clock = threading.Timer(max((deadline_seconds or 0) - _RESERVE_SECONDS, (deadline_seconds or 0) / 2), stop.at, [3])
+    clock.daemon = True
+    if deadline_seconds:
+        clock.start()
+    before = {
+        one: signal.signal(one, lambda number, _: stop.at(128 + number))
+        for one in SIGNALS
+        if signal.getsignal(one) != signal.SIG_IGN
+    }
+    try:
+        yield stop
+    finally:
+        clock.cancel()
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,219 @@
+"""The page of a fleet's run: a table that sorts and filters in the browser, a chart, and the same rows as CSV and Parquet."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aurora_ops.core import charts
+from aurora_ops.core.display import count, mask
+from aurora_ops.core.page import coloured, escape, page, picture, scrolling
+from aurora_ops.fleet import kinds
+from aurora_ops.fleet.kinds import Kind, Value
+from aurora_ops.fleet.plan import Plan
+from aurora_ops.fleet.task import Outcome
+from aurora_ops.runner.index import WORDS
+
+PAGE, CSV, PARQUET, MANIFEST = "index.html", "fleet.csv", "fleet.parquet", "manifest.sha256"
+_RANKED = 20  # bars of a chart; the rest is told as a sum
+_GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
+_SCRIPT = """<script>
+(() => {
+  const body = document.querySelector("#fleet tbody"), rows = [...body.rows], told = document.getElementById("shown");
+  const sum = document.querySelector("#fleet").dataset.sum;
+  const filter = document.getElementById("filter");
+  const show = () => {
+    const words = filter.value.toLowerCase().split(/\\s+/).filter(Boolean);
+    let left = 0, total = 0;
+    for (const row of rows) {
+      row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+      if (!row.hidden) { left += 1; total += sum ? Number(row.cells[sum].dataset.v || 0) : 0; }
+    }
+    told.textContent = left + " of " + rows.length + (sum ? ", " + Math.round(total).toLocaleString("en") + " " + document.querySelector("#fleet").dataset.unit : "");
+  };
+  filter.addEventListener("input", show);
+  const key = cell => cell.dataset.v === undefined ? cell.textContent : cell.dataset.v;
+  document.querySelectorAll("#fleet th button").forEach((button, at) => button.addEventListener("click", () => {
+    const head = button.parentElement, up = head.getAttribute("aria-sort") === "descending";
+    document.querySelectorAll("#fleet th").forEach(one => one.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    rows.sort((a, b) => {
+      const x = key(a.cells[at]), y = key(b.cells[at]);
+      if (x === "" || y === "") return (x === "") - (y === "");
+      const order = head.className === "n" ? x - y : x.localeCompare(y, "en", {numeric: true});
+      return up ? order : -order;
+    });
+    body.append(...rows);
+  }));
+  show();
+})();
+</script>"""
+_STYLE = """<style>
+#fleet th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit }
+#fleet th[aria-sort="ascending"] button::after { content: " \\2191" } #fleet th[aria-sort="descending"] button::after { content: " \\2193" }
+#fleet td.short { white-space: nowrap }
+#fleet th button:focus-visible { outline: 2px solid var(--link) }
+</style>"""
+
+
+def write(plan: Plan, outcomes: Sequence[Outcome], folder: Path, now: datetime | None = None) -> str:
+    """Page, CSV, Parquet, and the sums of the folder's files. Returns the page's first sentence."""
+    moment = now or datetime.now(UTC)
+    kind = kinds.of(plan.page)
+    rows = table(plan, outcomes, kind, moment)
+    (folder / PAGE).write_text(render(plan, rows, kind, moment), encoding="utf-8")
+    _write_csv(folder / CSV, rows)
+    _write_parquet(folder / CSV, folder / PARQUET)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}" for path in files]
+    (folder / MANIFEST).write_text("\n".join(sums) + "\n", encoding="utf-8")  # sha256sum -c manifest.sha256
+    return lead(plan, rows, kind)
+
+
+def lead(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
+    """What stands on top."""
+    passed = sum(row["verdict"] == "PASS" for row in rows)
+    said = kind.lead(rows) or f"{passed} of {count(len(rows), 'cluster')} passed."
+    return said + (f" Nothing is known of {count(len(plan.refused), 'place')} that refused." if plan.refused else "")
+
+
+def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) -> list[dict[str, Value]]:
+    """A row for each cluster that was found, in the order in which they are read: what did not pass first."""
+    by_key = {one.key: one for one in outcomes}
+    rows = []
+    for row in plan.rows:
+        found = by_key.get(row.key) or Outcome(row.key, "skipped", f"not served: {row.why_not}" if row.why_not else "")
+        word = WORDS.get(found.status, "ERROR")
+        shown: dict[str, Value] = {
+            "verdict": word,
+            "cluster": row.cluster,
+            "account": row.account,
+            "region": row.region,
+        }
+        shown |= {one.name: one.read(row, found, now) for one in kind.columns}
+        shown |= {"found": mask(found.line), "evidence": f"{found.folder}/{plan.page}.html" if found.folder else ""}
+        rows.append(shown)
+    first = kind.first
+
+    def order(row: Mapping[str, Value]) -> tuple[Any, ...]:
+        amount = row.get(first) if first else None
+        gravest = 0 if first else _GRAVEST.index(str(row["verdict"]))
+        return gravest, -amount if isinstance(amount, float) else 1.0, str(row["cluster"])
+
+    return sorted(rows, key=order)
+
+
+def render(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind, now: datetime) -> str:
+    """The page in one file; nothing is asked of a server."""
+    words = Counter(str(row["verdict"]) for row in rows)
+    body = [_STYLE]
+    if plan.refused:
+        told = "".join(f"<li><b>{escape(account)}</b>{f' in {escape(region)}' if region else ''}: {escape(reason)}</li>" for account, region, reason in plan.refused)  # fmt: skip
+        body.append(f'<h2>Not looked at</h2><ul class="findings">{told}</ul>')
+    body += _chart(rows, kind)
+    body += [
+        "<h2>Every cluster</h2>",
+        '<p><label>Filter <input type="search" id="filter" placeholder="cluster, account, region, verdict"></label> <span id="shown"></span></p>',
+        _table(rows, kind),
+        _SCRIPT,
+    ]
+    facts = {
+        "page": plan.page,
+        "clusters": f"{len(rows):,}",
+        "accounts": len({row["account"] for row in rows}),
+        "regions": len({row["region"] for row in rows}),
+        "verdicts": ", ".join(f"{words[word]} {word}" for word in _GRAVEST if words[word]),
+        "at most": f"${plan.cost_usd:,.2f}" if plan.cost_usd else "",
+        "UTC": f"{now:%F %H:%M}",
+    }
+    word = next((one for one in _GRAVEST if words[one]), "")
+    word = "ERROR" if plan.refused else word if word != "SKIP" or not words["PASS"] else "PASS"
+    footer = f'The same rows as <a href="{CSV}">CSV</a> and <a href="{PARQUET}">Parquet</a>; what was asked in <a href="fleet.json">fleet.json</a>.'
+    return page(kind.title, body, lead=lead(plan, rows, kind), word=word, facts=facts, footer=footer)
+
+
+def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
+    numeric = {one.name for one in kind.columns if any(isinstance(row[one.name], float) for row in rows)}
+    digits = {one.name: one.digits for one in kind.columns}
+    names = {"verdict": "verdict", "cluster": "cluster", "account": "account", "region": "region"}
+    names |= {one.name: one.heading for one in kind.columns if any(row[one.name] is not None for row in rows)}
+    names |= {"found": "what it found"}
+    head = "".join(
+        f'<th scope="col"{_place(name in numeric)}><button type="button">{escape(heading)}</button></th>'
+        for name, heading in names.items()
+    )
+    lines = []
+    for row in rows:
+        cells = "".join(_cell(name, row, name in numeric, digits.get(name, 0)) for name in names)
+        lines.append(f"<tr>{cells}</tr>\n")
+    summed = [*names].index(kind.chart) if kind.unit.startswith("USD") and kind.chart in names else ""
+    opened = f'<table id="fleet" data-sum="{summed}" data-unit="{escape(kind.unit)}">'
+    return scrolling(
+        f"{opened}<thead><tr>{head}</tr></thead><tbody>\n{''.join(lines)}</tbody></table>", "every cluster"
+    )
+
+
+def _place(right: bool) -> str:
+    return ' class="n"' if right else ""
+
+
+def _cell(name: str, row: Mapping[str, Value], right: bool, digits: int) -> str:
+    value = row[name]
+    if right:
+        shown = f"{value:,.{digits}f}" if isinstance(value, float) else ""
+        return f'<td class="n" data-v="{value if isinstance(value, float) else ""}">{shown}</td>'
+    text = "" if value is None else str(value)
+    if name == "cluster" and row["evidence"]:
+        return f'<td class="short"><a href="{escape(row["evidence"])}">{escape(text)}</a></td>'
+    if name == "found":
+        return f'<td class="long">{escape(text)}</td>'
+    return f'<td class="short">{coloured(text)}</td>'
+
+
+def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
+    """The greatest amounts ranked, and each account's sum where amounts are dollars."""
+    if not kind.chart:
+        return []
+    known = [
+        (f"{row['cluster']}, {row['account']}", value) for row in rows if isinstance(value := row[kind.chart], float)
+    ]
+    if not known:
+        return []
+    known.sort(key=lambda one: -one[1])
+    ranked = {
+        f"{name} ({number})" if [n for n, _ in known].count(name) > 1 else name: value
+        for number, (name, value) in enumerate(known[:_RANKED], 1)
+    }
+    rest = known[_RANKED:]
+    title = f"The {len(ranked)} greatest of {len(known)}, {kind.unit}" if rest else f"All {len(known)}, {kind.unit}"
+    drawn = [charts.bars(title, ranked, kind.unit)]
+    if kind.unit.startswith("USD"):
+        title += f"; the other {len(rest)} together {sum(value for _, value in rest):,.0f}" if rest else ""
+        drawn = [charts.bars(title, ranked, kind.unit)]
+        accounts: dict[str, float] = {}
+        for row in rows:
+            if isinstance(value := row[kind.chart], float):
+                place = f"{row['account']}, {row['region']}"
+                accounts[place] = accounts.get(place, 0.0) + value
+        drawn.insert(
+            0, charts.bars("By account and region", dict(sorted(accounts.items(), key=lambda one: -one[1])), kind.unit)
+        )
+    return ["<h2>The greatest first</h2>", *(picture(one.png, one.caption) for one in drawn)]
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        names = list(rows[0]) if rows else ["verdict", "cluster", "account", "region"]
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_parquet(source: Path, path: Path) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("COPY (SELECT * FROM read_csv(?, header=true, delim=',', quote='\"', sample_size=-1)) TO ? (FORMAT parquet)".replace("TO ?", f"TO '{str(path).replace(chr(39), chr(39) * 2)}'"), [str(source)])  # fmt: skip

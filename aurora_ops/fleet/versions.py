@@ -1,0 +1,56 @@
+"""The fleet's page of versions. No page runs: a cluster's version is in the list, and its targets are asked once for a version and region."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aurora_ops.aws import api
+from aurora_ops.core.engine import ENGINE, major, newest
+from aurora_ops.fleet import plan as plans
+from aurora_ops.fleet import reaching, report
+from aurora_ops.fleet.discovery import Found, Member
+from aurora_ops.fleet.plan import Plan
+from aurora_ops.fleet.task import Outcome
+from aurora_ops.runner import run as runner
+
+_AT_ONCE = 8
+PAGE = "versions"
+
+
+def write(found: Found, output_dir: Path | None) -> tuple[Path, str]:
+    """The page in a folder of its own; the folder, and a line for people."""
+    asked = {(one.region, one.listed.engine_version): one for one in found.members if one.listed.engine == ENGINE}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        targets = dict(zip(asked, pool.map(_targets, asked.values()), strict=True))
+    refused = tuple((one.account, one.region, one.reason) for one in found.refused)
+    plan = Plan(PAGE, {}, (), tuple(map(plans.row, found.members)), refused, {}, 0, 0.0)
+    outcomes = [_outcome(one, targets.get((one.region, one.listed.engine_version))) for one in found.members]
+    folder = runner.new_folder(output_dir, f"fleet_{PAGE}")
+    plan.write(folder)
+    return folder, report.write(plan, outcomes, folder)
+
+
+def _targets(one: Member) -> list[str] | str:
+    """The versions that it can be upgraded to, or why they are not known."""
+    rds = reaching.session(one.account, one.region).client("rds")
+    try:
+        answer: dict[str, Any] = rds.describe_db_engine_versions(Engine=ENGINE, EngineVersion=one.listed.engine_version)
+    except ClientError as error:
+        return api.code_of(error)
+    except BotoCoreError as error:
+        return str(error)
+    return [
+        target["EngineVersion"] for version in answer["DBEngineVersions"] for target in version["ValidUpgradeTarget"]
+    ]
+
+
+def _outcome(one: Member, targets: list[str] | str | None) -> Outcome:
+    if not isinstance(targets, list):
+        return Outcome(one.key, "skipped", f"its upgrade targets are not known ({targets})" if targets else one.why_not)
+    own = major(one.listed.engine_version)
+    majors = list(dict.fromkeys(major(target) for target in targets if major(target) != own))
+    minor = newest([target for target in targets if major(target) == own], own) or "none"
+    best = ", ".join(newest(targets, each) or each for each in majors) or "none"
+    return Outcome(one.key, "passed", "", {"newest_minor": minor, "targets": best})
