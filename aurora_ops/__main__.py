@@ -12,7 +12,7 @@ import click
 
 from aurora_ops.commands.base import Commands
 from aurora_ops.commands.completion import completion
-from aurora_ops.commands.fleet import fleet
+from aurora_ops.commands.fleet.program import fleet
 from aurora_ops.commands.lists import clusters, list_, policy
 from aurora_ops.commands.new import new
 from aurora_ops.commands.notebooks import notebooks_

@@ -82,6 +82,7 @@ def sweep(
     io_optimized: bool = False,
     pause_after_seconds: float | None = None,
     rules: Rules = MEASURED,
+    threads: int = simulation.THREADS,
 ) -> Sweep:
     """Simulate and bill a cluster under each range.
 
@@ -92,7 +93,7 @@ def sweep(
     per_month = HOURS_PER_MONTH / demand.hours
 
     def under(load: Demand) -> simulation.Outcomes:
-        return simulation.outcomes(load, ranges, pause_after_seconds=pause_after_seconds, rules=rules)
+        return simulation.outcomes(load, ranges, pause_after_seconds=pause_after_seconds, rules=rules, threads=threads)
 
     writer = under(demand)
     reader_hours = []
