@@ -16,14 +16,18 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.fleet import task as tasks
 from aurora_ops.fleet.task import LOST, NOT_RUN, NoVerdictError, Outcome, Task
 
-# What a run imports before its cells do, and what they import: a run of a page that only reads is forked from a process that has it.
-MODULES = ("aurora_ops.notebook:modules", "papermill", "mistune", "aurora_ops.__main__", "aurora_ops.runner.run", "aurora_ops.commands.several")  # fmt: skip
 TRIES = 2  # more, of a page that only reads
 _CONNECT_SECONDS = 20
 
 
 class SchedulerError(InputError):
     """The scheduler does not answer, or its workers cannot do the work."""
+
+
+def modules(page: str) -> tuple[str, ...]:
+    """What a run imports before its cells do, and what they import: a run of a page that only reads is forked from a process that has it."""
+    runner = ("papermill", "mistune", "aurora_ops.__main__", "aurora_ops.runner.run", "aurora_ops.aws.access")
+    return (f"aurora_ops.notebook:modules:{page}", *runner)
 
 
 @contextmanager
