@@ -11,11 +11,12 @@ import pytest
 from fleet_play import SIZES, Played
 
 from aurora_ops.rehearsal import fleets
+from aurora_ops.sandbox.client.state import FRESH
 
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory) -> Iterator[Played]:
-    prefix = f"test-fleet-{secrets.token_hex(3)}"
+    prefix = f"{FRESH}-test-{secrets.token_hex(3)}"  # private ones: they end with this process in any case
     try:
         yield Played(prefix, fleets.write(prefix, SIZES, tmp_path_factory.mktemp("fleet") / "fleet.toml"))
     finally:
