@@ -22,6 +22,7 @@ from aurora_ops.runner.engine import SIGNALS
 from aurora_ops.runner.kernels import forked
 
 _SAID = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED"}
+_OVER_SECONDS = 5  # after the word was given, workers without a run say so
 _LOOKS = 20  # for runs to be told that it ends, each half a second
 _RESERVE_SECONDS = 60  # of the deadline, for runs to clean up
 
@@ -65,7 +66,7 @@ def run(
         if open_:
             client = held.enter_context(engine.cluster(scheduler, min(jobs, len(open_))))
             engine.check_workers(client, folder)
-            engine.run(client, open_, plan.most, plan.per_region, told)
+            engine.run(client, open_, plan.most, plan.per_region, told, stop.is_over)
     outcomes = [ended.get(one.key) or Outcome(one.key, tasks.NOT_RUN) for one in plan.tasks]
     report.write(plan, outcomes, folder)
     say(_summary(plan, outcomes))
@@ -89,7 +90,7 @@ class _Stop:
     """The first signal, or the deadline: no further run begins, and those of this machine are told once."""
 
     def __init__(self, folder: Path) -> None:
-        self.code, self._folder = 0, folder
+        self.code, self._folder, self._told_at = 0, folder, 0.0
 
     def at(self, code: int) -> None:
         if self.code:
@@ -98,7 +99,14 @@ class _Stop:
         os.write(2, b"\nstopping: runs that are at work clean up and leave their evidence; repeats are ignored\n")
         threading.Thread(target=self._tell, daemon=True).start()
 
+    def is_over(self) -> bool:
+        """Whether the word was given and no run is at work: a worker that was ended with the driver tells nothing any more."""
+        return (
+            bool(self._told_at) and time.monotonic() - self._told_at > _OVER_SECONDS and not tasks.running(self._folder)
+        )
+
     def _tell(self) -> None:
+        self._told_at = time.monotonic()
         (self._folder / tasks.STOP).write_text(socket.gethostname(), encoding="utf-8")
         told: set[int] = set()
         for _ in range(_LOOKS):  # a run may have been on its way when the word was given

@@ -6,6 +6,7 @@ that was lost had done stands in the fleet's folder, so whoever gets its task fi
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, zip_longest
@@ -18,6 +19,7 @@ from aurora_ops.fleet.task import LOST, NOT_RUN, NoVerdictError, Outcome, Task
 
 TRIES = 2  # more, of a page that only reads
 _CONNECT_SECONDS = 20
+_POLL_SECONDS = 0.02
 
 
 class SchedulerError(InputError):
@@ -53,7 +55,21 @@ def cluster(scheduler: str, jobs: int) -> Iterator[Any]:
         LocalCluster(processes=True, silence_logs=50, **options) as local,
         Client(local, set_as_default=False) as client,
     ):
+        # A terminal's Ctrl-C is for the driver alone, which lets runs clean up.
+        client.register_plugin(_own_group())
         yield client
+
+
+def _own_group() -> Any:
+    from distributed import WorkerPlugin
+
+    class OwnGroup(WorkerPlugin):
+        name = "own-group"
+
+        def setup(self, worker: Any) -> None:
+            os.setpgid(0, 0)
+
+    return OwnGroup()
 
 
 def check_workers(client: Any, folder: Path) -> None:
@@ -86,7 +102,12 @@ def _sees(folder: str) -> tuple[str, bool]:
 
 
 def run(
-    client: Any, wanted: Sequence[Task], most: Mapping[str, int], per_region: int, ended: Callable[[Outcome], None]
+    client: Any,
+    wanted: Sequence[Task],
+    most: Mapping[str, int],
+    per_region: int,
+    ended: Callable[[Outcome], None],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run every task; `ended` is called with each outcome, in the order in which they come.
 
@@ -94,6 +115,8 @@ def run(
     ----------
     most
         Runs at a time of an account, by its name; `per_region`: of each of its regions.
+    is_over
+        Whether nothing is to be waited for any more: it was stopped, and no run is at work.
     """
     from distributed import as_completed
 
@@ -108,10 +131,14 @@ def run(
     of = {future.key: known[future.key.removeprefix(f"{wanted[0].folder}/")] for future in futures}
     coming = as_completed(futures, loop=client.loop)
     del futures  # an outcome that was told is let go of
-    for future in coming:
+    while coming.count() and not is_over() and client.status == "running":
+        if not coming.has_ready():
+            time.sleep(_POLL_SECONDS)
+            continue
+        future = next(coming)
         one = of.pop(future.key)
         ended(future.result() if future.status == "finished" else _without_worker(one, future))
-    for one in of.values():  # the scheduler is gone
+    for one in of.values():  # it was stopped, or the scheduler is gone
         ended(_without_worker(one, None))
 
 
@@ -144,6 +171,8 @@ def _without_worker(one: Task, future: Any) -> Outcome:
     found = tasks.left(one)
     if found is not None and (found.status not in (LOST, NOT_RUN)):
         return found
+    if (Path(one.folder) / tasks.STOP).exists():
+        return found or Outcome(one.key, NOT_RUN, "the fleet's run was stopped before its turn")
     if isinstance(error, NoVerdictError):
         return Outcome(one.key, "error", str(error).partition(": ")[2])
     why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}" if error else "the scheduler was lost"

@@ -55,9 +55,10 @@ def test_a_driver_that_was_killed_loses_nothing_and_is_resumed(played, tmp_path)
 
 
 def test_a_signal_ends_the_run_that_is_at_work_by_its_clean_up_and_no_other_begins(played, tmp_path):
+    """It reaches the whole group, as a terminal's Ctrl-C and `timeout` do: workers are none of its business."""
     process = played.start("run", PAGE, "--jobs", 1, "--output-dir", tmp_path)
     assert until(lambda: [one for one in claims(tmp_path) if one.read_text()])
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=300)
 
     assert 128 + signal.SIGTERM == process.returncode, output
