@@ -181,11 +181,12 @@ def _become(request: dict[str, Any], files: list[int], connection: socket.socket
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    sys.argv = [request["module"], *request["arguments"]]
+    module = request.get("module", KERNEL)
+    sys.argv = [module, *request["arguments"]]
     _send(connection, {"pid": os.getpid()})
     connection.close()
-    if request["module"] != KERNEL:
-        importlib.import_module(f"{request['module']}.__main__").main()
+    if module != KERNEL:
+        importlib.import_module(f"{module}.__main__").main()
         sys.exit(0)
     from ipykernel.kernelapp import IPKernelApp
 
