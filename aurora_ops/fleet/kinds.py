@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """One question about a fleet. `chart`: the column whose amounts are ranked; `first`: the column that decides the order, the greatest on top."""
+    """One question about a fleet. `chart`: the column whose amounts are ranked; `first`: the column that decides the order, the greatest on top, or the least."""
 
     name: str
     title: str
@@ -34,6 +34,7 @@ class Kind:
     unit: str = ""
     first: str = ""
     lead: Callable[[Sequence[Mapping[str, Value]]], str] = lambda _: ""
+    least_first: bool = False
 
 
 def _of(*names: str) -> Read:
@@ -174,7 +175,7 @@ KINDS = {
             Column("newest minor of it", "newest_minor", _of("newest_minor")),
             Column("upgrade targets", "targets", _of("targets")),
         ),
-        "", "", "", _lead_versions,
+        "", "", "days_left", _lead_versions, least_first=True,
     ),
 }  # fmt: skip
 OTHER = Kind("runs", "What the page found", ())

@@ -101,7 +101,13 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
     def order(row: Mapping[str, Value]) -> tuple[Any, ...]:
         amount = row.get(first) if first else None
         gravest = 0 if first else _GRAVEST.index(str(row["verdict"]))
-        return gravest, -amount if isinstance(amount, float) else 1.0, str(row["cluster"])
+        known = isinstance(amount, float)
+        return (
+            gravest,
+            not known,
+            (amount if kind.least_first else -amount) if isinstance(amount, float) else 0.0,
+            str(row["cluster"]),
+        )
 
     return sorted(rows, key=order)
 
@@ -140,7 +146,8 @@ def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     digits = {one.name: one.digits for one in kind.columns}
     names = {"verdict": "verdict", "cluster": "cluster", "account": "account", "region": "region"}
     names |= {one.name: one.heading for one in kind.columns if any(row[one.name] is not None for row in rows)}
-    names |= {"found": "what it found"}
+    if any(row["found"] for row in rows):
+        names["found"] = "what it found"
     head = "".join(
         f'<th scope="col"{_place(name in numeric)}><button type="button">{escape(heading)}</button></th>'
         for name, heading in names.items()

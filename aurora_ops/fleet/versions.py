@@ -1,12 +1,14 @@
 """The fleet's page of versions. No page runs: a cluster's version is in the list, and its targets are asked once for a version and region."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops.aws import api
+from aurora_ops.billing import engine_support
 from aurora_ops.core.engine import ENGINE, major, newest
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import reaching, report
@@ -26,7 +28,10 @@ def write(found: Found, output_dir: Path | None) -> tuple[Path, str]:
         targets = dict(zip(asked, pool.map(_targets, asked.values()), strict=True))
     refused = tuple((one.account, one.region, one.reason) for one in found.refused)
     plan = Plan(PAGE, {}, (), tuple(map(plans.row, found.members)), refused, {}, 0, 0.0)
-    outcomes = [_outcome(one, targets.get((one.region, one.listed.engine_version))) for one in found.members]
+    outcomes = [
+        _outcome(one, targets.get((one.region, one.listed.engine_version)), datetime.now(UTC).date())
+        for one in found.members
+    ]
     folder = runner.new_folder(output_dir, f"fleet_{PAGE}")
     plan.write(folder)
     return folder, report.write(plan, outcomes, folder)
@@ -46,11 +51,16 @@ def _targets(one: Member) -> list[str] | str:
     ]
 
 
-def _outcome(one: Member, targets: list[str] | str | None) -> Outcome:
+def _outcome(one: Member, targets: list[str] | str | None, on: date) -> Outcome:
     if not isinstance(targets, list):
         return Outcome(one.key, "skipped", f"its upgrade targets are not known ({targets})" if targets else one.why_not)
     own = major(one.listed.engine_version)
     majors = list(dict.fromkeys(major(target) for target in targets if major(target) != own))
     minor = newest([target for target in targets if major(target) == own], own) or "none"
     best = ", ".join(newest(targets, each) or each for each in majors) or "none"
-    return Outcome(one.key, "passed", "", {"newest_minor": minor, "targets": best})
+    until, told = (
+        engine_support.standard_until(one.listed.engine_version),
+        engine_support.warning(one.listed.engine_version, on),
+    )
+    status = "skipped" if until is None else "failed" if on > until else "passed"
+    return Outcome(one.key, status, told, {"newest_minor": minor, "targets": best})
