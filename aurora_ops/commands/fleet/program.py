@@ -164,3 +164,31 @@ def versions(file: Path | None, everything: bool, filters: tuple[str, ...], outp
     click.echo(line)
     click.echo(f"evidence: {folder}")
     sys.exit(3 if found.refused else 0)
+
+
+@fleet.command(short_help="Which ACU range fits each of many histories.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--region", default="ap-northeast-1", show_default=True, help="Whose prices.")
+@click.option("--throttled-minutes", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Tolerance a month.")  # fmt: skip
+@click.option("--cold-minutes", type=click.FloatRange(min=0), default=600.0, show_default=True, help="Tolerance a month.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default="the processors", metavar="N", help="How many at a time.")  # fmt: skip
+@click.option("--scheduler", default="", metavar="ADDRESS", help="Of a Dask scheduler whose workers see the folder.")
+@told
+def ranges(folder: Path, region: str, throttled_minutes: float, cold_minutes: float, jobs: int, scheduler: str) -> None:
+    """Which ACU range fits each history in FOLDER: a Parquet file a cluster, a row a minute, a column capacity_acu. One CSV line each."""
+    import csv
+    from dataclasses import asdict, fields
+
+    from aurora_ops.fleet import engine, ranges
+    from aurora_ops.runner import refusals
+
+    try:
+        refusals.region(region)
+    except ValueError as error:
+        raise click.UsageError(f"--region {region}: {error}") from None
+    paths = ranges.files(folder.absolute())
+    with engine.cluster(scheduler, min(jobs, len(paths))) as client:
+        found = ranges.fits(paths, region, throttled_minutes, cold_minutes, client)
+    writer = csv.DictWriter(sys.stdout, [one.name for one in fields(ranges.Fit)])
+    writer.writeheader()
+    writer.writerows(map(asdict, found))

@@ -1,0 +1,106 @@
+"""What a fleet costs beside what it stands on: ratios within one run.
+
+The range computation on two workers beside one; a task that does nothing of ours beside Dask's own; the driver's memory at 60, 240 and 960 clusters.
+"""
+
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from aurora_ops.fleet import engine, ranges
+from aurora_ops.fleet.task import Outcome, Task
+
+HISTORIES, MINUTES = 16, 1440 * 28
+RUNS = 3
+EMPTY = 200
+
+
+def line(words: str, figure: str) -> None:
+    """One figure."""
+    print(f"{words:<66}{figure:>12}", flush=True)  # noqa: T201
+
+
+def seconds(step: Callable[[], object]) -> float:
+    """Seconds of one run."""
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def histories(folder: Path) -> list[Path]:
+    """Drawn months, one a cluster."""
+    minute = np.arange(MINUTES)
+    for number in range(HISTORIES):
+        random = np.random.default_rng(number)
+        acu = np.clip((1 + number) * (1 + np.sin(minute / 1440 * 2 * np.pi)) + random.gamma(1, 1, MINUTES), 0.5, 64)
+        with duckdb.connect() as connection:
+            connection.register("drawn", {ranges.COLUMN: acu})
+            connection.sql("FROM drawn").write_parquet(str(folder / f"cluster-{number:02d}.parquet"))
+    return ranges.files(folder)
+
+
+def workers(paths: list[Path]) -> None:
+    """Two workers beside one: medians of ratios of runs one after the other."""
+    with engine.cluster("", 1) as one, engine.cluster("", 2) as two:
+        for client in (one, two):  # imports, and numba's compiled code
+            ranges.fits(paths[:2] * 2, "ap-northeast-1", 60, 600, client)
+        pairs = [
+            tuple(seconds(lambda c=client: ranges.fits(paths, "ap-northeast-1", 60, 600, c)) for client in (one, two)) for _ in range(RUNS)
+        ]  # fmt: skip
+    line(
+        f"ranges of {HISTORIES} months: two workers, times as fast as one",
+        f"{statistics.median(a / b for a, b in pairs):.2f} x",
+    )
+
+
+def nothing(task: Task) -> Outcome:
+    """A task that does nothing."""
+    return Outcome(task.key, "passed")
+
+
+def overhead() -> None:
+    """A task by our way with its limits beside Dask's own empty one."""
+    wanted = [
+        Task(str(number), "p", {}, "/nowhere", f"a{number % 4}", f"r{number % 3}", str(number))
+        for number in range(EMPTY)
+    ]
+    engine.tasks.run = nothing
+    with engine.cluster("", 2) as client:
+        client.run(_empty)
+        client.gather(client.map(lambda n: n, range(EMPTY), pure=False))
+        own = seconds(lambda: client.gather(client.map(lambda n: n, range(EMPTY), pure=False))) / EMPTY
+        ours = seconds(lambda: engine.run(client, wanted, {f"a{n}": 4 for n in range(4)}, 2, lambda _: None)) / EMPTY
+    line("a task with its three limits beside Dask's empty one", f"{(ours - own) * 1000:+.1f} ms")
+
+
+def _empty() -> None:
+    engine.tasks.run = nothing
+
+
+def memory(number: int) -> None:
+    """The driver's own memory for so many clusters, in this process."""
+    wanted = [Task(str(n), "p", {}, "/nowhere", f"a{n % 4}", f"r{n % 3}", str(n)) for n in range(number)]
+    with engine.cluster("", 2) as client:
+        client.run(_empty)
+        engine.run(client, wanted, {f"a{n}": 4 for n in range(4)}, 2, lambda _: None)
+    line(f"driver's memory, {number} clusters", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        memory(int(sys.argv[1]))
+    else:
+        import subprocess
+
+        with tempfile.TemporaryDirectory() as folder:
+            workers(histories(Path(folder)))
+        overhead()
+        for clusters in (60, 240, 960):
+            subprocess.run([sys.executable, __file__, str(clusters)], check=True)
