@@ -17,7 +17,7 @@ import numpy as np
 from aurora_ops.fleet import engine, ranges
 from aurora_ops.fleet.task import Outcome, Task
 
-HISTORIES, MINUTES = 16, 1440 * 28
+HISTORIES, MINUTES = 8, 1440 * 28
 RUNS = 3
 EMPTY = 200
 
