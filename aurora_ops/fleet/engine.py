@@ -49,7 +49,11 @@ def cluster(scheduler: str, jobs: int) -> Iterator[Any]:
             yield client
         return
     processes = min(jobs, os.cpu_count() or 1)
-    options = {"n_workers": processes, "threads_per_worker": math.ceil(jobs / processes), "dashboard_address": "127.0.0.1:0"}
+    options = {
+        "n_workers": processes,
+        "threads_per_worker": math.ceil(jobs / processes),
+        "dashboard_address": "127.0.0.1:0",
+    }
     with (
         dask.config.set({"distributed.worker.memory.terminate": False}),
         LocalCluster(processes=True, silence_logs=50, **options) as local,
