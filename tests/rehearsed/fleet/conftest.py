@@ -29,10 +29,10 @@ def program(tmp_path) -> Iterator:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: object) -> subprocess.Popen[bytes]:
-        output = (tmp_path / f"output-{len(started)}.txt").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, *map(str, words)], stdout=output, stderr=output, start_new_session=True, cwd=tmp_path
-        )
+        with (tmp_path / f"output-{len(started)}.txt").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *map(str, words)], stdout=output, stderr=output, start_new_session=True, cwd=tmp_path
+            )
         started.append(process)
         return process
 
