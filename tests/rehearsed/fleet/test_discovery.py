@@ -88,9 +88,9 @@ def test_tags_exclusions_and_filters_choose_and_say_how_many_they_left_out(playe
 
 def test_a_filter_that_means_nothing_is_refused_before_anybody_is_asked(played):
     with pytest.raises(
-        InputError, match=r"--filter 'regio=x' means nothing, so nothing was asked.*Did you mean 'region'"
+        InputError, match=r"--filter 'regionn=x' means nothing, so nothing was asked.*Did you mean 'region'"
     ):
-        discovery.discover(played.fleet, ["regio=x"])
+        discovery.discover(played.fleet, ["regionn=x"])
 
 
 def test_parameters_of_a_cluster_stand_above_its_account_s_and_the_fleet_s(played):
