@@ -99,9 +99,11 @@ def _broken(text: str) -> str:
     '/aws/rds/cluster/<br>miyabi-dev-aurora-cluster/postgresql'
     >>> _broken("metric_name=MaximumUsedTransactionIDs, threshold=80")
     'metric_name=<br>MaximumUsedTransactionIDs, threshold=80'
+    >>> _broken("aws_vpc_security_group_ingress_rule.from_application")
+    'aws_vpc_security_group_<br>ingress_rule<br>.from_application'
     """
     return re.sub(
-        r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)|(?<=/\w{3}/cluster/)(?=[\w-]{12})|(?<=\w=)(?=\w{20})",
+        r"(?<=\w{14})(?=\.[a-z]\w+(?:\[|$))|(?<=\w{14}=)(?=db\.)|(?<=/\w{3}/cluster/)(?=[\w-]{12})|(?<=\w=)(?=\w{20})|(?<=_group_)(?=\w{12})",
         "<br>",
         text,
     )
