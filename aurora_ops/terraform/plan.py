@@ -4,23 +4,27 @@ who writes at this moment. Pure: it reads the JSON of `terraform show -json`. Wh
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aurora_ops.billing.price_book import IO_OPTIMIZED
 from aurora_ops.core.errors import InputError
 from aurora_ops.core.plan import Change
+from aurora_ops.terraform.attributes import CLUSTER, INSTANCE, differing, listed, text
+
+__all__ = ["CLUSTER", "INSTANCE", "ResourceChange", "read", "text"]
 
 Action = Literal["create", "adopt", "update in place", "replace", "destroy", "forget"]
 
 MODULE = "module.aurora."  # the block of every environment: left out of what is shown. Other blocks are shown with their names
 READ_ONLY = (["no-op"], ["read"])  # actions that change nothing
-CLUSTER, INSTANCE = "aws_rds_cluster", "aws_rds_cluster_instance"
+DATABASE = "aws_db_instance"  # of RDS without Aurora: a root may have one beside the module
 # What takes data, or an availability that cannot be restored, with it: refused unless its address is named.
 GUARDED = {
     CLUSTER: "the database and its automated backups",
     INSTANCE: "an instance, and whoever is connected to it",
+    DATABASE: "a database of RDS and its automated backups",
     "aws_kms_key": "the key without which no backup can be read",
     "aws_db_cluster_snapshot": "a snapshot",
     "aws_secretsmanager_secret": "the master password",
@@ -28,22 +32,12 @@ GUARDED = {
 _FINAL_SNAPSHOT = ".final_snapshot"
 _ADVICE, _NOT_KNOWN_YET = "Check block assertion failed", "Check block assertion known after apply"
 _SHOWN = 4  # attributes of a change that stand in its row
-# What a reader of a creation wants to see, and what comes first where more has changed.
-_MATTERS = (
-    "engine_version", "serverlessv2_scaling_configuration.min_capacity", "serverlessv2_scaling_configuration.max_capacity",
-    "storage_type", "instance_class", "promotion_tier", "kms_key_id", "deletion_protection", "skip_final_snapshot",
-    "backup_retention_period", "metric_name", "threshold", "retention_in_days", "family", "from_port",
-)  # fmt: skip
-_OF_A_CREATION = {
-    CLUSTER: _MATTERS[:4], INSTANCE: ("instance_class", "promotion_tier"), "aws_cloudwatch_metric_alarm": ("metric_name", "threshold"),
-    "aws_cloudwatch_log_group": ("retention_in_days",), "aws_db_parameter_group": ("family",),
-    "aws_rds_cluster_parameter_group": ("family",), "aws_vpc_security_group_ingress_rule": ("from_port",),
-}  # fmt: skip
 # What raises a month's bill when it is raised.
 _COSTS = {
     "serverlessv2_scaling_configuration.min_capacity", "serverlessv2_scaling_configuration.max_capacity", "backup_retention_period",
     "storage_type", "database_insights_mode",
 }  # fmt: skip
+_SERVES = (CLUSTER, INSTANCE, DATABASE)  # what clients are connected to
 _RESTARTS = {"engine_version", "instance_class", "db_parameter_group_name", "db_cluster_parameter_group_name"}
 
 
@@ -64,6 +58,7 @@ class ResourceChange:
     attributes: tuple[tuple[str, Any, Any], ...]
     raw: Mapping[str, Any] = field(repr=False)
     tainted: bool = False  # replaced for no other reason than that its creation was cut off
+    asked_for: bool = False  # replaced because `-replace` names it
     full_address: str = ""
     module: str = ""
     formerly: str = ""  # its full address in the state, where a moved block gives it another
@@ -78,7 +73,7 @@ class ResourceChange:
     @property
     def interrupts(self) -> bool:
         """Whether connections to a running database are cut."""
-        if self.kind not in (CLUSTER, INSTANCE) or self.action in ("create", "forget"):
+        if self.kind not in _SERVES or self.action in ("create", "forget"):
             return False
         return self.destroys or bool(_RESTARTS & {name for name, _, _ in self.attributes})
 
@@ -94,8 +89,8 @@ class ResourceChange:
         """As a row of a plan."""
         shown = self.attributes[:_SHOWN]
         more = f" and {left} more" if (left := len(self.attributes) - len(shown)) else ""
-        before = _listed((name, old) for name, old, _ in shown) if self.action != "create" else ""
-        after = _listed((name, new) for name, _, new in shown) if self.action != "destroy" else "gone"
+        before = listed((name, old) for name, old, _ in shown) if self.action != "create" else ""
+        after = listed((name, new) for name, _, new in shown) if self.action != "destroy" else "gone"
         undo = {
             "create": "destroy-environment",
             "adopt": "terraform state rm",
@@ -106,8 +101,11 @@ class ResourceChange:
         }[self.action]
         if self.destroys and self.kind not in GUARDED:
             undo = "apply the values of before"
-        if self.is_writer and self.destroys:
-            before = ", ".join(part for part in ("the writer at this moment", before) if part)
+        said = (
+            "the writer at this moment" if self.is_writer and self.destroys else "",
+            f"moved from {short(self.formerly)}" if self.formerly not in ("", self.full_address) else "",
+        )
+        before = ", ".join(part for part in (*said, before) if part)
         return Change(
             self.action,
             self.address,
@@ -128,7 +126,7 @@ class ResourceChange:
 
 
 def read(shown: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
-    """What a plan changes, in Terraform's order; what it only reads is left out."""
+    """What a plan changes, in Terraform's order; what it only reads, or only calls otherwise (`moved`), is left out."""
     found, writers = [], _writers(shown)
     for resource in shown.get("resource_changes", []):
         change = resource["change"]
@@ -141,9 +139,10 @@ def read(shown: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
                 shown_as,
                 resource["type"],
                 _action(change["actions"], adopts),
-                _attributes(resource["type"], change),
+                differing(resource["type"], change),
                 change,
                 resource.get("action_reason") == "replace_because_tainted",
+                resource.get("action_reason") == "replace_by_request",
                 resource["address"],
                 resource.get("module_address", ""),
                 resource.get("previous_address", resource["address"]),
@@ -212,12 +211,20 @@ def risk(change: ResourceChange) -> str:
     if change.guarded:
         return "destroys"
     if change.interrupts:
+        if change.kind == DATABASE and _by_blue_green(change):
+            return "interrupts"
         return "restarts" if _RESTARTS & {name for name, _, _ in change.attributes} else "interrupts"
-    if change.action == "create" and change.kind in (CLUSTER, INSTANCE):
+    if change.action == "create" and change.kind in _SERVES:
         return "costs more"
-    if costs and change.kind in (CLUSTER, INSTANCE):
+    if costs and change.kind in _SERVES:
         return "costs more"
     return "replaces" if replaces else ""
+
+
+def _by_blue_green(change: ResourceChange) -> bool:
+    """Whether RDS changes a green copy and switches over: connections are cut for the switch, and no longer."""
+    settings = (change.raw.get("after") or {}).get("blue_green_update") or [{}]
+    return bool(settings[0].get("enabled"))
 
 
 def _is_more(before: Any, after: Any) -> bool:
@@ -230,7 +237,9 @@ def _why(change: ResourceChange, name: str) -> str:
     if name.endswith(_FINAL_SNAPSHOT):
         return f"{name} would not be taken any more (skip_final_snapshot becomes true)"
     forced = sorted({".".join(map(str, path)) for path in change.raw.get("replace_paths") or []})
-    because = f" because {', '.join(forced)} changes" if forced else ""
+    because = (
+        f" because {', '.join(forced)} changes" if forced else " because -replace names it" if change.asked_for else ""
+    )
     role = " (the writer at this moment)" if change.is_writer else ""
     return f"{change.action} {name}{role}{because}: {GUARDED[change.kind]}"
 
@@ -246,59 +255,3 @@ def warnings(shown: Mapping[str, Any]) -> tuple[str, ...]:
         text = ": ".join(part for part in (about, *said, one.get("detail", "")) if part)
         found.add(" ".join(text.split()))
     return tuple(sorted(found))  # Terraform walks its graph in parallel
-
-
-def _attributes(kind: str, change: Mapping[str, Any]) -> tuple[tuple[str, Any, Any], ...]:
-    before, after = (dict(_leaves(change[side] or {})) for side in ("before", "after"))
-    for side, values in (("before_sensitive", before), ("after_sensitive", after)):
-        for name, secret in _leaves(change.get(side) or {}):
-            if secret is True and name in values:
-                values[name] = "(sensitive)"
-    if change["before"] is None:
-        return tuple((name, None, after[name]) for name in _OF_A_CREATION.get(kind, ()) if after.get(name) is not None)
-    if change["after"] is None:
-        return tuple((name, before[name], None) for name in _OF_A_CREATION.get(kind, ()) if before.get(name))
-    forced = {".".join(map(str, path)) for path in change.get("replace_paths") or []}
-    unknown = dict(_leaves(change.get("after_unknown") or {}))
-    found = []
-    for name in before | after:
-        if name.startswith("tags_all."):  # the same as tags, with the provider's own
-            continue
-        new = after.get(name)
-        if unknown.get(name) is True:
-            if name not in forced:  # a computed value that is only read again
-                continue
-            new = "(known after apply)"
-        # Arguments that AWS does not know, such as apply_immediately, have no value until Terraform has written the resource once.
-        if before.get(name) != new and not (change.get("importing") and before.get(name) is None):
-            found.append((name, before.get(name), new))
-    order = {name: number for number, name in enumerate(_MATTERS)}
-    return tuple(
-        sorted(found, key=lambda one: (one[0] not in forced, "tags." in one[0], order.get(one[0], len(order))))
-    )
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The scalars in nested values under dotted names; the index of a block that stands once is left out."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else key)
-    elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
-        for number, inner in enumerate(value):
-            yield from _leaves(inner, name if len(value) == 1 else f"{name}.{number}")
-    elif isinstance(value, list):
-        yield name, ", ".join(map(str, value))
-    else:
-        yield name, value
-
-
-def _listed(pairs: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in pairs)
-
-
-def text(value: Any) -> str:
-    """A value as it stands in a row."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    return shown if len(shown) <= 60 else shown[:57] + "…"
