@@ -63,7 +63,7 @@ rules: $(READY)  ## write docs/sandbox/rules.md from tests/support/rules
 policies: $(READY)  ## write docs/iam: the rights of each page, from what it asks for in the sandbox (ten minutes)
 	@PYTHONPATH=tests/support $(BIN)/python -m policies
 
-terraform-docs: $(READY)  ## write the tables of terraform/modules/aurora's READMEs from variables.tf and outputs.tf
+terraform-docs: $(READY)  ## write the tables and examples of terraform/modules/aurora's READMEs from the code and terraform/examples
 	@PYTHONPATH=tests/support $(BIN)/python -m module_docs
 
 site: $(READY)  ## build the documentation as a site into site/ (installs zensical)

@@ -1,4 +1,4 @@
-"""The tables of the Terraform module's READMEs, made from its source: `make terraform-docs`.
+"""The tables and examples of the Terraform module's READMEs, made from its source and from terraform/examples: `make terraform-docs`.
 
 variables.tf and outputs.tf are English and make the English table whole. The Japanese descriptions stand where they are
 read, in README.ja.md itself: the other cells of a row are made anew, and a row without a description is refused.
@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from module_source import MODULE, REQUIRED, Input, inputs, outputs
+from module_source import MODULE, REQUIRED, TERRAFORM, Input, inputs, outputs
 
 ENGLISH, JAPANESE = READMES = (MODULE / "README.md", MODULE / "README.ja.md")
 EFFECTS_IN_JAPANESE = {
@@ -61,10 +61,17 @@ def _japanese(texts: dict[str, str]) -> dict[str, list[str]]:
     }
 
 
+def _examples(text: str) -> dict[str, list[str]]:
+    """What stands between `<!-- example NAME -->` and its end: the main.tf that a test plans."""
+    names = re.findall(r"^<!-- (example [\w-]+) -->$", text, re.M)
+    code = {name: (TERRAFORM / "examples" / name.split()[1] / "main.tf").read_text(encoding="utf-8") for name in names}
+    return {name: ["```hcl", code[name].rstrip("\n"), "```"] for name in names}
+
+
 def written(readme: Path) -> str:
-    """The README with its tables as the source makes them; what stands outside of the marks stays."""
+    """The README with its tables and examples as the source makes them; what stands outside of the marks stays."""
     text = readme.read_text(encoding="utf-8")
-    tables = _english() if readme == ENGLISH else _japanese(told(text))
+    tables = (_english() if readme == ENGLISH else _japanese(told(text))) | _examples(text)
     for name, rows in tables.items():
         begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
         before, _, rest = text.partition(begin)
