@@ -66,18 +66,43 @@ def holds(wanted, found):
     return wanted == found
 
 
+def of_six(terraform, folder):
+    """Terraform's settings with a mirror of two providers, 5.100.0 and 6.28.0: by number alone, for no provider 6 can be had here.
+
+    So the root's requirement and the module's are resolved together; what provider 6 itself would plan is not known by it.
+    """
+    configured = Path(terraform.environment.get("TF_CLI_CONFIG_FILE", ""))
+    found = re.search(r'path *= *"(.*)"', configured.read_text()) if configured.is_file() else None
+    (own,) = (
+        Path(found[1]).glob("*/hashicorp/aws/*/*") if found else pytest.skip("no local mirror has the AWS provider")
+    )
+    for version in ("5.100.0", "6.28.0"):
+        place = folder / "mirror" / own.relative_to(found[1]).parents[1] / version
+        place.mkdir(parents=True)
+        (place / own.name).symlink_to(own)
+    settings = folder / "cli.tfrc"
+    settings.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder / "mirror"}"\n  }}\n}}\n'
+    )
+    return {"TF_CLI_CONFIG_FILE": str(settings)}
+
+
 @pytest.mark.parametrize(
     "example", [pytest.param(name, marks=[] if name == QUICK else [pytest.mark.slow]) for name in PLANNED]
 )
-def test_an_example_plans_what_its_name_promises(terraform, terraform_aws, example):
-    """Clusters, their settings, and their instances. That of provider 6 is planned by the provider that is here, with its requirement taken off."""
+def test_an_example_plans_what_its_name_promises(terraform, terraform_aws, tmp_path, example):
+    """Clusters, their settings, and their instances, each from the file as it is shown."""
     folder = f"examples/{example}"
-    main = terraform.copy / folder / "main.tf"
-    main.write_text(main.read_text().replace('"~> 6.28"', '">= 5.100"'))
-    terraform.init(folder)
-    made = terraform.run(folder, "plan", "-no-color", "-input=false", "-out=example.tfplan", **terraform_aws)
+    given = terraform_aws | (of_six(terraform, tmp_path) if example == "provider-6" else {})
+    made = terraform.run(folder, "init", "-no-color", "-input=false", **given)
+    if "Failed to query available provider packages" in made.stderr:
+        pytest.skip("the AWS provider is neither in a local mirror nor downloadable")
     assert 0 == made.returncode, made.stderr
-    plan = json.loads(terraform.run(folder, "show", "-json", "example.tfplan", **terraform_aws).stdout)
+    made = terraform.run(folder, "plan", "-no-color", "-input=false", "-out=example.tfplan", **given)
+    assert 0 == made.returncode, made.stderr
+    plan = json.loads(terraform.run(folder, "show", "-json", "example.tfplan", **given).stdout)
+    if example == "provider-6":
+        assert 'version     = "6.28.0"' in (terraform.copy / folder / ".terraform.lock.hcl").read_text()
 
     clusters = {one["values"]["cluster_identifier"]: one for one in resources(plan) if one["type"] == "aws_rds_cluster"}
     assert set(PLANNED[example]) == set(clusters)
