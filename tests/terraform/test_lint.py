@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import scanner
 from places import ROOT
-from test_examples import of_six
+from providers import of_six
 
 pytestmark = [pytest.mark.minutes(5), pytest.mark.slow]
 ELSEWHERE = "docs/schedules/eventbridge-ecs"
