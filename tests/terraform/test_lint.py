@@ -88,8 +88,10 @@ def scanned(place):
 
 
 def test_the_scanner_finds_nothing_that_is_not_excepted_in_place(tmp_path):
-    """Of a copy in which links are files: a scanner does not follow them."""
+    """Of a copy in which links are files: a scanner does not follow them. What the module's own tests plan is the module."""
     for folder in folders():
+        if "tests" in folder.split("/"):
+            continue
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for path in (ROOT / folder).glob("*.tf"):
             shutil.copy(path, tmp_path / folder)

@@ -32,11 +32,16 @@ locals {
 data "aws_region" "current" {}
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_158:a drill prints names and verdicts, no rows and no secrets; give it a key of yours where that is asked for
+  # checkov:skip=CKV_AWS_338:the evidence bucket keeps what is to be kept
+
   name              = "/aurora-ops/${var.cluster_identifier}"
   retention_in_days = 90
 }
 
 resource "aws_ecs_cluster" "this" {
+  # checkov:skip=CKV_AWS_65:two short tasks a day whose verdict is their exit code
+
   name = "${var.cluster_identifier}-drills"
 }
 
@@ -69,6 +74,8 @@ resource "aws_ecs_task_definition" "this" {
 }
 
 resource "aws_scheduler_schedule" "this" {
+  # checkov:skip=CKV_AWS_297:the schedule holds a command line without secrets
+
   for_each = local.tasks
 
   name                = "${var.cluster_identifier}-${each.key}"

