@@ -259,9 +259,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Pictured(Table):
-    """A table under its picture, which is drawn when a notebook shows it."""
+    """A table under its pictures, which are drawn when a notebook shows it."""
 
-    draw: Callable[[], Chart] | None = field(default=None, compare=False, repr=False)
+    draw: Callable[[], Chart | Sequence[Chart]] | None = field(default=None, compare=False, repr=False)
 
     __repr__ = Table.__repr__
 
@@ -269,4 +269,5 @@ class Pictured(Table):
         from IPython.display import display
 
         plain = Table(self.summary, self.columns, self.rows, self.note, total=self.total)
-        display(*([self.draw()] if self.draw else []), plain)
+        drawn = self.draw() if self.draw else ()
+        display(*([drawn] if isinstance(drawn, Chart) else drawn), plain)

@@ -26,7 +26,6 @@ END_SECONDS = 20.0  # a session that rolls back a long transaction takes its tim
 # Whether this login may signal a session of `role`, a row of pg_roles.
 MAY_END = """(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
        OR NOT role.rolsuper AND (pg_has_role(role.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))"""
-_DRAWN = 25  # sessions in a picture
 PREPARED = 0  # as pg_blocking_pids names a prepared transaction
 
 
@@ -128,8 +127,7 @@ class Ending:
             "waits for",
             "statement",
         )
-        roots = sum(one.depth == 0 for one in found)
-        told = f"{len(found) - roots} sessions wait for a lock, behind {roots} that do not"
+        told = headline(found)
         return Pictured(told, columns, rows, draw=partial(_draw, told, found) if found else None)
 
     def preflight(self) -> Report:
@@ -297,6 +295,13 @@ def queues(connection: psycopg.Connection) -> list[Blocked]:
     return [Blocked(*row) for row in queries.rows(connection, queries.load("diagnostics", "lock_tree"))]
 
 
+def headline(found: Sequence[Blocked]) -> str:
+    """How many wait, and behind how many that do not."""
+    roots = sum(one.depth == 0 for one in found)
+    waiting = count(len({one.pid for one in found if one.depth}), "session")
+    return f"waiting for a lock: {waiting}, behind {roots} that wait{'s' * (roots == 1)} for none"
+
+
 def _may_end(connection: psycopg.Connection, chosen: Blocked) -> bool:
     statement = f"SELECT {MAY_END} FROM pg_roles AS role WHERE role.rolname = %s"  # noqa: S608 - a text of ours
     row = connection.execute(statement.encode(), [chosen.user]).fetchone()
@@ -314,8 +319,7 @@ def _behind(chosen: Blocked) -> str:
 
 
 def _draw(title: str, found: Sequence[Blocked]) -> Chart:
-    """How long each has been in its state, the root above those behind it."""
-    from aurora_ops.core import charts
+    """Each queue as a tree."""
+    from aurora_ops.diagnose import session_figures  # matplotlib takes half a second, which ending a session need not wait for
 
-    names = {f"{'→ ' * one.depth}{one.who}, pid {one.pid}": float(one.state_seconds or 0) for one in found[:_DRAWN]}
-    return charts.bars(title, names, "seconds in its state", "{:,.1f} s")
+    return session_figures.lock_trees(title, found)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
-from aurora_ops.core.display import Chart, Check, Line, Report, Table, count
+from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, Table, count
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.diagnose import sources
 from aurora_ops.diagnose.causes import looks as causes
@@ -105,9 +105,10 @@ class Diagnosis:
         """What to do, each with its figures and the command: of the busiest instance's load, and of the database."""
         return together.what_to_do(self.told, self.looks, self.busiest.has_data)
 
-    def looked(self) -> Table:
-        """Each look into the database with what it found, or why it could not look."""
-        return self.looks.table()
+    def looked(self) -> Pictured:
+        """Each look into the database with what it found, or why it could not look; queues and connections of that moment as pictures."""
+        table = self.looks.table()
+        return Pictured(table.summary, table.columns, table.rows, table.note, self.looks.pictures)
 
     def report(self) -> Report:
         """Whether the data can be trusted. A check that had nothing to look at is a SKIP."""

@@ -151,7 +151,7 @@ def _queueing(load: Load) -> Finding:
     cpu, vcpu = load.classes["CPU"], load.vcpu.reindex(load.total.index)
     capacity = load.capacity_acu.reindex(load.total.index)
     queueing = cpu > vcpu + 1e-9
-    excess = (cpu - vcpu).clip(lower=0.0)
+    excess = load.beyond_vcpus
     statement = load.heaviest("CPU")
     part = f"; {statement.title} alone {statement.by_class['CPU']:.2f} AAS" if statement else ""
     simulated = "simulated " * load.capacity_simulated

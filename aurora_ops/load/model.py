@@ -121,6 +121,11 @@ class Load:
         return (self.total - self.waits.sum(axis=1)).clip(lower=0.0)
 
     @property
+    def beyond_vcpus(self) -> pd.Series:
+        """Sessions on CPU that had no processor; NaN where either is unknown."""
+        return (self.classes["CPU"] - self.vcpu.reindex(self.total.index)).clip(lower=0.0)
+
+    @property
     def coverage(self) -> float:
         """Share of the periods that have data, 0 to 1."""
         return float(self.total.notna().mean()) if len(self.total) else 0.0

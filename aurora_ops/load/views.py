@@ -30,6 +30,8 @@ COLOURS = {
     "Other": "#b0b0b0",
 }
 _HATCH = {"Lock": "////"}
+_BEYOND = "on CPU beyond the vCPUs"
+_NO_PROCESSOR = "#8b1a1a"
 _BUCKETS = (1, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400)
 _SHOWN = 120  # buckets over the width: finer is noise
 PANELS = 6  # instances drawn: more would not be told apart
@@ -88,8 +90,9 @@ def _busiest(loads: Sequence[Load]) -> list[Load]:
 def _caption(load: Load, seconds: int) -> str:
     if not load.has_data:
         return f"{load.instance}: no data"
+    beyond = f"; {load.beyond_vcpus.mean():.2f} on CPU beyond the vCPUs" if load.beyond_vcpus.sum() > 0 else ""
     shares = ", ".join(f"{n} {load.classes[n].mean():.2f}" for n in CLASSES if load.classes[n].sum() > 0)
-    return f"{load.instance}: {load.average:.2f} AAS on average, peak {load.peak:.0f}; by class: {shares}; {_span(seconds)} a bar"
+    return f"{load.instance}: {load.average:.2f} AAS on average, peak {load.peak:.0f}; by class: {shares}{beyond}; {_span(seconds)} a bar"
 
 
 def _panel(axes: Axes, load: Load, frame: pd.DataFrame, seconds: int, present: list[str]) -> dict[str, Artist]:
@@ -103,13 +106,16 @@ def _panel(axes: Axes, load: Load, frame: pd.DataFrame, seconds: int, present: l
         style: dict[str, Any] = {"color": COLOURS[name], "hatch": _HATCH.get(name), "edgecolor": "#ffffff80"}
         axes.bar(starts, height, width, bottom, align="edge", linewidth=0, **style)
         bottom += height
+    beyond = (frame["CPU"] - frame["vcpu"]).clip(lower=0.0).fillna(0.0).to_numpy()
+    drawn: dict[str, Artist] = {}
+    if beyond.any():  # CPU lies at the bottom of the stack, so what has no processor begins at the line of vCPUs
+        style = {"facecolor": "none", "edgecolor": _NO_PROCESSOR, "hatch": "xx"}
+        axes.bar(starts, beyond, width, frame["vcpu"].fillna(0.0).to_numpy(), align="edge", linewidth=0, **style)
+        drawn[_BEYOND] = Patch(facecolor=COLOURS["CPU"], edgecolor=_NO_PROCESSOR, hatch="xx", label=_BEYOND)
     label = "busiest second" if load.period_seconds == 1 else "busiest period"
     peaks = np.append(frame["peak"].iloc[:1], frame["peak"])
-    drawn: dict[str, Artist] = {
-        label: axes.step(np.append(starts[:1], ends), peaks, where="pre", color="#888888", linewidth=0.9, label=label)[
-            0
-        ]
-    }
+    style = {"where": "pre", "color": "#888888", "linewidth": 0.9, "label": label}
+    drawn |= {label: axes.step(np.append(starts[:1], ends), peaks, **style)[0]}
     drawn |= {str(line.get_label()): line for line in _capacity(axes, load, frame, starts, ends)}
     for left, right in _gaps(frame["total"].isna().to_numpy(), starts, ends):
         axes.axvspan(left, right, facecolor="#f4f4f4", edgecolor="#c4c4c4", hatch="..", linewidth=0)

@@ -45,7 +45,7 @@ from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
 from aurora_ops.sandbox.login.permissions import Permissions
 from aurora_ops.sandbox.network import admission, places
-from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
+from aurora_ops.sandbox.observe import alarms, cloudwatch, dimensions, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Target
@@ -114,7 +114,7 @@ class Sandbox:
         self.tail = logs.Tail()
         self._restore_account(bootstrap)
         self.retention = Retention(
-            self.points, self.samples, self._insights
+            self.points, self.samples, lambda: {name: one.days for name, one in self._insights().items()}
         )  # after a copy's past was moved: until then it looks old
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = self._listen(int(self.account.identity.get("port", 0)))
@@ -213,11 +213,14 @@ class Sandbox:
                     wanted[instance.dbi_resource_id] = Target(name, identifier, region, server, cluster.data)
         self.sampler.watch(wanted)
 
-    def _insights(self) -> dict[str, int]:
-        """Days that Performance Insights of each instance keeps, by its resource id."""
+    def _insights(self) -> dict[str, pi.Insights]:
+        """What each instance with Performance Insights keeps, by its resource id."""
         instances = [one for backend in rds.backends() for one in list(backend.records.instances.values())]
         return {
-            one.dbi_resource_id: one.performance_insights_retention_period or KEPT_DAYS
+            one.dbi_resource_id: pi.Insights(
+                one.performance_insights_retention_period or KEPT_DAYS,
+                one.cluster.database_insights_mode == "advanced",
+            )
             for one in instances
             if one.performance_insights_enabled
         }
@@ -273,8 +276,10 @@ class Sandbox:
             code, words = refusal.code, str(refusal)
         except ValueError as error:
             code, words = "InvalidParameterException", str(error)
-        except pi.InvalidArgumentError as error:
+        except dimensions.InvalidArgumentError as error:
             code, words = "InvalidArgumentException", str(error)
+        except pi.NotAuthorizedError as error:
+            code, words = "NotAuthorizedException", str(error)
         return json_answer(start_response, "400 Bad Request", {"__type": code, "Message": words})
 
 

@@ -11,7 +11,7 @@ from aurora_ops.aws.access import Access, open_access
 from aurora_ops.aws.api import ThrottledError, code_of
 from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.session import Session
-from aurora_ops.core.display import Chart, Check, Line, Report, Table
+from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, Table
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose.alarms import alarm as alarms
 from aurora_ops.diagnose.alarms import kinds
@@ -120,10 +120,11 @@ class Answer:
             return Line(f"no load to draw: {self.not_asked or 'it was not sampled'}")
         return load_views.over_time((self.load,))
 
-    def found(self) -> Table:
-        """Every cause that was found, the likeliest first."""
+    def found(self) -> Pictured:
+        """Every cause that was found, the likeliest first, under the queues and the connections of this moment."""
         has_data = self.load is not None and self.load.has_data
-        return together.what_to_do(self.told, self.looks, has_data)
+        table = together.what_to_do(self.told, self.looks, has_data)
+        return Pictured(table.summary, table.columns, table.rows, table.note, self.looks.pictures)
 
     def looked(self) -> Table:
         """What was looked at, and what was not."""

@@ -1,15 +1,18 @@
 """Every look at a database, one after the other, and what they say together: the most costly cause first."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
 
 from aurora_ops.aws.access import Access
-from aurora_ops.core.display import Table
+from aurora_ops.core.display import Chart, Table
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.diagnose import blocking
+from aurora_ops.diagnose.blocking import Blocked
 from aurora_ops.diagnose.causes import plans, sessions, upkeep
-from aurora_ops.diagnose.causes.cause import Cause, Finder, Limits, Look, look_at
+from aurora_ops.diagnose.causes.cause import Cause, Finder, Limits, Look, Row, look_at, records
 from aurora_ops.load.model import Load
 
 _SESSIONS = "Who holds the connections, who holds up whom, who keeps a transaction open?"
@@ -20,11 +23,16 @@ _FULL = "53300"  # too_many_connections
 
 @dataclass(frozen=True)
 class Looks:
-    """What was looked at beside the load, and what was found there. `reason`: why nothing was."""
+    """What was looked at beside the load, and what was found there. `reason`: why nothing was.
+
+    `queues` and `connections` are the sessions of that moment, for pictures: who waits behind whom, and who holds the connections.
+    """
 
     looks: tuple[Look, ...] = ()
     reason: str = ""
     refused: Cause | None = field(default=None, repr=False)  # where the refusal is itself the cause
+    queues: tuple[Blocked, ...] = field(default=(), repr=False)
+    connections: tuple[Row, ...] = field(default=(), repr=False)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -43,6 +51,13 @@ class Looks:
         if not self.looks:
             return self.reason or "it was not asked for"
         return "; ".join(f"{look.name}: {look.not_looked}" for look in self.looks if look.not_looked)
+
+    def pictures(self) -> tuple[Chart, ...]:
+        """Queues for locks as trees, where there are any, and connections up to the limit."""
+        from aurora_ops.diagnose import session_figures as figures  # with matplotlib, which a look does not need
+
+        trees = (figures.lock_trees(blocking.headline(self.queues), self.queues),) if self.queues else ()
+        return (*trees, figures.connections(self.connections)) if self.connections else trees
 
     def table(self) -> Table:
         """Each look with what it found, or why it did not look."""
@@ -80,7 +95,11 @@ def look(access: Access, load: Load | None, limits: Limits | None = None, at: At
     limits, at = limits or Limits(), at or At()
     try:
         with access.connect(endpoint=at.endpoint) as connection:
-            return Looks(tuple(_all(connection, load, limits, at)))
+            found = tuple(_all(connection, load, limits, at))
+            with suppress(psycopg.Error):  # the looks stand without their pictures
+                seen = tuple(blocking.queues(connection)), tuple(records(connection, "connections"))
+                return Looks(found, queues=seen[0], connections=seen[1])
+            return Looks(found)
     except (AuroraOpsError, psycopg.OperationalError) as error:
         text = " ".join(str(error).split())
         full = (

@@ -6,9 +6,7 @@ its truth, or never.
 A session counts when it is active; without a wait event it is on CPU, as in Performance Insights.
 """
 
-import contextlib
 import logging
-import os
 import random
 import re
 import threading
@@ -16,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,11 +24,14 @@ from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, PROVISIONED_CLASSES
+from aurora_ops.sandbox.observe import counters, lock_queues
+from aurora_ops.sandbox.observe.counters import COUNTERS, Rates, Used
 from aurora_ops.sandbox.observe.health import Health
-from aurora_ops.sandbox.observe.samples import Samples, digest
+from aurora_ops.sandbox.observe.samples import EXECUTED, Samples, digest
 
 log = logging.getLogger(__name__)
 STATEMENTS_EVERY_SECONDS = 5
+_WHOLE_EVERY_SECONDS = 3600  # after which a statement's counts are written though it has not run: older ones are deleted
 
 _SESSIONS = """
 SELECT pid, datname, usename, application_name, coalesce(host(client_addr), '[local]'), backend_type,
@@ -39,12 +39,15 @@ SELECT pid, datname, usename, application_name, coalesce(host(client_addr), '[lo
   FROM pg_stat_activity
  WHERE state IN ('active', 'fastpath function call') AND usename IS DISTINCT FROM 'rdsadmin'
 """
-_BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM 'rdsadmin'"
-_EXECUTED = """
-SELECT s.queryid::text, sum(s.calls), sum(s.total_exec_time), sum(s.rows)
+_SUMS = ", ".join(f"sum(s.{name})" for name in EXECUTED if name != "milliseconds").replace(
+    "sum(s.rows)", "sum(s.total_exec_time), sum(s.rows)", 1
+)
+_FROM_17 = {"blk_read_time": "shared_blk_read_time", "blk_write_time": "shared_blk_write_time"}
+_EXECUTED = f"""
+SELECT s.queryid::text, {_SUMS}
   FROM pg_stat_statements AS s JOIN pg_roles AS r ON r.oid = s.userid
  WHERE r.rolname <> 'rdsadmin' GROUP BY s.queryid ORDER BY sum(s.total_exec_time) DESC LIMIT 500
-"""
+"""  # noqa: S608 - our own names
 _WAIT_TYPE = 8  # column of a row of samples.session
 # Counters that are CloudWatch metrics too.
 _METRICS = {
@@ -88,9 +91,12 @@ class Watched:
     target: Target
     model: CapacityModel | None  # None: it is provisioned
     connection: psycopg.Connection | None = None
-    cpu_seconds: float | None = None
+    used: Used | None = None  # processor time
     measured_at: float = field(default_factory=time.monotonic)  # when that was
+    rates: Rates = field(default_factory=Rates)
     statements_due: int = 0  # epoch second from which pg_stat_statements is read next
+    executed: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # db_id -> what was counted when it was last written
+    whole_due: int = 0  # epoch second from which all statements are written again, also those that have not run
     texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
 
     @property
@@ -146,7 +152,8 @@ class Sampler:
                 if known is None:
                     self._watched[resource] = Watched(resource, target, _model(target))
                 elif known.target.server is not target.server:  # a failover gave the instance another server
-                    known.target, known.cpu_seconds = target, None
+                    known.target, known.used, known.rates = target, None, Rates()
+                    known.executed.clear()
                     if known.connection:
                         known.connection.close()  # the sampler's own thread opens the next one
 
@@ -183,8 +190,9 @@ class Sampler:
             return
         connection = one.connect()
         sessions, statements = self._sessions(one, connection, second)
-        (backends,) = connection.execute(_BACKENDS).fetchone() or (0,)
-        counters = self._counters(one, float(backends))
+        queues = lock_queues.look(connection, [row[2] for row in sessions if row[_WAIT_TYPE] == "Lock"])
+        sessions = [(*row, *queues.blocking.get(row[2], lock_queues.NOBODY)) for row in sessions]
+        counted = counters.read(connection, one.rates, time.monotonic()) | self._capacity(one)
         executed = []
         # Not "every fifth second": a busy machine may miss just that tick.
         if second >= one.statements_due:
@@ -193,13 +201,14 @@ class Sampler:
         rows: dict[str, list[tuple[Any, ...]]] = {
             "tick": [(one.resource, second)],
             "session": sessions,
-            "counter": [(one.resource, second, name, value) for name, value in counters.items()],
+            "counters": [(one.resource, second, *map(counted.get, COUNTERS))],
             "executed": executed,
+            "lock_snapshot": [(one.resource, second, queues.snapshot)] if queues.snapshot else [],
         }
-        self.samples.write(second, rows, statements)
+        self.samples.write(second, rows, [*statements, *queues.statements])
         on_cpu = sum(row[_WAIT_TYPE] == "CPU" for row in sessions)
         load = {"DBLoad": len(sessions), "DBLoadCPU": on_cpu, "DBLoadNonCPU": len(sessions) - on_cpu}
-        metrics = {metric: counters[name] for name, metric in _METRICS.items() if name in counters}
+        metrics = {metric: counted[name] for name, metric in _METRICS.items() if name in counted}
         target = one.target
         health = self._health.metrics(target.instance, target.cluster, target.data, connection, target.server.data)
         self._add_metrics(one, second, metrics | health | {name: float(value) for name, value in load.items()})
@@ -236,32 +245,30 @@ class Sampler:
                 }
         return {(query_id, text): _tokenized(one, query_id or by_text.get(text), text) for query_id, text in set(asked)}
 
-    def _counters(self, one: Watched, backends: float) -> dict[str, float]:
-        """Performance Insights' counters; capacity follows from the processor time since the last tick."""
-        data, (cores, seconds) = one.target.data, self._cores(one)
-        sessions = {"db.User.numbackends": backends, "db.User.max_connections": float(data.max_connections)}
+    def _capacity(self, one: Watched) -> dict[str, float]:
+        """Counters of the instance: its limit of connections, its processors, and its capacity, which follows from the processor time since the last tick."""
+        data, (used, seconds) = one.target.data, self._used(one)
+        cores = None if used is None else (used.user + used.system) / seconds
+        limit = {"db.User.max_connections": float(data.max_connections)}
         if (provisioned := data.classes.get(one.target.instance)) is not None:
             one.model = None
             vcpu, _ = PROVISIONED_CLASSES[provisioned]
-            used = {} if cores is None else {"os.cpuUtilization.total": min(100.0, 100 * cores / vcpu)}
-            return sessions | {"os.general.numVCPUs": float(vcpu)} | used
+            return limit | {"os.general.numVCPUs": float(vcpu)} | _percent(used, seconds, vcpu)
         if one.model is None:  # it was provisioned until now
             one.model = _model(one.target)
         if one.model is None:
-            return sessions
+            return limit
         one.model.acu_range = AcuRange(data.floor_acu, data.ceiling_acu)  # ModifyDBCluster may have changed it
         capacity = one.model.step((cores or 0.0) / VCPU_PER_ACU, seconds)
         ceiling = data.ceiling_acu or 1.0
-        counters = sessions | {
+        general = {
             "os.general.serverlessDatabaseCapacity": capacity,
             "os.general.acuUtilization": 100 * capacity / ceiling,
             "os.general.minConfiguredAcu": data.floor_acu,
             "os.general.maxConfiguredAcu": data.ceiling_acu,
             "os.general.numVCPUs": capacity * VCPU_PER_ACU,
         }
-        if cores is not None:
-            counters["os.cpuUtilization.total"] = min(100.0, 100 * cores / (ceiling * VCPU_PER_ACU))
-        return counters
+        return limit | general | _percent(used, seconds, ceiling * VCPU_PER_ACU)
 
     def _add_metrics(self, one: Watched, second: int, values: dict[str, float]) -> None:
         minute = self._minutes.setdefault((one.resource, second - second % 60), {})
@@ -269,20 +276,32 @@ class Sampler:
             minute.setdefault(name, []).append(value)
 
     def _executed(self, one: Watched, connection: psycopg.Connection, second: int) -> list[tuple[Any, ...]]:
+        """What pg_stat_statements has counted of those that ran since it was last read, and once an hour of all: what stays is not written again."""
         if not one.has_statements:
             return []
-        return [(one.resource, second, *map(_number, row)) for row in connection.execute(_EXECUTED).fetchall()]
+        query = _EXECUTED
+        if connection.info.server_version >= 170000:
+            for old, new in _FROM_17.items():
+                query = query.replace(f"s.{old}", f"s.{new}")
+        found = {row[0]: tuple(map(_number, row[1:])) for row in connection.execute(query.encode()).fetchall()}
+        if second >= one.whole_due:
+            one.executed, one.whole_due = {}, second + _WHOLE_EVERY_SECONDS
+        changed = {db_id: counts for db_id, counts in found.items() if one.executed.get(db_id) != counts}
+        one.executed |= changed
+        return [(one.resource, second, db_id, *counts) for db_id, counts in changed.items()]
 
-    def _cores(self, one: Watched) -> tuple[float | None, float]:
-        """Processor cores used by the server's processes since the last tick, None where it cannot be measured; and the seconds since."""
+    def _used(self, one: Watched) -> tuple[Used | None, float]:
+        """Processor time of the server's processes since the last tick, None where it cannot be measured; and the seconds since."""
         now = time.monotonic()
         seconds, one.measured_at = now - one.measured_at, now
         process = one.target.server.process  # another thread may be reaping it
         if process is None:
             return None, seconds
-        used = _cpu_seconds(process.pid)
-        previous, one.cpu_seconds = one.cpu_seconds, used
-        return None if used is None or previous is None else max(0.0, used - previous) / seconds, seconds
+        used, previous = counters.processor_time(process.pid), one.used
+        one.used = used
+        if used is None or previous is None:
+            return None, seconds
+        return Used(max(0.0, used.user - previous.user), max(0.0, used.system - previous.system), used.processes), seconds
 
     def _flush(self, second: int) -> None:
         """Put the metrics of finished minutes into CloudWatch; a minute without a tick has none."""
@@ -320,26 +339,11 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, str | int | float) or value is None else float(value)
 
 
-def _cpu_seconds(postmaster: int) -> float | None:
-    """Processor time of a postmaster, its children, and those it has reaped, in seconds (Linux)."""
-    if not Path("/proc/self/stat").exists():
-        return None
-    ticks = os.sysconf("SC_CLK_TCK")
-    total = 0
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children")
-    pids = [str(postmaster), *(children.read_text().split() if children.exists() else _children(postmaster))]
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15] if pid == str(postmaster) else fields[11:13]))
-    return total / ticks
-
-
-def _children(parent: int) -> list[str]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                if (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(parent):
-                    found.append(entry.name)
-    return found
+def _percent(used: Used | None, seconds: float, vcpu: float) -> dict[str, float]:
+    """Processor time as shares of so many vCPUs."""
+    if used is None:
+        return {}
+    user, system = (min(100.0, 100 * part / seconds / vcpu) for part in (used.user, used.system))
+    total = min(100.0, user + system)
+    shares = {"total": total, "user": user, "system": system, "idle": 100.0 - total}
+    return {f"os.cpuUtilization.{name}": share for name, share in shares.items()} | {"os.tasks.total": float(used.processes)}

@@ -9,23 +9,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aurora_ops.sandbox.observe.counters import COUNTERS
 from aurora_ops.sandbox.observe.sqlite_file import SqliteFile
 
 KEPT_DAYS = 7  # of an instance whose retention was never set
 SEEN_EVERY_SECONDS = 3600  # resolution of a statement's last second, which only decides when its text is deleted
-_SCHEMA = """
+# What pg_stat_statements counts of a statement; milliseconds are those that it was executed.
+EXECUTED = (
+    "calls", "milliseconds", "rows", "shared_blks_hit", "shared_blks_read", "shared_blks_dirtied", "shared_blks_written", "local_blks_hit",
+    "local_blks_read", "local_blks_dirtied", "local_blks_written", "temp_blks_written", "temp_blks_read", "blk_read_time", "blk_write_time",
+)  # fmt: skip
+BLOCKING = ("blocking_session", "blocking_sql", "blocking_object", "blocking_object_type", "blocking_object_value")
+# A row a second with a column for each counter: a name beside each value would take ten times the place.
+_COUNTERS = ", ".join(f'"{name}" REAL' for name in COUNTERS)
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session (
     resource TEXT, second INTEGER, pid INTEGER, db TEXT, "user" TEXT, application TEXT, host TEXT, session_type TEXT,
-    wait_type TEXT, wait_event TEXT, sql_id TEXT, tokenized_id TEXT, db_id TEXT);
+    wait_type TEXT, wait_event TEXT, sql_id TEXT, tokenized_id TEXT, db_id TEXT, {", ".join(f"{name} TEXT" for name in BLOCKING)});
 CREATE INDEX IF NOT EXISTS session_time ON session (resource, second);
 CREATE TABLE IF NOT EXISTS statement (sql_id TEXT PRIMARY KEY, text TEXT, second INTEGER) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS statement_time ON statement (second);
-CREATE TABLE IF NOT EXISTS counter (resource TEXT, second INTEGER, name TEXT, value REAL, PRIMARY KEY (resource, second, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS executed (resource TEXT, second INTEGER, db_id TEXT, calls INTEGER, milliseconds REAL, rows INTEGER);
+CREATE TABLE IF NOT EXISTS counters (resource TEXT, second INTEGER, {_COUNTERS}, PRIMARY KEY (resource, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS executed (resource TEXT, second INTEGER, db_id TEXT, {", ".join(f"{name} REAL" for name in EXECUTED)});
 CREATE INDEX IF NOT EXISTS executed_time ON executed (resource, second);
+CREATE INDEX IF NOT EXISTS executed_statement ON executed (resource, db_id, second);
+CREATE TABLE IF NOT EXISTS lock_snapshot (resource TEXT, second INTEGER, trees BLOB, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 """
-_TIMED = ("session", "counter", "executed", "tick")  # ticks last: by them an instance is known to have samples at all
+_WIDENED = {"session": BLOCKING, "executed": EXECUTED[3:]}  # columns that files of earlier versions lack
+# Ticks last: by them an instance is known to have samples at all.
+_TIMED = ("session", "counters", "executed", "lock_snapshot", "tick")
 _SEEN = "INSERT INTO statement VALUES (?, ?, ?) ON CONFLICT (sql_id) DO UPDATE SET second = excluded.second WHERE second < excluded.second - ?"
 
 
@@ -44,6 +57,12 @@ class Samples(SqliteFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _SCHEMA)
+        for table, columns in _WIDENED.items():
+            known = {row[1] for row in self.read(f"PRAGMA table_info({table})")}
+            with self.transaction() as connection:
+                for column in columns:
+                    if column not in known:
+                        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
     def write(self, second: int, rows: dict[str, list[tuple[Any, ...]]], statements: list[tuple[str, str]]) -> None:
         """Insert rows by table, and the statements (id, text) that were seen, in one transaction; existing keys are kept."""

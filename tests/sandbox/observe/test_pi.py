@@ -316,6 +316,12 @@ def test_what_botocore_lets_pass_is_refused_with_a_typed_error(aurora, wrong):
         aurora.pi.get_resource_metrics(**request | wrong)
 
 
+def test_an_instance_that_is_none_is_not_authorized(aurora):
+    """As the service says it of an unknown id, and of an instance without Performance Insights (zalando/rds-health#6)."""
+    with pytest.raises(aurora.pi.exceptions.NotAuthorizedException, match="not authorized for this account"):
+        aurora.pi.get_resource_metadata(ServiceType="RDS", Identifier="db-UNKNOWN")
+
+
 def test_an_operation_that_is_not_built_says_so(aurora):
     """
     Not an empty answer, and not a retry: a client error.

@@ -1,6 +1,7 @@
 """The sampler's store: what Performance Insights serves no more goes, and a move happens as a whole, also under kill -9."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -8,11 +9,12 @@ import time
 import pytest
 from common import soon
 
+from aurora_ops.sandbox.observe.counters import COUNTERS
 from aurora_ops.sandbox.observe.datapoints import Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
-from aurora_ops.sandbox.observe.samples import SEEN_EVERY_SECONDS, Samples, kept_seconds
+from aurora_ops.sandbox.observe.samples import BLOCKING, EXECUTED, SEEN_EVERY_SECONDS, Samples, kept_seconds
 
-TIMED = ("tick", "session", "counter", "executed")
+TIMED = ("tick", "session", "counters", "executed", "lock_snapshot")
 KILLED_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
@@ -33,12 +35,13 @@ def samples(tmp_path):
 
 def write(samples, second, resource="db-A", text="SELECT 1"):
     """One tick with a session, a counter and a statement's statistics."""
-    session = (resource, second, 7, "app", "u", "api", "h", "client backend", "CPU", "CPU", f"id {text}", "t", "q")
+    session = (resource, second, 7, "app", "u", "api", "h", "client backend", "CPU", "CPU", f"id {text}", "t", "q", *BLOCKING)
     rows = {
         "tick": [(resource, second)],
         "session": [session],
-        "counter": [(resource, second, "c", 1.0)],
-        "executed": [(resource, second, "q", 1, 1.0, 1)],
+        "counters": [(resource, second, *[1.0] * len(COUNTERS))],
+        "executed": [(resource, second, "q", *[1] * len(EXECUTED))],
+        "lock_snapshot": [(resource, second, b"trees")],
     }
     samples.write(second, rows, [(f"id {text}", text)])
 
@@ -125,3 +128,21 @@ def test_what_is_too_old_goes_while_the_sandbox_runs(tmp_path, samples):
     finally:
         retention.stop()
         points.close()
+
+
+def test_a_file_of_an_earlier_version_is_widened(tmp_path):
+    """What it has is served on; columns that it lacks are empty."""
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as old:
+        old.executescript("""
+            CREATE TABLE session (resource TEXT, second INTEGER, pid INTEGER, db TEXT, "user" TEXT, application TEXT, host TEXT,
+                session_type TEXT, wait_type TEXT, wait_event TEXT, sql_id TEXT, tokenized_id TEXT, db_id TEXT);
+            CREATE TABLE executed (resource TEXT, second INTEGER, db_id TEXT, calls INTEGER, milliseconds REAL, rows INTEGER);
+            INSERT INTO executed VALUES ('db-A', 7, 'q', 3, 1.5, 2)""")
+    old.close()
+    opened = Samples(path)
+    write(opened, 8)
+
+    assert [(7, 3, None), (8, 1, 1)] == opened.read("SELECT second, calls, temp_blks_read FROM executed ORDER BY second")
+    assert [(BLOCKING[0],)] == opened.read("SELECT blocking_session FROM session")
+    opened.close()

@@ -426,3 +426,20 @@ def test_every_class_has_a_colour():
     """
     assert set(CLASSES) == set(load_views.COLOURS)
     assert len(CLASSES) == len(set(load_views.COLOURS.values()))
+
+
+def test_what_has_no_processor_is_shaded_and_counted():
+    """
+    4 sessions on CPU beside 1 vCPU are 3 without a processor; where there is room for all, nothing is shaded.
+    """
+    crowded, roomy = (make({"CPU": [4.0] * 20, "Lock:tuple": [2.0] * 20}, vcpu=vcpu) for vcpu in (1.0, 8.0))
+    shaded, plain = load_views.over_time([crowded]), load_views.over_time([roomy])
+
+    assert (3.0, 0.0) == (crowded.beyond_vcpus.mean(), roomy.beyond_vcpus.mean())
+    assert "; 3.00 on CPU beyond the vCPUs" in repr(shaded)
+    assert "beyond" not in repr(plain)
+    assert shaded.png != load_views.over_time([replace(crowded, vcpu=crowded.vcpu * np.nan)]).png
+
+
+def test_where_the_vcpus_are_unknown_nobody_lacks_one():
+    assert "beyond" not in repr(load_views.over_time([make({"CPU": [4.0] * 20}, vcpu=np.nan)]))
