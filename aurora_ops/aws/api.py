@@ -33,6 +33,7 @@ _THROTTLED = {
 }  # fmt: skip
 PATIENCE_SECONDS = 60.0  # beyond boto3's own five tries of each call
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 10.0)
+_told: dict[str, float] = {}  # what is waited for, and when that was said
 
 
 class ThrottledError(AuroraOpsError):
@@ -89,7 +90,10 @@ def patiently(what: str, call: Callable[[], Answer]) -> Answer:
                     f"{what} is throttled ({code_of(error)}): AWS refused it {tries} times in {waited:.0f} s, each time after boto3's own tries, "
                     "so the answer is unknown. Others use up this account's rate in this region: run again later, or ask for less at once."
                 ) from None
-            if tries == 1:
+            if (
+                tries == 1 and started - _told.get(what, -PATIENCE_SECONDS) >= PATIENCE_SECONDS
+            ):  # several may wait at once
+                _told[what] = started
                 print(f"{what} is throttled: waiting up to {PATIENCE_SECONDS:.0f} s", file=sys.stderr)  # noqa: T201 - the progress of a wait
             time.sleep(pause)
 

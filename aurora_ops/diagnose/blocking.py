@@ -320,6 +320,7 @@ def _behind(chosen: Blocked) -> str:
 
 def _draw(title: str, found: Sequence[Blocked]) -> Chart:
     """Each queue as a tree."""
-    from aurora_ops.diagnose import session_figures  # matplotlib takes half a second, which ending a session need not wait for
+    # With matplotlib, which takes half a second: ending a session need not wait for it.
+    from aurora_ops.diagnose import session_figures
 
     return session_figures.lock_trees(title, found)

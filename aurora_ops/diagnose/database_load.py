@@ -108,7 +108,14 @@ class Diagnosis:
     def looked(self) -> Pictured:
         """Each look into the database with what it found, or why it could not look; queues and connections of that moment as pictures."""
         table = self.looks.table()
-        return Pictured(table.summary, table.columns, table.rows, table.note, self.looks.pictures)
+        return Pictured(table.summary, table.columns, table.rows, table.note, self._pictures)
+
+    def _pictures(self) -> tuple[Chart, ...]:
+        """The queues at the worst moment of the window, as the insights have them; then those of now, and the connections."""
+        from aurora_ops.diagnose import session_figures  # with matplotlib
+
+        queued = [load for load in self.loads if load.queue]
+        return (*map(session_figures.queue_of, queued), *self.looks.pictures())
 
     def report(self) -> Report:
         """Whether the data can be trusted. A check that had nothing to look at is a SKIP."""
@@ -191,7 +198,11 @@ def load(
 def _checks(bundle: Bundle, load: Load) -> list[Check]:
     name, points, expected = load.instance, bundle.points(load.instance), bundle.expected_points
     # The service cuts at about 350 points without a word; a few missing ones are the window's young end.
-    whole = Check.of(f"{name}: no answer was cut", points >= 0.95 * expected, f"{points} of {expected} points")
+    cut = [one for one in bundle.cut(name) if one.points < 0.95 * one.expected]
+    detail = f"{points} of {expected} points" + "".join(
+        f"; {one.name}: {one.points} of {one.expected}" for one in cut[:2] if "," in one.name
+    )
+    whole = Check.of(f"{name}: no answer was cut", points >= 0.95 * expected and not cut, detail)
     if not load.has_data:
         reason = "no point has a value: it was not sampled, which is not the same as idle"
         return [Check(f"{name}: sampled", "SKIP", reason)] if whole.verdict == "PASS" else [whole]
@@ -208,6 +219,9 @@ def _checks(bundle: Bundle, load: Load) -> list[Check]:
     detail = f"Other is {load.other.sum() / load.total.sum():.1%}" if load.total.sum() else "all 0.0"
     checks.append(Check.of(f"{name}: waits add up to at most the total", excess <= _ROUNDING_AAS, detail))
     checks.append(_statements_fit(load))
+    checks += [
+        Check(f"{name}: {told.partition(': ')[0]}", "SKIP", told.partition(": ")[2]) for told in bundle.not_told(name)
+    ]
     return [*checks, _against_cloudwatch(bundle, load)]
 
 

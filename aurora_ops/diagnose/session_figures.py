@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart
-from aurora_ops.diagnose.blocking import Blocked
+from aurora_ops.diagnose.blocking import Blocked, headline
 from aurora_ops.diagnose.causes.cause import Row, span
+from aurora_ops.load.model import Load
 
 MOST = 12  # sessions in one picture: it stays under 30 KB, and more would not be read
 _HOLDERS = 8
@@ -45,6 +46,20 @@ def lock_trees(title: str, found: Sequence[Blocked]) -> Chart:
     return Chart.of(f"{title}{more}: {told}", figure)
 
 
+def queue_of(load: Load) -> Chart:
+    """The same from the insights alone: the moment of the window in which most sessions waited."""
+    root, found = 0, []
+    for one in load.queue:
+        root = one.pid if one.depth == 0 else root
+        found.append(
+            Blocked(
+                root, one.depth, one.pid, 0, one.user, one.application, one.state, one.waits_for, one.transaction_seconds, one.state_seconds,
+                None, None, None, None, one.statement, None,
+            )
+        )  # fmt: skip
+    return lock_trees(f"{load.instance} at {load.queue_at:%H:%M:%S} UTC, {headline(found)}", found)
+
+
 def _said(one: Blocked) -> str:
     who = one.name if one.pid == 0 else f"{one.who}, pid {one.pid}"
     if one.depth:
@@ -71,18 +86,18 @@ def connections(rows: Sequence[Row]) -> Chart:
     figure, axes = charts.canvas(1.5 + 0.42 * len(bars))
     right = max(limit, used) * 1.08 if used >= 0.2 * limit else used * 1.6
     present = [*(s for s in _STATES if s in together["all"]), *(s for s in together["all"] if s not in _STATES)]
-    for row, states in enumerate(bars.values()):
+    for at, states in enumerate(bars.values()):
         left = 0
         for state in present:
             number = states.get(state, 0)
             axes.barh(
-                row, number, height=0.64, left=left, color=_STATES.get(state, _OTHER), edgecolor="#ffffff", linewidth=0.6,
-                label=state if row == 0 else None,
+                at, number, height=0.64, left=left, color=_STATES.get(state, _OTHER), edgecolor="#ffffff", linewidth=0.6,
+                label=state if at == 0 else None,
             )  # fmt: skip
             if number and number >= _SHORT * right and state != "idle":
-                axes.text(left + number / 2, row, f"{number:,}", ha="center", va="center", fontsize=9, color="#ffffff")
+                axes.text(left + number / 2, at, f"{number:,}", ha="center", va="center", fontsize=9, color="#ffffff")
             left += number
-        axes.annotate(f"{left:,}", (left, row), (5, 0), textcoords="offset points", va="center", fontsize=10)
+        axes.annotate(f"{left:,}", (left, at), (5, 0), textcoords="offset points", va="center", fontsize=10)
     if right >= limit:
         axes.axvline(limit, color="#000000", linewidth=1.8, label=f"limit {limit:,}")
     charts.rows(axes, list(bars))
@@ -110,4 +125,3 @@ def _summed(parts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 def _states(states: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {state}" for state, number in sorted(states.items(), key=lambda item: -item[1]))
-

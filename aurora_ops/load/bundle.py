@@ -11,26 +11,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from aurora_ops.core.errors import InputError, did_you_mean
-from aurora_ops.load.model import Load, Statement
+from aurora_ops.load.model import Blocker, Load, Queued, Statement
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
 LOAD = "db.load.avg"
 VCPUS, CAPACITY = "os.general.numVCPUs.avg", "os.general.serverlessDatabaseCapacity.avg"
 CEILING = "os.general.maxConfiguredAcu.max"
 CONNECTIONS, CONNECTIONS_LIMIT = "db.User.numbackends.max", "db.User.max_connections.max"
+IDLE_IN_TRANSACTION = "db.State.idle_in_transaction_count.max"
 _COARSE = (
     CEILING,
     CONNECTIONS,
     CONNECTIONS_LIMIT,
+    IDLE_IN_TRANSACTION,
 )  # asked at a minute or more: their last period may end after the window
-STATISTICS = ("calls_per_sec", "avg_latency_per_call", "rows_per_call")
+STATISTICS = (
+    "calls_per_sec", "avg_latency_per_call", "rows_per_call", "shared_blks_hit_per_call", "shared_blks_read_per_call",
+    "temp_blks_written_per_call",
+)  # fmt: skip
 STATISTIC = "db.sql_tokenized.stats.{}.avg"
+BLOCKER, BLOCKER_STATEMENT = "db.blocking_session.id", "db.blocking_sql.sql"  # with Database Insights advanced
+SNAPSHOT = "db.lock_snapshot"
 
 
 class UnknownRecordingError(InputError):
@@ -50,6 +57,15 @@ class Recorded:
     role: str
     exchanges: list[dict[str, Any]] = field(default_factory=list, repr=False)
     cloudwatch: dict[str, float] = field(default_factory=dict, repr=False)
+    not_told: list[str] = field(default_factory=list)  # what the service did not tell of it, and why
+
+
+class Cut(NamedTuple):
+    """A series with fewer points than its window has periods: the service cuts without a word."""
+
+    name: str
+    points: int
+    expected: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,25 @@ class Bundle:
     def points(self, instance: str) -> int:
         """Points that the total series of an instance has, with or without a value."""
         return len(_series(self, self._of(instance), LOAD))
+
+    def cut(self, instance: str) -> list[Cut]:
+        """Every series of an answer, the total and each part, that has not the points of the window that was asked about."""
+        found = []
+        for exchange in self._of(instance).exchanges:
+            asked, answer = exchange["request"], exchange["answer"]
+            if exchange["operation"] != "GetResourceMetrics":
+                continue
+            period = asked.get("PeriodInSeconds", self.period_seconds)
+            expected = -(-asked.get("EndTime", self.end) // period) - asked.get("StartTime", self.start) // period
+            for one in answer["MetricList"]:
+                if (points := len(one["DataPoints"])) != expected:
+                    parts = one["Key"].get("Dimensions", {})
+                    found.append(Cut(", ".join([one["Key"]["Metric"], *parts.values()]), points, expected))
+        return found
+
+    def not_told(self, instance: str) -> list[str]:
+        """What the service did not tell of an instance, and why."""
+        return self._of(instance).not_told
 
     def cloudwatch(self, instance: str) -> pd.Series:
         """CloudWatch's DBLoad by minute, indexed by the START of the minute in UTC; empty if there is none."""
@@ -175,7 +210,9 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
 
     lists = [m for e in one.exchanges for m in e["answer"].get("MetricList", ())]
     named = {
-        m["Key"]["Dimensions"]["db.wait_event.name"]: m["Key"]["Dimensions"] for m in lists if "Dimensions" in m["Key"]
+        parts["db.wait_event.name"]: parts
+        for m in lists
+        if "db.wait_event.name" in (parts := m["Key"].get("Dimensions", {}))
     }
     total = series(LOAD)
     # A wait that is not among the heaviest of a chunk has no series there: it is in Other, so 0 of its own.
@@ -184,7 +221,8 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
     )
     ceiling = [v for v in _series(bundle, one, CEILING).values() if not np.isnan(v)]
     limit = [v for v in _series(bundle, one, CONNECTIONS_LIMIT).values() if not np.isnan(v)]
-    held = _series(bundle, one, CONNECTIONS)
+    held, idle = (_series(bundle, one, name) for name in (CONNECTIONS, IDLE_IN_TRANSACTION))
+    queue, queue_at = _queue(one)
     return Load(
         instance=one.instance,
         role=one.role,
@@ -197,28 +235,65 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
         capacity_simulated=bool(bundle.simulated),
         statements=tuple(_statements(one)),
         clients={
-            k["Dimensions"]["db.application.name"] or "(unnamed)": k["Total"] for k in _keys(one, "db.application")
+            k["Dimensions"]["db.application.name"] or "(unnamed)": k["Total"] for k in _keys(one, "db.application", "")
         },
         connections=pd.Series(list(held.values()), index=_utc(held), dtype=float),
         connections_limit=limit[-1] if limit else None,
+        idle_in_transaction=pd.Series(list(idle.values()), index=_utc(idle), dtype=float),
+        blockers=tuple(_blockers(one)),
+        queue=queue,
+        queue_at=queue_at,
     )
 
 
-def _keys(one: Recorded, group: str) -> Iterator[dict[str, Any]]:
+def _keys(one: Recorded, group: str, part: str) -> Iterator[dict[str, Any]]:
+    """Keys of a group that were asked for divided by the dimension `part` (empty: not divided), with `Parts` by its values."""
     for exchange in one.exchanges:
-        if exchange["request"].get("GroupBy", {}).get("Group") == group:
-            parts = [k["Dimensions"]["db.wait_event.name"] for k in exchange["answer"].get("PartitionKeys", ())]
+        divided = exchange["request"].get("PartitionBy", {}).get("Group", "")
+        if exchange["request"].get("GroupBy", {}).get("Group") == group and part.startswith(divided):
+            parts = [k["Dimensions"][part] for k in exchange["answer"].get("PartitionKeys", ())]
             for key in exchange["answer"]["Keys"]:
-                yield key | {"Waits": dict(zip(parts, key.get("Partitions", ()), strict=False))}
+                yield key | {"Parts": dict(zip(parts, key.get("Partitions", ()), strict=False))}
 
 
 def _statements(one: Recorded) -> Iterator[Statement]:
-    for key in _keys(one, "db.sql_tokenized"):
+    for key in _keys(one, "db.sql_tokenized", "db.wait_event.name"):
         dimensions, extra = key["Dimensions"], key.get("AdditionalMetrics", {})
+        calls, latency, rows, hit, read, temporary = (extra.get(STATISTIC.format(name)) for name in STATISTICS)
         yield Statement(
-            dimensions["db.sql_tokenized.id"],
-            dimensions.get("db.sql_tokenized.statement", ""),
-            key["Total"],
-            key["Waits"],
-            *(extra.get(STATISTIC.format(name)) for name in STATISTICS),
-        )
+            dimensions["db.sql_tokenized.id"], dimensions.get("db.sql_tokenized.statement", ""), key["Total"], key["Parts"], calls, latency, rows,
+            None if hit is None or read is None else hit + read, temporary,
+        )  # fmt: skip
+
+
+def _blockers(one: Recorded) -> Iterator[Blocker]:
+    """Who held up others, the most sessions first."""
+    behind = {
+        key["Dimensions"][BLOCKER]: key["Parts"]
+        for key in _keys(one, "db.blocking_session", "db.sql_tokenized.statement")
+    }
+    for key in _keys(one, "db.blocking_session", BLOCKER_STATEMENT):
+        session = key["Dimensions"][BLOCKER]
+        texts = sorted(key["Parts"].items(), key=lambda pair: -pair[1])
+        victims = {text: value for text, value in behind.get(session, {}).items() if value > 0}
+        yield Blocker(session, key["Total"], texts[0][0] if texts else "", victims)
+
+
+def _queue(one: Recorded) -> tuple[tuple[Queued, ...], datetime | None]:
+    """The lock trees of one moment; none where the service has them in a form that is not known here."""
+    for exchange in one.exchanges:
+        if exchange["request"].get("Group") != SNAPSHOT:
+            continue
+        for detail in exchange["answer"]["Dimensions"]:
+            try:
+                trees = json.loads(detail.get("Value") or "[]")
+                found = tuple(
+                    Queued(**{name: session.get(name) for name in Queued._fields})
+                    for tree in trees
+                    for session in tree["sessions"]
+                )
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+            if found:
+                return found, datetime.fromtimestamp(int(exchange["request"]["GroupIdentifier"]), UTC)
+    return (), None

@@ -83,17 +83,20 @@ def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
 def _together(parts: Sequence[Statement]) -> Statement:
     if len(parts) == 1:
         return parts[0]
-    calls = [part.calls_per_second for part in parts]
-    known = [(c, part.latency_ms, part.rows_per_call) for c, part in zip(calls, parts, strict=True) if c]
-    total = sum(c for c, _, _ in known)
+    called = [part for part in parts if part.calls_per_second]
+    total = sum(part.calls_per_second or 0.0 for part in called)
+
+    def by_call(name: str) -> float | None:
+        known = [(part.calls_per_second or 0.0, getattr(part, name)) for part in called]
+        return sum(calls * value for calls, value in known if value is not None) / total if total else None
+
     return Statement(
         parts[0].id,
         parts[0].text,
         sum(part.load_aas for part in parts),
         _sum(part.waits for part in parts),
-        total if any(c is not None for c in calls) else None,
-        sum(c * ms for c, ms, _ in known if ms is not None) / total if total else None,
-        sum(c * rows for c, _, rows in known if rows is not None) / total if total else None,
+        total if any(part.calls_per_second is not None for part in parts) else None,
+        *map(by_call, ("latency_ms", "rows_per_call", "blocks_per_call", "temporary_blocks_per_call")),
     )
 
 

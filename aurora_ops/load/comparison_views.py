@@ -87,12 +87,13 @@ def _parts(moved: Moved) -> tuple[float, float, float]:
 
 
 def statements(found: Comparison) -> Table:
-    """Every statement that moved, with its figures of both windows."""
+    """Every statement that moved, with its figures of both windows. Blocks only where a window has them."""
+    blocks = any(s.blocks_per_call is not None for m in found.statements for s in (m.before, m.after) if s)
     rows = [
         (
             moved.one.id[:8], moved.delta, moved.by_calls, moved.by_latency, moved.rest,
             _pair(moved, lambda s: s.calls_per_second), _pair(moved, lambda s: s.latency_ms), _pair(moved, lambda s: s.rows_per_call),
-            _presence(moved, found), " ".join(moved.one.text.split())[:90].replace("*", "\\*"),
+            *([_pair(moved, lambda s: s.blocks_per_call)] if blocks else []), _presence(moved, found), " ".join(moved.one.text.split())[:90].replace("*", "\\*"),
         )
         for moved in found.statements
     ]  # fmt: skip
@@ -101,7 +102,19 @@ def statements(found: Comparison) -> Table:
         f"{len(rows)} statements moved by {LEAST_AAS} AAS or more, {_signed(together)} AAS together"
         if rows
         else "no statement moved",
-        ("id", "ΔAAS", "by calls", "by ms/call", "rest", "calls/s", "ms/call", "rows/call", "", "statement"),
+        (
+            "id",
+            "ΔAAS",
+            "by calls",
+            "by ms/call",
+            "rest",
+            "calls/s",
+            "ms/call",
+            "rows/call",
+            *(["blocks/call"] if blocks else []),
+            "",
+            "statement",
+        ),
         rows,
         "Rest: what the server's clock of a statement does not count (a COMMIT's wait, parallel workers), and the noise of one sample a second.",
     )

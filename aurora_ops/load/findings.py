@@ -39,6 +39,8 @@ class Finding:
     urgent: bool = False
 
 
+SPILLS = "Sorts and hashes spill to temporary files"
+_SPILLED_BLOCKS = 128  # a call: 1 MiB
 CONNECTIONS_SHARE = 0.8  # of max_connections, from where on it is told
 
 # The first line that an event fits is its own; the last of a class takes what is left of it.
@@ -58,7 +60,7 @@ _ADVICE = tuple(
          "Another session holds what {statement} needs; `aurora-ops run end-blocking-session` names it. More capacity would not help."),
         ("Commit:", "Commits wait for storage",
          "Write more rows per transaction, or from fewer sessions at once: each COMMIT waits for storage on its own."),
-        ("IO:BufFile", "Sorts and hashes spill to temporary files",
+        ("IO:BufFile", SPILLS,
          "{statement} needs more work_mem than it has: give it to its role, or an index in the order of the result."),
         ("IO:DataFile(Extend|Write|Flush|Sync|Truncate)", "Rows are written to data files",
          "A load or a rewrite of a table runs in {statement}: run it in smaller parts or when it disturbs nobody."),
@@ -100,10 +102,13 @@ def findings(load: Load, *, from_share: float = 0.1, from_aas: float = 0.05) -> 
         statement, part = _most(load, events)
         subject = statement.title if statement else "the statements above"
         alone = f"; {part / aas:.0%} of it in {statement.title}" if statement else ""
-        evidence = f"{aas:.2f} AAS, {aas / load.average:.0%} of the load, up to {series.max():.0f} sessions at once, in {', '.join(events[:3])}{alone}"
         kind = wait_class(events[0])
+        holder = _holder(load) if kind == "Lock" else ""
+        evidence = f"{aas:.2f} AAS, {aas / load.average:.0%} of the load, up to {series.max():.0f} sessions at once, in {', '.join(events[:3])}{alone}{holder}"
         identity = statement.id if statement else ""
         found.append(Finding(title, evidence, action.format(statement=subject), aas, when(series), identity, kind))
+    if not any(finding.title == SPILLS for finding in found):
+        found += _spills(load, from_share)
     if load.queueing_share >= from_share and load.saturation is not None:
         found.append(_queueing(load))
     return tuple(sorted(found, key=lambda finding: (not finding.urgent, -finding.sessions)))
@@ -124,6 +129,28 @@ def _connections(load: Load) -> Iterator[Finding]:
         yield Finding(
             "The connections are nearly used up", evidence, action, when=told, kind="connections", urgent=True
         )
+
+
+def _holder(load: Load) -> str:
+    """Who held the lock, as the service told it."""
+    if not load.blockers:
+        return ""
+    first = load.blockers[0]
+    text = f"; {first.load_aas:.2f} of it behind session {first.session}, whose statement is {first.title}"
+    root = next((one for one in load.queue if one.depth == 0 and str(one.pid) == first.session), None)
+    if root is not None and load.queue_at is not None:
+        text += f" ({root.application or root.user or 'unnamed'}, {root.state} for {root.state_seconds or 0:.0f} s at {load.queue_at:%H:%M:%S} UTC)"
+    return text
+
+
+def _spills(load: Load, from_share: float) -> Iterator[Finding]:
+    """What statements write to temporary files shows in no wait while the files stay in memory: their statistics tell."""
+    for one in load.statements:
+        blocks = one.temporary_blocks_per_call or 0.0
+        if blocks >= _SPILLED_BLOCKS and one.load_aas >= from_share * load.average:
+            evidence = f"{one.title} writes {blocks * 8 / 1024:,.0f} MiB of temporary files in each call, and holds {one.load_aas:.2f} AAS"
+            action = f"{one.title} needs more work_mem than it has: give it to its role, or an index in the order of the result."
+            yield Finding(SPILLS, evidence, action, one.load_aas, "in this window", one.id, "IO")
 
 
 def when(series: pd.Series) -> str:

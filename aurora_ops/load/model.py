@@ -13,6 +13,8 @@ No data (not sampled) is NaN here and a gap in every picture; idle (sampled, no 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +44,8 @@ class Statement:
     calls_per_second: float | None = None
     latency_ms: float | None = None
     rows_per_call: float | None = None
+    blocks_per_call: float | None = None  # of shared buffers, found there or read
+    temporary_blocks_per_call: float | None = None  # written to temporary files
 
     @property
     def by_class(self) -> pd.Series:
@@ -69,6 +73,36 @@ class Statement:
 
 
 @dataclass(frozen=True)
+class Blocker:
+    """A session that held up others, as Database Insights in advanced mode tells it: `load_aas` sessions on average waited behind it."""
+
+    session: str
+    load_aas: float
+    text: str
+    behind: Mapping[str, float]  # AAS by the statement that waited
+
+    @property
+    def title(self) -> str:
+        """What it ran, in few words."""
+        return Statement("", self.text, 0.0, {}).title
+
+
+class Queued(NamedTuple):
+    """One session in a queue for a lock at one moment, the root at depth 0."""
+
+    depth: int
+    pid: int
+    user: str | None
+    application: str | None
+    state: str | None
+    state_seconds: float | None
+    transaction_seconds: float | None
+    waits_for: str | None
+    object: str | None
+    statement: str | None
+
+
+@dataclass(frozen=True)
 class Load:
     """The load of one instance over one window.
 
@@ -90,6 +124,12 @@ class Load:
         AAS by application name.
     connections, connections_limit
         Most connections of each period, and `max_connections`; empty and None where the service did not tell.
+    idle_in_transaction
+        Most sessions of each period that kept a transaction open and did nothing.
+    blockers
+        Who held up others, the most sessions first; empty without Database Insights advanced.
+    queue, queue_at
+        The queues for locks at the moment when most sessions waited, root first.
     """
 
     instance: str
@@ -105,6 +145,10 @@ class Load:
     clients: Mapping[str, float] = field(default_factory=dict)
     connections: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
     connections_limit: float | None = None
+    idle_in_transaction: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    blockers: tuple[Blocker, ...] = ()
+    queue: tuple[Queued, ...] = ()
+    queue_at: datetime | None = None
 
     @property
     def classes(self) -> pd.DataFrame:

@@ -241,8 +241,15 @@ def _short_number(value: float) -> str:
 
 def statements(load: Load) -> Table:
     """The same with their texts. No literals: the service was asked for normalised statements only."""
+    # What the service did not tell has no column: an older recording knows no blocks.
+    more = [
+        (name, value)
+        for name, value in (("blocks/call", _blocks), ("temp blocks/call", _temporary))
+        if any(value(s) is not None for s in load.statements)
+    ]
     rows = [
-        (s.id[:8], s.load_aas, _percent(_share(load, s)), _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call, _short(s.text))
+        (s.id[:8], s.load_aas, _percent(_share(load, s)), _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call,
+         *(value(s) for _, value in more), _short(s.text))
         for s in load.statements
     ]  # fmt: skip
     covered = sum(s.load_aas for s in load.statements) / load.average if load.average else 0.0
@@ -250,10 +257,28 @@ def statements(load: Load) -> Table:
         f"the {count(len(rows), 'heaviest statement')} held {covered:.0%} of the load"
         if rows
         else "no statement was active",
-        ("id", "AAS", "share", "waits for", "calls/s", "ms/call", "rows/call", "statement"),
+        (
+            "id",
+            "AAS",
+            "share",
+            "waits for",
+            "calls/s",
+            "ms/call",
+            "rows/call",
+            *(name for name, _ in more),
+            "statement",
+        ),
         rows,
         "ms/call is the server's own time in the statement; a COMMIT waits after that clock has stopped, so its AAS says more.",
     )
+
+
+def _blocks(statement: Statement) -> float | None:
+    return statement.blocks_per_call
+
+
+def _temporary(statement: Statement) -> float | None:
+    return statement.temporary_blocks_per_call
 
 
 def _waits(statement: Statement, most: int = 3) -> str:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.minutes(2)
 PAGES = [
     "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "drift", "compare-database-load",
     "diagnose-connection-failure", "clean-up-restore-drills", "end-blocking-session", "respond-to-missing-drill", "verify-restored-cluster", "fail-over", "load-schema",
-    "record-baseline", "restore-drill", "restore-to-point-in-time", "run-workload", "set-acu-range", "end-sessions",
+    "record-baseline", "restore-drill", "restore-to-point-in-time", "run-workload", "set-acu-range", "add-reader", "end-sessions",
     "respond-to-alarm", "upgrade-engine", "alarm-capacity", "alarm-connections", "alarm-cpu", "alarm-local-storage", "alarm-replica-lag", "alarm-transaction-ids",
 ]  # fmt: skip
 FOREIGN = list(foreign.WORLDS)

@@ -61,6 +61,7 @@ SETTINGS = dict.fromkeys(
     ("rds:DescribeDBClusterParameters", "rds:DescribeDBParameters"), "what parameter groups of one's own set"
 )
 ALARMS = ("respond-to-alarm", *(f"alarm-{one}" for one in ("capacity", "connections", "cpu", "local-storage", "replica-lag", "transaction-ids")))  # fmt: skip
+LOCK_TREES = {"pi:GetDimensionKeyDetails": "lock trees, with Database Insights advanced"}
 ALSO = {
     "drift": {"cloudtrail:LookupEvents": "since when it differs, and by whom: the sandbox keeps no CloudTrail"},
     "clean-up-restore-drills": SWEPT,
@@ -72,7 +73,9 @@ ALSO = {
         **SETTINGS,
     },
     "upgrade-engine": SETTINGS | {"rds:DescribeEvents": "why RDS left the cluster at its version"},
-    **{page: {"cloudwatch:DescribeAlarmHistory": "since when it rings, with -p alarm"} for page in ALARMS},
+    "add-reader": {"rds:DeleteDBInstance": "takes away what it added, with -p remove"},
+    **dict.fromkeys(("database-load", "compare-database-load"), LOCK_TREES),
+    **{page: LOCK_TREES | {"cloudwatch:DescribeAlarmHistory": "since when it rings, with -p alarm"} for page in ALARMS},
 }  # fmt: skip
 
 

@@ -53,6 +53,41 @@ def delete_cluster(
     waiting.wait_until(f"cluster {identifier} gone", is_gone, timeout_seconds, is_passing=is_throttled)
 
 
+def remove_instance(
+    session: Session, identifier: str, *, tag: tuple[str, str], timeout_seconds: float = DELETION_SECONDS
+) -> None:
+    """Delete one instance, only if it carries `tag` and is not its cluster's writer; return when it is gone.
+
+    Raises
+    ------
+    ProtectedError
+        It does not carry the tag, or it is the writer by now.
+    """
+    rds = session.to_writable().client("rds")
+
+    def is_gone() -> bool | str:
+        try:
+            raw = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
+            if raw["DBInstanceStatus"] == "deleting":
+                return "deleting"
+            of_cluster = rds.describe_db_clusters(DBClusterIdentifier=raw["DBClusterIdentifier"])["DBClusters"][0]
+            writers = [one["DBInstanceIdentifier"] for one in of_cluster["DBClusterMembers"] if one["IsClusterWriter"]]
+            if identifier in writers or {"Key": tag[0], "Value": tag[1]} not in raw.get("TagList", ()):
+                raise ProtectedError(
+                    f"{identifier} is the writer, or has no tag {tag[0]}={tag[1]}, so it is not ours to delete. It is left alone."
+                )
+            rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+        except ClientError as error:
+            if api.is_not_found(error):
+                return True
+            if api.code_of(error) not in _NOT_NOW:
+                raise
+            return api.code_of(error)
+        return False
+
+    waiting.wait_until(f"instance {identifier} gone", is_gone, timeout_seconds, is_passing=is_throttled)
+
+
 def _described(rds: Any, identifier: str) -> dict[str, Any] | None:
     try:
         return dict(rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])

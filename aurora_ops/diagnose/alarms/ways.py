@@ -101,20 +101,10 @@ def _of_capacity(access: Access, instance: Instance) -> Iterator[Way]:
         readers = len(found.readers) + 1
         yield Way(
             f"add a reader (there {'is' if readers == 2 else 'are'} {readers - 1 or 'none'} now), if what is heavy only reads and its clients use the reader endpoint",
-            _adds_reader(access, readers),
+            command(access, "add-reader", {}),
             _cost(access, found, max(found.floor_acu, 0.5 if not found.floor_acu else 0), "at its floor"),
             _variable(access, "reader_count", str(readers)),
         )
-
-
-def _adds_reader(access: Access, readers: int) -> str:
-    if access.environment:
-        target = [] if access.session.is_sandbox else ["--target", access.session.target]
-        return shlex.join(["aurora-ops", "run", "deploy-environment", "-p", "environment", access.environment, *target])
-    return shlex.join(
-        ["aws", "rds", "create-db-instance", "--db-cluster-identifier", access.identifier, "--db-instance-identifier", f"{access.identifier}-reader-{readers}",
-         "--db-instance-class", "db.serverless", "--engine", "aurora-postgresql", "--region", access.session.region]
-    )  # fmt: skip
 
 
 def _cost(access: Access, found: Cluster, acu: float, when: str) -> str:

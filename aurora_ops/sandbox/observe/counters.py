@@ -127,7 +127,9 @@ class Rates:
         seconds, before = now - self.read_at, self.totals
         self.rates = {}
         grown = {name: value - before[name] for name, value in totals.items() if name in before and seconds > 0}
-        checkpoints = grown.get("db.Checkpoint.checkpoints_req", 0.0) + grown.get("db.Checkpoint.checkpoints_timed", 0.0)
+        checkpoints = grown.get("db.Checkpoint.checkpoints_req", 0.0) + grown.get(
+            "db.Checkpoint.checkpoints_timed", 0.0
+        )
         for part in (_SYNC, _WRITE):
             spent = grown.pop(part, None)
             if spent is not None and checkpoints > 0:

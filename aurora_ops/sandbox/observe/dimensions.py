@@ -51,7 +51,9 @@ def group(asked: Mapping[str, Any], advanced: bool) -> tuple[dict[str, str], int
     """The dimensions that a GroupBy or PartitionBy asks for, each with its column, and the limit."""
     name, known = asked.get("Group", ""), groups(advanced)
     if name in ADVANCED and not advanced:
-        raise InvalidArgumentError(f"{name!r} needs Database Insights in advanced mode; this instance is in standard mode")
+        raise InvalidArgumentError(
+            f"{name!r} needs Database Insights in advanced mode; this instance is in standard mode"
+        )
     if name not in known:
         raise InvalidArgumentError(f"{name!r} is not a dimension group here; known: {', '.join(known)}")
     limit = int(asked.get("Limit", 10))

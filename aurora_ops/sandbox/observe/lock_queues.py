@@ -68,17 +68,18 @@ def look(connection: psycopg.Connection, waiting: Sequence[int]) -> Queues:
     everybody = sorted(set(behind) | {one for pids in behind.values() for one in pids})
     sessions = {row[0]: row for row in connection.execute(_SESSIONS, [everybody]).fetchall()}
     roots = {pid: root(pid, behind) for pid in behind}
-    texts = {pid: without_values(str(sessions[pid][-1] or "")) if pid in sessions else "" for pid in set(roots.values())}
-    blocking = {
-        pid: Blocking(str(at), digest(texts[at]), *map(str, wanted.get(pid, ("unknown", "unknown", "unknown"))[1:2]), *_kind(wanted.get(pid)))
-        for pid, at in roots.items()
-    }  # fmt: skip
+    texts = {
+        pid: without_values(str(sessions[pid][-1] or "")) if pid in sessions else "" for pid in set(roots.values())
+    }
+    blocking = {pid: Blocking(str(at), digest(texts[at]), *_object(wanted.get(pid))) for pid, at in roots.items()}
     snapshot = zlib.compress(json.dumps(list(_trees(behind, roots, sessions, wanted))).encode())
     return Queues(blocking, [(digest(text), text) for text in set(texts.values())], snapshot)
 
 
-def _kind(wanted: Sequence[str] | None) -> tuple[str, str]:
-    return (wanted[0], wanted[2]) if wanted else ("unknown", "unknown")
+def _object(wanted: Sequence[str] | None) -> tuple[str, str, str]:
+    """Id, type and value of what a session waits for; it may have it by now."""
+    kind, identity, value = wanted or ("unknown", "unknown", "unknown")
+    return identity, kind, value
 
 
 def root(pid: int, behind: Mapping[int, Sequence[int]]) -> int:
@@ -131,7 +132,9 @@ def _walk(pid: int, deep: int, parent: Mapping[int, int]) -> Iterator[tuple[int,
 def _session(
     pid: int, deep: int, sessions: Mapping[int, Sequence[Any]], wanted: Mapping[int, Sequence[str]]
 ) -> dict[str, Any]:
-    _, user, application, database, state, in_state, in_transaction, wait, query = sessions.get(pid, (pid, *(None,) * 8))
+    _, user, application, database, state, in_state, in_transaction, wait, query = sessions.get(
+        pid, (pid, *(None,) * 8)
+    )
     return {
         "depth": deep, "pid": pid, "user": user, "application": application, "database": database, "state": state, "state_seconds": in_state,
         "transaction_seconds": in_transaction, "waits_for": wait if deep else None, "object": wanted[pid][2] if pid in wanted else None,

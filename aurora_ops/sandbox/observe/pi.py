@@ -54,9 +54,7 @@ class _Asked(NamedTuple):
         start, end = float(self.body.get("StartTime", 0)), float(self.body.get("EndTime", 0))
         if start >= end:
             raise InvalidArgumentError("StartTime must be before EndTime")
-        period = self.body.get("PeriodInSeconds") or next(
-            (p for p in PERIODS if (end - start) / p <= 200), PERIODS[-1]
-        )
+        period = self.body.get("PeriodInSeconds") or next((p for p in PERIODS if (end - start) / p <= 200), PERIODS[-1])
         if period not in PERIODS:
             raise InvalidArgumentError(f"PeriodInSeconds {period} is not one of {', '.join(map(str, PERIODS))}")
         first, last = int(start // period * period), int(-(-end // period) * period)
@@ -144,14 +142,14 @@ def _get_resource_metrics(asked: _Asked) -> dict[str, Any]:
     return {**_aligned(window), "Identifier": asked.resource, "MetricList": list(page), **token}
 
 
-def _series(asked: _Asked, window: Window, query: dict[str, Any], period: int) -> Iterator[tuple[Any, dict[int, float]]]:
+def _series(
+    asked: _Asked, window: Window, query: dict[str, Any], period: int
+) -> Iterator[tuple[Any, dict[int, float]]]:
     """A query's series: of the metric, and of the first keys of a group."""
     metric, by = query.get("Metric", ""), query.get("GroupBy")
     advanced = asked.insights.advanced
     columns, limit = dimensions.group(by, advanced) if by else ({}, 0)
-    scoped = window.narrowed(
-        dimensions.filtered(query.get("Filter") or {}, {by["Group"]} if by else set(), advanced)
-    )
+    scoped = window.narrowed(dimensions.filtered(query.get("Filter") or {}, {by["Group"]} if by else set(), advanced))
     if metric.startswith(PREFIX):
         if not by or by.get("Group") != _TOKENIZED:
             raise InvalidArgumentError(f"{metric!r} is asked by group {_TOKENIZED}")
@@ -176,12 +174,15 @@ def _describe_dimension_keys(asked: _Asked) -> dict[str, Any]:
         raise InvalidArgumentError(f"Metric {body.get('Metric')!r} is not db.load.avg")
     columns, limit = dimensions.group(body.get("GroupBy") or {}, advanced)
     own, additional = {body["GroupBy"]["Group"]}, _additional(body)
-    names, parts, second = plain(columns), list[dict[str, Any]](), list[str]()
+    names = plain(columns)
     response: dict[str, Any] = _aligned(window)
+    part_columns: dict[str, str] = {}
+    part_limit = 0
     if "PartitionBy" in body:
         part_columns, part_limit = dimensions.group(body["PartitionBy"], advanced)
-        own, second = own | {body["PartitionBy"]["Group"]}, plain(part_columns)
+        own.add(body["PartitionBy"]["Group"])
     window = window.narrowed(dimensions.filtered(body.get("Filter") or {}, own, advanced))
+    second, parts = plain(part_columns), list[dict[str, Any]]()
     counts = window.counts(names, second)
     if second:
         by_part: Counter[Any] = Counter()
@@ -243,7 +244,9 @@ def _get_dimension_key_details(asked: _Asked) -> dict[str, Any]:
 def _lock_snapshot(asked: _Asked, identifier: str) -> dict[str, Any]:
     """The trees of one second. A point of db.load.avg by blocking session that is above 0 has them: it carries that second's end."""
     if not asked.insights.advanced:
-        raise InvalidArgumentError("db.lock_snapshot needs Database Insights in advanced mode; this instance is in standard mode")
+        raise InvalidArgumentError(
+            "db.lock_snapshot needs Database Insights in advanced mode; this instance is in standard mode"
+        )
     if not identifier.isdecimal():
         raise InvalidArgumentError(f"GroupIdentifier {identifier!r} is not the epoch second of a snapshot")
     found = asked.samples.read(
@@ -259,7 +262,10 @@ def _detail(dimension: str, value: str | None) -> dict[str, Any]:
 
 def _get_resource_metadata(asked: _Asked) -> dict[str, Any]:
     mode = "ENABLED" if asked.insights.advanced else "DISABLED"
-    return {"Identifier": asked.resource, "Features": {"SQL_STATISTICS": {"Status": "ENABLED"}, "LOCK_ANALYSIS": {"Status": mode}}}
+    return {
+        "Identifier": asked.resource,
+        "Features": {"SQL_STATISTICS": {"Status": "ENABLED"}, "LOCK_ANALYSIS": {"Status": mode}},
+    }
 
 
 def _list_metrics(asked: _Asked) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Retention(PeriodicThread):
         try:
             self._points.prune(now)
             self._samples.prune(int(now), self._kept_days())
+            self._samples.count_hours(int(now))
             log_retention.prune(now)
         except sqlite3.Error as error:  # a full disk: the next round tries again
             log.warning("expired measurements could not be deleted: %s", error)

@@ -13,7 +13,7 @@ from typing import Any
 from aurora_ops.sandbox.observe import statement_statistics
 from aurora_ops.sandbox.observe.counters import COUNTERS
 from aurora_ops.sandbox.observe.dimensions import InvalidArgumentError, plain
-from aurora_ops.sandbox.observe.samples import BLOCKING, Samples
+from aurora_ops.sandbox.observe.samples import BLOCKING, HOUR, HOURLY, Samples
 
 AGGREGATES = {"avg": "avg", "min": "min", "max": "max", "sum": "sum", "sample_count": "count"}
 Point = dict[str, Any]
@@ -36,8 +36,26 @@ class Window:
     @cached_property
     def ticks(self) -> int:
         """The number of ticks, at least 1, to divide by."""
-        ((found,),) = self._read("tick", "count(*)")
+        hours = self._hours
+        found = sum(number for _, number in hours)
+        for edge in self._edges:
+            ((more,),) = edge._read("tick", "count(*)")
+            found += more
         return found or 1
+
+    @cached_property
+    def _hours(self) -> list[tuple[int, int]]:
+        """The hours inside that are counted already, without a gap between them, and the ticks of each."""
+        return self._read("hour", "second, ticks", "AND second + ? <= ? ORDER BY second", HOUR, self.end)
+
+    @property
+    def _edges(self) -> list["Window"]:
+        """What lies outside of these hours."""
+        if not self._hours:
+            return [self]
+        first, last = self._hours[0][0], self._hours[-1][0] + HOUR
+        spans = ((self.start, first), (last, self.end))
+        return [replace(self, start=start, end=end) for start, end in spans if start < end]
 
     def ticks_by(self, period: int) -> dict[int, int]:
         """The number of ticks by the end of each period."""
@@ -48,15 +66,26 @@ class Window:
         names = list(dict.fromkeys([*first, *second]))
         listed = ", ".join(f'"{name}"' for name in names)
         found: Counter[tuple[tuple[Any, ...], tuple[Any, ...]]] = Counter()
-        for *row, number in self.sessions(f"{listed}, count(*)", f"GROUP BY {listed}"):
+        rows = []
+        if {*names, *self.where} <= {*HOURLY}:
+            if self._hours:
+                rows += self.sessions(
+                    f"{listed}, sum(number)", f"AND second <= {self._hours[-1][0]} GROUP BY {listed}", table="hourly"
+                )
+            parts = self._edges
+        else:
+            parts = [self]
+        for part in parts:
+            rows += part.sessions(f"{listed}, count(*)", f"GROUP BY {listed}")
+        for *row, number in rows:
             values = dict(zip(names, row, strict=True))
             found[tuple(values[name] for name in first), tuple(values[name] for name in second)] += number
         return found
 
-    def sessions(self, select: str, rest: str = "") -> list[tuple[Any, ...]]:
+    def sessions(self, select: str, rest: str = "", table: str = "session") -> list[tuple[Any, ...]]:
         """A SELECT over the sessions; `rest` follows the WHERE clause."""
         conditions = "".join(f' AND "{column}" IS ?' for column in self.where)
-        return self._read("session", select, f"{conditions} {rest}", *self.where.values())
+        return self._read(table, select, f"{conditions} {rest}", *self.where.values())
 
     def top(self, columns: Mapping[str, str], limit: int) -> list[tuple[dict[str, Any], float]]:
         """Keys of a group with their average active sessions, highest first."""
@@ -77,7 +106,9 @@ class Window:
         active = dict(self.sessions(f"{_bucket(period)}, count(*)", "GROUP BY 1"))
         return {at: active.get(at, 0) / number for at, number in self.ticks_by(period).items()}
 
-    def load_by(self, columns: Mapping[str, str], limit: int, period: int) -> list[tuple[dict[str, Any], dict[int, float]]]:
+    def load_by(
+        self, columns: Mapping[str, str], limit: int, period: int
+    ) -> list[tuple[dict[str, Any], dict[int, float]]]:
         """The heaviest keys of a group, each with its average active sessions by period. One pass over the samples."""
         names = plain(columns)
         listed = ", ".join(f'"{name}"' for name in names)

@@ -6,7 +6,9 @@ its truth, or never.
 A session counts when it is active; without a wait event it is on CPU, as in Performance Insights.
 """
 
+import contextlib
 import logging
+import os
 import random
 import re
 import threading
@@ -31,7 +33,9 @@ from aurora_ops.sandbox.observe.samples import EXECUTED, Samples, digest
 
 log = logging.getLogger(__name__)
 STATEMENTS_EVERY_SECONDS = 5
-_WHOLE_EVERY_SECONDS = 3600  # after which a statement's counts are written though it has not run: older ones are deleted
+_WHOLE_EVERY_SECONDS = (
+    3600  # after which a statement's counts are written though it has not run: older ones are deleted
+)
 
 _SESSIONS = """
 SELECT pid, datname, usename, application_name, coalesce(host(client_addr), '[local]'), backend_type,
@@ -67,6 +71,7 @@ _LITERALS = re.compile(
     r"""\b[eE]'(?:[^'\\]|\\.|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)|(?<!\$)\b\d+(?:\.\d+)?\b""",
     re.DOTALL,
 )
+_PRIORITY = -10  # for root only; anybody else samples at the priority of the servers
 _LATEST = 0.95  # of a second, so that a sample ends within it
 PROVISIONAL = "~"  # before the id of a statement whose normalised text is not known yet
 _STATEMENTS = "pg_stat_statements"
@@ -95,7 +100,9 @@ class Watched:
     measured_at: float = field(default_factory=time.monotonic)  # when that was
     rates: Rates = field(default_factory=Rates)
     statements_due: int = 0  # epoch second from which pg_stat_statements is read next
-    executed: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # db_id -> what was counted when it was last written
+    executed: dict[str, tuple[Any, ...]] = field(
+        default_factory=dict
+    )  # db_id -> what was counted when it was last written
     whole_due: int = 0  # epoch second from which all statements are written again, also those that have not run
     texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
 
@@ -109,6 +116,7 @@ class Watched:
         if self.connection is None or self.connection.closed:
             self.connection = self.target.server.connect("rdsadmin")
             self.connection.execute("SET statement_timeout = '900ms'")
+            _prefer(self.connection.info.backend_pid)
         return self.connection
 
     def disconnect(self) -> None:
@@ -164,6 +172,7 @@ class Sampler:
         self.watch({})
 
     def _run(self) -> None:
+        _prefer(threading.get_native_id())
         second = int(time.time())
         # What a sample takes must not move the next one: each has its own second, and after a longer one those in between are missed.
         while not self._stopping.wait(max(0.0, second + 1 + random.random() * _LATEST - time.time())):  # noqa: S311
@@ -188,6 +197,7 @@ class Sampler:
             return
         if not one.target.server.is_running:
             return
+        began = time.monotonic()
         connection = one.connect()
         sessions, statements = self._sessions(one, connection, second)
         queues = lock_queues.look(connection, [row[2] for row in sessions if row[_WAIT_TYPE] == "Lock"])
@@ -199,7 +209,7 @@ class Sampler:
             executed = self._executed(one, connection, second)
             one.statements_due = second - second % STATEMENTS_EVERY_SECONDS + STATEMENTS_EVERY_SECONDS
         rows: dict[str, list[tuple[Any, ...]]] = {
-            "tick": [(one.resource, second)],
+            "tick": [(one.resource, second, 1000 * (time.monotonic() - began))],
             "session": sessions,
             "counters": [(one.resource, second, *map(counted.get, COUNTERS))],
             "executed": executed,
@@ -301,7 +311,9 @@ class Sampler:
         one.used = used
         if used is None or previous is None:
             return None, seconds
-        return Used(max(0.0, used.user - previous.user), max(0.0, used.system - previous.system), used.processes), seconds
+        return Used(
+            max(0.0, used.user - previous.user), max(0.0, used.system - previous.system), used.processes
+        ), seconds
 
     def _flush(self, second: int) -> None:
         """Put the metrics of finished minutes into CloudWatch; a minute without a tick has none."""
@@ -314,6 +326,12 @@ class Sampler:
                     self._put_metrics(one.target, minute, values)
                 except Exception:  # a lost metric must not end the sampling
                     log.exception("the metrics of %s for one minute are lost", one.target.instance)
+
+
+def _prefer(process: int) -> None:
+    """Let a process or a thread have a processor before those that it watches, where that is allowed: a storm is when it must not be late."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process, _PRIORITY)
 
 
 def _tokenized(one: Watched, query_id: int | None, query: str) -> Statement:
@@ -346,4 +364,6 @@ def _percent(used: Used | None, seconds: float, vcpu: float) -> dict[str, float]
     user, system = (min(100.0, 100 * part / seconds / vcpu) for part in (used.user, used.system))
     total = min(100.0, user + system)
     shares = {"total": total, "user": user, "system": system, "idle": 100.0 - total}
-    return {f"os.cpuUtilization.{name}": share for name, share in shares.items()} | {"os.tasks.total": float(used.processes)}
+    return {f"os.cpuUtilization.{name}": share for name, share in shares.items()} | {
+        "os.tasks.total": float(used.processes)
+    }

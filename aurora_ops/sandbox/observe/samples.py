@@ -20,10 +20,24 @@ EXECUTED = (
     "local_blks_read", "local_blks_dirtied", "local_blks_written", "temp_blks_written", "temp_blks_read", "blk_read_time", "blk_write_time",
 )  # fmt: skip
 BLOCKING = ("blocking_session", "blocking_sql", "blocking_object", "blocking_object_type", "blocking_object_value")
+# What a finished hour's sessions are counted by. Not by the statement with its literals, of which there may be one for each session.
+HOURLY = (
+    "db",
+    "user",
+    "application",
+    "host",
+    "session_type",
+    "wait_type",
+    "wait_event",
+    "tokenized_id",
+    "db_id",
+    *BLOCKING,
+)
+HOUR = 3600
 # A row a second with a column for each counter: a name beside each value would take ten times the place.
 _COUNTERS = ", ".join(f'"{name}" REAL' for name in COUNTERS)
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tick (resource TEXT, second INTEGER, milliseconds REAL, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session (
     resource TEXT, second INTEGER, pid INTEGER, db TEXT, "user" TEXT, application TEXT, host TEXT, session_type TEXT,
     wait_type TEXT, wait_event TEXT, sql_id TEXT, tokenized_id TEXT, db_id TEXT, {", ".join(f"{name} TEXT" for name in BLOCKING)});
@@ -34,11 +48,19 @@ CREATE TABLE IF NOT EXISTS counters (resource TEXT, second INTEGER, {_COUNTERS},
 CREATE TABLE IF NOT EXISTS executed (resource TEXT, second INTEGER, db_id TEXT, {", ".join(f"{name} REAL" for name in EXECUTED)});
 CREATE INDEX IF NOT EXISTS executed_time ON executed (resource, second);
 CREATE INDEX IF NOT EXISTS executed_statement ON executed (resource, db_id, second);
+CREATE TABLE IF NOT EXISTS hour (resource TEXT, second INTEGER, ticks INTEGER, PRIMARY KEY (resource, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hourly (resource TEXT, second INTEGER, {", ".join(f'"{name}" TEXT' for name in HOURLY)}, number INTEGER);
+CREATE INDEX IF NOT EXISTS hourly_time ON hourly (resource, second);
 CREATE TABLE IF NOT EXISTS lock_snapshot (resource TEXT, second INTEGER, trees BLOB, PRIMARY KEY (resource, second)) WITHOUT ROWID;
 """
-_WIDENED = {"session": BLOCKING, "executed": EXECUTED[3:]}  # columns that files of earlier versions lack
+_WIDENED = {
+    "tick": ("milliseconds",),
+    "session": BLOCKING,
+    "executed": EXECUTED[3:],
+}  # columns that files of earlier versions lack
 # Ticks last: by them an instance is known to have samples at all.
-_TIMED = ("session", "counters", "executed", "lock_snapshot", "tick")
+_LATE_SECONDS = 60  # after which no sample of an hour is still to come
+_TIMED = ("session", "hourly", "hour", "counters", "executed", "lock_snapshot", "tick")
 _SEEN = "INSERT INTO statement VALUES (?, ?, ?) ON CONFLICT (sql_id) DO UPDATE SET second = excluded.second WHERE second < excluded.second - ?"
 
 
@@ -84,6 +106,29 @@ class Samples(SqliteFile):
         with self.transaction() as connection:
             connection.execute("DELETE FROM statement WHERE second < ?", (now - longest - SEEN_EVERY_SECONDS,))
 
+    def count_hours(self, now: int) -> None:
+        """Count the sessions of each hour that is over, so that a week is answered from 168 hours instead of a million sessions."""
+        names = ", ".join(f'"{name}"' for name in HOURLY)
+        for resource in self.resources():
+            ((first, last),) = self.read(
+                "SELECT (SELECT min(second) FROM tick WHERE resource = ?), (SELECT max(second) FROM hour WHERE resource = ?)", [resource, resource]
+            )  # fmt: skip
+            start = (
+                first // HOUR * HOUR + HOUR if last is None else last + HOUR
+            )  # of the first hour there is only a part
+            for hour in range(start, (now - _LATE_SECONDS) // HOUR * HOUR, HOUR):
+                window = (resource, hour, hour + HOUR)
+                with self.transaction() as connection:
+                    connection.execute(
+                        f"INSERT INTO hourly SELECT resource, ?, {names}, count(*) FROM session "  # noqa: S608 - our own names
+                        f"WHERE resource = ? AND second >= ? AND second < ? GROUP BY resource, {names}",
+                        (hour, *window),
+                    )
+                    connection.execute(
+                        "INSERT INTO hour SELECT ?, ?, count(*) FROM tick WHERE resource = ? AND second >= ? AND second < ?",
+                        (resource, hour, *window),
+                    )
+
     def move_up_to(self, second: int) -> int:
         """Shift all samples so that the last one is at `second`; returns by how many seconds.
 
@@ -93,6 +138,8 @@ class Samples(SqliteFile):
         seconds = 0 if last is None else (second - last) // 60 * 60
         if seconds:
             with self.transaction() as connection:
+                connection.execute("DELETE FROM hourly")  # the hours become others
+                connection.execute("DELETE FROM hour")
                 for table in (*_TIMED, "statement"):
                     # By way of negative seconds, which no row has: else a row would meet another one's key.
                     connection.execute(f"UPDATE {table} SET second = -(second + ?)", (seconds,))  # noqa: S608

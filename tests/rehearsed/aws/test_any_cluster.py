@@ -174,8 +174,8 @@ def test_what_a_live_run_was_answered_is_kept_and_opened_again(session, orders, 
 
 
 def test_a_throttled_account_is_waited_for(session, orders, faults, capfd):
-    """boto3 gives up after five tries; a busy account is no reason to know nothing. The wait is told, once."""
-    faults.throttle("GetResourceMetrics", 6, service="pi")
+    """boto3 gives up after five tries; a busy account is no reason to know nothing. The wait is told, once for the four calls that are made at once."""
+    faults.throttle("GetResourceMetrics", 21, service="pi")
     found = database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=1)
 
     assert [NAME] == [found.bundle.cluster]

@@ -12,7 +12,8 @@ from common import soon
 from aurora_ops.sandbox.observe.counters import COUNTERS
 from aurora_ops.sandbox.observe.datapoints import Datapoints
 from aurora_ops.sandbox.observe.retention import Retention
-from aurora_ops.sandbox.observe.samples import BLOCKING, EXECUTED, SEEN_EVERY_SECONDS, Samples, kept_seconds
+from aurora_ops.sandbox.observe.sampled_window import Window
+from aurora_ops.sandbox.observe.samples import BLOCKING, EXECUTED, HOUR, SEEN_EVERY_SECONDS, Samples, kept_seconds
 
 TIMED = ("tick", "session", "counters", "executed", "lock_snapshot")
 KILLED_IN_THE_MIDDLE = """
@@ -35,9 +36,24 @@ def samples(tmp_path):
 
 def write(samples, second, resource="db-A", text="SELECT 1"):
     """One tick with a session, a counter and a statement's statistics."""
-    session = (resource, second, 7, "app", "u", "api", "h", "client backend", "CPU", "CPU", f"id {text}", "t", "q", *BLOCKING)
+    session = (
+        resource,
+        second,
+        7,
+        "app",
+        "u",
+        "api",
+        "h",
+        "client backend",
+        "CPU",
+        "CPU",
+        f"id {text}",
+        "t",
+        "q",
+        *BLOCKING,
+    )
     rows = {
-        "tick": [(resource, second)],
+        "tick": [(resource, second, 1.5)],
         "session": [session],
         "counters": [(resource, second, *[1.0] * len(COUNTERS))],
         "executed": [(resource, second, "q", *[1] * len(EXECUTED))],
@@ -143,6 +159,45 @@ def test_a_file_of_an_earlier_version_is_widened(tmp_path):
     opened = Samples(path)
     write(opened, 8)
 
-    assert [(7, 3, None), (8, 1, 1)] == opened.read("SELECT second, calls, temp_blks_read FROM executed ORDER BY second")
+    assert [(7, 3, None), (8, 1, 1)] == opened.read(
+        "SELECT second, calls, temp_blks_read FROM executed ORDER BY second"
+    )
     assert [(BLOCKING[0],)] == opened.read("SELECT blocking_session FROM session")
     opened.close()
+
+
+def test_counted_hours_say_what_their_sessions_say(samples):
+    """A window of two whole hours and the parts around them, counted from the hours and from each session: the same."""
+    start = 1_764_000_000 // HOUR * HOUR - 600
+    for at in range(start, start + 3 * HOUR, 50):
+        write(samples, at, text=f"SELECT {at % 3}")
+        if at % 100:
+            write(samples, at, "db-B")
+    window = Window(samples, "db-A", start + 100, start + 3 * HOUR - 70)
+    narrow = window.narrowed({"wait_event": "CPU"})
+    before = [(one.ticks, one.counts(["wait_event"], ["application"])) for one in (window, narrow)]
+    samples.count_hours(start + 3 * HOUR + 61)
+    samples.count_hours(start + 3 * HOUR + 61)  # once more counts nothing twice
+    again = Window(samples, "db-A", window.start, window.end)
+    after = [
+        (one.ticks, one.counts(["wait_event"], ["application"]))
+        for one in (again, again.narrowed({"wait_event": "CPU"}))
+    ]
+
+    assert before == after
+    assert [(start + 600, 72), (start + 600 + HOUR, 72)] == again._hours
+    assert 3 == len(again.counts(["sql_id"], []))  # of which hours know nothing
+
+
+def test_an_hour_is_counted_when_it_is_over(samples):
+    """No sample is still to come a minute later; a move makes other hours of all."""
+    hour = 1_764_000_000 // HOUR * HOUR
+    write(samples, hour - 1)
+    write(samples, hour)
+    samples.count_hours(hour + HOUR + 59)
+    early = samples.read("SELECT second, ticks FROM hour")
+    samples.count_hours(hour + HOUR + 60)
+
+    assert ([], [(hour, 1)]) == (early, samples.read("SELECT second, ticks FROM hour"))
+    samples.move_up_to(hour + 600)
+    assert [] == samples.read("SELECT * FROM hour UNION ALL SELECT second, number, db FROM hourly")

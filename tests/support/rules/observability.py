@@ -199,7 +199,7 @@ RULES = [
     Rule("a log file can be read", portion, BROKEN, ACCEPTED, "DownloadDBLogFilePortion"),
     Rule("a log file must exist", lambda at: at.answer(at.rds.download_db_log_file_portion, DBInstanceIdentifier=f"{at.single}-1", LogFileName="error/none.log"), BROKEN, "DBLogFileNotFoundFault", "DownloadDBLogFilePortion"),
     Rule("Performance Insights answer", metadata, BROKEN, ACCEPTED, "GetResourceMetadata"),
-    Rule("Performance Insights know their instances", call("pi.get_resource_metadata", ServiceType="RDS", Identifier="db-NONE"), BROKEN, "InvalidArgumentException", "GetResourceMetadata"),
+    Rule("Performance Insights know their instances", call("pi.get_resource_metadata", ServiceType="RDS", Identifier="db-NONE"), BROKEN, "NotAuthorizedException", "zalando/rds-health#6"),
     Rule("load is told", load(), BROKEN, ACCEPTED, "GetResourceMetrics"),
     Rule("load is grouped by known groups", load(**by("db.weather")), BROKEN, "InvalidArgumentException", "DimensionGroup"),
     Rule("load is grouped into 25 at most", load(**by("db.wait_event", Limit=26)), BROKEN, "InvalidArgumentException", "DimensionGroup"),

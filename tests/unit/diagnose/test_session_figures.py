@@ -55,7 +55,9 @@ def test_of_a_long_queue_the_rest_is_counted():
 def test_a_prepared_transaction_at_the_root_has_no_pid_and_no_state():
     prepared = session(0, 0, 0, None, None)._replace(state_seconds=None, user=None)
 
-    assert "a prepared transaction: no session; → web, pid 2" in repr(figures.lock_trees("q", [prepared, session(0, 1, 2)]))
+    assert "a prepared transaction: no session; → web, pid 2" in repr(
+        figures.lock_trees("q", [prepared, session(0, 1, 2)])
+    )
 
 
 @pytest.mark.parametrize(("state", "colour"), sorted(figures._STATES.items()))
@@ -81,5 +83,9 @@ def test_there_are_no_pictures_of_what_was_not_looked_at():
 
     assert [0, 1, 2] == [
         len(looks.pictures())
-        for looks in (Looks(), Looks(connections=one), Looks(connections=one, queues=(session(1, 0, 1), session(1, 1, 2))))
+        for looks in (
+            Looks(),
+            Looks(connections=one),
+            Looks(connections=one, queues=(session(1, 0, 1), session(1, 1, 2))),
+        )
     ]

@@ -253,6 +253,53 @@ def test_a_cut_answer_fails_the_report():
     assert "350 of 600 points" == report.checks[0].detail
 
 
+def test_a_cut_part_fails_the_report_though_its_total_is_whole():
+    """
+    A wait whose points are missing would be drawn as none; it is named.
+    """
+    whole = [{"Timestamp": at, "Value": 1.0} for at in range(1, 601)]
+    answered = exchange(whole)
+    answered["answer"]["MetricList"].append(
+        {"Key": {"Metric": "db.load.avg", "Dimensions": {"db.wait_event.name": "CPU", "db.wait_event.type": "CPU"}}, "DataPoints": whole[:350]}
+    )  # fmt: skip
+    one = Bundle("c", "r", 0, 600, 1, 0, "test", [], [Recorded("w", "db-1", "writer", [answered])])
+    report = diagnose.Diagnosis(one, one.loads()).report()
+
+    assert "FAIL" == report.verdict
+    assert "600 of 600 points; db.load.avg, CPU, CPU: 350 of 600" == report.checks[0].detail
+
+
+def test_what_the_service_did_not_tell_is_a_skip_with_its_reason():
+    """
+    Standard mode has no blocking sessions, a server without pg_stat_statements no calls: each has words of its own, and neither fails the run.
+    """
+    told = [
+        insights._STANDARD,
+        *insights._lacking(
+            [{"request": {"GroupBy": {"Group": "db.sql_tokenized"}}, "answer": {"Keys": [{"Total": 1.0}]}}]
+        ),
+    ]
+    one = Bundle(
+        "c",
+        "r",
+        0,
+        1,
+        1,
+        0,
+        "test",
+        [],
+        [Recorded("w", "db-1", "writer", [exchange([{"Timestamp": 1, "Value": 1.0}])], {}, told)],
+    )
+    skipped = {
+        check.name: check.detail
+        for check in diagnose.Diagnosis(one, one.loads()).report().checks
+        if check.verdict == "SKIP"
+    }
+
+    assert "standard mode" in skipped["w: who blocks whom"]
+    assert "pg_stat_statements is not in shared_preload_libraries" in skipped["w: calls and time per call"]
+
+
 def test_the_writer_and_its_readers_are_apart():
     """
     Each instance has a load of its own; the writer is told first.
@@ -302,7 +349,7 @@ def test_a_proxy_page_is_not_an_empty_database():
     An answer without the content that was asked for is refused.
     """
     with pytest.raises(insights.InterceptedAnswerError, match="proxy"):
-        insights._ask(None, Proxy(), "GetResourceMetrics", {}, "MetricList")
+        insights._ask(None, Proxy(), "GetResourceMetrics", {})
 
 
 def test_the_recording_shows_no_other_database_than_its_own():
