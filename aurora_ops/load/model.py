@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ class Load:
     queue: tuple[Queued, ...] = ()
     queue_at: datetime | None = None
 
-    @property
+    @cached_property
     def classes(self) -> pd.DataFrame:
         """AAS by class, columns in the order of `CLASSES`. Rows sum to `total`; NaN where there is no data."""
         frame = pd.DataFrame(0.0, index=self.total.index, columns=list(CLASSES))

@@ -78,14 +78,15 @@ class Missing:
     def advice(self) -> Line:
         """What to do now, by what is known."""
         known = self._drills()
-        again = f"aurora-ops run restore-drill --target {self.access.session.target} -p cluster {self.cluster} -p depth quick"
+        again = f"aurora-ops run restore-drill --target {self.access.session.target} -p cluster {self.cluster} -p depth quick -p publish_metric true"
         if not known:
             return Line(
                 f"Ask the scheduler for its last run and its log; docs/schedules has what it should look like. To prove the backup now: {again}"
             )
         if known[0].verdict == "PASS":
             return Line(
-                "The last drill passed. If the alarm stays, it did not publish: publish_metric, cloudwatch:PutMetricData, and the alarm's region and dimension."
+                "The last drill passed. If the alarm stays, it did not publish: publish_metric, cloudwatch:PutMetricData, and the alarm's region and dimension. "
+                f"To prove the backup again, and say so: {again}"
             )
         if known[0].verdict == "FAIL":
             return Line(

@@ -2,6 +2,7 @@
 
 import html
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -12,10 +13,12 @@ import pytest
 from common import soon
 
 from aurora_ops.aws import changes
+from aurora_ops.aws.access import open_access
 from aurora_ops.core.environments import settings
 from aurora_ops.core.errors import InputError
+from aurora_ops.diagnose.alarms.procedure import respond
 from aurora_ops.rehearsal.worlds import open_world
-from aurora_ops.restore.evidence import age, proved, signing
+from aurora_ops.restore.evidence import age, missing, proved, signing
 from aurora_ops.runner.run import run
 
 DEV = settings("dev").cluster_identifier
@@ -180,6 +183,38 @@ def test_an_alarm_on_the_metric_is_ok_after_a_proof_and_goes_to_alarm_without(se
     publish(age.hours(session, found))
     assert "OK" == soon("OK", state, _MINUTES)
     assert "ALARM" == soon("ALARM", state, _MINUTES)
+
+
+@pytest.mark.slow
+def test_the_alarm_leads_to_the_drill_that_brings_it_back(session, outcome, aws, tmp_path):
+    """The whole loop as whoever is on call walks it: the alarm rings, its page names the page about missing drills, that one prints the drill, which
+    is run as printed and publishes; then the alarm is OK, and its page passes."""
+    cloudwatch = aws("cloudwatch")
+    cloudwatch.put_metric_alarm(**ALARM | {"AlarmName": "loop-restore-proof"})
+
+    def state():
+        return cloudwatch.describe_alarms(AlarmNames=["loop-restore-proof"])["MetricAlarms"][0]["StateValue"]
+
+    def answer():
+        return respond(lambda *_: session, "sandbox", session.region, alarm="loop-restore-proof", cluster=DEV)
+
+    rang = soon("ALARM", state, _MINUTES)
+    first = answer()
+    page, _ = printed(first.result()["to_mend_it"])
+    name, given = printed(missing.missing(open_access(session, cluster=DEV)).advice().text)
+    drill = run(name, given, output_dir=tmp_path, progress=False)
+    back = soon("OK", state, _MINUTES)
+
+    assert ("ALARM", "FAIL", "respond-to-missing-drill") == (rang, first.report().verdict, page)
+    assert ("restore-drill", {"cluster": DEV, "depth": "quick", "publish_metric": "true"}) == (name, given)
+    assert ("passed", "OK", "PASS") == (drill.status, back, answer().report().verdict)
+
+
+def printed(text):
+    """The page and the parameters of the command that a text ends in."""
+    _, _, page, *words = shlex.split(text[text.index("aurora-ops run") :])
+    pairs = zip(words, words[1:], words[2:], strict=False)
+    return page, {name: value for flag, name, value in pairs if flag == "-p"}
 
 
 def test_the_last_proof_is_found_by_the_metric_where_no_file_is(session, outcome):
