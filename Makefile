@@ -70,7 +70,7 @@ site: $(READY)  ## build the documentation as a site into site/ (installs zensic
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'zensical>=0.0.73,<0.2'
 	@PYTHONPATH=tests/support $(BIN)/python -m documentation
 
-bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows, the runner, the list of runs and fleets: medians of five and ratios within one run; wants a quiet machine
+bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows, the runner, the list of runs, fleets and database load: medians of five and ratios within one run; wants a quiet machine
 	@$(BIN)/python tests/bench/cost.py
 	@$(BIN)/python tests/bench/sandbox.py
 	@$(BIN)/python tests/bench/restore.py rows
@@ -78,6 +78,7 @@ bench: $(READY)  ## measure cost planning, the sandbox, the comparison of rows, 
 	@$(BIN)/python tests/bench/runner.py
 	@$(BIN)/python tests/bench/index.py
 	@$(BIN)/python tests/bench/fleet.py
+	@$(BIN)/python tests/bench/load.py
 
 bench-large: $(READY)  ## the drill's comparison at 1, 5 and 25 million rows, and 10 GiB at depth quick: needs 25 GiB of disk where AURORA_OPS_HOME lies, and half an hour
 	@$(BIN)/python tests/bench/restore.py memory
