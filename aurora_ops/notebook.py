@@ -41,7 +41,7 @@ _MODULES = {
     "point_in_time": "restore.point_in_time",
     "range_study": "cost.studies.range_study",
     "reconciliation": "cost.studies.reconciliation",
-    "reader": "deploy.reader",
+    "reader": "failover.reader",
     "restore": "restore.drill",
     "restore_evidence": "restore.evidence.finish",
     "restore_missing": "restore.evidence.missing",

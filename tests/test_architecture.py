@@ -57,6 +57,7 @@ ASKS_WHERE_IT_RUNS = {
     "diagnose/alarms/ways.py": "a command for a live target names it, and confirms its plan",
     "diagnose/ending.py": "a plan is confirmed by itself",
     "diagnose/blocking.py": "a plan is confirmed by itself, and its id is the same in each sandbox",
+    "failover/reader.py": "a plan is confirmed by itself",
     "failover/procedure.py": "a plan is confirmed by itself; the seconds say nothing of AWS",
     "rehearsal/staging.py": "trouble is staged in the sandbox only",
     "restore/point_in_time.py": "a plan is confirmed by itself",

@@ -45,8 +45,9 @@ from aurora_ops.sandbox.dataplane.server import can_bind
 from aurora_ops.sandbox.login import access_keys, iam_tokens
 from aurora_ops.sandbox.login.permissions import Permissions
 from aurora_ops.sandbox.network import admission, places
-from aurora_ops.sandbox.observe import alarms, cloudwatch, dimensions, logs, pi
+from aurora_ops.sandbox.observe import alarms, cloudwatch, logs, pi
 from aurora_ops.sandbox.observe.datapoints import FILE, Datapoints
+from aurora_ops.sandbox.observe.insights import dimensions
 from aurora_ops.sandbox.observe.retention import Retention
 from aurora_ops.sandbox.observe.sampler import Sampler, Target
 from aurora_ops.sandbox.observe.samples import KEPT_DAYS, Samples

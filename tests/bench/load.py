@@ -292,7 +292,7 @@ def _diagnosis(tables: int) -> None:
 
 def _processor() -> float:
     """Seconds of processor of the cluster's server."""
-    from aurora_ops.sandbox.observe.counters import processor_time
+    from aurora_ops.sandbox.observe.insights.counters import processor_time
 
     (pid_file,) = Path(os.environ["AURORA_OPS_HOME"]).rglob("postmaster.pid")
     used = processor_time(int(pid_file.read_text().splitlines()[0]))

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aurora_ops.sandbox.observe import dimensions, statement_statistics
-from aurora_ops.sandbox.observe.counters import COUNTERS
-from aurora_ops.sandbox.observe.dimensions import InvalidArgumentError, plain
-from aurora_ops.sandbox.observe.sampled_window import Window
+from aurora_ops.sandbox.observe.insights import dimensions, statement_statistics
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS
+from aurora_ops.sandbox.observe.insights.dimensions import InvalidArgumentError, plain
+from aurora_ops.sandbox.observe.insights.sampled_window import Window
+from aurora_ops.sandbox.observe.insights.statement_statistics import PREFIX, STATISTICS
 from aurora_ops.sandbox.observe.samples import KEPT_DAYS, Samples, kept_seconds
-from aurora_ops.sandbox.observe.statement_statistics import PREFIX, STATISTICS
 
 PERIODS = (1, 60, 300, 3600, 86400)
 LOAD = ("db.load.avg", "db.sampledload.avg")

@@ -26,9 +26,9 @@ from aurora_ops.capacity.rules import CapacityModel
 from aurora_ops.sandbox.dataplane.cluster import ClusterData
 from aurora_ops.sandbox.dataplane.server import Server
 from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, PROVISIONED_CLASSES
-from aurora_ops.sandbox.observe import counters, lock_queues
-from aurora_ops.sandbox.observe.counters import COUNTERS, Rates, Used
 from aurora_ops.sandbox.observe.health import Health
+from aurora_ops.sandbox.observe.insights import counters, lock_queues
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS, Rates, Used
 from aurora_ops.sandbox.observe.samples import EXECUTED, Samples, digest
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.sandbox.observe.counters import COUNTERS
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS
 from aurora_ops.sandbox.observe.sqlite_file import SqliteFile
 
 KEPT_DAYS = 7  # of an instance whose retention was never set

@@ -13,10 +13,10 @@ from common import CLUSTER, INSTANCE, connect, describe, refused
 from aurora_ops.aws import session as sessions
 from aurora_ops.diagnose import comparison, database_load
 from aurora_ops.load import bundle as bundles
-from aurora_ops.sandbox.observe import lock_queues
-from aurora_ops.sandbox.observe.counters import COUNTERS, Rates
+from aurora_ops.sandbox.observe.insights import lock_queues
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS, Rates
+from aurora_ops.sandbox.observe.insights.statement_statistics import STATISTICS
 from aurora_ops.sandbox.observe.pi import CUT_POINTS
-from aurora_ops.sandbox.observe.statement_statistics import STATISTICS
 
 NAME = "insight"
 LOAD = {"Metric": "db.load.avg"}

@@ -9,10 +9,10 @@ import time
 import pytest
 from common import soon
 
-from aurora_ops.sandbox.observe.counters import COUNTERS
 from aurora_ops.sandbox.observe.datapoints import Datapoints
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS
+from aurora_ops.sandbox.observe.insights.sampled_window import Window
 from aurora_ops.sandbox.observe.retention import Retention
-from aurora_ops.sandbox.observe.sampled_window import Window
 from aurora_ops.sandbox.observe.samples import BLOCKING, EXECUTED, HOUR, SEEN_EVERY_SECONDS, Samples, kept_seconds
 
 TIMED = ("tick", "session", "counters", "executed", "lock_snapshot")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from aurora_ops.sandbox.observe import statement_statistics
-from aurora_ops.sandbox.observe.counters import COUNTERS
-from aurora_ops.sandbox.observe.dimensions import InvalidArgumentError, plain
+from aurora_ops.sandbox.observe.insights import statement_statistics
+from aurora_ops.sandbox.observe.insights.counters import COUNTERS
+from aurora_ops.sandbox.observe.insights.dimensions import InvalidArgumentError, plain
 from aurora_ops.sandbox.observe.samples import BLOCKING, HOUR, HOURLY, Samples
 
 AGGREGATES = {"avg": "avg", "min": "min", "max": "max", "sum": "sum", "sample_count": "count"}

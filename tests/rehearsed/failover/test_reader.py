@@ -10,10 +10,10 @@ from aurora_ops.aws.changes import ProtectedError
 from aurora_ops.aws.copies import removing
 from aurora_ops.aws.session import open_session
 from aurora_ops.core.plan import PlanChangedError
-from aurora_ops.deploy import reader
-from aurora_ops.deploy.reader import ReaderRefusedError
 from aurora_ops.diagnose.alarms import ways
 from aurora_ops.diagnose.alarms.kinds import KINDS
+from aurora_ops.failover import reader
+from aurora_ops.failover.reader import ReaderRefusedError
 
 NAME = "orders-live"
 OWN = {key: value for key, value in SHOP.items() if key != "MasterUserPassword"} | {
