@@ -4,6 +4,7 @@ Every request of this process is kept with its id, by which CloudTrail and AWS S
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ _THROTTLED = {
 PATIENCE_SECONDS = 60.0  # beyond boto3's own five tries of each call
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 10.0)
 _told: dict[str, float] = {}  # what is waited for, and when that was said
+_telling = threading.Lock()
 
 
 class ThrottledError(AuroraOpsError):
@@ -90,12 +92,19 @@ def patiently(what: str, call: Callable[[], Answer]) -> Answer:
                     f"{what} is throttled ({code_of(error)}): AWS refused it {tries} times in {waited:.0f} s, each time after boto3's own tries, "
                     "so the answer is unknown. Others use up this account's rate in this region: run again later, or ask for less at once."
                 ) from None
-            if (
-                tries == 1 and started - _told.get(what, -PATIENCE_SECONDS) >= PATIENCE_SECONDS
-            ):  # several may wait at once
-                _told[what] = started
+            if tries == 1 and _is_news(what):
                 print(f"{what} is throttled: waiting up to {PATIENCE_SECONDS:.0f} s", file=sys.stderr)  # noqa: T201 - the progress of a wait
             time.sleep(pause)
+
+
+def _is_news(what: str) -> bool:
+    """Whether it was not told lately that somebody waits for this: several wait at once, and each would say so."""
+    with _telling:
+        now = time.monotonic()
+        if now - _told.get(what, -PATIENCE_SECONDS) < PATIENCE_SECONDS:
+            return False
+        _told[what] = now
+        return True
 
 
 def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
