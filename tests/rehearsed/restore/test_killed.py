@@ -19,7 +19,7 @@ from aurora_ops.core.environments import PROJECT_ROOT, settings
 from aurora_ops.core.journal import Journal
 from aurora_ops.rehearsal.worlds import open_world
 from aurora_ops.restore import sweeper
-from aurora_ops.runner.kernels import forked
+from aurora_ops.runner.kernels import forked, server
 
 SOURCE = settings("dev").cluster_identifier
 PAGE = PROJECT_ROOT / "runbooks" / "restore-drill.ipynb"
@@ -45,15 +45,18 @@ def start(by, folder):
         if by == OURS
         else [sys.executable, "-m", "papermill", str(PAGE), str(folder / "out.ipynb"), "--cwd", str(PAGE.parent)]
     )
-    # With an ordinary kernel, which is a child of the process and found as such.
+    # Without the tests' own process that has the imports: its kernels are no children of this one.
     own = {name: value for name, value in os.environ.items() if name != forked.SOCKET}
     return subprocess.Popen(command, cwd=folder, env=own, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
 
 
 def kernel_of(process):
-    for child in psutil.Process(process.pid).children(recursive=True):
+    """Papermill's is a child of it, ours one of its process that has the imports."""
+    for child in psutil.Process(process.pid).children():
         if any("ipykernel" in word for word in child.cmdline()):
             return child
+        if server.__name__ in child.cmdline():
+            return next(iter(child.children()), None)
     return None
 
 
