@@ -154,7 +154,7 @@ SCRIPT = [
     Call("pi.get_resource_metrics", LOAD | {"MetricQueries": [{"Metric": "db.load.avg"}]}, {"MetricList[].Key.Metric": ["db.load.avg"]}),
     Call("pi.get_resource_metrics", LOAD | {"MetricQueries": [{"Metric": "db.load.avg", "GroupBy": {"Group": "db.wait_event", "Limit": 26}}]}, "InvalidArgumentException"),
     Call("pi.get_resource_metrics", LOAD | {"PeriodInSeconds": 61, "MetricQueries": [{"Metric": "db.load.avg"}]}, "InvalidArgumentException"),
-    Call("pi.get_resource_metadata", {"ServiceType": "RDS", "Identifier": "db-NOBODY"}, "InvalidArgumentException"),
+    Call("pi.get_resource_metadata", {"ServiceType": "RDS", "Identifier": "db-NOBODY"}, "NotAuthorizedException"),
     Call("cloudwatch.put_metric_alarm", ALARM, ok()),
     Call("cloudwatch.describe_alarms", {"AlarmNames": ["shop-busy"]}, {"MetricAlarms[].StateValue": ["INSUFFICIENT_DATA"]}, "PutMetricAlarm"),
     Call("cloudwatch.describe_alarm_history", {"AlarmName": "shop-busy", "HistoryItemType": "ConfigurationUpdate"}, {"AlarmHistoryItems[].HistorySummary": ['Alarm "shop-busy" created']}),
