@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from aurora_ops.fleet.task import LOST, NOT_RUN, NoVerdictError, Outcome, Task
 TRIES = 2  # more, of a page that only reads
 _CONNECT_SECONDS = 20
 _POLL_SECONDS = 0.02
+_ASK_SECONDS = 2.0  # between two looks at the scheduler's workers
+_DESERTED_SECONDS = 60.0  # without a worker, after which none is waited for any more
 
 
 class SchedulerError(InputError):
@@ -135,15 +137,34 @@ def run(
     of = {future.key: known[future.key.removeprefix(f"{wanted[0].folder}/")] for future in futures}
     coming = as_completed(futures, loop=client.loop)
     del futures  # an outcome that was told is let go of
-    while coming.count() and not is_over() and client.status == "running":
+    workers = _Workers(client)
+    while coming.count() and not is_over() and client.status == "running" and not workers.are_gone():
         if not coming.has_ready():
             time.sleep(_POLL_SECONDS)
             continue
         future = next(coming)
         one = of.pop(future.key)
         ended(future.result() if future.status == "finished" else _without_worker(one, future))
-    for one in of.values():  # it was stopped, or the scheduler is gone
+    for one in of.values():  # it was stopped, or the scheduler or all workers are gone
         ended(_without_worker(one, None))
+
+
+class _Workers:
+    """Whether a scheduler has any: Dask waits for one for ever."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._asked = self._seen = time.monotonic()
+
+    def are_gone(self) -> bool:
+        """Whether there has been none for a minute."""
+        now = time.monotonic()
+        if now - self._asked >= _ASK_SECONDS:
+            self._asked = now
+            with suppress(OSError):  # the scheduler itself is gone, which the client notices
+                if self._client.scheduler_info()["workers"]:
+                    self._seen = now
+        return now - self._seen > _DESERTED_SECONDS
 
 
 def _in_turn(wanted: Sequence[Task]) -> list[Task]:
@@ -179,5 +200,9 @@ def _without_worker(one: Task, future: Any) -> Outcome:
         return found or Outcome(one.key, NOT_RUN, "the fleet's run was stopped before its turn")
     if isinstance(error, NoVerdictError):
         return Outcome(one.key, "error", str(error).partition(": ")[2])
-    why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}" if error else "the scheduler was lost"
+    why = (
+        f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if error
+        else "the scheduler was lost, or had no worker any more"
+    )
     return found if found is not None and found.status == LOST else Outcome(one.key, NOT_RUN, why)

@@ -116,8 +116,7 @@ def test_whoever_is_killed_at_any_moment_the_report_is_right_in_the_end(played, 
     assert until(lambda: claims(tmp_path / "runs"), 120)
     until(lambda: False, random.uniform(0, 20))  # noqa: S311 - any moment
     os.killpg(parts[who].pid, signal.SIGKILL)
-    if who != "driver":
-        parts["driver"].communicate(timeout=600)
+    parts["driver"].communicate(timeout=600)
     folder: Path = only(tmp_path / "runs")
     until(lambda: not tasks.running(folder), 300)
 
