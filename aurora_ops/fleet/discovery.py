@@ -109,9 +109,12 @@ def _clients(fleet: Fleet, account: Account) -> dict[str, Any] | str:
 
 
 def _told(refused: Iterable[Refused]) -> str:
-    return "; ".join(
-        f"{one.account}{f' in {one.region}' if one.region else ''}: {one.reason.rstrip('.')}" for one in refused
-    )
+    return "; ".join(f"{place(one.account, one.region)}: {one.reason.rstrip('.')}" for one in refused)
+
+
+def place(account: str, region: str) -> str:
+    """An account, or a region of it, in words."""
+    return f"{account} in {region}" if region else account
 
 
 def _belongs(fleet: Fleet, one: Member) -> bool:

@@ -15,13 +15,14 @@ from aurora_ops.core.display import count
 from aurora_ops.fleet import engine, report
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import task as tasks
+from aurora_ops.fleet.discovery import place
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner import run as runner
 from aurora_ops.runner.engine import SIGNALS
+from aurora_ops.runner.index import WORDS
 from aurora_ops.runner.kernels import forked
 
-_SAID = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED"}
 _OVER_SECONDS = 5  # after the word was given, workers without a run say so
 _LOOKS = 20  # for runs to be told that it ends, each half a second
 _RESERVE_SECONDS = 60  # of the deadline, for runs to clean up
@@ -57,7 +58,9 @@ def run(
 
     def told(one: Outcome) -> None:
         ended[one.key] = one
-        say(f"{len(ended)}/{len(plan.tasks)} {_SAID.get(one.status, one.status.upper())} {one.key}: {one.line}")
+        say(
+            f"{len(ended)}/{len(plan.tasks)} {one.word if one.status in WORDS else one.status.upper()} {one.key}: {one.line}"
+        )
 
     with ExitStack() as held:
         stop = held.enter_context(_stopping(folder, deadline_seconds))
@@ -81,7 +84,7 @@ def _summary(plan: Plan, outcomes: list[Outcome]) -> str:
     statuses = [one.status for one in outcomes]
     parts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses))]
     unserved = sum(bool(one.why_not) for one in plan.rows)
-    refused = "".join(f"\nnot looked at: {account}{f' in {region}' if region else ''} ({reason.rstrip('.')})" for account, region, reason in plan.refused)  # fmt: skip
+    refused = "".join(f"\nnot looked at: {place(account, region)} ({reason.rstrip('.')})" for account, region, reason in plan.refused)  # fmt: skip
     more = f"; {count(unserved, 'cluster')} that no page can serve" if unserved else ""
     return f"{plan.page} over {count(len(outcomes), 'cluster')}: {', '.join(parts)}{more}{refused}"
 

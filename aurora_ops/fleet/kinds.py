@@ -37,9 +37,9 @@ class Kind:
     least_first: bool = False
 
 
-def _of(*names: str) -> Read:
-    """The first of these that the result has."""
-    return lambda _row, found, _now: next((_plain(found.result[name]) for name in names if name in found.result), None)
+def _of(name: str) -> Read:
+    """What the result has under this name."""
+    return lambda _row, found, _now: _plain(found.result.get(name))
 
 
 def _plain(value: Any) -> Value:
@@ -76,7 +76,7 @@ def _saving(_row: Row, found: Outcome, _now: datetime) -> Value:
 
 
 def _age_hours(_row: Row, found: Outcome, now: datetime) -> Value:
-    if found.status != "passed" or not found.finished_at:
+    if found.word != "PASS" or not found.finished_at:
         return None
     return (now - datetime.fromisoformat(found.finished_at)).total_seconds() / 3600
 
@@ -95,6 +95,12 @@ def _sum(rows: Sequence[Mapping[str, Value]], name: str) -> float:
     return sum(float(value) for row in rows if isinstance(value := row.get(name), float))
 
 
+def _unknown(rows: Sequence[Mapping[str, Value]], name: str, what: str) -> str:
+    """What a first sentence does not speak of, counted."""
+    number = sum(row[name] is None for row in rows)
+    return f" Of {number} more {what} is not known." if number else ""
+
+
 def _lead_cost(rows: Sequence[Mapping[str, Value]]) -> str:
     known = [row for row in rows if isinstance(row["now_usd"], float)]
     saving = _sum(rows, "saving_usd")
@@ -104,26 +110,27 @@ def _lead_cost(rows: Sequence[Mapping[str, Value]]) -> str:
 
 def _lead_proof(rows: Sequence[Mapping[str, Value]]) -> str:
     proved = sum(row["verdict"] == "PASS" for row in rows)
-    return f"{proved} of {len(rows)} clusters have a backup that was proved to come back." + (
-        "" if proved == len(rows) else f" {len(rows) - proved} have none: they stand first."
+    return f"{proved} of {len(rows)} clusters have a backup that this run proved to come back." + (
+        "" if proved == len(rows) else f" What it did not prove stands first ({len(rows) - proved})."
     )
 
 
 def _lead_load(rows: Sequence[Mapping[str, Value]]) -> str:
-    busy = sum(isinstance(row["saturation"], float) and row["saturation"] > 1 for row in rows)
-    return f"{busy} of {len(rows)} clusters have more active sessions than processors."
+    known = [value for row in rows if isinstance(value := row["saturation"], float)]
+    busy = sum(value > 1 for value in known)
+    return f"{busy} of {len(known)} clusters have more active sessions than processors.{_unknown(rows, 'saturation', 'the load')}"
 
 
 def _lead_drift(rows: Sequence[Mapping[str, Value]]) -> str:
-    drifted = sum(bool(row["differences"]) for row in rows)
-    return f"{drifted} of {len(rows)} clusters differ from what their code or state says."
+    known = [value for row in rows if isinstance(value := row["differences"], float)]
+    drifted = sum(value > 0 for value in known)
+    return f"{drifted} of {len(known)} clusters differ from what their code or state says.{_unknown(rows, 'differences', 'the drift')}"
 
 
 def _lead_versions(rows: Sequence[Mapping[str, Value]]) -> str:
-    near = [row for row in rows if isinstance(row["days_left"], float) and row["days_left"] <= engine_support.WARN_DAYS]
-    unknown = sum(row["days_left"] is None for row in rows)
-    more = f" Of {unknown} the end of support is not known here." if unknown else ""
-    return f"{len(near)} of {len(rows)} clusters leave standard support within a year, or have left it.{more}"
+    known = [value for row in rows if isinstance(value := row["days_left"], float)]
+    near = sum(value <= engine_support.WARN_DAYS for value in known)
+    return f"{near} of {len(known)} clusters leave standard support within a year, or have left it.{_unknown(rows, 'days_left', 'the end of support')}"
 
 
 KINDS = {
@@ -132,7 +139,7 @@ KINDS = {
         (
             Column("proved, hours ago", "age_hours", _age_hours, 1),
             Column("RTO, s", "rto_seconds", _of("rto_seconds")),
-            Column("RPO, s", "rpo_seconds", _of("rpo_achieved_seconds", "rpo_seconds")),
+            Column("RPO achieved, s", "rpo_achieved_seconds", _of("rpo_achieved_seconds")),
             Column("restored to", "restore_point", _of("restore_point")),
         ),
         "rto_seconds", "seconds until the first query", "", _lead_proof,

@@ -15,11 +15,10 @@ from aurora_ops.fleet import kinds
 from aurora_ops.fleet.kinds import Kind, Value
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
-from aurora_ops.runner.index import WORDS
+from aurora_ops.runner.index import GRAVEST
 
 PAGE, CSV, PARQUET, MANIFEST = "index.html", "fleet.csv", "fleet.parquet", "manifest.sha256"
 _RANKED = 20  # bars of a chart; the rest is told as a sum
-_GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
 _SCRIPT = """<script>
 (() => {
   const body = document.querySelector("#fleet tbody"), rows = [...body.rows], told = document.getElementById("shown");
@@ -86,9 +85,8 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
     rows = []
     for row in plan.rows:
         found = by_key.get(row.key) or Outcome(row.key, "skipped", f"not served: {row.why_not}" if row.why_not else "")
-        word = WORDS.get(found.status, "ERROR")
         shown: dict[str, Value] = {
-            "verdict": word,
+            "verdict": found.word,
             "cluster": row.cluster,
             "account": row.account,
             "region": row.region,
@@ -100,7 +98,7 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
 
     def order(row: Mapping[str, Value]) -> tuple[Any, ...]:
         amount = row.get(first) if first else None
-        gravest = 0 if first else _GRAVEST.index(str(row["verdict"]))
+        gravest = 0 if first else GRAVEST.index(str(row["verdict"]))
         known = isinstance(amount, float)
         return (
             gravest,
@@ -131,11 +129,11 @@ def render(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind, now: dat
         "clusters": f"{len(rows):,}",
         "accounts": len({row["account"] for row in rows}),
         "regions": len({row["region"] for row in rows}),
-        "verdicts": ", ".join(f"{words[word]} {word}" for word in _GRAVEST if words[word]),
+        "verdicts": ", ".join(f"{words[word]} {word}" for word in GRAVEST if words[word]),
         "at most": f"${plan.cost_usd:,.2f}" if plan.cost_usd else "",
         "UTC": f"{now:%F %H:%M}",
     }
-    word = next((one for one in _GRAVEST if words[one]), "")
+    word = next((one for one in GRAVEST if words[one]), "")
     word = "ERROR" if plan.refused else word if word != "SKIP" or not words["PASS"] else "PASS"
     footer = f'The same rows as <a href="{CSV}">CSV</a> and <a href="{PARQUET}">Parquet</a>; what was asked in <a href="fleet.json">fleet.json</a>.'
     return page(kind.title, body, lead=lead(plan, rows, kind), word=word, facts=facts, footer=footer)
@@ -156,11 +154,16 @@ def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     for row in rows:
         cells = "".join(_cell(name, row, name in numeric, digits.get(name, 0)) for name in names)
         lines.append(f"<tr>{cells}</tr>\n")
-    summed = [*names].index(kind.chart) if kind.unit.startswith("USD") and kind.chart in names else ""
+    summed = [*names].index(kind.chart) if _is_money(kind) and kind.chart in names else ""
     opened = f'<table id="fleet" data-sum="{summed}" data-unit="{escape(kind.unit)}">'
     return scrolling(
         f"{opened}<thead><tr>{head}</tr></thead><tbody>\n{''.join(lines)}</tbody></table>", "every cluster"
     )
+
+
+def _is_money(kind: Kind) -> bool:
+    """Whether its amounts may be added up."""
+    return kind.unit.startswith("USD")
 
 
 def _place(right: bool) -> str:
@@ -196,18 +199,17 @@ def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
     }
     rest = known[_RANKED:]
     title = f"The {len(ranked)} greatest of {len(known)}, {kind.unit}" if rest else f"All {len(known)}, {kind.unit}"
-    drawn = [charts.bars(title, ranked, kind.unit)]
-    if kind.unit.startswith("USD"):
+    drawn = []
+    if _is_money(kind):
         title += f"; the other {len(rest)} together {sum(value for _, value in rest):,.0f}" if rest else ""
-        drawn = [charts.bars(title, ranked, kind.unit)]
-        accounts: dict[str, float] = {}
+        places: dict[str, float] = {}
         for row in rows:
             if isinstance(value := row[kind.chart], float):
-                place = f"{row['account']}, {row['region']}"
-                accounts[place] = accounts.get(place, 0.0) + value
-        drawn.insert(
-            0, charts.bars("By account and region", dict(sorted(accounts.items(), key=lambda one: -one[1])), kind.unit)
-        )
+                name = f"{row['account']}, {row['region']}"
+                places[name] = places.get(name, 0.0) + value
+        summed = dict(sorted(places.items(), key=lambda one: -one[1]))
+        drawn.append(charts.bars("By account and region", summed, kind.unit))
+    drawn.append(charts.bars(title, ranked, kind.unit))
     return ["<h2>The greatest first</h2>", *(picture(one.png, one.caption) for one in drawn)]
 
 

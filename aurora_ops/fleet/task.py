@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.runner import index
 from aurora_ops.runner.kernels import forked
 
 RUNS, STOP = "runs", "stop"
@@ -62,6 +63,11 @@ class Outcome:
     seconds: float = 0.0
     finished_at: str = ""
     folder: str = ""
+
+    @property
+    def word(self) -> str:
+        """PASS, FAIL and their like, as the list of runs has them."""
+        return index.word_of(self.status, self.result)
 
     @property
     def settled(self) -> bool:

@@ -16,7 +16,7 @@ from aurora_ops.core.page import coloured, escape, grid, page
 
 PAGE, _MEMORY = "index.html", ".index.json"
 WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
-_GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
+GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
 # The number of each page that people compare from run to run: its key in `result`, and how it is said.
 MERITS = {
     "cost-per-environment": ("prod_p50_usd", "prod ${:,.0f} a month"),
@@ -115,6 +115,12 @@ def page_of(folder: Path, wanted: str = "") -> Path:
     return path
 
 
+def word_of(status: str, result: Mapping[str, Any]) -> str:
+    """The word of a run by its status. One that passed as a rehearsal proves nothing of what its page is for."""
+    word = WORDS.get(status, "ERROR")
+    return "SKIP" if word == "PASS" and result.get("rehearsal") else word
+
+
 def page_file(name: str) -> str:
     """The file name of a run's page."""
     return PAGE if name == "rehearsal" else f"{name}.html"
@@ -141,12 +147,10 @@ def _read(folder: Path) -> Run | None:
     merit = float(value) if isinstance(value, int | float) else None
     given = content.get("parameters", {})
     subject = str(given.get("cluster") or given.get("environment") or "")
-    word, seconds = WORDS[content["status"]], _seconds(content)
-    if word == "PASS" and content.get("result", {}).get("rehearsal"):
-        word = "SKIP"  # it proves nothing of what the page is for
+    word = word_of(content["status"], content.get("result", {}))
     return Run(
-        folder.name, name, content["target"], subject, word, content["line"], content["started_at"], seconds, merit
-    )
+        folder.name, name, content["target"], subject, word, content["line"], content["started_at"], _seconds(content), merit
+    )  # fmt: skip
 
 
 def _seconds(content: Mapping[str, Any]) -> float:
@@ -199,7 +203,7 @@ def render(runs: Sequence[Run]) -> str:
         "newest": _time(runs[0]) if runs else "",
     }
     # Advice is no failure: of what did not pass, the gravest word stands on top.
-    word = min((one.word for one in failing), key=_GRAVEST.index) if failing else "PASS" if runs else ""
+    word = min((one.word for one in failing), key=GRAVEST.index) if failing else "PASS" if runs else ""
     return page("Runs", body, lead=lead, word=word, facts=facts)
 
 

@@ -36,7 +36,32 @@ def test_of_proofs_what_failed_stands_first_and_age_is_that_of_a_passed_drill():
     assert [("c", "ERROR", None), ("a", "FAIL", None), ("b", "PASS", 3.0)] == [
         (row["cluster"], row["verdict"], row["age_hours"]) for row in rows
     ]
-    assert "1 of 3 clusters have a backup that was proved to come back. 2 have none: they stand first." == lead
+    assert (
+        "1 of 3 clusters have a backup that this run proved to come back. What it did not prove stands first (2)."
+        == lead
+    )
+
+
+def test_a_rehearsal_on_a_clone_is_no_proof_of_a_backup():
+    """As in the list of runs: it passed, and proves nothing of what the page is for."""
+    rows, lead = shown("restore-drill", ("a", "passed", {"rehearsal": "nothing of a backup was proved"}))
+
+    assert [("SKIP", None)] == [(row["verdict"], row["age_hours"]) for row in rows]
+    assert (
+        "0 of 1 clusters have a backup that this run proved to come back. What it did not prove stands first (1)."
+        == lead
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "lead"),
+    [
+        ("database-load", "saturation", "0 of 1 clusters have more active sessions than processors. Of 2 more the load is not known."),
+        ("drift", "differences", "0 of 1 clusters differ from what their code or state says. Of 2 more the drift is not known."),
+    ],
+)  # fmt: skip
+def test_who_could_not_be_looked_at_is_not_counted_as_well(page, name, lead):
+    assert lead == shown(page, ("a", "passed", {name: 0}), ("b", "error", {}), ("c", "lost", {}))[1]
 
 
 def test_of_costs_the_dearest_stands_first_and_dollars_are_summed():
