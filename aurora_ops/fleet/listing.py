@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aurora_ops.core.display import aligned, count
-from aurora_ops.fleet.discovery import Found, Member
+from aurora_ops.fleet.discovery import Found, Member, place
 
 _HEADINGS = ("account", "region", "cluster", "engine", "capacity", "instances", "tags")
 
@@ -13,7 +13,7 @@ def lines(found: Found) -> Iterator[str]:
     if found.members:
         yield from aligned([_HEADINGS, *map(_row, found.members)])
     for one in found.refused:
-        yield f"{one.account}{f' in {one.region}' if one.region else ''}: not looked at ({one.reason.rstrip('.')})"
+        yield f"{place(one.account, one.region)}: not looked at ({one.reason.rstrip('.')})"
     yield summary(found)
 
 

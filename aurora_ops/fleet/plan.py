@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,4 +154,4 @@ def _check_budget(page: str, cost: float, number: int, budget_usd: float | None)
 
 def in_folder(tasks: Sequence[Task], folder: Path) -> tuple[Task, ...]:
     """The tasks with the folder in which they leave their evidence."""
-    return tuple(Task(**vars(one) | {"folder": str(folder)}) for one in tasks)
+    return tuple(replace(one, folder=str(folder)) for one in tasks)

@@ -4,7 +4,7 @@ One function does a file, here or on a worker: what comes of it depends on the f
 has the same bits as one on none.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,14 +78,10 @@ def fits(
     """Each file's, in their order: in this process, or on the workers of a Dask client."""
     one = partial(fit, region=region, throttled_minutes=throttled_minutes, cold_minutes=cold_minutes, threads=threads)
     if client is None:
-        return list(_each(one, paths))
+        return [one(str(path)) for path in paths]
     futures = client.map(one, [str(path) for path in paths], pure=False, retries=2)
     found: list[Fit] = client.gather(futures)
     return found
-
-
-def _each(one: Callable[[str], Fit], paths: Iterable[Path]) -> Iterable[Fit]:
-    return (one(str(path)) for path in paths)
 
 
 def fit(path: str, region: str, throttled_minutes: float, cold_minutes: float, threads: int) -> Fit:

@@ -5,7 +5,7 @@ and readers are drawn from a seed, as an organisation's are: many small, few lar
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +52,13 @@ class Planned:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the fleet is: clusters, those of them with databases, those that are broken, and accounts that refuse."""
+    """How large the fleet is: clusters, those of them with databases, and those that are broken."""
 
     clusters: int = 240
     served: int = 12
     broken: int = 6
-    denied: int = 0  # accounts, the last ones, that refuse DescribeDBClusters
     accounts: int = 4
     regions: int = 3
-    per_second: float = 0.0  # calls of each operation, by account and region; 0: no limit
 
 
 def sandbox_of(prefix: str, account: str) -> str:
@@ -109,7 +107,7 @@ def build(prefix: str, sizes: Sizes) -> str:
     """Make the fleet, or what is missing of it, and return its fleet.toml."""
     planned = plan(sizes)
     with ThreadPoolExecutor(len(planned)) as pool:
-        list(pool.map(lambda account: _build_account(prefix, account, planned[account], sizes), planned))
+        list(pool.map(lambda account: _build_account(prefix, account, planned[account]), planned))
     return description(prefix, sizes)
 
 
@@ -128,12 +126,7 @@ def remove(prefix: str) -> None:
         lifecycle.remove(sandbox_of(prefix, account))
 
 
-def sandboxes(prefix: str, sizes: Sizes) -> Iterator[str]:
-    """The names of its sandboxes."""
-    return (sandbox_of(prefix, one) for one in ACCOUNTS[: sizes.accounts])
-
-
-def _build_account(prefix: str, account: str, planned: Sequence[Planned], sizes: Sizes) -> None:
+def _build_account(prefix: str, account: str, planned: Sequence[Planned]) -> None:
     running = lifecycle.start(sandbox_of(prefix, account))
     controls, faults = Controls(running), Faults(running)
     controls.quota("DBClusters", 1000)
@@ -152,11 +145,6 @@ def _build_account(prefix: str, account: str, planned: Sequence[Planned], sizes:
     for one in planned:
         if one.broken:
             faults.become(one.name, one.broken)
-    if sizes.per_second:
-        for operation in ("DescribeDBClusters", "DescribeDBInstances"):
-            controls.rate(operation, per_second=sizes.per_second)
-    if account in ACCOUNTS[sizes.accounts - sizes.denied : sizes.accounts]:
-        faults.fail("DescribeDBInstances", "AccessDenied", status=403, times=10**6)
 
 
 def _create(session: Session, rds: Any, one: Planned) -> None:

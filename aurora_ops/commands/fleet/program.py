@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from aurora_ops.commands.run import POSITIVE, Run, complete_page, given
 
 if TYPE_CHECKING:
     from aurora_ops.fleet.description import Fleet
+    from aurora_ops.fleet.discovery import Found
 
 
 def _described(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +42,16 @@ def _fleet(file: Path | None, everything: bool) -> "Fleet":
     return description.every_profile(boto3.Session().available_profiles, session.regions())
 
 
+@contextmanager
+def _discovered(file: Path | None, everything: bool, filters: tuple[str, ...]) -> "Iterator[tuple[Fleet, Found]]":
+    """The fleet as it is described and as it was found. Within it, its roles are profiles."""
+    from aurora_ops.fleet import discovery, reaching
+
+    described = _fleet(file, everything)
+    with reaching.configured(reaching.configuration(described.accounts)):
+        yield described, discovery.discover(described, filters)
+
+
 @click.group(cls=Commands, short_help="Many clusters in many accounts.")
 def fleet() -> None:
     """Many clusters in many accounts and regions: which there are, and one page over all of them."""
@@ -50,13 +62,11 @@ def fleet() -> None:
 @told
 def list_(file: Path | None, everything: bool, filters: tuple[str, ...]) -> None:
     """Which clusters the fleet has, one line each; accounts and regions that refused are named with the reason."""
-    from aurora_ops.fleet import discovery, listing, reaching
+    from aurora_ops.fleet import listing
 
-    described = _fleet(file, everything)
-    with reaching.configured(reaching.configuration(described.accounts)):
-        found = discovery.discover(described, filters)
-    for line in listing.lines(found):
-        click.echo(line)
+    with _discovered(file, everything, filters) as (_, found):
+        for line in listing.lines(found):
+            click.echo(line)
     sys.exit(0)
 
 
@@ -126,7 +136,7 @@ def run(
 
     Exit code: that of the gravest run (1 a finding, 2 refused, 3 no verdict, also where an account refused), 128 + n ended by signal n.
     """
-    from aurora_ops.fleet import discovery, driver, reaching
+    from aurora_ops.fleet import driver
     from aurora_ops.fleet import plan as plans
 
     if resume is not None:
@@ -138,9 +148,7 @@ def run(
     elif not page:
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
     else:
-        described = _fleet(file, everything)
-        with reaching.configured(reaching.configuration(described.accounts)):
-            found = discovery.discover(described, filters)
+        with _discovered(file, everything, filters) as (described, found):
             plan, folder = driver.begin(plans.make(described, found, page, given(pairs), budget_usd, each), output_dir)
     code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
     click.echo(f"evidence: {folder}")
@@ -155,11 +163,9 @@ def run(
 @told
 def versions(file: Path | None, everything: bool, filters: tuple[str, ...], output_dir: Path | None) -> None:
     """Which engine versions the fleet runs, until when they have standard support, and to what they can be upgraded, on one page."""
-    from aurora_ops.fleet import discovery, reaching, versions
+    from aurora_ops.fleet import versions
 
-    described = _fleet(file, everything)
-    with reaching.configured(reaching.configuration(described.accounts)):
-        found = discovery.discover(described, filters)
+    with _discovered(file, everything, filters) as (_, found):
         folder, line = versions.write(found, output_dir)
     click.echo(line)
     click.echo(f"evidence: {folder}")
