@@ -113,6 +113,15 @@ def items(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[d
         yield from page[key]
 
 
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a cluster, an instance or a snapshot as RDS describes it.
+
+    >>> tags_of({"TagList": [{"Key": "Environment", "Value": "dev"}]})
+    {'Environment': 'dev'}
+    """
+    return {tag["Key"]: tag["Value"] for tag in raw.get("TagList") or ()}
+
+
 def aws_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """`tags` as most services take them.
 

@@ -54,6 +54,7 @@ _FINEST = {
 WAITS, STATEMENTS = 15, 12  # series and statements asked for; the API's limit is 25
 _AT_ONCE = 6  # requests: the service names no rate, and a refusal by it is waited for
 _BLOCKING = "db.blocking_session"
+_BY_BLOCKER = {"Metric": LOAD, "GroupBy": {"Group": _BLOCKING, "Limit": 5}}
 _STANDARD = "who blocks whom: Database Insights are in standard mode, which has no blocking sessions; advanced mode has"
 _TEXT = re.compile(r"(?i)sql|query|statement|text")  # a key under which an answer has a statement
 
@@ -245,9 +246,8 @@ def _requests(start: int, end: int, period: int, advanced: bool) -> Iterator[tup
         for other in ("db.blocking_sql", "db.sql_tokenized"):
             yield "DescribeDimensionKeys", blockers | {"PartitionBy": {"Group": other, "Limit": 10}}, True
         for left, right in chunks(start, end, period):
-            by_blocker = {"Metric": LOAD, "GroupBy": {"Group": _BLOCKING, "Limit": 5}}
             window = {"StartTime": left, "EndTime": right, "PeriodInSeconds": period}
-            yield "GetResourceMetrics", window | {"MetricQueries": [by_blocker]}, True
+            yield "GetResourceMetrics", window | {"MetricQueries": [_BY_BLOCKER]}, True
 
 
 def _pages(session: Session, client: Any, operation: str, request: dict[str, Any], optional: bool) -> list[Exchange]:
@@ -273,9 +273,8 @@ def _snapshot(session: Session, client: Any, exchanges: Sequence[Exchange], peri
         return []
     base = {name: exchanges[0]["request"][name] for name in ("ServiceType", "Identifier")}
     if period > 1:
-        by_blocker = {"Metric": LOAD, "GroupBy": {"Group": _BLOCKING, "Limit": 5}}
         window = {"StartTime": at - min(period, POINTS_PER_CALL), "EndTime": at, "PeriodInSeconds": 1}
-        seconds = _pages(session, client, "GetResourceMetrics", base | window | {"MetricQueries": [by_blocker]}, True)
+        seconds = _pages(session, client, "GetResourceMetrics", base | window | {"MetricQueries": [_BY_BLOCKER]}, True)
         at = _worst(seconds)
         if at is None:
             return []

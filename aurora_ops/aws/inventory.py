@@ -39,6 +39,12 @@ def clusters(session: Session) -> list[Listed]:
     return of_client(session.client("rds"))
 
 
+def quotas(session: Session) -> dict[str, tuple[int, int]]:
+    """Of each quota of the account in the region, how much is used and how much may be."""
+    found = session.client("rds").describe_account_attributes()["AccountQuotas"]
+    return {one["AccountQuotaName"]: (one["Used"], one["Max"]) for one in found}
+
+
 def of_cluster(raw: dict[str, Any]) -> Listed:
     """One cluster as DescribeDBClusters alone tells it: its instances by name only, so that without a range it counts as provisioned."""
     serverless = "ServerlessV2ScalingConfiguration" in raw
@@ -100,7 +106,7 @@ def _listed(raw: dict[str, Any], instances: Iterable[dict[str, Any]]) -> Listed:
         ),
         backup_days=int(raw.get("BackupRetentionPeriod") or 0),
         backup_window_utc=raw.get("PreferredBackupWindow", ""),
-        tags={tag["Key"]: tag["Value"] for tag in raw.get("TagList", [])},
+        tags=api.tags_of(raw),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import cluster
+from aurora_ops.aws import cluster, inventory
 from aurora_ops.aws.api import is_denied, is_not_found
 from aurora_ops.aws.cluster import Cluster, ClusterNotFoundError
 from aurora_ops.aws.session import DatabaseUnreachableError, Session
@@ -163,10 +163,7 @@ def place(session: Session, settings: Settings, account: str) -> Iterator[Check]
 def quotas(session: Session, settings: Settings, there: Cluster | None) -> Iterator[Check]:
     """Whether the account has room for what would be created."""
     have = {} if there is None else {name: takes(settings) for name, takes in _QUOTAS.items()} | {"DBInstances": len(there.instances)}  # fmt: skip
-    left = {
-        one["AccountQuotaName"]: one["Max"] - one["Used"]
-        for one in session.client("rds").describe_account_attributes()["AccountQuotas"]
-    }
+    left = {name: most - used for name, (used, most) in inventory.quotas(session).items()}
     need = {name: takes(settings) - have.get(name, 0) for name, takes in _QUOTAS.items()}
     short = [f"{name} needs {need[name]} more, {left[name]} left" for name in need if need[name] > max(0, left.get(name, need[name]))]  # fmt: skip
     yield Check.of("the account's quotas have room", not short, "; ".join(short) or "clusters, instances, groups")

@@ -4,20 +4,20 @@ A reader helps where what is heavy only reads, and its clients use the reader en
 as well. Only what this page has added is ever taken away by it: the instance's tag says so.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import api, changes
+from aurora_ops.aws import api, changes, inventory
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.access import Access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import making, removing
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.core.display import Check, Line, Report, Table, count, usd
 from aurora_ops.core.errors import AuroraOpsError, InputError
 from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
@@ -25,7 +25,6 @@ from aurora_ops.core.plan import Change, Plan, dry_run_line, is_confirmed
 NAME = "add-reader"
 TAG = "aurora-ops:added-by"
 MOST_READERS = 15
-HOURS = 730
 
 
 class ReaderError(AuroraOpsError):
@@ -44,10 +43,6 @@ class Reader:
     promotion_tier: int
     remove: str
     done: str = ""  # the instance that was added or taken away
-
-    @property
-    def _rds(self) -> Any:
-        return self.access.session.client("rds")
 
     def _name(self, found: Cluster) -> str:
         """As the module calls its readers; where the writer is called otherwise, after the cluster."""
@@ -73,12 +68,9 @@ class Reader:
     def _quota(self) -> Check:
         name = "the account may have one more instance"
         try:
-            quotas = self._rds.describe_account_attributes()["AccountQuotas"]
+            used, most = inventory.quotas(self.access.session).get("DBInstances", (0, 0))
         except ClientError as error:
             return Check(name, "SKIP", f"DescribeAccountAttributes was refused ({api.code_of(error)})")
-        used, most = next(
-            ((one["Used"], one["Max"]) for one in quotas if one["AccountQuotaName"] == "DBInstances"), (0, 0)
-        )
         return (
             Check.of(name, used < most, f"{used} of {most}") if most else Check(name, "SKIP", "no such quota is told")
         )
@@ -86,7 +78,7 @@ class Reader:
     def _of_removal(self, found: Cluster) -> tuple[Check, ...]:
         readers = [one.identifier for one in found.readers]
         named = f"readers: {', '.join(readers) or 'none'}"
-        tag = _tags(self._raw(self.remove)).get(TAG)
+        tag = api.tags_of(self._raw(self.remove)).get(TAG)
         return (
             Check.of("it is a reader of this cluster", self.remove in readers, named),
             Check.of("this page has added it", tag == NAME, f"its tag {TAG} is {tag or 'not there'}"),
@@ -157,9 +149,9 @@ class Reader:
         except UnknownPriceError:
             price = None
         levels = (("at its floor", found.floor_acu), ("at its ceiling", found.ceiling_acu))
-        rows = [(when, acu, usd(acu * HOURS * price if price is not None else None)) for when, acu in levels]
+        rows = [(when, acu, usd(acu * HOURS_PER_MONTH * price if price is not None else None)) for when, acu in levels]
         told = f"A reader {verb} {rows[0][2]} a month at its floor of {found.floor_acu:g} ACU, {rows[1][2]} at the most"
-        note = f"{HOURS} hours; storage is the cluster's and is not paid twice. In tier 0 or 1 it has the writer's capacity, so its cost as well."
+        note = f"{HOURS_PER_MONTH:.0f} hours; storage is the cluster's and is not paid twice. In tier 0 or 1 it has the writer's capacity, so its cost as well."
         return Table(told, columns, rows, note)
 
     def terraform(self) -> Table:
@@ -206,7 +198,7 @@ class Reader:
         writer = self._raw(self.access.described().writer.identifier)
         like = writer | {"PromotionTier": self.promotion_tier}
         # The writer's own tags, so that costs are told apart as before.
-        tags = {key: value for key, value in _tags(writer).items() if not key.startswith("aws:")} | {
+        tags = {key: value for key, value in api.tags_of(writer).items() if not key.startswith("aws:")} | {
             "Name": name,
             TAG: NAME,
         }
@@ -248,12 +240,10 @@ class Reader:
     def _answers(self, name: str, endpoint: str, *, is_reader: bool) -> Check:
         try:
             with self.access.connect(endpoint=endpoint) as connection:
-                row = connection.execute(
-                    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', pg_is_in_recovery()"
-                ).fetchone()
+                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
         except (AuroraOpsError, psycopg.Error) as error:
             return Check(name, "SKIP", f"no login from here: {' '.join(str(error).split())[:200]}")
-        return Check.of(name, bool(row) and bool(row[1] if row else False) == is_reader, "")
+        return Check.of(name, row == (is_reader,), "")
 
     def instances(self) -> Table:
         """The cluster's instances now."""
@@ -279,10 +269,6 @@ class Reader:
         if not self.done:
             return {}
         return {"removed" if self.remove else "added": self.done, "readers": len(self.access.described().readers)}
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in raw.get("TagList", ())}
 
 
 def add_reader(access: Access, *, promotion_tier: int = 2, remove: str = "") -> Reader:

@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from aurora_ops.aws import api
+from aurora_ops.aws import api, inventory
 from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
@@ -40,8 +40,7 @@ def check(session: Session, source: Cluster, *, instances: int = 1) -> list[Chec
 
 
 def _quotas(session: Session, _: Cluster, instances: int) -> Check:
-    found = session.client("rds").describe_account_attributes()["AccountQuotas"]
-    left = {one["AccountQuotaName"]: one["Max"] - one["Used"] for one in found}
+    left = {name: most - used for name, (used, most) in inventory.quotas(session).items()}
     wanted = {"DBClusters": 1, "DBInstances": instances}
     short = [
         f"{name}: {left[name]} left, {wanted[name]} needed" for name in _QUOTAS if left.get(name, 1) < wanted[name]

@@ -146,7 +146,7 @@ def _cluster(session: Session, block: Block, wanted: Values) -> str:
     settings = block.settings
     name = wanted["cluster_identifier"]
     found = session.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-    tags = {one["Key"]: one["Value"] for one in found.get("TagList", [])}
+    tags = api.tags_of(found)
     if other := [
         f"{key}={tags.get(key, '')!r}" for key in OWNER_TAGS if key in settings.tags and tags.get(key) != settings.tags[key]
     ]:  # fmt: skip

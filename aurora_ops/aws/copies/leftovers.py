@@ -107,13 +107,9 @@ def find(session: Session) -> Found:
     return Found(tuple(found), looked_at, tuple(unseen))
 
 
-def _tags(raw: dict[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in raw.get("TagList") or []}
-
-
 def _of_drill(raw: dict[str, Any], name: str) -> tuple[dict[str, str], str] | None:
     """The tags and the run's id of what a drill tagged, or called as drills call theirs; None of anything else."""
-    tags, named = _tags(raw), _NAME.fullmatch(name)
+    tags, named = api.tags_of(raw), _NAME.fullmatch(name)
     if TAG not in tags and not named:
         return None
     return tags, tags.get(TAG) or (named["run"] if named else "")

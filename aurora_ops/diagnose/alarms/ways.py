@@ -11,13 +11,13 @@ from aurora_ops.aws.cluster import Cluster, Instance
 from aurora_ops.aws.session import DEFAULT_REGION
 from aurora_ops.billing import price_book
 from aurora_ops.billing.price_book import UnknownPriceError
+from aurora_ops.billing.usage import HOURS_PER_MONTH
 from aurora_ops.core.display import usd
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.diagnose import blocking, ending
 from aurora_ops.diagnose.alarms.kinds import RESTORE_PROOF, Kind
 from aurora_ops.diagnose.causes.together import Told
 
-HOURS = 730
 LARGEST_ACU = 256
 
 
@@ -111,8 +111,10 @@ def _cost(access: Access, found: Cluster, acu: float, when: str) -> str:
     try:
         price = price_book.book(access.session.region).acu_hour(found.io_optimized)
     except UnknownPriceError:
-        return f"{when} {acu:g} ACU for {HOURS} hours; their price in {access.session.region} is not known"
-    return f"{when} {usd(acu * HOURS * price.usd)} a month"
+        return (
+            f"{when} {acu:g} ACU for {HOURS_PER_MONTH:.0f} hours; their price in {access.session.region} is not known"
+        )
+    return f"{when} {usd(acu * HOURS_PER_MONTH * price.usd)} a month"
 
 
 def _variable(access: Access, name: str, value: str) -> str:

@@ -161,8 +161,7 @@ def carried_over(name: str, source: Mapping[str, Any], copy: Mapping[str, Any], 
 
 def _tags(cluster: Cluster) -> dict[str, str]:
     """Without AWS's own, which no call may give."""
-    found = {tag["Key"]: tag["Value"] for tag in cluster.raw.get("TagList", [])}
-    return {key: value for key, value in sorted(found.items()) if not key.lower().startswith("aws:")}
+    return {key: value for key, value in sorted(api.tags_of(cluster.raw).items()) if not key.lower().startswith("aws:")}
 
 
 def _writer(session: Session, cluster: Cluster) -> dict[str, Any]:

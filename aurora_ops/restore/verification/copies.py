@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from aurora_ops.aws import api, inventory
 from aurora_ops.aws import cluster as clusters
-from aurora_ops.aws import inventory
 from aurora_ops.aws.access import Access, open_access
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.copies import restore_job
@@ -91,7 +91,7 @@ def _newest(session: Session, source: str) -> str:
 def _second(asked: str, copy: Cluster, job: RestoreJob | None) -> tuple[datetime, str]:
     if moment := to_datetime(asked):
         return moment, "as asked"
-    tags = {tag["Key"]: tag["Value"] for tag in copy.raw.get("TagList", [])}
+    tags = api.tags_of(copy.raw)
     with suppress(ValueError):
         if moment := to_datetime(tags.get(AS_OF, "")):
             return moment, _BY_TAG
