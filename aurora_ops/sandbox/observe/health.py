@@ -8,6 +8,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -28,18 +29,26 @@ class Health:
     def __init__(self) -> None:
         self._written: dict[str, deque[tuple[float, int]]] = defaultdict(lambda: deque(maxlen=_REMEMBERED_SECONDS))
 
-    def metrics(
+    def ask(
         self, instance: str, cluster: str, data: ClusterData, connection: psycopg.Connection, directory: Path
-    ) -> dict[str, float]:
-        """CloudWatch's names and values of an instance now. `directory`: its server's data."""
-        storage = {"FreeLocalStorage": max(0.0, local_storage_bytes(data, instance) - temporary_bytes(directory))}
-        written = self._written[cluster]
-        if instance != data.writer_id:
-            (replayed,) = connection.execute(_REPLAYED).fetchone() or (None,)
-            return storage if replayed is None else storage | {"AuroraReplicaLag": behind_ms(written, int(replayed))}
-        position, oldest = connection.execute(_POSITION).fetchone() or (0, 0)
-        written.append((time.monotonic(), int(position)))
-        return storage | {"MaximumUsedTransactionIDs": float(oldest)}
+    ) -> Callable[[], dict[str, float]]:
+        """Ask the server; what is returned gives CloudWatch's names and values of an instance now. `directory`: its server's data."""
+        writes = instance == data.writer_id
+        answer = connection.execute(_POSITION if writes else _REPLAYED)
+
+        def take() -> dict[str, float]:
+            size, used = local_storage_bytes(data, instance), temporary_bytes(directory)
+            storage = {"FreeLocalStorage": max(0.0, size - used)}
+            position, *oldest = answer.fetchone() or (None,)
+            if position is None:
+                return storage
+            written = self._written[cluster]
+            if not writes:
+                return storage | {"AuroraReplicaLag": behind_ms(written, int(position))}
+            written.append((time.monotonic(), int(position)))
+            return storage | {"MaximumUsedTransactionIDs": float(*oldest)}
+
+        return take
 
 
 def behind_ms(written: deque[tuple[float, int]], replayed: int) -> float:

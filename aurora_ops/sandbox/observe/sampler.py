@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,13 +28,10 @@ from aurora_ops.sandbox.engine import DEFAULT_PLATFORM, PROVISIONED_CLASSES
 from aurora_ops.sandbox.observe.health import Health
 from aurora_ops.sandbox.observe.insights import counters, lock_queues
 from aurora_ops.sandbox.observe.insights.counters import COUNTERS, Rates, Used
-from aurora_ops.sandbox.observe.samples import EXECUTED, Samples, digest
+from aurora_ops.sandbox.observe.insights.statements import Statements
+from aurora_ops.sandbox.observe.samples import Samples, digest
 
 log = logging.getLogger(__name__)
-STATEMENTS_EVERY_SECONDS = 5
-_WHOLE_EVERY_SECONDS = (
-    3600  # after which a statement's counts are written though it has not run: older ones are deleted
-)
 
 _SESSIONS = """
 SELECT pid, datname, usename, application_name, coalesce(host(client_addr), '[local]'), backend_type,
@@ -43,15 +39,6 @@ SELECT pid, datname, usename, application_name, coalesce(host(client_addr), '[lo
   FROM pg_stat_activity
  WHERE state IN ('active', 'fastpath function call') AND usename IS DISTINCT FROM 'rdsadmin'
 """
-_SUMS = ", ".join(f"sum(s.{name})" for name in EXECUTED if name != "milliseconds").replace(
-    "sum(s.rows)", "sum(s.total_exec_time), sum(s.rows)", 1
-)
-_FROM_17 = {"blk_read_time": "shared_blk_read_time", "blk_write_time": "shared_blk_write_time"}
-_EXECUTED = f"""
-SELECT s.queryid::text, {_SUMS}
-  FROM pg_stat_statements AS s JOIN pg_roles AS r ON r.oid = s.userid
- WHERE r.rolname <> 'rdsadmin' GROUP BY s.queryid ORDER BY sum(s.total_exec_time) DESC LIMIT 500
-"""  # noqa: S608 - our own names
 _WAIT_TYPE = 8  # column of a row of samples.session
 # Counters that are CloudWatch metrics too.
 _METRICS = {
@@ -60,20 +47,8 @@ _METRICS = {
     "os.cpuUtilization.total": "CPUUtilization",
     "db.User.numbackends": "DatabaseConnections",
 }
-# Of several texts of one id, what a client sent: the other may be the same statement inside an EXPLAIN or a function.
-_TEXTS = "SELECT DISTINCT ON (queryid) queryid, query FROM pg_stat_statements WHERE queryid = ANY(%s) ORDER BY queryid, toplevel DESC, calls DESC"
-# PostgreSQL 15 shows no query id of a prepared statement without a plan, such as COMMIT by most drivers.
-_IDS = (
-    "SELECT DISTINCT ON (query) query, queryid FROM pg_stat_statements WHERE query = ANY(%s) ORDER BY query, calls DESC"
-)
-# Strings (a cut text may end inside one), dollar-quoted strings, and numbers that are not the n of $n.
-_LITERALS = re.compile(
-    r"""\b[eE]'(?:[^'\\]|\\.|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)|(?<!\$)\b\d+(?:\.\d+)?\b""",
-    re.DOTALL,
-)
-_PRIORITY = -10  # for root only; anybody else samples at the priority of the servers
+_PRIORITY = 1  # the lowest of those that go before every ordinary process; for root only, anybody else samples at the priority of the servers
 _LATEST = 0.95  # of a second, so that a sample ends within it
-PROVISIONAL = "~"  # before the id of a statement whose normalised text is not known yet
 _STATEMENTS = "pg_stat_statements"
 
 
@@ -99,17 +74,10 @@ class Watched:
     used: Used | None = None  # processor time
     measured_at: float = field(default_factory=time.monotonic)  # when that was
     rates: Rates = field(default_factory=Rates)
-    statements_due: int = 0  # epoch second from which pg_stat_statements is read next
-    executed: dict[str, tuple[Any, ...]] = field(
-        default_factory=dict
-    )  # db_id -> what was counted when it was last written
-    whole_due: int = 0  # epoch second from which all statements are written again, also those that have not run
-    texts: dict[str, str] = field(default_factory=dict)  # queryid -> normalised text
+    statements: Statements = field(init=False)
 
-    @property
-    def has_statements(self) -> bool:
-        """Whether the server has pg_stat_statements."""
-        return _STATEMENTS not in self.target.server.programs.missing
+    def __post_init__(self) -> None:
+        self.statements = Statements(counted=_STATEMENTS not in self.target.server.programs.missing)
 
     def connect(self) -> psycopg.Connection:
         """The sampler's connection to the server, opened when needed."""
@@ -124,16 +92,6 @@ class Watched:
         if self.connection is not None:
             self.connection.close()
         self.connection = None
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement without its literals. `key`: under which its text is stored, provisional until the text is known."""
-
-    tokenized_id: str
-    text: str
-    key: str
-    db_id: str
 
 
 class Sampler:
@@ -161,7 +119,7 @@ class Sampler:
                     self._watched[resource] = Watched(resource, target, _model(target))
                 elif known.target.server is not target.server:  # a failover gave the instance another server
                     known.target, known.used, known.rates = target, None, Rates()
-                    known.executed.clear()
+                    known.statements.counts.clear()
                     if known.connection:
                         known.connection.close()  # the sampler's own thread opens the next one
 
@@ -199,15 +157,17 @@ class Sampler:
             return
         began = time.monotonic()
         connection = one.connect()
-        sessions, statements = self._sessions(one, connection, second)
+        target = one.target
+        with connection.pipeline():  # one way there and back for all of it: in a storm each waits for a processor
+            active = connection.execute(_SESSIONS)
+            told = counters.ask(connection, one.rates, time.monotonic())
+            counts = one.statements.ask_counts(connection, second)
+            health = self._health.ask(target.instance, target.cluster, target.data, connection, target.server.data)
+        sessions, statements = self._sessions(one, connection, active.fetchall(), second)
         queues = lock_queues.look(connection, [row[2] for row in sessions if row[_WAIT_TYPE] == "Lock"])
         sessions = [(*row, *queues.blocking.get(row[2], lock_queues.NOBODY)) for row in sessions]
-        counted = counters.read(connection, one.rates, time.monotonic()) | self._capacity(one)
-        executed = []
-        # Not "every fifth second": a busy machine may miss just that tick.
-        if second >= one.statements_due:
-            executed = self._executed(one, connection, second)
-            one.statements_due = second - second % STATEMENTS_EVERY_SECONDS + STATEMENTS_EVERY_SECONDS
+        counted = told() | self._capacity(one)
+        executed = [(one.resource, second, *row) for row in counts()]
         rows: dict[str, list[tuple[Any, ...]]] = {
             "tick": [(one.resource, second, 1000 * (time.monotonic() - began))],
             "session": sessions,
@@ -219,16 +179,13 @@ class Sampler:
         on_cpu = sum(row[_WAIT_TYPE] == "CPU" for row in sessions)
         load = {"DBLoad": len(sessions), "DBLoadCPU": on_cpu, "DBLoadNonCPU": len(sessions) - on_cpu}
         metrics = {metric: counted[name] for name, metric in _METRICS.items() if name in counted}
-        target = one.target
-        health = self._health.metrics(target.instance, target.cluster, target.data, connection, target.server.data)
-        self._add_metrics(one, second, metrics | health | {name: float(value) for name, value in load.items()})
+        self._add_metrics(one, second, metrics | health() | {name: float(value) for name, value in load.items()})
 
     def _sessions(
-        self, one: Watched, connection: psycopg.Connection, second: int
+        self, one: Watched, connection: psycopg.Connection, found: list[tuple[Any, ...]], second: int
     ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
-        """A row for each active session, and the statements (id, text) that they execute."""
-        found = connection.execute(_SESSIONS).fetchall()
-        known = self._known(one, connection, [(query_id, query or "") for *_, query_id, query in found])
+        """A row for each active session that was found, and the statements (id, text) that they execute."""
+        known = one.statements.of(connection, [(query_id, query or "") for *_, query_id, query in found])
         sessions, statements = [], []
         for *client, wait_type, wait_event, query_id, query in found:
             text = query or ""
@@ -238,22 +195,6 @@ class Sampler:
             sessions.append((one.resource, second, *client, *wait, *ids))
             statements += [(ids[0], text), (statement.key, statement.text)]
         return sessions, statements
-
-    def _known(
-        self, one: Watched, connection: psycopg.Connection, asked: list[tuple[int | None, str]]
-    ) -> dict[tuple[int | None, str], Statement]:
-        """The statement of each session, by its query id and text. A storm of one new statement asks for its text once, not once a session."""
-        by_text: dict[str, int] = {}
-        if one.has_statements:
-            without = list({text for query_id, text in asked if query_id is None})
-            by_text = dict(connection.execute(_IDS, (without,)).fetchall()) if without else {}
-            ids = {query_id or by_text.get(text) for query_id, text in asked} - {None}
-            unknown = [query_id for query_id in ids if str(query_id) not in one.texts]
-            if unknown:
-                one.texts |= {
-                    str(query_id): text for query_id, text in connection.execute(_TEXTS, (unknown,)).fetchall()
-                }
-        return {(query_id, text): _tokenized(one, query_id or by_text.get(text), text) for query_id, text in set(asked)}
 
     def _capacity(self, one: Watched) -> dict[str, float]:
         """Counters of the instance: its limit of connections, its processors, and its capacity, which follows from the processor time since the last tick."""
@@ -285,21 +226,6 @@ class Sampler:
         for name, value in values.items():
             minute.setdefault(name, []).append(value)
 
-    def _executed(self, one: Watched, connection: psycopg.Connection, second: int) -> list[tuple[Any, ...]]:
-        """What pg_stat_statements has counted of those that ran since it was last read, and once an hour of all: what stays is not written again."""
-        if not one.has_statements:
-            return []
-        query = _EXECUTED
-        if connection.info.server_version >= 170000:
-            for old, new in _FROM_17.items():
-                query = query.replace(f"s.{old}", f"s.{new}")
-        found = {row[0]: tuple(map(_number, row[1:])) for row in connection.execute(query.encode()).fetchall()}
-        if second >= one.whole_due:
-            one.executed, one.whole_due = {}, second + _WHOLE_EVERY_SECONDS
-        changed = {db_id: counts for db_id, counts in found.items() if one.executed.get(db_id) != counts}
-        one.executed |= changed
-        return [(one.resource, second, db_id, *counts) for db_id, counts in changed.items()]
-
     def _used(self, one: Watched) -> tuple[Used | None, float]:
         """Processor time of the server's processes since the last tick, None where it cannot be measured; and the seconds since."""
         now = time.monotonic()
@@ -329,20 +255,12 @@ class Sampler:
 
 
 def _prefer(process: int) -> None:
-    """Let a process or a thread have a processor before those that it watches, where that is allowed: a storm is when it must not be late."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process, _PRIORITY)
+    """Let a process or a thread go before those that it watches, where that is allowed: a storm is when it must not be late.
 
-
-def _tokenized(one: Watched, query_id: int | None, query: str) -> Statement:
-    """The id comes from the query id, so that a statement is the same before and after its normalised text is known."""
-    if query_id is None or not one.has_statements:
-        text = _LITERALS.sub("?", query)
-        return Statement(digest(text), text, digest(text), str(query_id or f"pi-{digest(text)[:12]}"))
-    db_id, tokenized_id = str(query_id), digest(str(query_id))
-    if db_id not in one.texts:  # runs for the first time: pg_stat_statements has it when it ends
-        return Statement(tokenized_id, _LITERALS.sub("?", query), PROVISIONAL + tokenized_id, db_id)
-    return Statement(tokenized_id, one.texts[db_id], tokenized_id, db_id)
+    A nice value is not enough: it counts only among the processes of one session (sched(7), autogroup), and 200 wait before it all the same.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not allowed, or not Linux
+        os.sched_setscheduler(process, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
 
 
 def _model(target: Target) -> CapacityModel | None:
@@ -351,10 +269,6 @@ def _model(target: Target) -> CapacityModel | None:
     # As every cluster of the sandbox has it.
     scaling = platform.of_cluster(DEFAULT_PLATFORM, target.region, datetime.now(UTC).date()).rules()
     return CapacityModel(AcuRange(target.data.floor_acu, target.data.ceiling_acu), rules=scaling)
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) or value is None else float(value)
 
 
 def _percent(used: Used | None, seconds: float, vcpu: float) -> dict[str, float]:

@@ -19,7 +19,7 @@ def test_temporary_files_are_taken_from_the_local_storage_and_given_back(databas
     with database.superuser() as looking, database.connect(autocommit=False) as sorting:
 
         def free():
-            return Health().metrics("one-1", "one", data(), looking, directory)["FreeLocalStorage"]
+            return Health().ask("one-1", "one", data(), looking, directory)()["FreeLocalStorage"]
 
         before = free()
         sorting.execute("SET LOCAL work_mem = '64kB'")
@@ -45,7 +45,7 @@ def test_the_oldest_transaction_id_ages_with_each_that_is_used(database):
     with database.superuser() as looking:
 
         def age():
-            return health.metrics("one-1", "one", data(), looking, database.server.data)["MaximumUsedTransactionIDs"]
+            return health.ask("one-1", "one", data(), looking, database.server.data)()["MaximumUsedTransactionIDs"]
 
         before = age()
         for _ in range(50):

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from common import HANG
 
 from aurora_ops.sandbox.client import lifecycle
-from aurora_ops.sandbox.observe import sampler
+from aurora_ops.sandbox.observe.insights import statements
 
 # The sandbox outlives the call that starts it, on purpose.
 
@@ -211,7 +211,7 @@ def test_while_its_text_is_unknown_a_statement_is_masked(text, masked):
     """
     pg_stat_statements has no text of a statement that runs for the first time; until then its literals are ours to hide.
     """
-    assert masked == sampler._LITERALS.sub("?", text)
+    assert masked == statements._LITERALS.sub("?", text)
 
 
 def test_statistics_per_statement_come_with_it(aurora):

@@ -99,7 +99,7 @@ def values(samples: Samples, columns: Mapping[str, str], key: Mapping[str, Any])
     result = {}
     for dimension, column in columns.items():
         if column.startswith("@"):
-            # "~": the provisional text, from before the statement had ended for the first time (sampler.PROVISIONAL)
+            # "~": the provisional text, from before the statement had ended for the first time (statements.PROVISIONAL)
             known = [key[column[1:]], f"~{key[column[1:]]}"]
             text = samples.read(
                 "SELECT text FROM statement WHERE sql_id IN (?, ?) ORDER BY sql_id = ? DESC", [*known, known[0]]

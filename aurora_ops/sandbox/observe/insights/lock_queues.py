@@ -6,7 +6,9 @@ the session at the root, which waits for no lock itself, and a tree of our own f
 
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import psycopg
@@ -64,9 +66,11 @@ def look(connection: psycopg.Connection, waiting: Sequence[int]) -> Queues:
     behind = {pid: sorted(set(pids)) for pid, pids in connection.execute(_BLOCKERS, [list(waiting)]).fetchall() if pids}
     if not behind:  # all have their locks by now
         return NONE
-    wanted = {pid: parts for pid, *parts in connection.execute(_WANTED, [list(behind)]).fetchall()}
     everybody = sorted(set(behind) | {one for pids in behind.values() for one in pids})
-    sessions = {row[0]: row for row in connection.execute(_SESSIONS, [everybody]).fetchall()}
+    with connection.pipeline():
+        objects, known = connection.execute(_WANTED, [list(behind)]), connection.execute(_SESSIONS, [everybody])
+    wanted = {pid: parts for pid, *parts in objects.fetchall()}
+    sessions = {row[0]: row for row in known.fetchall()}
     roots = {pid: root(pid, behind) for pid in behind}
     texts = {
         pid: without_values(str(sessions[pid][-1] or "")) if pid in sessions else "" for pid in set(roots.values())
@@ -109,24 +113,28 @@ def _trees(
         }
         yield {
             "waiting": len(members),
-            "sessions": [_session(pid, deep, sessions, wanted) for pid, deep in _walk(at, 0, parent)][:MOST],
+            "sessions": [_session(pid, deep, sessions, wanted) for pid, deep in islice(_walk(at, parent), MOST)],
         }
 
 
 def _depths(at: int, members: Sequence[int], behind: Mapping[int, Sequence[int]]) -> dict[int, int]:
     depth, level = {at: 0}, {at}
     while level:
-        level = {pid for pid in members if pid not in depth and level & set(behind[pid])}
+        level = {pid for pid in members if pid not in depth and not level.isdisjoint(behind[pid])}
         depth |= dict.fromkeys(level, max(depth.values()) + 1)
     return depth | {pid: 1 for pid in members if pid not in depth}
 
 
-def _walk(pid: int, deep: int, parent: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    waiting = [(pid, deep)]
+def _walk(root: int, parent: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Each session and its depth, in the order in which they are drawn."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for pid in sorted(parent, reverse=True):
+        children[parent[pid]].append(pid)
+    waiting = [(root, 0)]
     while waiting:
         at, depth = waiting.pop()
         yield at, depth
-        waiting += [(one, depth + 1) for one in sorted((p for p, q in parent.items() if q == at), reverse=True)]
+        waiting += [(one, depth + 1) for one in children[at]]
 
 
 def _session(
