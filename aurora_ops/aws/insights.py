@@ -23,38 +23,21 @@ from botocore.exceptions import ClientError
 from aurora_ops.aws import metrics
 from aurora_ops.aws.api import ThrottledError, code_of, is_denied, patiently
 from aurora_ops.aws.cluster import Cluster, Instance
+from aurora_ops.aws.insights_requests import BLOCKING, BY_BLOCKER, MOST_KEYS, POINTS_PER_CALL, period_for, requests
 from aurora_ops.aws.session import Session
-from aurora_ops.core.errors import AuroraOpsError, InputError
+from aurora_ops.core.errors import AuroraOpsError, InputError, did_you_mean
 from aurora_ops.database.statement_text import without_values
 from aurora_ops.load.bundle import (
     BLOCKER_STATEMENT,
     CAPACITY,
-    CEILING,
-    CONNECTIONS,
-    CONNECTIONS_LIMIT,
-    IDLE_IN_TRANSACTION,
     LOAD,
     SNAPSHOT,
-    STATISTIC,
-    STATISTICS,
-    VCPUS,
     Bundle,
     Recorded,
 )
+from aurora_ops.load.part import Part
 
-PERIODS = (1, 60, 300, 3600, 86400)
-POINTS_PER_CALL = 300
-_FINEST = {
-    1: 3600,
-    60: 7 * 1440,
-    300: 30 * 288,
-    3600: 731 * 24,
-    86400: 731,
-}  # period -> periods that are asked for at most
-WAITS, STATEMENTS = 15, 12  # series and statements asked for; the API's limit is 25
 _AT_ONCE = 6  # requests: the service names no rate, and a refusal by it is waited for
-_BLOCKING = "db.blocking_session"
-_BY_BLOCKER = {"Metric": LOAD, "GroupBy": {"Group": _BLOCKING, "Limit": 5}}
 _STANDARD = "who blocks whom: Database Insights are in standard mode, which has no blocking sessions; advanced mode has"
 _TEXT = re.compile(r"(?i)sql|query|statement|text")  # a key under which an answer has a statement
 
@@ -79,35 +62,20 @@ class InterceptedAnswerError(InsightsError):
     """Something between us and AWS answered in its place."""
 
 
-def period_for(seconds: float) -> int:
-    """The finest period for a window: seconds up to an hour, minutes up to seven days.
-
-    >>> [period_for(minutes * 60) for minutes in (15, 60, 61, 24 * 60, 7 * 24 * 60, 8 * 24 * 60)]
-    [1, 1, 60, 60, 60, 300]
-    """
-    return next((period for period, most in _FINEST.items() if seconds / period <= most), PERIODS[-1])
-
-
-def chunks(start: int, end: int, period: int) -> Iterator[tuple[int, int]]:
-    """Windows of at most `POINTS_PER_CALL` periods that together are start to end.
-
-    >>> list(chunks(0, 700, 1))
-    [(0, 300), (300, 600), (600, 700)]
-    """
-    step = POINTS_PER_CALL * period
-    for left in range(start, end, step):
-        yield left, min(left + step, end)
-
-
 def record(
-    session: Session, cluster: Cluster, start: datetime, end: datetime, period_seconds: int | None = None
+    session: Session,
+    cluster: Cluster,
+    start: datetime,
+    end: datetime,
+    period_seconds: int | None = None,
+    part: Part | None = None,
 ) -> Bundle:
-    """Ask about the writer and every reader of a cluster, from `start` to `end`. Changes nothing.
+    """Ask about the writer and every reader of a cluster, from `start` to `end`; of a `part` of the load alone, where one is named. Changes nothing.
 
     Raises
     ------
     InputError
-        A naive datetime, or an empty window.
+        A naive datetime, an empty window, or a part that had no load in it.
     InsightsOffError
         No instance has Performance Insights on.
     InsightsError
@@ -129,6 +97,7 @@ def record(
             "Switch it on (aws rds modify-db-instance --enable-performance-insights, or performance_insights_enabled in Terraform): "
             "load is kept from then on, and 7 days of it are free."
         )
+    only = {} if part is None else _named(session, enabled, part, first, last, period)
     return Bundle(
         cluster=cluster.identifier,
         region=session.region,
@@ -138,8 +107,9 @@ def record(
         recorded_at=int(datetime.now(UTC).timestamp()),
         source="sandbox: real PostgreSQL sampled once a second" if session.is_sandbox else "AWS Performance Insights",
         simulated=["capacity in ACU", "vCPUs"] if session.is_sandbox else [],
-        instances=_record(session, cluster, enabled, first, last, period),
+        instances=_record(session, cluster, enabled, first, last, period, only),
         without_insights=[one.identifier for one in cluster.instances if not one.performance_insights_enabled],
+        only=only,
     )
 
 
@@ -179,7 +149,13 @@ _ASKED_FOR = {
 
 
 def _record(
-    session: Session, cluster: Cluster, instances: Sequence[Instance], start: int, end: int, period: int
+    session: Session,
+    cluster: Cluster,
+    instances: Sequence[Instance],
+    start: int,
+    end: int,
+    period: int,
+    only: Mapping[str, str],
 ) -> list[Recorded]:
     """Ask about every instance. What does not wait for another answer is asked for at the same time."""
     advanced = cluster.raw.get("DatabaseInsightsMode") == "advanced"
@@ -190,9 +166,9 @@ def _record(
                 one,
                 [
                     pool.submit(_pages, session, client, operation, {"ServiceType": "RDS", "Identifier": one.resource_id} | request, optional)
-                    for operation, request, optional in _requests(start, end, period, advanced)
+                    for operation, request, optional in requests(start, end, period, advanced=advanced, only=only)
                 ],
-                pool.submit(_compared, session, one, start, end),
+                pool.submit(_compared, session, one, start, end, only),
             )
             for one in instances
         ]  # fmt: skip
@@ -202,7 +178,7 @@ def _record(
             exchanges = [exchange for pages in answers for exchange in pages]
             not_told = [] if advanced else [_STANDARD]
             if advanced:
-                if not any(e["request"].get("GroupBy", {}).get("Group") == _BLOCKING for e in exchanges):
+                if not any(e["request"].get("GroupBy", {}).get("Group") == BLOCKING for e in exchanges):
                     not_told.append(
                         "who blocks whom: Database Insights are in advanced mode, and the service has no blocking sessions for this engine version"
                     )
@@ -213,41 +189,40 @@ def _record(
     return recorded
 
 
-def _requests(start: int, end: int, period: int, advanced: bool) -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """Operation, request, and whether the service may refuse it without harm to the rest."""
-    queries: list[dict[str, Any]] = [
-        {"Metric": LOAD, "GroupBy": {"Group": "db.wait_event", "Limit": WAITS}},
-        *({"Metric": m} for m in (VCPUS, CAPACITY)),
-    ]
-    for left, right in chunks(start, end, period):
-        window = {"StartTime": left, "EndTime": right, "PeriodInSeconds": period}
-        yield "GetResourceMetrics", window | {"MetricQueries": queries}, False
-    coarse = max(60, next((p for p in PERIODS if (end - start) / p <= 100), PERIODS[-1]))
-    window = {"StartTime": start, "EndTime": end, "PeriodInSeconds": coarse}
-    # Apart from one another: a counter that an old version lacks must not take the others along.
-    for group in ((CEILING,), (CONNECTIONS, CONNECTIONS_LIMIT), (IDLE_IN_TRANSACTION,)):
-        yield "GetResourceMetrics", window | {"MetricQueries": [{"Metric": name} for name in group]}, True
-    # Without the period the service would choose a coarser one, and align the window to that.
-    keys = {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD}
-    # Statements without their literals only: those of db.sql hold personal data.
-    yield (
-        "DescribeDimensionKeys",
-        keys
-        | {
-            "GroupBy": {"Group": "db.sql_tokenized", "Limit": STATEMENTS},
-            "PartitionBy": {"Group": "db.wait_event", "Limit": 25},
-            "AdditionalMetrics": [STATISTIC.format(name) for name in STATISTICS],
-        },
-        False,
+def _named(
+    session: Session, instances: Sequence[Instance], part: Part, start: int, end: int, period: int
+) -> dict[str, str]:
+    """The dimension and the value that are meant, from those that had load: a name that nobody has would show an idle database."""
+    client, known, cut = session.client("pi"), dict[str, str](), False
+    request = {
+        "ServiceType": "RDS", "StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD,
+        "GroupBy": {"Group": part.group, "Limit": MOST_KEYS},
+    }  # fmt: skip
+    for one in instances:
+        pages = _pages(session, client, "DescribeDimensionKeys", request | {"Identifier": one.resource_id}, False)
+        keys = [key["Dimensions"] for page in pages for key in page["answer"]["Keys"]]
+        known |= {
+            key[part.dimension]: key.get("db.sql_tokenized.statement", "") for key in keys if part.dimension in key
+        }
+        cut = cut or len(keys) >= MOST_KEYS
+    found = [value for value in known if part.matches(value)]
+    if len(found) == 1:
+        return {part.dimension: found[0]}
+    if len(found) > 1:
+        raise InputError(
+            f"only={part.kind}={part.value} is the start of {len(found)} ids: {', '.join(found)}. Give more characters; nothing was shown."
+        )
+    if cut and part.kind != "statement":  # it may be one of those that were not listed
+        return {part.dimension: part.value}
+    listed = f"the {MOST_KEYS} heaviest" if cut else "those that had load"
+    if part.kind == "statement":
+        texts = "; ".join(f"{value[:8]} {' '.join(text.split())[:40]}" for value, text in known.items())
+        hint = f"They are: {texts or 'none'}."
+    else:
+        hint = did_you_mean(part.value, list(known)) if known else "Nobody had."
+    raise InputError(
+        f"only={part.kind}={part.value} is not among {listed} in this window, so there is nothing to show. {hint}"
     )
-    yield "DescribeDimensionKeys", keys | {"GroupBy": {"Group": "db.application", "Limit": 10}}, False
-    if advanced:
-        blockers = keys | {"GroupBy": {"Group": _BLOCKING, "Limit": 10}}
-        for other in ("db.blocking_sql", "db.sql_tokenized"):
-            yield "DescribeDimensionKeys", blockers | {"PartitionBy": {"Group": other, "Limit": 10}}, True
-        for left, right in chunks(start, end, period):
-            window = {"StartTime": left, "EndTime": right, "PeriodInSeconds": period}
-            yield "GetResourceMetrics", window | {"MetricQueries": [_BY_BLOCKER]}, True
 
 
 def _pages(session: Session, client: Any, operation: str, request: dict[str, Any], optional: bool) -> list[Exchange]:
@@ -274,7 +249,7 @@ def _snapshot(session: Session, client: Any, exchanges: Sequence[Exchange], peri
     base = {name: exchanges[0]["request"][name] for name in ("ServiceType", "Identifier")}
     if period > 1:
         window = {"StartTime": at - min(period, POINTS_PER_CALL), "EndTime": at, "PeriodInSeconds": 1}
-        seconds = _pages(session, client, "GetResourceMetrics", base | window | {"MetricQueries": [_BY_BLOCKER]}, True)
+        seconds = _pages(session, client, "GetResourceMetrics", base | window | {"MetricQueries": [BY_BLOCKER]}, True)
         at = _worst(seconds)
         if at is None:
             return []
@@ -304,7 +279,9 @@ def _lacking(exchanges: Sequence[Exchange]) -> Iterator[str]:
         yield "calls and time per call: no statement has statistics, so pg_stat_statements is not in shared_preload_libraries, or its extension is missing"
 
 
-def _compared(session: Session, instance: Instance, start: int, end: int) -> dict[str, float]:
+def _compared(session: Session, instance: Instance, start: int, end: int, only: Mapping[str, str]) -> dict[str, float]:
+    if only:  # CloudWatch knows the whole load alone
+        return {}
     moments = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
     # Without the comparison the load is still known; the check then is a SKIP.
     with suppress(metrics.MetricsError, ThrottledError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from aurora_ops.aws.insights import STATEMENTS
+from aurora_ops.aws.insights_requests import STATEMENTS
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
 from aurora_ops.core.display import Chart, Check, Line, Report, Table
 from aurora_ops.core.errors import InputError
@@ -128,7 +128,8 @@ class Compared:
 
 def _about(one: Bundle) -> str:
     start, end = one.window
-    return f"{one.cluster}, {start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC, from {one.source}"
+    part = f", {one.part} alone" if one.only else ""
+    return f"{one.cluster}{part}, {start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC, from {one.source}"
 
 
 def compare(
@@ -163,5 +164,10 @@ def compare(
             fresh.append((name, asked))
         else:
             opened.append(sources.recorded(source, target, environment, cluster, instead=_INSTEAD))
+    if opened[0].only != opened[1].only:
+        parts = [f"{one.part} alone" if one.only else "the whole load" for one in opened]
+        raise InputError(
+            f"before holds {parts[0]}, after {parts[1]}: their difference would be what was asked for, not a change. Compare like with like."
+        )
     windows = [Window(one.loads(), STATEMENTS) for one in opened]
     return Compared(opened[0], opened[1], Comparison(*windows), tuple(fresh))

@@ -21,6 +21,7 @@ from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle
 from aurora_ops.load.findings import findings
 from aurora_ops.load.model import Load, verdict
+from aurora_ops.load.part import parse
 from aurora_ops.runner import evidence
 
 SOURCES = ("recording", "live")
@@ -43,8 +44,8 @@ class Diagnosis:
 
     @property
     def told(self) -> tuple[together.Told, ...]:
-        """What to do, first things first: of the load, and of the database where it was looked into."""
-        return together.ranked(findings(self.busiest), self.looks)
+        """What to do, first things first: of the load, and of the database where it was looked into. Nothing of a part: its cause may be another's."""
+        return () if self.bundle.only else together.ranked(findings(self.busiest), self.looks)
 
     def keep(self) -> Line:
         """Keep every raw answer in the run's folder, where there is one: the service forgets them."""
@@ -70,8 +71,9 @@ class Diagnosis:
             if self.bundle.without_insights
             else ""
         )
+        part = f", {self.bundle.part} alone" if self.bundle.only else ""
         return (
-            f"LOAD of {self.bundle.cluster} ({', '.join(load.role for load in self.loads)}) in {self.bundle.region}, "
+            f"LOAD of {self.bundle.cluster}{part} ({', '.join(load.role for load in self.loads)}) in {self.bundle.region}, "
             f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC, a point every {self.bundle.period_seconds} s, "
             f"from {self.bundle.source}, read {datetime.fromtimestamp(self.bundle.recorded_at, UTC):%Y-%m-%d}{made_up}{off}"
         )
@@ -103,6 +105,9 @@ class Diagnosis:
 
     def what_to_do(self) -> Table:
         """What to do, each with its figures and the command: of the busiest instance's load, and of the database."""
+        if self.bundle.only:
+            words = f"not told of {self.bundle.part} alone: what it waits for may be the work of others. Leave `only` empty for that"
+            return Table(words, ("finding",), [])
         return together.what_to_do(self.told, self.looks, self.busiest.has_data)
 
     def looked(self) -> Pictured:
@@ -130,9 +135,12 @@ class Diagnosis:
         )
         if not self.looks.complete:
             checks.append(Check("the database was looked into", "SKIP", self.looks.missing))
+        if self.bundle.only:
+            checks.append(Check("the whole load was looked at", "SKIP", f"{self.bundle.part} alone, as asked"))
         loaded = self.busiest
         note = (
             "no data in the window" if not loaded.has_data
+            else f"{loaded.average:.2f} AAS of {self.bundle.part} alone" if self.bundle.only
             else "idle" + (f", {count(len(self.told), 'finding')}" if self.told else "") if loaded.is_idle
             else f"{loaded.average:.2f} AAS, {count(len(self.told), 'finding')}"
         )  # fmt: skip
@@ -147,6 +155,7 @@ class Diagnosis:
             "window_start_utc": start,
             "window_end_utc": end,
             "coverage": round(load.coverage, 4),
+            "only": self.bundle.part,
             **dict(zip(("average_aas", "p99_aas", "peak_aas"), aas, strict=True)),
             "cpu_share": load.share("CPU") if load.has_data else None,
             "saturation": load.saturation,
@@ -158,32 +167,45 @@ class Diagnosis:
 
 def load(
     source: str = "recording", target: str = SANDBOX, region: str = DEFAULT_REGION, environment: str = "dev", *, minutes: int = 15, as_of: str = "",
-    cluster: str = "", database: str = "", login: str = "", opener: sources.Opener = open_session,
+    cluster: str = "", database: str = "", login: str = "", only: str = "", opener: sources.Opener = open_session,
 ) -> Diagnosis:  # fmt: skip
     """Open the packaged recording or what an earlier run kept, or ask the API about the `minutes` before `as_of` (empty: now).
 
     `source` is "recording", "live", or the path of a file that a run kept. `cluster` names any cluster of target and region (see `aws.which_cluster`); empty: the environment's.
     `database` and `login` are for the looks into the database (see `aws.access.open_access`); where it cannot be reached the load still stands.
+    `only` is a part of the load as KIND=VALUE (see `load.part`), which the API is asked for: of a recording or a kept window it must be the one that it has.
     `opener` is asked for a session only where the API is asked: a recording starts no sandbox.
 
     Raises
     ------
     InputError
-        An unknown source or cluster, a window outside what Performance Insights of every instance keeps, or a recording or
+        An unknown source, cluster or part, a window outside what Performance Insights of every instance keeps, or a recording or
         a file of another database than was asked for.
     """
+    part = parse(only) if only else None
     if sources.is_path(source):
         found = sources.kept(source, cluster)
     elif source == "recording":
         found = sources.recorded(RECORDING, target, environment, cluster, instead="Use source='live' to ask the API.")
     elif source == "live":
         opener = cache(opener)
-        found = sources.live(target, region, environment, cluster, minutes=minutes, as_of=as_of, opener=opener)
+        found = sources.live(
+            target, region, environment, cluster, minutes=minutes, as_of=as_of, opener=opener, part=part
+        )
     else:
         raise InputError(
             f"source={source!r} is unknown, so nothing was read. {did_you_mean(source, list(SOURCES))} A kept window ends in .json.gz."
         )
+    if part and not part.matches(found.only.get(part.dimension, "")):
+        holds = f"{found.part} alone" if found.only else "the load undivided"
+        raise InputError(
+            f"only={only!r}: {source} holds {holds}, so nothing was shown. A part is asked for from the API: source='live'."
+        )
     diagnosis = Diagnosis(found, found.loads(), fresh=source == "live")
+    if found.only:
+        return replace(
+            diagnosis, looks=Looks(reason=f"{found.part} alone was asked for, and a look is at the whole database")
+        )
     if source != "live":
         kind = "a recording" if source == "recording" else "a kept window"
         reason = f"{kind} holds the load alone; source='live' looks into the database"
@@ -243,6 +265,8 @@ def _against_cloudwatch(bundle: Bundle, load: Load) -> Check:
     by_minute = load.total.resample("60s", closed="right", label="left")
     whole = by_minute.mean()[by_minute.count() * load.period_seconds >= 57]
     ours, theirs = whole.align(bundle.cloudwatch(load.instance), join="inner")
+    if load.part:
+        return Check(name, "SKIP", "its DBLoad is the whole load's")
     if load.period_seconds > 60 or not len(ours):
         return Check(name, "SKIP", "no whole minute that both have: DBLoad appears a minute late, and only under load")
     difference = abs(float(ours.mean() - theirs.mean()))

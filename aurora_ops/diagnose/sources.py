@@ -11,6 +11,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.core.times import to_datetime
 from aurora_ops.load import bundle as bundles
 from aurora_ops.load.bundle import Bundle
+from aurora_ops.load.part import Part
 
 _LONGEST_DAYS = 731  # of Performance Insights, by botocore's model; Database Insights advanced has 465
 Opener = Callable[[str, str], Session]
@@ -58,14 +59,22 @@ def kept(path: str, cluster: str) -> Bundle:
 
 
 def live(
-    target: str, region: str, environment: str, cluster: str, *, minutes: int, as_of: str, opener: Opener
+    target: str,
+    region: str,
+    environment: str,
+    cluster: str,
+    *,
+    minutes: int,
+    as_of: str,
+    opener: Opener,
+    part: Part | None = None,
 ) -> Bundle:
-    """Ask the API about the `minutes` before `as_of` (a time with a zone; empty: now).
+    """Ask the API about the `minutes` before `as_of` (a time with a zone; empty: now), of a `part` of the load alone where one is named.
 
     Raises
     ------
     InputError
-        An unknown cluster, or a window outside what Performance Insights of every instance keeps.
+        An unknown cluster, a part without load, or a window outside what Performance Insights of every instance keeps.
     """
     if minutes < 1:
         raise InputError(f"minutes={minutes}: a window has at least one minute. Nothing was read.")
@@ -84,7 +93,7 @@ def live(
     enabled = [one for one in found.instances if one.performance_insights_enabled]
     days = min((one.insights_days for one in enabled), default=_LONGEST_DAYS)
     _check_kept(end - length, now, days, f"{found.identifier}, {days} days")
-    return insights.record(session, found, end - length, end)
+    return insights.record(session, found, end - length, end, part=part)
 
 
 def _check_kept(start: datetime, now: datetime, days: int, whose: str) -> None:

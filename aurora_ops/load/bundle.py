@@ -18,6 +18,7 @@ import pandas as pd
 
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.load.model import Blocker, Load, Queued, Statement
+from aurora_ops.load.part import KINDS, WHO, group_of, of_filter
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
 LOAD = "db.load.avg"
@@ -82,6 +83,12 @@ class Bundle:
     simulated: list[str]
     instances: list[Recorded] = field(repr=False)
     without_insights: list[str] = field(default_factory=list)
+    only: dict[str, str] = field(default_factory=dict)  # dimension and value of the part that was asked for; empty: all
+
+    @property
+    def part(self) -> str:
+        """The part of the load that was asked for, such as "application=web"; empty: all of it."""
+        return of_filter(self.only)
 
     @property
     def window(self) -> tuple[datetime, datetime]:
@@ -223,20 +230,20 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
     limit = [v for v in _series(bundle, one, CONNECTIONS_LIMIT).values() if not np.isnan(v)]
     held, idle = (_series(bundle, one, name) for name in (CONNECTIONS, IDLE_IN_TRANSACTION))
     queue, queue_at = _queue(one)
+    unknown = pd.Series(np.nan, index=grid)  # processors are everybody's: beside a part of the load they would mislead
     return Load(
         instance=one.instance,
         role=one.role,
         period_seconds=bundle.period_seconds,
         total=total,
         waits=waits[waits.sum().sort_values(ascending=False, kind="stable").index],
-        vcpu=series(VCPUS),
-        capacity_acu=series(CAPACITY),
+        vcpu=unknown if bundle.only else series(VCPUS),
+        capacity_acu=unknown if bundle.only else series(CAPACITY),
         ceiling_acu=max(ceiling, default=None),
         capacity_simulated=bool(bundle.simulated),
         statements=tuple(_statements(one)),
-        clients={
-            k["Dimensions"]["db.application.name"] or "(unnamed)": k["Total"] for k in _keys(one, "db.application", "")
-        },
+        who={kind: named for kind in WHO if (named := _by(one, kind))},
+        part=bundle.part,
         connections=pd.Series(list(held.values()), index=_utc(held), dtype=float),
         connections_limit=limit[-1] if limit else None,
         idle_in_transaction=pd.Series(list(idle.values()), index=_utc(idle), dtype=float),
@@ -244,6 +251,12 @@ def _load(bundle: Bundle, one: Recorded) -> Load:
         queue=queue,
         queue_at=queue_at,
     )
+
+
+def _by(one: Recorded, kind: str) -> dict[str, float]:
+    """AAS by application, user, host or database."""
+    keys = _keys(one, group_of(kind), "")
+    return {key["Dimensions"].get(KINDS[kind]) or "(unnamed)": key["Total"] for key in keys}
 
 
 def _keys(one: Recorded, group: str, part: str) -> Iterator[dict[str, Any]]:

@@ -121,8 +121,10 @@ class Load:
         True in the sandbox: vCPUs and capacity are a model's, not a measurement.
     statements
         The heaviest statements of the window, heaviest first.
-    clients
-        AAS by application name.
+    who
+        AAS by name, of each kind that was asked for: application, user, host, database.
+    part
+        What part of the load it is, such as "application=web"; empty: all. Processors are then unknown.
     connections, connections_limit
         Most connections of each period, and `max_connections`; empty and None where the service did not tell.
     idle_in_transaction
@@ -143,13 +145,19 @@ class Load:
     ceiling_acu: float | None
     capacity_simulated: bool
     statements: tuple[Statement, ...] = ()
-    clients: Mapping[str, float] = field(default_factory=dict)
+    who: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    part: str = ""
     connections: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
     connections_limit: float | None = None
     idle_in_transaction: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
     blockers: tuple[Blocker, ...] = ()
     queue: tuple[Queued, ...] = ()
     queue_at: datetime | None = None
+
+    @property
+    def clients(self) -> Mapping[str, float]:
+        """AAS by application name."""
+        return self.who.get("application", {})
 
     @cached_property
     def classes(self) -> pd.DataFrame:
@@ -258,11 +266,13 @@ def verdict(load: Load) -> str:
     partly = "" if load.coverage > 0.995 else f" ({load.coverage:.0%} of it sampled)"
     minutes = round(len(load.total) * load.period_seconds / 60)
     span = "1 minute" if minutes == 1 else f"{minutes} minutes"
+    if load.part and load.is_idle:
+        return f"{load.instance} had no load of {load.part} over {span}{partly}: it was sampled, and no such session was active."
     if load.is_idle:
         return f"{load.instance} was idle over {span}{partly}: it was sampled, and no session was active."
-    cpu = load.share("CPU")
+    cpu, whose = load.share("CPU"), f" of {load.part} alone" if load.part else ""
     text = (
-        f"{load.instance} averaged {load.average:.2f} active sessions over {span}{partly} "
+        f"{load.instance} averaged {load.average:.2f} active sessions{whose} over {span}{partly} "
         f"(p99 {load.p99:.0f}, peak {load.peak:.0f}): {cpu:.0%} on CPU, {1 - cpu:.0%} waiting"
     )
     wait = load.biggest_wait

@@ -56,9 +56,10 @@ def over_time(loads: Sequence[Load]) -> Chart:
     lines: dict[str, Artist] = {}
     for axes, load, frame in zip(panels, shown, frames, strict=True):
         lines |= _panel(axes, load, frame, seconds, present)
+        whose = f", {load.part} alone," if load.part else ""
         by = " by what they did or waited for" if load is first else ""
         axes.set_title(
-            f"Active sessions of {load.instance} ({load.role}){by}", loc="left", fontsize=12, color=charts.INK
+            f"Active sessions of {load.instance} ({load.role}){whose}{by}", loc="left", fontsize=12, color=charts.INK
         )
     label = f"active sessions, average of {_span(seconds)}"
     panels[0].set_ylabel(label) if len(shown) == 1 else figure.supylabel(label, fontsize="medium")
@@ -300,9 +301,18 @@ def _short(text: str, length: int = 110) -> str:
 
 
 def clients(load: Load) -> Table:
-    """Load by the name that each application gives itself."""
-    rows = [(name, value, _percent(value / load.average)) for name, value in load.clients.items() if load.average]
-    names = ", ".join(f"{name} {share}" for name, _, share in rows[:3])
-    return Table(
-        f"by application: {names}" if rows else "no application was active", ("application", "AAS", "share"), rows
+    """Load by the name that each application gives itself; and by user, host and database, where the service was asked."""
+    most = 5 if len(load.who) > 1 else 10
+    rows = [
+        (kind if place == 0 else "", name, value, _percent(value / load.average))
+        for kind, named in load.who.items()
+        for place, (name, value) in enumerate(list(named.items())[:most])
+        if load.average
+    ]
+    names = ", ".join(
+        f"{name} {_percent(value / load.average)}" for name, value in list(load.clients.items())[:3] if load.average
     )
+    told = f"by application: {names}" if names else "no application was active"
+    if set(load.who) <= {"application"}:
+        return Table(told, ("application", "AAS", "share"), [row[1:] for row in rows])
+    return Table(told, ("by", "name", "AAS", "share"), rows)

@@ -63,7 +63,7 @@ def main(*wanted: str) -> None:
 
 def week() -> None:
     """Seven days of two active sessions a second of three instances: one answer of the API, and a whole figure by wait at the finest period."""
-    from aurora_ops.aws import insights
+    from aurora_ops.aws import insights, insights_requests
     from aurora_ops.load import views
     from aurora_ops.load.bundle import Bundle, Recorded
     from aurora_ops.sandbox.observe import pi
@@ -81,8 +81,8 @@ def week() -> None:
         def ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:
             return pi.answer(samples, known, operation, {"ServiceType": "RDS", "Identifier": "db-A"} | request)
 
-        start, period = now - 7 * DAY, insights.period_for(7 * DAY)
-        asked = list(insights._requests(start, now, period, False))
+        start, period = now - 7 * DAY, insights_requests.period_for(7 * DAY)
+        asked = list(insights_requests.requests(start, now, period, advanced=False, only={}))
         keys = next(request for operation, request, _ in asked if operation == "DescribeDimensionKeys")
         line(
             "a week's DescribeDimensionKeys, statements by wait, 6 statistics",

@@ -11,6 +11,7 @@ import pytest
 from common import CLUSTER, INSTANCE, connect, describe, refused
 
 from aurora_ops.aws import session as sessions
+from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose import comparison, database_load
 from aurora_ops.load import bundle as bundles
 from aurora_ops.sandbox.observe.insights import lock_queues
@@ -354,3 +355,64 @@ def test_what_was_kept_says_the_same_offline(found, tmp_path):
         one.evidence for one in again.told if one.kind == "Lock"
     ]
     assert "FAIL" == comparison.compare(str(path), str(shifted)).report().verdict  # one window beside itself
+
+
+def part_of(seen, only, **more):
+    end = seen.start + timedelta(seconds=14)
+    return database_load.load("live", cluster=NAME, minutes=1, as_of=f"{end:%FT%TZ}", only=only, **more)
+
+
+def test_who_asked_is_told_by_application_user_host_and_database(found):
+    """The whole load each time: what one list leaves out another would have to have too."""
+    who = found.loads[0].who
+
+    assert ["application", "user", "host", "database"] == list(who)
+    for named in who.values():
+        assert pytest.approx(found.loads[0].average, rel=0.05) == sum(named.values())
+    assert {"127.0.0.1"} >= set(who["host"]) - {"[local]"}
+
+
+def test_a_part_of_the_load_is_that_parts_share_of_the_whole(seen, found):
+    """By application; then by the statement that it waits in, whose clients are those. Everything shown names the part, and nothing is advised of it."""
+    web = part_of(seen, "application=web")
+    waits = next(
+        one
+        for one in found.loads[0].statements
+        if one.text.startswith("UPDATE account SET balance = $1") and one.waits.get("CPU", 0) == 0
+    )
+    update = part_of(seen, f"statement={waits.id[:6].lower()}")
+    (load,) = web.loads
+
+    assert pytest.approx(found.loads[0].clients["web"], abs=0.01) == load.average
+    assert {"web": pytest.approx(load.average, abs=0.01)} == load.clients
+    assert pytest.approx(waits.load_aas, abs=0.01) == update.loads[0].average
+    assert {"web", "invoicer"} == set(update.loads[0].clients)
+    assert "of application=web alone" in repr(web.bottom_line())
+    assert ", application=web alone (" in repr(web)
+    assert ((), True) == (web.told, load.vcpu.isna().all())
+    assert "application=web" == web.numbers()["only"]
+    assert ("SKIP", "application=web alone, as asked") == next(
+        (check.verdict, check.detail) for check in web.report().checks if check.name == "the whole load was looked at"
+    )
+    assert "SKIP" == next(check.verdict for check in web.report().checks if "CloudWatch" in check.name)
+
+
+def test_a_name_that_nobody_has_is_refused_for_it_would_show_an_idle_database(seen):
+    with pytest.raises(InputError, match="Did you mean 'invoicer'"):
+        part_of(seen, "application=invoicr")
+    with pytest.raises(InputError, match=r"not among those that had load.*UPDATE account"):
+        part_of(seen, "statement=0000")
+
+
+def test_a_kept_part_is_opened_as_that_part_and_compared_with_none_of_the_whole(seen, found, tmp_path):
+    whole, part = (
+        found.bundle.write(tmp_path / "whole.json.gz"),
+        part_of(seen, "user=postgres").bundle.write(tmp_path / "part.json.gz"),
+    )
+
+    assert "of user=postgres alone" in repr(database_load.load(str(part)).bottom_line())
+    assert database_load.load(str(part), only="user=postgres").bundle == database_load.load(str(part)).bundle
+    with pytest.raises(InputError, match="holds user=postgres alone"):
+        database_load.load(str(part), only="user=other")
+    with pytest.raises(InputError, match="before holds the whole load, after user=postgres alone"):
+        comparison.compare(str(whole), str(part))

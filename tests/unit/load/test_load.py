@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aurora_ops.aws import insights, metrics
+from aurora_ops.aws import insights, insights_requests, metrics
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose import database_load as diagnose
 from aurora_ops.load import bundle
@@ -318,7 +318,7 @@ def test_a_long_window_is_asked_in_chunks_that_are_never_cut():
     """
     No chunk asks for more than 300 points, and together they are the window.
     """
-    found = list(insights.chunks(0, 3600, 1))
+    found = list(insights_requests.chunks(0, 3600, 1))
 
     assert 12 == len(found)
     assert {300} == {right - left for left, right in found}
@@ -361,6 +361,8 @@ def test_the_recording_shows_no_other_database_than_its_own():
             diagnose.load("recording", **given)
     with pytest.raises(InputError, match="Did you mean 'recording'"):
         diagnose.load("recordng")
+    with pytest.raises(InputError, match="holds the load undivided"):
+        diagnose.load("recording", only="application=web")
 
 
 @pytest.mark.parametrize(
@@ -370,6 +372,10 @@ def test_the_recording_shows_no_other_database_than_its_own():
         ({"minutes": 732 * 24 * 60}, "731 days at most"),
         ({"as_of": "2099-01-01T00:00:00Z"}, "lies in the future"),
         ({"minutes": 0}, "at least one minute"),
+        ({"only": "web"}, "Write KIND=VALUE"),
+        ({"only": "application="}, "Write KIND=VALUE"),
+        ({"only": "aplication=web"}, "Did you mean 'application'"),
+        ({"only": "statement=9B"}, "at least 4 characters"),
     ],
 )
 def test_a_window_that_no_service_keeps_is_refused_before_a_call(asked, said):
