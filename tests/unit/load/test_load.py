@@ -374,7 +374,7 @@ def test_the_recording_shows_no_other_database_than_its_own():
         ({"minutes": 0}, "at least one minute"),
         ({"only": "web"}, "Write KIND=VALUE"),
         ({"only": "application="}, "Write KIND=VALUE"),
-        ({"only": "aplication=web"}, "Did you mean 'application'"),
+        ({"only": "app=web"}, "Did you mean 'application'"),
         ({"only": "statement=9B"}, "at least 4 characters"),
     ],
 )
