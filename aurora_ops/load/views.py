@@ -56,10 +56,9 @@ def over_time(loads: Sequence[Load]) -> Chart:
     lines: dict[str, Artist] = {}
     for axes, load, frame in zip(panels, shown, frames, strict=True):
         lines |= _panel(axes, load, frame, seconds, present)
-        whose = f", {load.part} alone," if load.part else ""
-        by = " by what they did or waited for" if load is first else ""
+        by = f", {load.part} alone" if load.part else " by what they did or waited for" if load is first else ""
         axes.set_title(
-            f"Active sessions of {load.instance} ({load.role}){whose}{by}", loc="left", fontsize=12, color=charts.INK
+            f"Active sessions of {load.instance} ({load.role}){by}", loc="left", fontsize=12, color=charts.INK
         )
     label = f"active sessions, average of {_span(seconds)}"
     panels[0].set_ylabel(label) if len(shown) == 1 else figure.supylabel(label, fontsize="medium")
@@ -276,8 +275,26 @@ def statements(load: Load) -> Table:
             "statement",
         ),
         rows,
-        "ms/call is the server's own time in the statement; a COMMIT waits after that clock has stopped, so its AAS says more.",
+        " ".join(
+            [*_by_the_clock(load.statements), "A COMMIT waits after that clock has stopped, so its AAS says more."]
+        ),
     )
+
+
+def _by_the_clock(statements: Sequence[Statement]) -> list[str]:
+    """The same load from the other side: calls by their time, as pg_stat_statements counts it, beside the samples."""
+    timed = [
+        (s.load_aas, s.calls_per_second * s.latency_ms / 1000)
+        for s in statements
+        if s.calls_per_second and s.latency_ms
+    ]
+    if not timed:
+        return []
+    sampled, counted = (sum(pair[side] for pair in timed) for side in (0, 1))
+    return [
+        f"ms/call is the server's own time in a statement: calls × time makes {counted:.2f} AAS of what was sampled as {sampled:.2f}; parallel workers "
+        "count in the samples alone, statements too short for a sample in the clock alone."
+    ]
 
 
 def _blocks(statement: Statement) -> float | None:

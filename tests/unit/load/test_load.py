@@ -496,3 +496,13 @@ def test_what_has_no_processor_is_shaded_and_counted():
 
 def test_where_the_vcpus_are_unknown_nobody_lacks_one():
     assert "beyond" not in repr(load_views.over_time([make({"CPU": [4.0] * 20}, vcpu=np.nan)]))
+
+
+def test_the_samples_are_set_beside_the_servers_own_clock():
+    """100 calls a second of 20 ms are 2 sessions; what has no time of its own, such as a COMMIT, is in neither figure."""
+    timed = Statement("A", "SELECT 1", 2.5, {"CPU": 2.5}, calls_per_second=100.0, latency_ms=20.0)
+    untimed = Statement("B", "COMMIT", 1.0, {"IO:WALSync": 1.0})
+
+    told = load_views.statements(make({"CPU": [3.5] * 20}, statements=(timed, untimed))).note
+    assert "calls × time makes 2.00 AAS of what was sampled as 2.50" in told
+    assert "sampled" not in load_views.statements(make({"CPU": [1.0] * 20}, statements=(untimed,))).note
