@@ -6,34 +6,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core.display import count
 from aurora_ops.fleet import engine, report
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import task as tasks
-from aurora_ops.fleet.discovery import place
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
-from aurora_ops.runner import run as runner
 from aurora_ops.runner.engine import SIGNALS
-from aurora_ops.runner.index import WORDS
 from aurora_ops.runner.kernels import forked
 
 _OVER_SECONDS = 5  # after the word was given, workers without a run say so
-_LOOKS = 20  # for runs to be told that it ends, each half a second
 _RESERVE_SECONDS = 60  # of the deadline, for runs to clean up
-
-
-def begin(plan: Plan, output_dir: Path | None) -> tuple[Plan, Path]:
-    """The plan in a folder of its own, which every worker sees."""
-    folder = runner.new_folder(output_dir, f"fleet_{plan.page}")
-    plan = replace(plan, tasks=plans.in_folder(plan.tasks, folder))
-    plan.write(folder)
-    return plan, folder
 
 
 def resume(folder: Path) -> Plan:
@@ -58,9 +44,7 @@ def run(
 
     def told(one: Outcome) -> None:
         ended[one.key] = one
-        say(
-            f"{len(ended)}/{len(plan.tasks)} {one.word if one.status in WORDS else one.status.upper()} {one.key}: {one.line}"
-        )
+        say(f"{len(ended)}/{len(plan.tasks)} {one.told}")
 
     with ExitStack() as held:
         stop = held.enter_context(_stopping(folder, deadline_seconds))
@@ -72,21 +56,8 @@ def run(
             engine.run(client, open_, plan.most, plan.per_region, told, stop.is_over)
     outcomes = [ended.get(one.key) or Outcome(one.key, tasks.NOT_RUN) for one in plan.tasks]
     report.write(plan, outcomes, folder)
-    say(_summary(plan, outcomes))
-    return stop.code or max([_code(one) for one in outcomes] + [3 if plan.refused else 0])
-
-
-def _code(one: Outcome) -> int:
-    return {"passed": 0, "skipped": 0, "failed": 1, "refused": 2}.get(one.status, 3)
-
-
-def _summary(plan: Plan, outcomes: list[Outcome]) -> str:
-    statuses = [one.status for one in outcomes]
-    parts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses))]
-    unserved = sum(bool(one.why_not) for one in plan.rows)
-    refused = "".join(f"\nnot looked at: {place(account, region)} ({reason.rstrip('.')})" for account, region, reason in plan.refused)  # fmt: skip
-    more = f"; {count(unserved, 'cluster')} that no page can serve" if unserved else ""
-    return f"{plan.page} over {count(len(outcomes), 'cluster')}: {', '.join(parts)}{more}{refused}"
+    say(report.summary(plan, outcomes))
+    return stop.code or report.exit_code(plan, outcomes)
 
 
 class _Stop:
@@ -111,13 +82,7 @@ class _Stop:
     def _tell(self) -> None:
         self._told_at = time.monotonic()
         (self._folder / tasks.STOP).write_text(socket.gethostname(), encoding="utf-8")
-        told: set[int] = set()
-        for _ in range(_LOOKS):  # a run may have been on its way when the word was given
-            for pid in {*tasks.running(self._folder)} - told:
-                told.add(pid)
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGINT)
-            time.sleep(0.5)
+        tasks.interrupt(self._folder)
 
 
 @contextmanager

@@ -54,6 +54,11 @@ class Plan:
     cost_usd: float  # at most; 0: nothing that is billed
     created_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%FT%TZ}")
 
+    @property
+    def not_looked_at(self) -> list[str]:
+        """A line for each account or region that refused."""
+        return [f"not looked at: {discovery.place(account, region)} ({reason.rstrip('.')})" for account, region, reason in self.refused]  # fmt: skip
+
     def write(self, folder: Path) -> None:
         """Keep it."""
         draft = folder / f".{FILE}"
@@ -155,3 +160,11 @@ def _check_budget(page: str, cost: float, number: int, budget_usd: float | None)
 def in_folder(tasks: Sequence[Task], folder: Path) -> tuple[Task, ...]:
     """The tasks with the folder in which they leave their evidence."""
     return tuple(replace(one, folder=str(folder)) for one in tasks)
+
+
+def begin(plan: Plan, output_dir: Path | None) -> tuple[Plan, Path]:
+    """The plan in a folder of its own, which every worker sees."""
+    folder = runner.new_folder(output_dir, f"fleet_{plan.page}")
+    plan = replace(plan, tasks=in_folder(plan.tasks, folder))
+    plan.write(folder)
+    return plan, folder

@@ -72,6 +72,22 @@ def write(plan: Plan, outcomes: Sequence[Outcome], folder: Path, now: datetime |
     return lead(plan, rows, kind)
 
 
+def summary(plan: Plan, outcomes: Sequence[Outcome]) -> str:
+    """The last line of a fleet's run, and a line for whatever was not looked at."""
+    statuses = [one.status for one in outcomes]
+    parts = [f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses))]
+    unserved = sum(bool(one.why_not) for one in plan.rows)
+    more = f"; {count(unserved, 'cluster')} that no page can serve" if unserved else ""
+    return "\n".join(
+        [f"{plan.page} over {count(len(outcomes), 'cluster')}: {', '.join(parts)}{more}", *plan.not_looked_at]
+    )
+
+
+def exit_code(plan: Plan, outcomes: Sequence[Outcome]) -> int:
+    """That of the gravest run; 3 also where an account refused."""
+    return max([one.exit_code for one in outcomes] + [3 if plan.refused else 0])
+
+
 def lead(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     """What stands on top."""
     passed = sum(row["verdict"] == "PASS" for row in rows)

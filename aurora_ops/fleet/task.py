@@ -28,6 +28,7 @@ SETTLED = ("passed", "failed", "skipped")  # a verdict: a fleet that is resumed 
 NOT_RUN, LOST = "not run", "lost"
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0  # how often a claim of another worker is looked at
+_LOOKS = 20  # for runs to be told that it ends, each half a second
 _GRACE_SECONDS = 900  # beyond its deadline, until a run that nobody can look at is given up
 
 
@@ -68,6 +69,16 @@ class Outcome:
     def word(self) -> str:
         """PASS, FAIL and their like, as the list of runs has them."""
         return index.word_of(self.status, self.result)
+
+    @property
+    def told(self) -> str:
+        """A line about it."""
+        return f"{self.word if self.status in index.WORDS else self.status.upper()} {self.key}: {self.line}"
+
+    @property
+    def exit_code(self) -> int:
+        """That of its run."""
+        return {"passed": 0, "skipped": 0, "failed": 1, "refused": 2}.get(self.status, 3)
 
     @property
     def settled(self) -> bool:
@@ -139,10 +150,21 @@ def forget(folder: Path, key: str) -> None:
             path.rename(path.with_name(f"earlier-{path.name}"))
 
 
-def running(folder: Path) -> list[int]:
-    """Process ids of this machine's runs that have not ended."""
-    claims = [_read(path) for path in folder.glob(f"{RUNS}/*/claim-*")]
+def running(folder: Path, key: str = "*") -> list[int]:
+    """Process ids of this machine's runs that have not ended, of one cluster or of all."""
+    claims = [_read(path) for path in folder.glob(f"{RUNS}/{key}/claim-*")]
     return [one["pid"] for one in claims if _lives(one)]
+
+
+def interrupt(folder: Path, key: str = "*") -> None:
+    """Tell them once each that it ends. It takes ten seconds: a run may have been on its way when the word was given."""
+    told: set[int] = set()
+    for _ in range(_LOOKS):
+        for pid in {*running(folder, key)} - told:
+            told.add(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+        time.sleep(0.5)
 
 
 def _claims(own: Path) -> list[Path]:

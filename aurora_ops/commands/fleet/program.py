@@ -15,6 +15,7 @@ from aurora_ops.commands.run import POSITIVE, Run, complete_page, given
 if TYPE_CHECKING:
     from aurora_ops.fleet.description import Fleet
     from aurora_ops.fleet.discovery import Found
+    from aurora_ops.fleet.plan import Plan
 
 
 def _described(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,6 +24,20 @@ def _described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--filter", "filters", multiple=True, metavar="KEY=PATTERN", help="Only clusters that meet all of them: account, region, name, version, status, kind or tag:NAME; * and ? stand for anything."),
         click.option("--all", "everything", is_flag=True, help="Every AWS profile of this machine, in every region with RDS, instead of a file."),
         click.option("--fleet", "file", type=click.Path(dir_okay=False, path_type=Path), help="The fleet's description; by default fleet.toml of this folder."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _asked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The page, its parameters, over which clusters, and within what."""
+    for option in (
+        OUTPUT_DIR,
+        click.option("--budget-usd", type=click.FloatRange(min=0), metavar="USD", help="What all drills together may cost: the sum of their max_cost_usd."),
+        click.option("--each", type=POSITIVE, default=14400, show_default=True, metavar="SECONDS", help="The deadline of each run."),
+        _described,
+        click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter of the page, for every cluster; it stands above the file's."),
+        click.argument("page", default="", metavar="PAGE", shell_complete=complete_page),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -52,6 +67,25 @@ def _discovered(file: Path | None, everything: bool, filters: tuple[str, ...]) -
         yield described, discovery.discover(described, filters)
 
 
+def _planned(
+    page: str,
+    pairs: tuple[str, ...],
+    file: Path | None,
+    everything: bool,
+    filters: tuple[str, ...],
+    each: float,
+    budget_usd: float | None,
+    output_dir: Path | None,
+) -> "tuple[Plan, Path]":
+    """The plan in its folder; what can be refused was refused before."""
+    from aurora_ops.fleet import plan as plans
+
+    if not page:
+        raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
+    with _discovered(file, everything, filters) as (described, found):
+        return plans.begin(plans.make(described, found, page, given(pairs), budget_usd, each), output_dir)
+
+
 @click.group(cls=Commands, short_help="Many clusters in many accounts.")
 def fleet() -> None:
     """Many clusters in many accounts and regions: which there are, and one page over all of them."""
@@ -71,16 +105,7 @@ def list_(file: Path | None, everything: bool, filters: tuple[str, ...]) -> None
 
 
 @fleet.command("run", cls=Run, short_help="Run a page over every cluster of the fleet.")
-@click.argument("page", default="", metavar="PAGE", shell_complete=complete_page)
-@click.option(
-    "-p",
-    "--parameter",
-    "pairs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the page, for every cluster; it stands above the file's.",
-)
-@_described
+@_asked
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -102,21 +127,11 @@ def list_(file: Path | None, everything: bool, filters: tuple[str, ...]) -> None
     help="When all of it has to have ended: runs at work clean up, no other begins.",
 )
 @click.option(
-    "--each", type=POSITIVE, default=14400, show_default=True, metavar="SECONDS", help="The deadline of each run."
-)
-@click.option(
-    "--budget-usd",
-    type=click.FloatRange(min=0),
-    metavar="USD",
-    help="What all drills together may cost: the sum of their max_cost_usd.",
-)
-@click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Go on with an earlier run: clusters that have a verdict keep it.",
 )
-@OUTPUT_DIR
 @told
 def run(
     page: str,
@@ -137,7 +152,6 @@ def run(
     Exit code: that of the gravest run (1 a finding, 2 refused, 3 no verdict, also where an account refused), 128 + n ended by signal n.
     """
     from aurora_ops.fleet import driver
-    from aurora_ops.fleet import plan as plans
 
     if resume is not None:
         if page or pairs or filters or everything or file:
@@ -145,15 +159,65 @@ def run(
                 "--resume goes on with what was asked for: leave out the page, -p, --filter, --fleet and --all."
             )
         plan, folder = driver.resume(resume), resume.expanduser().absolute()
-    elif not page:
-        raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
     else:
-        with _discovered(file, everything, filters) as (described, found):
-            plan, folder = driver.begin(plans.make(described, found, page, given(pairs), budget_usd, each), output_dir)
+        plan, folder = _planned(page, pairs, file, everything, filters, each, budget_usd, output_dir)
     code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
     click.echo(f"evidence: {folder}")
     if code > 2:
         click.echo(f"to go on: aurora-ops fleet run --resume {folder}")
+    sys.exit(code)
+
+
+@fleet.command(cls=Run, short_help="Plan a page over the fleet, for a scheduler of your own.")
+@_asked
+@told
+def plan(**asked: Any) -> None:
+    """Check PAGE over the fleet as `fleet run` does, and start nothing: the plan stands in a folder, and the last line has its clusters as JSON.
+
+    Each is then run by `fleet one FOLDER KEY`, by whatever scheduler there is, and `fleet report FOLDER` writes the page about all of them.
+    """
+    import json
+
+    from aurora_ops.fleet import apart
+
+    made, folder = _planned(**asked)
+    for line in made.not_looked_at:
+        click.echo(line, err=True)
+    click.echo(json.dumps(apart.steps(made, folder), ensure_ascii=False))
+
+
+_PLANNED = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+@fleet.command(short_help="Run one cluster of a plan.")
+@_PLANNED
+@click.argument("key")
+@told
+def one(folder: Path, key: str) -> None:
+    """Run the cluster KEY of the plan in FOLDER, or find it run: a runbook is started once.
+
+    Exit code: 0 passed, 1 a finding, 2 refused, 3 no verdict, 128 + n ended by signal n, after its clean-up.
+    """
+    from aurora_ops.fleet import apart
+
+    found, code = apart.run(folder, key)
+    click.echo(found.told)
+    sys.exit(code)
+
+
+@fleet.command("report", short_help="Write the page about a plan's clusters.")
+@_PLANNED
+@told
+def report_(folder: Path) -> None:
+    """Write the page, CSV and Parquet about the clusters of the plan in FOLDER; runs that are still at work are waited for.
+
+    Exit code: that of the gravest run, 3 also where an account refused or a cluster was not run.
+    """
+    from aurora_ops.fleet import apart
+
+    line, code = apart.conclude(folder)
+    click.echo(line)
+    click.echo(f"evidence: {folder}")
     sys.exit(code)
 
 
