@@ -152,7 +152,8 @@ class Airflow:
         if found := until(state, seconds):
             return str(found)
         logs = "\n".join((self.home / f"{part}.txt").read_text(errors="replace")[-1500:] for part in _PARTS)
-        raise NoAirflowError(f"{dag} {run} did not end: {self._rows('SELECT dag_id, run_id, state FROM dag_run')}\n{logs}")  # fmt: skip
+        there = self._rows("SELECT dag_id, run_id, state FROM dag_run")
+        raise NoAirflowError(f"{dag} {run} did not end: {there}\n{logs}")
 
     def tasks(self, dag: str, run: str = "%") -> dict[str, str]:
         """The state of each task of a run; a mapped one by what it is called in Airflow's pages."""

@@ -1,6 +1,5 @@
 """The schedules of docs/schedules: as far as they can be tried without the schedulers, and what they call is there."""
 
-import json
 import re
 import shlex
 import shutil
@@ -33,7 +32,7 @@ def commands(text):
 
 
 def test_every_schedule_is_looked_at():
-    """cron, systemd, GitHub Actions and ECS; Airflow's has no command."""
+    """cron, systemd, GitHub Actions and ECS; Airflow's calls `aurora-ops fleet`, see below."""
     assert 5 <= sum(bool(commands(path.read_text())) for path in FILES)
 
 
@@ -111,10 +110,14 @@ def test_githubs_workflow_fits_its_schema():
     assert 0 == done.returncode, done.stdout
 
 
-def test_airflows_parameters_are_the_pages_own():
-    """Without Airflow: the values that the DAGs give are read from the file, and coerced as a run would."""
-    text = (FOLDER / "airflow" / "restore_drills.py").read_text()
-    common = {"target": "drills", "environment": "prod"}
-    for name, more in re.findall(r"runbooks/([\w-]+)\.ipynb.*?COMMON \| (\{.*?\})", text, re.DOTALL):
-        given = json.loads(more.replace("True", "true"))
-        parameter_types.coerce(parameters.read(collection.find(name).path), common | given)
+def test_airflows_pages_take_a_cluster_and_the_parameters_that_it_gives():
+    """Without Airflow: pages and options are read from the file, and coerced as a run would. It is run in tests/rehearsed/fleet."""
+    text = (FOLDER / "airflow" / "fleet.py").read_text()
+    found = re.findall(r'over_the_fleet\(\s*"([\w-]+)",\s*"([^"]*)"', text)
+
+    assert ["restore-drill", "clean-up-restore-drills", "cost-per-environment"] == [page for page, _ in found]
+    for page, options in found:
+        given = dict(re.findall(r"-p (\w+)=(\S+)", options))
+        declared = parameters.read(collection.find(page).path)
+        parameter_types.coerce(declared, given)
+        assert {"cluster", "region", "target"} <= {one.name for one in declared}
