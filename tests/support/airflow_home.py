@@ -155,6 +155,10 @@ class Airflow:
         there = self._rows("SELECT dag_id, run_id, state FROM dag_run")
         raise NoAirflowError(f"{dag} {run} did not end: {there}\n{logs}")
 
+    def is_at_rest(self) -> bool:
+        """Whether no DAG's run is at work."""
+        return not self._rows("SELECT id FROM dag_run WHERE state = 'running'")
+
     def tasks(self, dag: str, run: str = "%") -> dict[str, str]:
         """The state of each task of a run; a mapped one by what it is called in Airflow's pages."""
         found = self._rows(

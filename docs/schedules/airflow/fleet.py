@@ -1,4 +1,4 @@
-"""A fleet's nightly restore drills, its sweep and its weekly cost page, by Airflow 3 (2.10 and later have the same operators).
+"""A fleet's nightly restore drills, its sweep and its weekly cost page, by Airflow 3.
 
 A cluster is one mapped task. Airflow says when and how many at a time; the plan's folder sees to it that no cluster is drilled twice. Airflow
 needs nothing of the package: it starts the program of a clone, and learns which clusters there are from its JSON.

@@ -1,4 +1,4 @@
-"""docs/schedules/airflow, run by a real Airflow over three clusters in two accounts of the sandbox, one of which has lost its key."""
+"""docs/schedules/airflow, run by a real Airflow over three clusters in two accounts of the sandbox, one of which is broken: nobody can log in."""
 
 import secrets
 import shutil
@@ -55,6 +55,7 @@ def airflow(three, runs, tmp_path_factory):
     with Airflow(folder / "home", folder / "dags", given) as running:
         assert until(lambda: running.known() >= DAGS or running.import_errors(), 180), "no DAG was read"
         yield running
+        assert until(running.is_at_rest, 300), "a run would outlive its Airflow"
 
 
 def clusters(three):
