@@ -178,12 +178,12 @@ def plan(**asked: Any) -> None:
     """
     import json
 
-    from aurora_ops.fleet import apart
+    from aurora_ops.fleet import driver
 
     made, folder = _planned(**asked)
     for line in made.not_looked_at:
         click.echo(line, err=True)
-    click.echo(json.dumps(apart.steps(made, folder), ensure_ascii=False))
+    click.echo(json.dumps(driver.steps(made, folder), ensure_ascii=False))
 
 
 _PLANNED = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -198,9 +198,9 @@ def one(folder: Path, key: str) -> None:
 
     Exit code: 0 passed, 1 a finding, 2 refused, 3 no verdict, 128 + n ended by signal n, after its clean-up.
     """
-    from aurora_ops.fleet import apart
+    from aurora_ops.fleet import driver
 
-    found, code = apart.run(folder, key)
+    found, code = driver.run_one(folder, key)
     click.echo(found.told)
     sys.exit(code)
 
@@ -213,9 +213,9 @@ def report_(folder: Path) -> None:
 
     Exit code: that of the gravest run, 3 also where an account refused or a cluster was not run.
     """
-    from aurora_ops.fleet import apart
+    from aurora_ops.fleet import driver
 
-    line, code = apart.conclude(folder)
+    line, code = driver.conclude(folder)
     click.echo(line)
     click.echo(f"evidence: {folder}")
     sys.exit(code)
