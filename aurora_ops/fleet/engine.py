@@ -56,26 +56,33 @@ def cluster(scheduler: str, jobs: int) -> Iterator[Any]:
         "threads_per_worker": math.ceil(jobs / processes),
         "dashboard_address": "127.0.0.1:0",
     }
+    before = dict(os.environ)
     with (
         dask.config.set({"distributed.worker.memory.terminate": False}),
         LocalCluster(processes=True, silence_logs=50, **options) as local,
         Client(local, set_as_default=False) as client,
     ):
-        # A terminal's Ctrl-C is for the driver alone, which lets runs clean up.
-        client.register_plugin(_own_group())
+        client.register_plugin(_as_the_driver(before))
         yield client
 
 
-def _own_group() -> Any:
+def _as_the_driver(environment: Mapping[str, str]) -> Any:
+    """A worker's set-up. A terminal's Ctrl-C is for the driver alone, which lets runs clean up.
+
+    Runs have the driver's environment: Dask gives its workers numbers of threads and a hash seed, with which no run is forked (see `kernels.server`).
+    """
     from distributed import WorkerPlugin
 
-    class OwnGroup(WorkerPlugin):
-        name = "own-group"
+    class AsTheDriver(WorkerPlugin):
+        name = "as-the-driver"
 
         def setup(self, worker: Any) -> None:
             os.setpgid(0, 0)
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update(environment)
 
-    return OwnGroup()
+    return AsTheDriver()
 
 
 def check_workers(client: Any, folder: Path) -> None:

@@ -3,15 +3,19 @@
 import csv
 import hashlib
 import json
+import os
 import socket
+import sys
 
 import duckdb
 import pytest
 from fleet_play import PAGE, only, until
 
+from aurora_ops.fleet import engine
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet.engine import _in_turn
 from aurora_ops.fleet.task import Task
+from aurora_ops.runner.kernels import forked as forked_kernels
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +129,15 @@ def test_accounts_and_regions_take_turns():
 
     order = _in_turn([task("1", "a", "x"), task("2", "a", "x"), task("3", "a", "y"), task("4", "b", "x")])
     assert ["1", "3", "4", "2"] == [one.key for one in order]
+
+
+def fork_on_a_worker():
+    """How a program ended that the process with the imports was asked for; None where it refused."""
+    forked = forked_kernels.fork([sys.executable, "-m", "aurora_ops", "--version"], os.environ, "/")
+    return None if forked is None else forked.wait()
+
+
+def test_a_run_on_a_worker_of_this_machine_is_forked():
+    """Dask sets threads and a hash seed in its workers, and a process with other ones is not forked from: each run then imports for itself."""
+    with forked_kernels.served(*engine.modules(PAGE)), engine.cluster("", 1) as client:
+        assert 0 == client.submit(fork_on_a_worker).result()
