@@ -122,9 +122,13 @@ def _lead_load(rows: Sequence[Mapping[str, Value]]) -> str:
 
 
 def _lead_drift(rows: Sequence[Mapping[str, Value]]) -> str:
-    known = [value for row in rows if isinstance(value := row["differences"], float)]
-    drifted = sum(value > 0 for value in known)
-    return f"{drifted} of {len(known)} clusters differ from what their code or state says.{_unknown(rows, 'differences', 'the drift')}"
+    known = [row for row in rows if isinstance(row["differences"], float)]
+    drifted = sum(bool(row["differences"]) for row in known)
+    compared = sum(bool(row["resources"]) for row in known)
+    return (
+        f"{drifted} of {len(known)} clusters differ; {compared} of them were compared with their code and state, the others with what waits at AWS alone."
+        f"{_unknown(rows, 'differences', 'the drift')}"
+    )
 
 
 def _lead_versions(rows: Sequence[Mapping[str, Value]]) -> str:

@@ -1,6 +1,7 @@
 """What a fleet's run will do, before it does anything: which clusters, with which parameters, at what cost at most; kept in its folder."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +18,19 @@ from aurora_ops.runner import run as runner
 FILE = "fleet.json"
 COST = "max_cost_usd"  # a page that has it makes something that is billed
 _FORMAT = 1
+# Statuses in which a cluster needs somebody; "modifying" and their like end by themselves.
+_BROKEN = re.compile(
+    r"failed|.*-failed|incompatible-.+|inaccessible-.+|storage-full|restore-error|insufficient-capacity"
+)
+
+
+def is_broken(status: str) -> bool:
+    """Whether a cluster in this status needs somebody.
+
+    >>> is_broken("incompatible-restore"), is_broken("modifying"), is_broken("failed")
+    (True, False, True)
+    """
+    return bool(_BROKEN.fullmatch(status))
 
 
 class FleetRunError(InputError):
@@ -38,6 +52,12 @@ class Row:
     instances: int
     backup_days: int
     why_not: str = ""
+    status: str = "available"
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether RDS says that something is wrong with it."""
+        return is_broken(self.status)
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,7 @@ def row(one: Member) -> Row:
     return Row(
         one.key, one.account.name, one.region, listed.identifier, listed.engine_version, listed.kind, listed.floor_acu, listed.ceiling_acu,
         len(listed.instances), listed.backup_days, one.why_not,
+        listed.status,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from aurora_ops.core import charts
 from aurora_ops.core.display import count, mask
 from aurora_ops.core.page import coloured, escape, page, picture, scrolling
 from aurora_ops.fleet import kinds
+from aurora_ops.fleet.discovery import place
 from aurora_ops.fleet.kinds import Kind, Value
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
@@ -92,6 +93,8 @@ def lead(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     """What stands on top."""
     passed = sum(row["verdict"] == "PASS" for row in rows)
     said = kind.lead(rows) or f"{passed} of {count(len(rows), 'cluster')} passed."
+    broken = sum(one.is_broken for one in plan.rows)
+    said += f" {count(broken, 'cluster')} {'is' if broken == 1 else 'are'} broken, by RDS's own word." if broken else ""
     return said + (f" Nothing is known of {count(len(plan.refused), 'place')} that refused." if plan.refused else "")
 
 
@@ -106,6 +109,7 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
             "cluster": row.cluster,
             "account": row.account,
             "region": row.region,
+            "status": row.status,
         }
         shown |= {one.name: one.read(row, found, now) for one in kind.columns}
         shown |= {"found": mask(found.line), "evidence": f"{found.folder}/{plan.page}.html" if found.folder else ""}
@@ -133,6 +137,9 @@ def render(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind, now: dat
     if plan.refused:
         told = "".join(f"<li><b>{escape(account)}</b>{f' in {escape(region)}' if region else ''}: {escape(reason)}</li>" for account, region, reason in plan.refused)  # fmt: skip
         body.append(f'<h2>Not looked at</h2><ul class="findings">{told}</ul>')
+    if broken := [one for one in plan.rows if one.is_broken]:
+        told = "".join(f"<li><b>{escape(one.cluster)}</b> of {escape(place(one.account, one.region))}: {escape(one.status)}</li>" for one in broken)  # fmt: skip
+        body.append(f'<h2>Broken</h2><ul class="findings">{told}</ul>')
     body += _chart(rows, kind)
     body += [
         "<h2>Every cluster</h2>",
@@ -159,6 +166,8 @@ def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     numeric = {one.name for one in kind.columns if any(isinstance(row[one.name], float) for row in rows)}
     digits = {one.name: one.digits for one in kind.columns}
     names = {"verdict": "verdict", "cluster": "cluster", "account": "account", "region": "region"}
+    if any(row["status"] != "available" for row in rows):
+        names["status"] = "status"
     names |= {one.name: one.heading for one in kind.columns if any(row[one.name] is not None for row in rows)}
     if any(row["found"] for row in rows):
         names["found"] = "what it found"
@@ -231,7 +240,7 @@ def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        names = list(rows[0]) if rows else ["verdict", "cluster", "account", "region"]
+        names = list(rows[0]) if rows else ["verdict", "cluster", "account", "region", "status"]
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)

@@ -1,5 +1,6 @@
 """The fleet's page of versions. No page runs: a cluster's version is in the list, and its targets are asked once for a version and region."""
 
+import csv
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from aurora_ops.fleet.discovery import Found, Member
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner import run as runner
+from aurora_ops.runner.index import WORDS
 
 _AT_ONCE = 8
 PAGE = "versions"
@@ -35,6 +37,19 @@ def write(found: Found, output_dir: Path | None) -> tuple[Path, str]:
     folder = runner.new_folder(output_dir, f"fleet_{PAGE}")
     plan.write(folder)
     return folder, report.write(plan, outcomes, folder)
+
+
+def outcomes(folder: Path) -> list[Outcome]:
+    """What `write` found, from the rows that it left: no run stands behind them."""
+    status = {word: status for status, word in WORDS.items()}
+    with (folder / report.CSV).open(encoding="utf-8") as file:
+        return [
+            Outcome(
+                f"{row['account']}.{row['region']}.{row['cluster']}", status[row["verdict"]], row["found"],
+                {name: row[name] or None for name in ("newest_minor", "targets")},
+            )
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
 
 
 def _targets(one: Member) -> list[str] | str:

@@ -22,7 +22,7 @@ RESPONSES = [entry for entry in ENTRIES if entry.folder == "runbooks/alarms"]
 SPINE = ["parameters", "preflight", "plan", "apply", "verify"]
 LAST = {"clean-up", "undo"}
 PICTURED = {
-    "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "compare-database-load", "deploy-environment",
+    "cost-per-environment", "acu-range-what-if", "pricing-options", "acu-history", "database-load", "compare-database-load", "fleet", "deploy-environment",
     "destroy-environment", "load-schema", "run-workload", "fail-over", "set-acu-range", "restore-drill", "restore-to-point-in-time",
     "verify-restored-cluster", "record-baseline", "diagnose-connection-failure", "end-blocking-session",
 }  # fmt: skip

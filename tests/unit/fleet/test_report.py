@@ -57,7 +57,7 @@ def test_a_rehearsal_on_a_clone_is_no_proof_of_a_backup():
     ("page", "name", "lead"),
     [
         ("database-load", "saturation", "0 of 1 clusters have more active sessions than processors. Of 2 more the load is not known."),
-        ("drift", "differences", "0 of 1 clusters differ from what their code or state says. Of 2 more the drift is not known."),
+        ("drift", "differences", "0 of 1 clusters differ; 0 of them were compared with their code and state, the others with what waits at AWS alone. Of 2 more the drift is not known."),
     ],
 )  # fmt: skip
 def test_who_could_not_be_looked_at_is_not_counted_as_well(page, name, lead):
@@ -101,7 +101,10 @@ def test_load_drift_and_versions_lead_with_their_own_question():
         [row["cluster"] for row in load],
         busy,
     )
-    assert "1 of 2 clusters differ from what their code or state says." == drifted
+    assert (
+        "1 of 2 clusters differ; 1 of them were compared with their code and state, the others with what waits at AWS alone."
+        == drifted
+    )
     assert ("15.10", "2028-02-29", 459.0, "15.17") == tuple(
         versions[0][name] for name in ("version", "standard_until", "days_left", "newest_minor")
     )
