@@ -33,7 +33,7 @@ _MODULES = {
     "ending": "diagnose.ending",
     "evidence": "runner.evidence",
     "failover": "failover.procedure",
-    "fleet": "fleet.study",
+    "fleet": "fleet.study.procedure",
     "history_study": "cost.studies.history_study",
     "option_study": "cost.studies.option_study",
     "parameters": "runner.parameters",

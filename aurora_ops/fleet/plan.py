@@ -52,7 +52,7 @@ class Row:
     instances: int
     backup_days: int
     why_not: str = ""
-    status: str = "available"
+    status: str = ""  # not known
 
     @property
     def is_broken(self) -> bool:

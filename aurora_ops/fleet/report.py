@@ -20,6 +20,7 @@ from aurora_ops.runner.index import GRAVEST
 
 PAGE, CSV, PARQUET, MANIFEST = "index.html", "fleet.csv", "fleet.parquet", "manifest.sha256"
 _RANKED = 20  # bars of a chart; the rest is told as a sum
+_SAID = 140  # letters of what a run found: a cell and no column of its own
 _SCRIPT = """<script>
 (() => {
   const body = document.querySelector("#fleet tbody"), rows = [...body.rows], told = document.getElementById("shown");
@@ -166,7 +167,7 @@ def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     numeric = {one.name for one in kind.columns if any(isinstance(row[one.name], float) for row in rows)}
     digits = {one.name: one.digits for one in kind.columns}
     names = {"verdict": "verdict", "cluster": "cluster", "account": "account", "region": "region"}
-    if any(row["status"] != "available" for row in rows):
+    if any(row["status"] not in ("", "available") for row in rows):
         names["status"] = "status"
     names |= {one.name: one.heading for one in kind.columns if any(row[one.name] is not None for row in rows)}
     if any(row["found"] for row in rows):
@@ -204,7 +205,10 @@ def _cell(name: str, row: Mapping[str, Value], right: bool, digits: int) -> str:
     if name == "cluster" and row["evidence"]:
         return f'<td class="short"><a href="{escape(row["evidence"])}">{escape(text)}</a></td>'
     if name == "found":
-        return f'<td class="long">{escape(text)}</td>'
+        short = (
+            text if len(text) <= _SAID else f"{text[:_SAID].rpartition(' ')[0]} …"
+        )  # all of it is on the run's page and in the CSV
+        return f'<td class="long">{escape(short)}</td>'
     return f'<td class="short">{coloured(text)}</td>'
 
 
@@ -215,14 +219,15 @@ def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
     known = [
         (f"{row['cluster']}, {row['account']}", value) for row in rows if isinstance(value := row[kind.chart], float)
     ]
-    if not known:
-        return []
+    if not any(value for _, value in known):
+        return []  # bars of nothing would say no more than the first sentence
     known.sort(key=lambda one: -one[1])
     ranked = {
         f"{name} ({number})" if [n for n, _ in known].count(name) > 1 else name: value
         for number, (name, value) in enumerate(known[:_RANKED], 1)
     }
     rest = known[_RANKED:]
+    digits = next(one.digits for one in kind.columns if one.name == kind.chart)
     title = f"The {len(ranked)} greatest of {len(known)}, {kind.unit}" if rest else f"All {len(known)}, {kind.unit}"
     drawn = []
     if _is_money(kind):
@@ -234,7 +239,7 @@ def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
                 places[name] = places.get(name, 0.0) + value
         summed = dict(sorted(places.items(), key=lambda one: -one[1]))
         drawn.append(charts.bars("By account and region", summed, kind.unit))
-    drawn.append(charts.bars(title, ranked, kind.unit))
+    drawn.append(charts.bars(title, ranked, kind.unit, f"{{:,.{digits}f}}"))
     return ["<h2>The greatest first</h2>", *(picture(one.png, one.caption) for one in drawn)]
 
 

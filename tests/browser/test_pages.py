@@ -3,13 +3,10 @@
 `make test-browser` runs this. axe-core comes from npm where it is there; without it that one look is skipped with the reason.
 """
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import browsing
 import nbformat
 import pytest
+from browsing import LOOKS, opened
 from click.testing import CliRunner
 
 from aurora_ops.__main__ import cli
@@ -18,7 +15,6 @@ from aurora_ops.runner import collection as notebooks
 browsing.needed()
 pytestmark = pytest.mark.quick
 
-AXE = "axe-core@4.10.3"
 # Two pages of ours, and one each for the verdicts that they do not reach by themselves.
 PASSES = ("cost-per-environment", "database-load")
 OTHERS = {
@@ -31,7 +27,6 @@ evidence.conclude("fails", shown, rows=8)""",
 raise InputError("no cluster of that name; use orders")""",
     "breaks": "1 / 0",
 }
-LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 
 def own_page(folder, name, source):
@@ -59,28 +54,6 @@ def pages(tmp_path_factory):
     return [*sorted(runs.glob("*/*.html")), runs / "index.html", export / "cost-report.html"]
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """The text of axe-core."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed, so there is no axe-core")
-    folder = tmp_path_factory.mktemp("axe")
-    got = subprocess.run(["npm", "install", "--silent", "--no-save", AXE], cwd=folder, capture_output=True, text=True)
-    if got.returncode:
-        pytest.skip(f"npm could not fetch {AXE}: {got.stderr.strip()[-200:]}")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
-def opened(browser, path: Path, width: int, scheme: str):
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(path.as_uri())
-    return page, said, asked
-
-
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_pages_fit_and_ask_for_nothing(browser, pages, width, scheme, tmp_path):
     """On a desk and on a phone, with everything unfolded. Tables wider than that scroll in their own box."""
@@ -101,15 +74,7 @@ def test_axe_finds_nothing_serious(browser, pages, axe, width, scheme):
     for path in pages:
         page, *_ = opened(browser, path, width, scheme)
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        page.evaluate(axe)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-        serious = [
-            (one["id"], [node["html"][:120] for node in one["nodes"][:3]])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-
-        assert [] == serious, path
+        assert [] == browsing.serious(page, axe), path
         page.close()
 
 

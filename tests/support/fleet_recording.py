@@ -16,7 +16,7 @@ import click
 
 from aurora_ops.aws import cluster, login
 from aurora_ops.aws.session import Session, sandbox_session
-from aurora_ops.fleet import gathered
+from aurora_ops.fleet.study import gathered
 from aurora_ops.rehearsal import fleets, foreign
 from aurora_ops.sandbox.client import lifecycle
 from aurora_ops.sandbox.client.faults import Faults

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from aurora_ops.__main__ import cli
 from aurora_ops.runner import collection, parameters, standing
 
-SCREEN = 30  # lines of a terminal in a window
+SCREEN = 32  # lines of a terminal in a window
 NOW = datetime(2026, 11, 27, 8, tzinfo=UTC)
 
 

@@ -102,7 +102,7 @@ def test_load_drift_and_versions_lead_with_their_own_question():
         busy,
     )
     assert (
-        "1 of 2 clusters differ; 1 of them were compared with their code and state, the others with what waits at AWS alone."
+        "1 of 2 clusters differ; 0 of them were compared with their code and state, the others with what waits at AWS alone."
         == drifted
     )
     assert ("15.10", "2028-02-29", 459.0, "15.17") == tuple(

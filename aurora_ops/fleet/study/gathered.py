@@ -20,7 +20,7 @@ from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.load import bundle as bundles
 
-RECORDING = Path(__file__).parents[1] / "data" / "recordings" / "2026-11-28_fleet.json.gz"
+RECORDING = Path(__file__).parents[2] / "data" / "recordings" / "2026-11-28_fleet.json.gz"
 PROOF, COST, RANGES, LOAD, DRIFT, VERSIONS = (
     "restore-drill", "cost-per-environment", "acu-range-what-if", "database-load", "drift", "versions",
 )  # fmt: skip
@@ -58,8 +58,8 @@ class Course:
 
     @property
     def mean(self) -> float:
-        """Sessions on CPU per vCPU."""
-        return float(np.mean([one for one in self.on_cpu if one is not None] or [0.0]))
+        """Active sessions per vCPU, those that wait too."""
+        return float(np.mean([one for one in self.active if one is not None] or [0.0]))
 
     @cached_property
     def per_minute(self) -> float:
@@ -67,7 +67,8 @@ class Course:
         known = [(at * self.every_seconds / 60, one) for at, one in enumerate(self.active) if one is not None]
         if len(known) < 3:
             return 0.0
-        return float(np.polyfit(*map(np.array, zip(*known, strict=True)), 1)[0])
+        minutes, sessions = (np.array(each) for each in zip(*known, strict=True))
+        return float(np.polyfit(minutes, sessions, 1)[0])
 
 
 @dataclass(frozen=True)

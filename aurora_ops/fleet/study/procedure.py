@@ -11,9 +11,10 @@ from typing import Any
 
 from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Chart, Check, Line, Report, Table, Whole, about, count
-from aurora_ops.fleet import figures, gathered, kinds
+from aurora_ops.fleet import kinds
 from aurora_ops.fleet import plan as plans
-from aurora_ops.fleet.gathered import COST, DRIFT, LOAD, PROOF, RANGES, VERSIONS, Gathered
+from aurora_ops.fleet.study import figures, gathered
+from aurora_ops.fleet.study.gathered import COST, DRIFT, LOAD, PROOF, RANGES, VERSIONS, Gathered
 from aurora_ops.runner.index import GRAVEST
 
 _TOGETHER = timedelta(days=7)  # older than that beside the newest is another week's answer
@@ -43,11 +44,13 @@ class Study:
         found, parts = self.found, []
         accounts = len({account for account, _, _ in found.clusters})
         usd = sum(amount for _, amount in found.known(COST, "now_usd"))
+        unknown = len(found.rows(COST)) - len(found.known(COST, "now_usd"))
         costs = f" cost about {about(usd)} USD a month" if usd else " were seen"
+        costs += f" ({unknown} of unknown cost)" if usd and unknown else ""
         parts.append(f"{count(len(found.clusters), 'cluster')} in {count(accounts, 'account')}{costs}")
         if PROOF in found.parts:
             proved, drilled = len(self._proved), len(found.rows(PROOF))
-            parts.append(f"{proved} of {drilled} backups that were drilled came back and {len(found.clusters) - drilled} were never drilled")  # fmt: skip
+            parts.append(f"{proved} of {drilled} backups that were drilled came back and {len(found.clusters) - drilled} were not drilled")  # fmt: skip
         if VERSIONS in found.parts:
             parts.append(f"{len(self._ending)} leave standard support within a year")
         if LOAD in found.parts:
@@ -74,7 +77,7 @@ class Study:
 
     def data(self) -> Table:
         """What was asked of how many clusters, when, and what came of it."""
-        rows = []
+        rows: list[Sequence[Any]] = []
         for page, about_ in _PAGES.items():
             if page not in self.found.parts:
                 rows.append((about_, "not asked", None, "", None))
@@ -130,21 +133,24 @@ class Study:
 
     def what_to_do(self) -> Table:
         """For each finding: how many, the first of them, and the command."""
-        found, rows = self.found, []
+        found = self.found
+        rows: list[Sequence[Any]] = []
         drill = found.rows(PROOF)
         unproved = [row for row in drill if row["verdict"] != "PASS"]
         seen = {(row["account"], row["region"], row["cluster"]) for row in drill}
         never = [row for key, row in sorted(found.clusters.items()) if key not in seen]
         busy = sorted((one for one in found.known(LOAD, "saturation") if one[1] > 1), key=lambda one: -one[1])
         drifted = [row for row, number in found.known(DRIFT, "differences") if number]
+        failed = [row for row in found.rows(COST) if row["verdict"] == "FAIL"]
         broken = [row for row in found.rows(VERSIONS) if plans.is_broken(str(row.get("status")))]
         for what, each, command in (
             ("is broken", broken, "aurora-ops run diagnose-connection-failure -p cluster={}"),
             ("a backup was not proved", unproved, "aurora-ops run restore-drill -p cluster={}"),
-            ("never drilled", never, "aurora-ops fleet run restore-drill --budget-usd USD"),
+            ("not drilled in these runs", never, "aurora-ops fleet run restore-drill --budget-usd USD"),
             ("more sessions than processors", [row for row, _ in busy], "aurora-ops run database-load -p source=live -p cluster={}"),
             ("standard support ends within a year", [row for row, _ in self._ending], "aurora-ops run upgrade-engine -p cluster={}"),
             ("a cheaper range fits", [row for row, _ in self._savings], "aurora-ops run set-acu-range -p cluster={}"),
+            ("a cost failed its own checks", failed, "aurora-ops fleet run cost-per-environment -p prices=live"),
             ("differs", drifted, "aurora-ops run drift -p cluster={}"),
         ):  # fmt: skip
             if each:
