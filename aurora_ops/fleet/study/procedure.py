@@ -45,7 +45,7 @@ class Study:
         accounts = len({account for account, _, _ in found.clusters})
         usd = sum(amount for _, amount in found.known(COST, "now_usd"))
         unknown = len(found.rows(COST)) - len(found.known(COST, "now_usd"))
-        costs = f" cost about {about(usd)} USD a month" if usd else " were seen"
+        costs = f" are expected to cost about {about(usd)} USD a month" if usd else " were seen"
         costs += f" ({unknown} of unknown cost)" if usd and unknown else ""
         parts.append(f"{count(len(found.clusters), 'cluster')} in {count(accounts, 'account')}{costs}")
         if PROOF in found.parts:

@@ -46,7 +46,7 @@ def test_the_bottom_line_tells_proved_drilled_and_the_others_apart_and_names_who
     ran(tmp_path, "2", gathered.PROOF, ("x", "failed", {}, "2026-11-27T03:00:00Z"), refused=[("b", "r", "AccessDenied")])  # fmt: skip
 
     assert (
-        "3 clusters in 1 account cost about 150 USD a month (1 of unknown cost), and 0 of 1 backups that were drilled came back and 2 were not drilled. "
+        "3 clusters in 1 account are expected to cost about 150 USD a month (1 of unknown cost), and 0 of 1 backups that were drilled came back and 2 were not drilled. "
         "Nothing is known of b: it refused." == repr(procedure.study(str(tmp_path)).bottom_line())
     )  # fmt: skip
 
