@@ -87,6 +87,24 @@ def test_a_year_ahead_plan_and_history_warn(monkeypatch):
     assert "PASS" == planning.report(plan).verdict
 
 
+@pytest.mark.parametrize(("major", "minor"), [("15", "15.10"), ("13", "13.20")])
+def test_a_major_alone_costs_and_warns_as_its_minor_does(monkeypatch, major, minor):
+    """
+    The module takes "15" for the newest minor of it: amounts, what is not priced and the options are the same; only the version's name differs.
+    """
+    shown = []
+    for version in (major, minor):
+        of(monkeypatch, engine_version=version)
+        plan = planning.plan(as_of="2026-11-23")
+        sums = [(cost.expected.known_usd, cost.expected.unpriced) for cost in plan.environments]
+        shown.append(
+            (sums, str(plan_tables.what_to_do(plan).rows).replace(minor, major), planning.report(plan).verdict)
+        )
+        monkeypatch.undo()
+
+    assert shown[0] == shown[1]
+
+
 def test_without_extended_support_nothing_is_billed_and_the_plan_says_that_aws_upgrades(monkeypatch):
     """
     The input means the same in the file's cost, in a plan's and in a cluster's: version 13 has no line, and the words tell why.
