@@ -17,7 +17,7 @@ from aurora_ops.commands.lists import clusters, list_, policy
 from aurora_ops.commands.new import new
 from aurora_ops.commands.notebooks import notebooks_
 from aurora_ops.commands.run import rehearse, run
-from aurora_ops.commands.runs import open_, status
+from aurora_ops.commands.runs import open_, send, status
 from aurora_ops.commands.sandbox import sandbox
 from aurora_ops.commands.schema import schema
 from aurora_ops.core import places
@@ -38,6 +38,7 @@ for command in (
     run,
     open_,
     status,
+    send,
     rehearse,
     clusters,
     fleet,

@@ -13,7 +13,7 @@ from aurora_ops.core.errors import AuroraOpsError
 OUTPUT_DIR = click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which the run's own folder is made; by default the clone's runs/.",
+    help="Folder in which the run's own folder is made; by default the clone's runs/. `run` and `fleet run` take s3://BUCKET/PREFIX, too.",
 )
 TARGET = click.option(
     "--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."

@@ -14,6 +14,7 @@ from aurora_ops.commands.base import OUTPUT_DIR, told
 from aurora_ops.runner.kernels import forked
 
 if TYPE_CHECKING:
+    from aurora_ops.aws.kept.bucket import Bucket
     from aurora_ops.runner.run import Outcome
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -128,12 +129,15 @@ def run(
         ctx.with_resource(forked.served(f"aurora_ops.notebook:modules:{names[0]}"))
     from aurora_ops.runner import run as runner
 
+    kept = Kept(output_dir)
+
     def one(name: str) -> int:
         return _tell(
             runner.run(
-                name, values, target, output_dir,
-                cell_timeout_seconds=cell_timeout, deadline_seconds=deadline, before_start=_before_start,
-            )
+                name, values, target, kept.folder,
+                cell_timeout_seconds=cell_timeout, deadline_seconds=deadline, before_start=kept.before_start,
+            ),
+            kept,
         )  # fmt: skip
 
     if len(names) == 1:
@@ -141,7 +145,7 @@ def run(
     from aurora_ops.commands import several
 
     for name in names:  # what is wrong with one of them is refused before the first starts
-        runner.prepare(name, values, target, _before_start)
+        runner.prepare(name, values, target, kept.before_start)
     if jobs == 1:
         sys.exit(several.in_turn(names, one))
     chosen = {"--target": target, "--cell-timeout": cell_timeout, "--deadline": deadline, "--output-dir": output_dir}
@@ -149,7 +153,32 @@ def run(
     sys.exit(several.at_once(names, [*words, *(f"-p{name}={value}" for name, value in values.items())], jobs))
 
 
-def _tell(outcome: "Outcome") -> int:
+class Kept:
+    """Where a run's evidence is kept: in a folder, or in a bucket of the run's target, to which it is sent from the clone's runs/."""
+
+    def __init__(self, output_dir: Path | None) -> None:
+        self._is_bucket = str(output_dir or "").startswith("s3:/")
+        self._given = output_dir
+        self._bucket: Bucket | None = None
+        self.folder = None if self._is_bucket else output_dir
+
+    def before_start(self, parameters: Mapping[str, Any]) -> None:
+        """What can be seen to be wrong: with the parameters, then with the bucket. Nothing was started."""
+        _before_start(parameters)
+        if self._is_bucket:
+            from aurora_ops.aws import session
+            from aurora_ops.aws.kept import bucket
+
+            where = {name: str(parameters[name]) for name in ("target", "region") if parameters.get(name)}
+            self._bucket = bucket.of(self._given, session.open_session(**where))
+            self._bucket.check()
+
+    def send(self, folder: Path) -> str:
+        """Where the evidence of a run is, in words, and sent there."""
+        return f"{self._bucket.send(folder)} and {folder}" if self._bucket else str(folder)
+
+
+def _tell(outcome: "Outcome", kept: Kept) -> int:
     """The verdict, what lies behind it, and where the evidence is. Returns the exit code."""
     from aurora_ops.runner import index
 
@@ -158,9 +187,9 @@ def _tell(outcome: "Outcome") -> int:
         click.echo(outcome.error.partition("\n")[2], err=True)
     if mends := outcome.result.get(MENDS):
         click.echo(f"to mend it: {mends}")
-    click.echo(f"evidence: {outcome.folder}")
     with suppress(OSError):  # the run's own evidence is complete: an index that cannot be written changes no verdict
         index.rebuild(outcome.folder.parent)
+    click.echo(f"evidence: {kept.send(outcome.folder)}")
     return outcome.exit_code
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from aurora_ops.commands.base import OUTPUT_DIR, told
+from aurora_ops.commands.base import OUTPUT_DIR, TARGET, told
 from aurora_ops.core.environments import PROJECT_ROOT
 
 
@@ -83,3 +83,22 @@ def _as_dict(one: Any) -> dict[str, Any]:
         "passed_at": f"{one.passed_at:%Y-%m-%dT%H:%M:%SZ}" if one.passed_at else None,
         "overdue": one.overdue or None,
     }
+
+
+@click.command(short_help="Send a run's evidence to a bucket.")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("url", metavar="s3://BUCKET/PREFIX")
+@TARGET
+@click.option("--region", default="ap-northeast-1", show_default=True, help="Of the bucket.")
+@told
+def send(folder: Path, url: str, target: str, region: str) -> None:
+    """Send FOLDER, the evidence of a run or of a fleet's run, to a bucket, each file read back, and rebuild the bucket's list of runs.
+
+    What is there already is left, so that it also goes on where it was cut off. The folder stays.
+    """
+    from aurora_ops.aws import session
+    from aurora_ops.aws.kept import bucket
+
+    place = bucket.of(url, session.open_session(target, region))
+    place.check()
+    click.echo(f"evidence: {place.send(folder.absolute())} and {folder}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.core.page import coloured, escape, grid, page
 
-PAGE, _MEMORY = "index.html", ".index.json"
+PAGE, MEMORY = "index.html", ".index.json"
 WORDS = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP", "refused": "REFUSED", "error": "ERROR"}
 GRAVEST = ("ERROR", "FAIL", "REFUSED", "SKIP", "PASS")
 # The number of each page that people compare from run to run: its key in `result`, and how it is said.
@@ -30,6 +30,7 @@ MERITS = {
     "fail-over": ("seconds_without_writes", "{:.1f} s without writes"),
     "restore-drill": ("rto_seconds", "RTO {:,.0f} s"),
 }
+FLEET = "fleet.json"  # whose folder is a fleet's run: it has a page of its own, and is no run of one page
 _TREND = 30  # runs in a trend line
 _WIDTH, _HEIGHT = 120, 24
 _FILTER = """<p><label>Filter <input type="search" id="filter" placeholder="page, verdict, target, words"></label></p>
@@ -63,8 +64,7 @@ class UnknownRunError(InputError):
 def rebuild(folder: Path) -> Path:
     """Write the page of the runs in `folder`."""
     shown = runs(folder)
-    remembered = [one for one in shown if one.seconds is not None]  # the others may get a result yet
-    _replace(folder / _MEMORY, json.dumps(remembered))
+    _replace(folder / MEMORY, memory(shown))
     path = folder / PAGE
     _replace(path, render(shown))
     return path
@@ -74,7 +74,7 @@ def runs(folder: Path) -> list[Run]:
     """Every run in `folder`, the newest first; one without a `result.json` was ended from outside, and is told as that."""
     if not folder.is_dir():
         return []
-    known = _remembered(folder / _MEMORY)
+    known = remembered(_text(folder / MEMORY))
     names = sorted(
         (one.name for one in os.scandir(folder) if one.is_dir() and not one.name.startswith(".")), reverse=True
     )
@@ -126,22 +126,39 @@ def page_file(name: str) -> str:
     return PAGE if name == "rehearsal" else f"{name}.html"
 
 
-def _remembered(path: Path) -> Mapping[str, Run]:
+def memory(runs: Sequence[Run]) -> str:
+    """What is remembered of them. One without a result may get one yet."""
+    return json.dumps([one for one in runs if one.seconds is not None])
+
+
+def remembered(text: str | None) -> Mapping[str, Run]:
+    """The runs that are remembered, by folder."""
     try:
-        return {one[0]: Run(*one) for one in json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError):
+        return {one[0]: Run(*one) for one in json.loads(text or "")}
+    except (ValueError, TypeError):
         return {}  # it is only a memory: what it does not hold is read again
 
 
-def _read(folder: Path) -> Run | None:
+def _text(path: Path) -> str | None:
     try:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
-        # A folder of a run that is at work, or that was killed; another kind of folder is none of ours.
-        started, _, label = folder.name.partition("_")
+        return None
+
+
+def _read(folder: Path) -> Run | None:
+    return None if (folder / FLEET).exists() else of(folder.name, _text(folder / "result.json"))
+
+
+def of(folder: str, result: str | None) -> Run | None:
+    """A run by its folder's name and the text of its result.json; without one it is at work, or was killed. None: none of ours."""
+    try:
+        content = json.loads(result or "")
+    except ValueError:
+        started, _, label = folder.partition("_")
         target, _, name = label.rpartition("_")
         line = "no result: it is still at work, or it was killed"
-        return Run(folder.name, name, target, "", "ERROR", line, started, None, None) if target else None
+        return Run(folder, name, target, "", "ERROR", line, started, None, None) if target else None
     name = content["name"]
     value = content.get("result", {}).get(MERITS[name][0]) if name in MERITS else None
     merit = float(value) if isinstance(value, int | float) else None
@@ -149,7 +166,7 @@ def _read(folder: Path) -> Run | None:
     subject = str(given.get("cluster") or given.get("environment") or "")
     word = word_of(content["status"], content.get("result", {}))
     return Run(
-        folder.name, name, content["target"], subject, word, content["line"], content["started_at"], _seconds(content), merit
+        folder, name, content["target"], subject, word, content["line"], content["started_at"], _seconds(content), merit
     )  # fmt: skip
 
 

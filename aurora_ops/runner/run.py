@@ -152,8 +152,8 @@ def new_folder(parent: Path | None, label: str) -> Path:
     stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}_" + re.sub(r"[^\w.-]+", "-", label)
     if _URL.match(given := str(parent or "")):
         raise OutputDirectoryError(
-            f"the output directory {given.replace(':/', '://', 1)} is no folder of this machine, and a run is kept on disk only, so nothing was started. "
-            "Name a folder, and copy it from there, as with `aws s3 cp --recursive`."
+            f"the output directory {given.replace(':/', '://', 1)} is no folder of this machine, so nothing was started. "
+            "Name a folder; `run` and `fleet run` take s3://BUCKET/PREFIX, too, and `aurora-ops send` sends a folder there."
         )
     # A kernel works in another folder, so a relative path is made whole where the person stands.
     parent = (parent or PROJECT_ROOT / "runs").expanduser().absolute()

@@ -59,7 +59,7 @@ def main() -> None:
                 path.read_bytes()
 
         def cold() -> None:
-            (folder / index._MEMORY).unlink(missing_ok=True)
+            (folder / index.MEMORY).unlink(missing_ok=True)
             index.rebuild(folder)
 
         def one_more() -> None:

@@ -109,11 +109,17 @@ def test_a_relative_home_is_one_home(tmp_path):
 # -- URLs ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/runs", "gs://bucket", "https://example.com/x"])
-@pytest.mark.parametrize("command", [["run", "tiny.ipynb"], ["rehearse"]], ids=["run", "rehearse"])
-def test_evidence_is_kept_on_disk_or_refused_at_once(tmp_path, monkeypatch, command, url):
+@pytest.mark.parametrize(
+    ("command", "url"),
+    [
+        (["run", "tiny.ipynb"], "gs://bucket"),
+        (["run", "tiny.ipynb"], "https://example.com/x"),
+        (["rehearse"], "s3://bucket/runs"),
+    ],
+)
+def test_evidence_is_kept_or_refused_at_once(tmp_path, monkeypatch, command, url):
     """
-    It became a local folder `s3:`, and the run an error after all its work (nteract/papermill#358, #282).
+    In S3 by `run`, see tests/rehearsed/aws/test_bucket.py. It became a local folder `s3:`, and the run an error after all its work (nteract/papermill#358, #282).
     """
     write(tmp_path).rename(tmp_path / "tiny.ipynb")
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ from aurora_ops.commands.base import OUTPUT_DIR, Commands, told
 from aurora_ops.commands.run import POSITIVE, Run, complete_page, given
 
 if TYPE_CHECKING:
+    from aurora_ops.aws.kept.bucket import Bucket
     from aurora_ops.fleet.description import Fleet
     from aurora_ops.fleet.discovery import Found
     from aurora_ops.fleet.plan import Plan
@@ -76,14 +77,29 @@ def _planned(
     each: float,
     budget_usd: float | None,
     output_dir: Path | None,
-) -> "tuple[Plan, Path]":
-    """The plan in its folder; what can be refused was refused before."""
+) -> "tuple[Plan, Path, Bucket | None]":
+    """The plan in its folder, and the bucket that its evidence goes to; what can be refused was refused before."""
     from aurora_ops.fleet import plan as plans
 
     if not page:
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
     with _discovered(file, everything, filters) as (described, found):
-        return plans.begin(plans.make(described, found, page, given(pairs), budget_usd, each), output_dir)
+        made = plans.make(described, found, page, given(pairs), budget_usd, each)
+        place = _bucket(described, output_dir)
+        return (*plans.begin(made, None if place else output_dir), place)
+
+
+def _bucket(described: "Fleet", output_dir: Path | None) -> "Bucket | None":
+    """The bucket in which evidence is to be kept, by the first account of the fleet."""
+    from aurora_ops.aws.kept import bucket
+    from aurora_ops.fleet import reaching
+
+    if not bucket.is_meant(output_dir):
+        return None
+    first = described.accounts[0]
+    place = bucket.of(output_dir, reaching.session(first, described.regions_of(first)[0]))
+    place.check()
+    return place
 
 
 @click.group(cls=Commands, short_help="Many clusters in many accounts.")
@@ -158,11 +174,11 @@ def run(
             raise click.UsageError(
                 "--resume goes on with what was asked for: leave out the page, -p, --filter, --fleet and --all."
             )
-        plan, folder = driver.resume(resume), resume.expanduser().absolute()
+        plan, folder, place = driver.resume(resume), resume.expanduser().absolute(), None
     else:
-        plan, folder = _planned(page, pairs, file, everything, filters, each, budget_usd, output_dir)
+        plan, folder, place = _planned(page, pairs, file, everything, filters, each, budget_usd, output_dir)
     code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
-    click.echo(f"evidence: {folder}")
+    click.echo(f"evidence: {f'{place.send(folder)} and {folder}' if place else folder}")
     if code > 2:
         click.echo(f"to go on: aurora-ops fleet run --resume {folder}")
     sys.exit(code)
@@ -180,7 +196,9 @@ def plan(**asked: Any) -> None:
 
     from aurora_ops.fleet import driver
 
-    made, folder = _planned(**asked)
+    made, folder, place = _planned(**asked)
+    if place:
+        click.echo(f"to keep the evidence there when it is reported: aurora-ops send {folder} {place.url}", err=True)
     for line in made.not_looked_at:
         click.echo(line, err=True)
     click.echo(json.dumps(driver.steps(made, folder), ensure_ascii=False))

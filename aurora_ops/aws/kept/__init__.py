@@ -1,0 +1,1 @@
+"""Evidence that is kept outside this machine."""
