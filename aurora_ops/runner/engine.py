@@ -39,6 +39,7 @@ from aurora_ops.runner.kernels import provisioner
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
 STARTS = 2  # how often a kernel is tried before the run gives up
+REPLY_SECONDS = 15  # after an interrupted kernel is idle again; its reply was sent before it said so
 MESSAGE_SECONDS = 60  # a busy machine's kernel may tell late that its cell has ended; nbclient's 4 are not enough
 EXIT_SECONDS = 120  # for the exit handlers of a kernel
 HANG_SECONDS = 10  # for what Python and ipykernel do after those
@@ -231,6 +232,32 @@ class _Client(NotebookClient):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._kernel.provisioner.pid, signal.SIGINT)
 
+    async def _async_poll_for_reply(
+        self, msg_id: str, cell: Any, timeout: int | None, task_poll_output_msg: Any, task_poll_kernel_alive: Any
+    ) -> dict[str, Any]:
+        """As nbclient's, but for a reply that never comes.
+
+        Where an interrupt falls between the kernel's own lines, it drops the request (ipykernel, "KeyboardInterrupt caught in kernel") and is idle:
+        nbclient would wait without end. What the cell had done is unknown then, so it counts as interrupted.
+        """
+        output = task_poll_output_msg
+        reply = asyncio.ensure_future(
+            super()._async_poll_for_reply(msg_id, cell, timeout, output, task_poll_kernel_alive)
+        )
+        try:
+            await asyncio.wait({reply, output}, return_when=asyncio.FIRST_COMPLETED)
+            if reply.done() or not self.interrupt_sent or output.cancelled() or output.exception():
+                return await reply
+            await asyncio.wait({reply}, timeout=REPLY_SECONDS)
+            if reply.done():
+                return await reply
+        finally:
+            reply.cancel()  # does nothing where it is done
+        task_poll_kernel_alive.cancel()
+        error = KeyboardInterrupt("the kernel dropped this cell's reply")
+        cell.outputs.append(_error_output(error))
+        return {"content": {"status": "error", "ename": "KeyboardInterrupt", "evalue": str(error), "traceback": []}}
+
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         if msg["msg_type"] == "execute_input":  # before this the kernel ignores SIGINT, and an interrupt would be lost
             self.executing = True
@@ -362,7 +389,7 @@ def _work_seconds(deadline_seconds: float | None) -> float:
     return (deadline_seconds or 0) - min((deadline_seconds or 0) * RESERVE, MOST_RESERVE_SECONDS)
 
 
-def _error_output(error: Exception) -> Any:
+def _error_output(error: BaseException) -> Any:
     name, text = type(error).__name__, str(error)
     if text == "Kernel died":
         text = "the kernel died in this cell: it was killed, or out of memory"

@@ -66,6 +66,32 @@ def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, make, signum
     trial.assert_ended_honestly()
 
 
+def test_an_interrupt_that_makes_the_kernel_drop_its_reply_ends_the_run_too(make):
+    """It falls between the kernel's own lines, after the cell: the kernel is idle and says nothing more. The clean-up runs, and nothing waits for ever."""
+    work = """
+import time
+kernel, path = get_ipython().kernel, folder + "/working"
+send = kernel.session.send
+def sent(stream, kind, *args, **kwargs):
+    if kind == "execute_reply":
+        kernel.session.send = send
+        raise KeyboardInterrupt
+    return send(stream, kind, *args, **kwargs)
+try:
+    open(path, "w").close()
+    time.sleep(60)
+except KeyboardInterrupt:
+    kernel.session.send = sent
+"""
+    trial = make(work).start()
+    trial.wait_for("working")
+
+    trial.process.send_signal(signal.SIGINT)
+
+    assert 128 + signal.SIGINT == trial.end(), trial.stderr
+    trial.assert_ended_honestly()
+
+
 def test_repeated_signals_are_ignored(tmp_path, make):
     """An impatient Ctrl-C must not leave a cluster behind."""
     trial = make(LONG_WORK).start()
