@@ -116,7 +116,8 @@ class Drift:
         if self.missing:
             return Report("drift", (Check("code, state and AWS were compared", "SKIP", self.missing),))
         if not self.settings:
-            return Report("drift", self._checks_of_cluster(fail_on_drift), _count(self.differences))
+            said_of_code = f"{_count(self.differences)} of the cluster itself; {_NO_CODE}"
+            return Report("drift", self._checks_of_cluster(fail_on_drift), said_of_code)
         now = self.as_of
         busy = self.lock.describe(now) if self.lock else ""
         checks = [
