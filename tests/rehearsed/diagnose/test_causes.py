@@ -356,7 +356,48 @@ def inserts(made):
     made.repeat(2, "INSERT INTO journal (note) VALUES (%s)", lambda turn: [f"entry {turn}"], pause=0.1)
 
 
-HEALTHY = {made.__name__: made for made in (light, pool_at_rest, short_waits, small_scans, inserts)}
+def ranges_by_key(made):
+    made.repeat(
+        2,
+        "SELECT count(note) FROM entry WHERE id BETWEEN %s AND %s",
+        lambda turn: [turn * 50 % ROWS, turn * 50 % ROWS + 500],
+        pause=0.05,
+    )
+
+
+def job_queue(made):
+    with made.connect() as owner:
+        owner.execute("CREATE TABLE IF NOT EXISTS job (id bigserial PRIMARY KEY, work text)")
+    made.repeat(1, "INSERT INTO job (work) VALUES (%s)", lambda turn: [f"job {turn}"], pause=0.05)
+    made.repeat(
+        3, "DELETE FROM job WHERE id = (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1)", pause=0.1
+    )
+
+
+def upserts(made):
+    with made.connect() as owner:
+        owner.execute("CREATE TABLE IF NOT EXISTS visit (page int PRIMARY KEY, number int)")
+    add = "INSERT INTO visit VALUES (%s, 1) ON CONFLICT (page) DO UPDATE SET number = visit.number + 1"
+    made.repeat(2, add, lambda turn: [turn % 50], pause=0.1)
+
+
+def listeners(made):
+    for _ in range(5):
+        made.connect("listener").execute("LISTEN news")
+    made.repeat(1, "SELECT pg_notify('news', 'something happened')", pause=0.1)
+
+
+def maintenance(made):
+    made.repeat(1, "ANALYZE account", pause=1)
+    made.repeat(2, "SELECT note FROM entry WHERE id = %s", lambda turn: [turn % ROWS], pause=0.05)
+
+
+HEALTHY = {
+    made.__name__: made
+    for made in (
+        light, pool_at_rest, short_waits, small_scans, inserts, ranges_by_key, job_queue, upserts, listeners, maintenance,
+    )
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
