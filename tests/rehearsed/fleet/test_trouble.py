@@ -16,17 +16,22 @@ DENIED, THROTTLED = "payments", "logistics"  # the broken one is the latter's
 
 @contextmanager
 def faulty(played, account, **faults):
-    """Faults of an account's operations, by code; afterwards nothing of them is left, and who is broken stays it."""
+    """Faults of an account's operations, by code; afterwards nothing of them is left. Who is broken is so before and after: other tests reset the account."""
     found, _ = played.of(account)
+    _break(found, account)
     for code, (operation, times) in faults.items():
         found.fail(operation, code, times, status=403 if code == "AccessDenied" else 400)
     try:
         yield
     finally:
         found.clear()
-        for one in PLANNED[account]:
-            if one.broken:
-                found.become(one.name, one.broken)
+        _break(found, account)
+
+
+def _break(found, account):
+    for one in PLANNED[account]:
+        if one.broken:
+            found.become(one.name, one.broken)
 
 
 def rows(folder):
