@@ -12,10 +12,10 @@ from aurora_ops.fleet import discovery, reaching
 from aurora_ops.fleet.description import Fleet
 from aurora_ops.fleet.discovery import Found, Member
 from aurora_ops.fleet.task import Task
-from aurora_ops.runner import collection, parameters
+from aurora_ops.runner import collection, index, parameters
 from aurora_ops.runner import run as runner
 
-FILE = "fleet.json"
+FILE = index.FLEET
 COST = "max_cost_usd"  # a page that has it makes something that is billed
 _FORMAT = 1
 # Statuses in which a cluster needs somebody; "modifying" and their like end by themselves.

@@ -1,4 +1,4 @@
-"""A real Airflow in an environment of its own: its pins are not ours, and who uses the package does not need it. Made once, by the slow tests."""
+"""A real Airflow in an environment of its own."""
 
 import hashlib
 import json
@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet_play import until
+from own_environment import installed
 from places import ROOT
 
 REQUIREMENTS = ROOT / "tests" / "support" / "airflow-requirements.txt"
@@ -25,30 +25,13 @@ _ENDED = ("success", "failed")
 
 
 class NoAirflowError(RuntimeError):
-    """It cannot be installed here, or does not start."""
+    """It does not start, or does not end."""
 
 
 def program() -> Path:
-    """`airflow`, installed where it is missing.
-
-    Raises
-    ------
-    NoAirflowError
-        With pip's last line: no index, or no release for this Python.
-    """
+    """`airflow`, installed where it is missing; `NotInstalledError` where that does not go."""
     pins = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:8]
-    home = ROOT / ".venv" / "scanners" / f"airflow-{pins}"  # ignored by git, and gone with the environment itself
-    if not (home / "installed").exists():
-        venv.create(home, with_pip=True, clear=True)
-        wanted = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", str(REQUIREMENTS)]
-        try:
-            pip = subprocess.run([home / "bin" / "python", *wanted], capture_output=True, text=True, timeout=1800)
-        except subprocess.TimeoutExpired:
-            raise NoAirflowError("pip took longer than half an hour") from None
-        if pip.returncode:
-            raise NoAirflowError((pip.stderr.strip().splitlines() or ["pip said nothing"])[-1])
-        (home / "installed").touch()
-    return home / "bin" / "airflow"
+    return installed(f"airflow-{pins}", "--requirement", str(REQUIREMENTS)) / "airflow"
 
 
 @dataclass

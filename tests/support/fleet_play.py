@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurora_ops.fleet import description
+from aurora_ops.aws import inventory
+from aurora_ops.fleet import description, reaching
 from aurora_ops.fleet.description import Fleet
 from aurora_ops.rehearsal import fleets
 from aurora_ops.sandbox.client import lifecycle
@@ -27,6 +28,15 @@ class Played:
     @property
     def fleet(self) -> Fleet:
         return description.read(self.path)
+
+    def clusters(self) -> set[str]:
+        """Every cluster of the fleet, so that a copy that was left is seen."""
+        return {
+            one.identifier
+            for account in self.fleet.accounts
+            for region in self.fleet.regions_of(account)
+            for one in inventory.clusters(reaching.session(account, region))
+        }
 
     def of(self, account: str) -> tuple[Faults, Controls]:
         running = lifecycle.start(fleets.sandbox_of(self.prefix, account))

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import own_environment
 import pytest
 import scanner
 from places import ROOT
@@ -68,7 +69,7 @@ def scanned(place):
     """checkov's answer about a folder: what failed as (check, resource, name), and how many checks passed."""
     try:
         program = scanner.checkov()
-    except scanner.NoScannerError as error:
+    except own_environment.NotInstalledError as error:
         pytest.skip(f"checkov cannot be installed here: {error}")
     arguments = [
         "--directory",

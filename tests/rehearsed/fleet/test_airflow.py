@@ -6,13 +6,12 @@ import sys
 from itertools import pairwise
 
 import pytest
-from airflow_home import Airflow, NoAirflowError, program
+from airflow_home import Airflow, program
 from fleet_play import Played, until
+from own_environment import NotInstalledError
 from places import ROOT
 
-from aurora_ops.aws import inventory
 from aurora_ops.fleet import plan as plans
-from aurora_ops.fleet import reaching
 from aurora_ops.fleet import task as tasks
 from aurora_ops.rehearsal import fleets
 from aurora_ops.sandbox.client.state import FRESH
@@ -41,7 +40,7 @@ def runs(tmp_path_factory):
 def airflow(three, runs, tmp_path_factory):
     try:
         program()
-    except NoAirflowError as error:
+    except NotInstalledError as error:
         pytest.skip(f"Airflow cannot be installed here: {error}")
     folder = tmp_path_factory.mktemp("airflow")
     shutil.copytree(ROOT / "docs" / "schedules" / "airflow", folder / "dags")
@@ -58,16 +57,6 @@ def airflow(three, runs, tmp_path_factory):
         assert until(running.is_at_rest, 300), "a run would outlive its Airflow"
 
 
-def clusters(three):
-    """Every cluster of the fleet, so that a copy that was left is seen."""
-    return {
-        one.identifier
-        for account in three.fleet.accounts
-        for region in three.fleet.regions_of(account)
-        for one in inventory.clusters(reaching.session(account, region))
-    }
-
-
 def outcomes(folder):
     """How each cluster's run ended: by its evidence."""
     return {one.key: tasks.outcome(folder, one.key) for one in plans.read(folder).tasks}
@@ -80,7 +69,7 @@ def as_airflow_has_it(found):
 @pytest.fixture(scope="module")
 def drilled(airflow, three):
     """The night's drills, once: the clusters before it, how its run ended, and the folder of evidence."""
-    before = clusters(three)
+    before = three.clusters()
     airflow.unpause("aurora_fleet_drills")
     return before, airflow.ended("aurora_fleet_drills"), airflow.folder("aurora_fleet_drills")
 
@@ -125,7 +114,7 @@ def test_nothing_is_left_and_the_sweep_that_the_night_asked_for_has_run(airflow,
     state = airflow.ended("aurora_fleet_sweep", ASKED_FOR)
     found = outcomes(airflow.folder("aurora_fleet_sweep", ASKED_FOR))
 
-    assert drilled[0] == clusters(three)
+    assert drilled[0] == three.clusters()
     assert 3 == len(found)
     assert as_airflow_has_it(found).items() <= airflow.tasks("aurora_fleet_sweep", ASKED_FOR).items()
     assert ("success" if all(one.exit_code == 0 for one in found.values()) else "failed") == state

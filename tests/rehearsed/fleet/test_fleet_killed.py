@@ -11,8 +11,6 @@ import psutil
 import pytest
 from fleet_play import PAGE, only, until
 
-from aurora_ops.aws import inventory
-from aurora_ops.fleet import reaching
 from aurora_ops.fleet import task as tasks
 
 
@@ -22,16 +20,6 @@ def claims(folder):
 
 def results(folder):
     return sorted(folder.glob("*/runs/*/*/result.json"))
-
-
-def clusters(played):
-    """Every cluster of the fleet, so that a copy that was left is seen."""
-    return {
-        one.identifier
-        for account in played.fleet.accounts
-        for region in played.fleet.regions_of(account)
-        for one in inventory.clusters(reaching.session(account, region))
-    }
 
 
 def children(process, words):
@@ -69,11 +57,11 @@ def test_a_signal_ends_the_run_that_is_at_work_by_its_clean_up_and_no_other_begi
 @pytest.mark.slow
 def test_a_drill_whose_worker_is_killed_ends_by_itself_and_is_not_run_again(played, tmp_path):
     """The worker's process is killed while the drill has its copy: its evidence comes, and the copy goes."""
-    before = clusters(played)
+    before = played.clusters()
     process = played.start(
         "run", "restore-drill", "--filter", "name=*-001", "--budget-usd", 50, "--output-dir", tmp_path
     )
-    assert until(lambda: clusters(played) - before, 300)
+    assert until(lambda: played.clusters() - before, 300)
     (claim,) = claims(tmp_path)
     run = psutil.Process(json.loads(claim.read_text())["pid"])
     run.parent().kill()
@@ -81,7 +69,7 @@ def test_a_drill_whose_worker_is_killed_ends_by_itself_and_is_not_run_again(play
 
     assert [claim] == claims(tmp_path)
     assert ["passed"] == [json.loads(path.read_text())["status"] for path in results(tmp_path)], output
-    assert before == clusters(played)
+    assert before == played.clusters()
     assert 0 == process.returncode, output
 
 
@@ -92,7 +80,7 @@ def test_whoever_is_killed_at_any_moment_the_report_is_right_in_the_end(played, 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-    before = clusters(played)
+    before = played.clusters()
     parts = {
         "scheduler": program("-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"),
         "worker": program(
@@ -124,7 +112,7 @@ def test_whoever_is_killed_at_any_moment_the_report_is_right_in_the_end(played, 
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert ["passed"] == [json.loads(path.read_text())["status"] for path in results(tmp_path / "runs")]
-    assert before == clusters(played)
+    assert before == played.clusters()
 
 
 def _answers(address):

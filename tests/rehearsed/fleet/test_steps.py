@@ -8,8 +8,6 @@ import subprocess
 import pytest
 from fleet_play import PAGE, until
 
-from aurora_ops.aws import inventory
-from aurora_ops.fleet import reaching
 from aurora_ops.fleet import task as tasks
 
 
@@ -23,15 +21,6 @@ def planned(played, *words):
     done = played.ask("plan", *words)
     assert 0 == done.returncode, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def clusters(played):
-    return {
-        one.identifier
-        for account in played.fleet.accounts
-        for region in played.fleet.regions_of(account)
-        for one in inventory.clusters(reaching.session(account, region))
-    }
 
 
 def test_a_plan_starts_nothing_a_cluster_is_run_once_and_the_report_says_which_was_not(played, tmp_path):
@@ -73,23 +62,27 @@ def test_what_is_wrong_is_refused_before_anything_starts(played, tmp_path):
     assert not list(tmp_path.glob("runs/*/runs"))
 
 
+def drilling(played, folder, **output):
+    """A drill by one step, in a session of its own, whose copy is there: its process, its place in the plan, and the clusters of before."""
+    before = played.clusters()
+    (found,) = planned(played, "restore-drill", "--filter", "name=*-001", "--budget-usd", 50, "--output-dir", folder)
+    command = [*played.command("one")[:4], "one", found["folder"], found["key"]]
+    process = subprocess.Popen(command, text=True, start_new_session=True, **output)
+    assert until(lambda: played.clusters() - before, 300)
+    return process, found, before
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_ends_a_drill_waits_for_its_clean_up(played, tmp_path):
     """SIGTERM to the group, twice, as Airflow's operator sends it, while the copy is there: no copy is left, the evidence is there, 143."""
-    before = clusters(played)
-    (found,) = planned(played, "restore-drill", "--filter", "name=*-001", "--budget-usd", 50, "--output-dir", tmp_path)
-    command = [*played.command("one")[:4], "one", found["folder"], found["key"]]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    assert until(lambda: clusters(played) - before, 300)
+    process, found, before = drilling(played, tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     os.killpg(process.pid, signal.SIGTERM)
     os.killpg(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=600)
 
     assert 128 + signal.SIGTERM == process.returncode, output
-    assert before == clusters(played)
+    assert before == played.clusters()
     (result,) = tmp_path.glob(f"*/runs/{found['key']}/*/result.json")
     assert json.loads(result.read_text())["status"] not in tasks.SETTLED
 
@@ -97,18 +90,12 @@ def test_a_scheduler_that_ends_a_drill_waits_for_its_clean_up(played, tmp_path):
 @pytest.mark.slow
 def test_a_drill_goes_on_where_who_waits_for_it_is_killed_and_the_report_waits_for_it(played, tmp_path):
     """As after a worker's loss: one run, one verdict, and the report has it."""
-    before = clusters(played)
-    (found,) = planned(played, "restore-drill", "--filter", "name=*-001", "--budget-usd", 50, "--output-dir", tmp_path)
-    command = [*played.command("one")[:4], "one", found["folder"], found["key"]]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    assert until(lambda: clusters(played) - before, 300)
+    process, found, before = drilling(played, tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
     report = step(played, "report", found["folder"])
 
     assert (0, True) == (report.returncode, "restore-drill over 1 cluster: 1 passed" in report.stdout), report.stderr
-    assert before == clusters(played)
+    assert before == played.clusters()
     assert 1 == len(list(tmp_path.glob(f"*/runs/{found['key']}/*/result.json")))
