@@ -83,6 +83,7 @@ class Limits:
     dead_rows: int = 10_000
     dead_times: float = 3.0  # as many times the rows that autovacuum waits for
     table_rows: int = 10_000  # a scan of a smaller table costs little
+    stale_rows: int = 1_000  # of a smaller table no statistics are needed
     selective_share: float = 0.05  # of a table's rows: an index is worth it below
     statement_aas: float = 0.1
     statement_share: float = 0.1

@@ -69,7 +69,7 @@ def look(connection: psycopg.Connection, load: Load, limits: Limits) -> Look:
 def _of_plan(
     connection: psycopg.Connection, plan: Plan, limits: Limits, asked: dict[str, list[Row]]
 ) -> Iterator[Cause]:
-    stale = list(_stale(connection, plan, asked["statistics_stale"]))
+    stale = list(_stale(connection, plan, limits, asked["statistics_stale"]))
     yield from stale
     if not stale:
         yield from _scans(connection, plan, limits)
@@ -83,12 +83,20 @@ def _busy(plan: Plan) -> float:
     return float(plan.statement.by_class[sorted(PLANNED)].sum())
 
 
-def _stale(connection: psycopg.Connection, plan: Plan, rows: list[Row]) -> Iterator[Cause]:
-    """Tables of the plan that grew or shrank tenfold since the planner last counted them."""
-    there = {_relation(connection, node) for node in plan.nodes() if "Relation Name" in node}
+def _stale(connection: psycopg.Connection, plan: Plan, limits: Limits, rows: list[Row]) -> Iterator[Cause]:
+    """Big tables that the plan reads and that grew or shrank tenfold since the planner last counted them.
+
+    A small table is read in no time by any plan, and the table that an INSERT writes to is not planned for.
+    """
+    there = {
+        _relation(connection, node)
+        for node in plan.nodes()
+        if "Relation Name" in node and node["Node Type"] != "ModifyTable"
+    }
     for row in rows:
         assumed, real = float(row["rows_the_planner_assumes"]), float(row["rows"])
-        if row["relation"] not in there or max(assumed, real) < 10 * max(1.0, min(assumed, real)):
+        least, most = sorted((assumed, real))
+        if row["relation"] not in there or most < limits.stale_rows or most < 10 * max(1.0, least):
             continue
         never = " (never analysed)" if row["analyzed_seconds_ago"] is None else ""
         returned = (

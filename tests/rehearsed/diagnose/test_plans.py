@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from aurora_ops.diagnose.causes import plans
-from aurora_ops.diagnose.causes.cause import Limits
+from aurora_ops.diagnose.causes.cause import Limits, records
 from aurora_ops.diagnose.causes.explaining import explain
 from aurora_ops.load.model import Statement
 
@@ -19,10 +19,10 @@ def stock(connection):
     return connection
 
 
-def causes(connection, text):
+def causes(connection, text, **asked):
     """By the text alone: the server of this test counts no statements of this name."""
     plan = explain(connection, Statement("A1", text, 2.0, {"CPU": 2.0}))
-    asked = {"statistics_stale": [], "foreign_keys_without_index": []}
+    asked = {"statistics_stale": [], "foreign_keys_without_index": []} | asked
     return [(one.title, one.command) for one in plans._of_plan(connection, plan, Limits(), asked)]
 
 
@@ -58,6 +58,26 @@ def test_no_index_is_proposed_that_would_not_be_used_or_is_there(stock, text):
 
 def test_what_an_index_serves_has_no_cause(stock):
     assert [] == causes(stock, "SELECT id FROM stock WHERE shelf = $1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "named"),
+    [
+        (5000, "SELECT id FROM import WHERE id = $1", True),
+        (5000, "INSERT INTO import VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = import.id", False),
+        (500, "SELECT id FROM import WHERE id = $1", False),
+    ],
+)
+def test_missing_statistics_are_named_where_a_plan_stands_on_them(connection, rows, text, named):
+    """Any plan reads a small table in no time, and the table that an INSERT writes to is not planned for."""
+    connection.execute("CREATE TABLE import (id int PRIMARY KEY) WITH (autovacuum_enabled = false)")
+    connection.execute("INSERT INTO import SELECT generate_series(1, %s)", [rows])
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    known = records(connection, "statistics_stale")
+
+    assert ["public.import"] == [one["relation"] for one in known]
+    told = ("The planner does not know public.import as it is", "ANALYZE public.import")
+    assert [told] * named == causes(connection, text, statistics_stale=known)
 
 
 def test_a_plan_executes_nothing_and_leaves_nothing(stock):
