@@ -87,13 +87,16 @@ class Outcome:
 
 
 def outcome(folder: Path, key: str) -> Outcome | None:
-    """What the newest run of a cluster left; None where no run has ended."""
-    found = sorted((folder / RUNS / key).glob("*/result.json"))
-    for path in reversed(found):
+    """What the newest run of a cluster left; None where no run has ended, or a newer one is claimed and has left nothing."""
+    own = folder / RUNS / key
+    since = max((_read(claim).get("at", "") for claim in _claims(own)), default="")
+    for path in sorted(own.glob("*/result.json"), reverse=True):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # it is being written
+        if content["finished_at"] < since:
+            return None
         return Outcome(
             key, content["status"], content["line"], content["result"], content["seconds"], content["finished_at"],
             path.parent.relative_to(folder).as_posix(),
@@ -114,12 +117,13 @@ def run(task: Task) -> Outcome:
     own.mkdir(parents=True, exist_ok=True)
     for claim in _claims(own):
         _wait_for(task, claim, own)
-    if (found := outcome(folder, task.key)) is not None and (found.settled or not task.again):
+    claims = _claims(own)  # of whoever asked now: what a person asks again has none yet (see `forget`)
+    if (found := outcome(folder, task.key)) is not None and (found.settled or (claims and not task.again)):
         return found
-    if not task.again and (claims := _claims(own)):
+    if claims and not task.again:
         return _lost(task, _read(claims[-1]))
     if (folder / STOP).exists():
-        return Outcome(task.key, NOT_RUN, "the fleet's run was stopped before its turn")
+        return found or Outcome(task.key, NOT_RUN, "the fleet's run was stopped before its turn")
     _start(task, own)
     found = outcome(folder, task.key) or Outcome(
         task.key, LOST, f"the run left no evidence; see {RUNS}/{task.key}/output.txt"
@@ -144,10 +148,12 @@ def _lost(task: Task, claim: Mapping[str, Any]) -> Outcome:
 
 
 def forget(folder: Path, key: str) -> None:
-    """Before a person has it run again: claims whose run has ended, or is lost, are kept under another name."""
-    for path in _claims(folder / RUNS / key):
+    """Before a person has it run again, a runbook too: claims whose run has ended, or is lost, are kept under another name."""
+    own = folder / RUNS / key
+    for path in _claims(own):
         if not _lives(_read(path)):
-            path.rename(path.with_name(f"earlier-{path.name}"))
+            number = len([*own.glob("earlier-*")]) + 1
+            path.rename(path.with_name(f"earlier-{number}-{path.name}"))
 
 
 def running(folder: Path, key: str = "*") -> list[int]:
