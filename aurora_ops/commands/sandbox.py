@@ -95,11 +95,16 @@ def fleet_(clusters: int, databases: int, name: str, remove: bool) -> None:
     """Build a fleet, or what is missing of it, and write fleet.toml here: then `aurora-ops fleet list`."""
     from pathlib import Path
 
+    from aurora_ops.core.display import count
     from aurora_ops.rehearsal import fleets
 
     if remove:
-        fleets.remove(name)
-        click.echo("the fleet is deleted")
+        number = fleets.remove(name)
+        click.echo(
+            f"deleted: {count(number, 'account')} with {'its' if number == 1 else 'their'} clusters"
+            if number
+            else f"there is no fleet {name!r}"
+        )
         return
     path = fleets.write(name, fleets.Sizes(clusters, databases), Path("fleet.toml"))
     click.echo(f"{clusters} clusters, {databases} with databases: {path}. Now: aurora-ops fleet list")

@@ -5,6 +5,7 @@ and readers are drawn from a seed, as an organisation's are: many small, few lar
 """
 
 import random
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,10 +121,13 @@ def description(prefix: str, sizes: Sizes) -> str:
     return "\n".join([f"regions = [{regions}]\n", *accounts])
 
 
-def remove(prefix: str) -> None:
-    """End its sandboxes and delete their accounts."""
-    for account in ACCOUNTS:
-        lifecycle.remove(sandbox_of(prefix, account))
+def remove(prefix: str) -> int:
+    """End its sandboxes and delete their accounts: those that `build` makes, and any that a person added by the same rule. Returns how many."""
+    own = re.compile(rf"{re.escape(prefix)}-[a-z]+-\d{{12}}")
+    found = [one for one in lifecycle.names() if own.fullmatch(one)]
+    for one in found:
+        lifecycle.remove(one)
+    return len(found)
 
 
 def _build_account(prefix: str, account: str, planned: Sequence[Planned]) -> None:

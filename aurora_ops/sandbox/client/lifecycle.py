@@ -48,6 +48,12 @@ def is_private(name: str) -> bool:
     return name.startswith(f"{FRESH}-")
 
 
+def names() -> list[str]:
+    """Every sandbox of this user that has a folder, running or not."""
+    folder = state.root_directory() / "sandboxes"
+    return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
 def exists(name: str) -> bool:
     """Whether the sandbox has an account, running or not."""
     return state.sandbox_directory(name).exists()
