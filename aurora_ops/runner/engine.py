@@ -34,7 +34,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_markdown_cell, new_output
 
 from aurora_ops.core import journal
-from aurora_ops.runner.kernels import provisioner
+from aurora_ops.runner.kernels import forked, provisioner
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
@@ -132,7 +132,10 @@ class _Client(NotebookClient):
 
     def run(self, environment: dict[str, str], deadline_seconds: float | None = None) -> None:
         run_id = environment.get(journal.RUN_ID) or os.environ.get(journal.RUN_ID) or journal.new_run_id()
-        with tempfile.TemporaryDirectory(prefix="aurora-ops-") as folder, self._signals_caught():
+        with (
+            tempfile.TemporaryDirectory(prefix="aurora-ops-", dir=forked.private_folder()) as folder,
+            self._signals_caught(),
+        ):
             self.folder = Path(folder)
             self.environment = os.environ | environment | {journal.RUN_ID: run_id, "IPYTHONDIR": folder}
             clock = threading.Timer(_work_seconds(deadline_seconds), self._reach_deadline, [deadline_seconds])
@@ -297,6 +300,7 @@ class _Client(NotebookClient):
         for tries_left in reversed(range(STARTS)):
             self.kernels += 1
             self.km = self.create_kernel_manager()
+            self._kernel.connection_file = str(self.folder / f"connection-{self.kernels}.json")
             self._choose_transport()
             if tries_left:
                 provisioner.use(self.km)

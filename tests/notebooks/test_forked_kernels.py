@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -265,6 +267,42 @@ def test_the_process_ends_with_its_starter_and_ends_its_kernels(tmp_path):
     assert not seen.is_running()
     assert -9 == manager.provisioner.process.wait()
     manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def temporary(monkeypatch):
+    """A folder for temporary files of what is started; outside pytest's, since sockets need a short path."""
+    monkeypatch.delenv(forked.SOCKET, raising=False)  # of the tests' own
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("moment", ["while it imports", "in a cell"])
+def test_a_run_that_is_killed_leaves_no_temporary_file(tmp_path, temporary, moment):
+    """SIGKILL lets it remove nothing: the process with the imports does, once it has ended the kernel."""
+    working = tmp_path / "working"
+    cells = [
+        new_code_cell("", metadata={"tags": ["parameters"]}),
+        new_code_cell(f"open({str(working)!r}, 'x'); import time; time.sleep(600)"),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "alone.ipynb")
+    command = [sys.executable, "-m", "aurora_ops", "run", "alone.ipynb", "--output-dir", "runs"]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    wait_for(lambda: working.exists() if moment == "in a cell" else list(temporary.glob("kernels-*/socket")))
+    assert list(temporary.iterdir())
+    run.kill()
+    run.wait()
+
+    wait_for(lambda: not list(temporary.iterdir()))
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture

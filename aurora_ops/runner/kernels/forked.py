@@ -13,6 +13,7 @@ from pathlib import Path
 
 SOCKET = "AURORA_OPS_KERNELS"  # where the server listens; a kernel's children inherit it
 PATIENCE_SECONDS = 60  # then an ordinary kernel is tried
+_own: list[str] = []  # folders of the servers that this process has started, the newest last
 _FORKED = (["-m", "ipykernel_launcher"], ["-m", "aurora_ops"])  # what the server can become
 
 
@@ -33,15 +34,22 @@ def served(*modules: str) -> Iterator[None]:
             )
         before = os.environ.get(SOCKET)
         os.environ[SOCKET] = str(path)
+        _own.append(folder)
         try:
             yield
         finally:
+            _own.remove(folder)
             os.environ.pop(SOCKET)
             if before is not None:
                 os.environ[SOCKET] = before
             if not ready.exists():  # it still imports, and has no kernel
                 server.kill()
             server.communicate()
+
+
+def private_folder() -> str | None:
+    """Where to make what is to be gone with this process, even if it is killed: its server removes it then. None without one of its own."""
+    return _own[-1] if _own else None
 
 
 class Kernel:

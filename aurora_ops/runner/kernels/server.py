@@ -1,7 +1,8 @@
 """`python -m aurora_ops.runner.kernels.server LISTENER READY MODULE...`: imports the modules, then forks a kernel for each that asks.
 
 LISTENER is the number of a socket that is open already: who asks early waits until the imports are done, and READY is there. `module:function`
-stands for the modules that the function names, `module:function:argument` for those that it names for the argument.
+stands for the modules that the function names, `module:function:argument` for those that it names for the argument. READY lies in a folder of
+the starter's, which is removed where the starter was killed and could not do it.
 
 It has one thread, no ZeroMQ context and no session of boto3: a child gets modules and nothing that works. It ends with its standard input,
 which its starter holds, and ends its kernels then. A kernel whose asker is gone is ended too, as an ordinary kernel ends itself.
@@ -14,6 +15,7 @@ import json
 import os
 import random
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -46,7 +48,9 @@ def main(listener: str, ready: str, *modules: str) -> None:
     with open(ready, "x"):
         pass
     request = _Server(socket.socket(fileno=int(listener)), started_with).wait()
-    if request is not None:
+    if request is None:
+        shutil.rmtree(os.path.dirname(ready), ignore_errors=True)
+    else:
         _become(*request)
 
 
