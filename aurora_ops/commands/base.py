@@ -13,11 +13,17 @@ from aurora_ops.core.errors import AuroraOpsError
 OUTPUT_DIR = click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which the run's own folder is made; by default the clone's runs/. `run` and `fleet run` take s3://BUCKET/PREFIX, too.",
+    help="Folder in which the run's own folder is made; by default the clone's runs/. `run`, `fleet run`, `open` and `status` take s3://BUCKET/PREFIX, too.",
 )
+REGION = click.option("--region", default="ap-northeast-1", show_default=True, help="Of the bucket.")
 TARGET = click.option(
     "--target", default="sandbox", metavar="sandbox|PROFILE", help="The local Aurora (default), or an AWS profile."
 )
+
+
+def is_bucket(place: Path | None) -> bool:
+    """Whether a folder for runs is one in S3; a path has lost one of the slashes."""
+    return str(place or "").startswith("s3:/")
 
 
 def told(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from aurora_ops.commands.base import OUTPUT_DIR, told
+from aurora_ops.commands.base import OUTPUT_DIR, is_bucket, told
 from aurora_ops.runner.kernels import forked
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Kept:
     """Where a run's evidence is kept: in a folder, or in a bucket of the run's target, to which it is sent from the clone's runs/."""
 
     def __init__(self, output_dir: Path | None) -> None:
-        self._is_bucket = str(output_dir or "").startswith("s3:/")
+        self._is_bucket = is_bucket(output_dir)
         self._given = output_dir
         self._bucket: Bucket | None = None
         self.folder = None if self._is_bucket else output_dir

@@ -96,22 +96,42 @@ def page_of(folder: Path, wanted: str = "") -> Path:
                 f"nothing has run yet: there is no folder {folder}. Run a page: aurora-ops run cost-per-environment"
             )
         return rebuild(folder)
-    found = runs(folder)
+    run = which(runs(folder), wanted, folder)
+    return page_in(folder / run.folder, run)
+
+
+def which(found: Sequence[Run], wanted: str, place: object) -> Run:
+    """The one of the runs of a place that is meant, as in `page_of`.
+
+    Raises
+    ------
+    UnknownRunError
+        There is none.
+    """
     if not found:
         raise UnknownRunError(
-            f"nothing has run yet: no run is in {folder}. Run a page: aurora-ops run cost-per-environment"
+            f"nothing has run yet: no run is in {place}. Run a page: aurora-ops run cost-per-environment"
         )
     name = Path(wanted).name
     run = next((one for one in found if name in ("", one.folder, one.name)), None)
     if run is None:
         known = list(dict.fromkeys([*(one.name for one in found), *(one.folder for one in found)]))
         near = did_you_mean(wanted, known if get_close_matches(wanted, known) else known[:20])
-        raise UnknownRunError(f"no run in {folder} is called {wanted!r}. {near}")
-    path = folder / run.folder / page_file(run.name)
+        raise UnknownRunError(f"no run in {place} is called {wanted!r}. {near}")
+    return run
+
+
+def page_in(folder: Path, run: Run) -> Path:
+    """The page in the folder of a run.
+
+    Raises
+    ------
+    UnknownRunError
+        The run was ended before it had written it.
+    """
+    path = folder / page_file(run.name)
     if not path.is_file():
-        raise UnknownRunError(
-            f"run {run.folder} left no page ({run.line}). What it did write is in {folder / run.folder}"
-        )
+        raise UnknownRunError(f"run {run.folder} left no page ({run.line}). What it did write is in {folder}")
     return path
 
 

@@ -41,7 +41,7 @@ class Page:
 class Standing:
     """Every page that ran, and every one that was to run."""
 
-    folder: Path
+    place: object  # a folder, or one in S3
     pages: tuple[Page, ...]
     runs: int
     now: datetime
@@ -55,7 +55,7 @@ class Standing:
 
     def __repr__(self) -> str:
         failed, late = sum(one.failed for one in self.pages), sum(bool(one.overdue) for one in self.pages)
-        head = f"{self.verdict:<5} {self.runs:,} runs of {len({one.name for one in self.pages if one.last})} pages in {self.folder}: {failed} failed when last run, {late} overdue"
+        head = f"{self.verdict:<5} {self.runs:,} runs of {len({one.name for one in self.pages if one.last})} pages in {self.place}: {failed} failed when last run, {late} overdue"
         rows = [(_word(one), one.name, _where(one), _when(one, self.now), _said(one)) for one in self.pages]
         wide = [max((len(row[n]) for row in rows), default=0) for n in range(4)]
         return "\n".join([head, *("  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=False)), row[4]]).rstrip() for row in rows)])  # fmt: skip
@@ -123,15 +123,19 @@ def rhythms(given: Iterable[str], pages: Sequence[str]) -> dict[str, timedelta]:
 
 def read(folder: Path, every: Mapping[str, timedelta], now: datetime) -> Standing:
     """How the runs of `folder` stand; what failed and what is overdue first."""
+    return of(runs(folder), folder, every, now)
+
+
+def of(everything: Sequence[Run], place: object, every: Mapping[str, timedelta], now: datetime) -> Standing:
+    """The same of the runs of a place, the newest first."""
     grouped: dict[tuple[str, str, str], list[Run]] = {}
-    everything = runs(folder)
     for one in everything:
         grouped.setdefault((one.name, one.target, one.subject), []).append(one)
     pages = [_page(key, found, every.get(key[0]), now) for key, found in grouped.items()]
     ran = {one.name for one in pages}
     pages += [Page(name, "", "", None, None, f"never run, and is to pass every {_ago(span)}") for name, span in every.items() if name not in ran]  # fmt: skip
     pages.sort(key=lambda one: not (one.failed or one.overdue))  # stable: within, the newest first
-    return Standing(folder, tuple(pages), len(everything), now)
+    return Standing(place, tuple(pages), len(everything), now)
 
 
 def _page(key: tuple[str, str, str], found: list[Run], every: timedelta | None, now: datetime) -> Page:

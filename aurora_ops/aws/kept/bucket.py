@@ -6,7 +6,8 @@ The folder on this machine stays. Its manifest goes last: a run in a bucket with
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ class BucketRefusedError(InputError):
 
 class NotSentError(AuroraOpsError):
     """A run's evidence is complete on this machine, and not in the bucket."""
+
+
+class NotReadError(AuroraOpsError):
+    """What is kept in the bucket cannot be read, or is not what was sent."""
 
 
 def is_meant(place: object) -> bool:
@@ -95,6 +100,49 @@ class Bucket:
             raise NotSentError(f"{folder.name} is not in {self.url} ({_said(error)}){self._advice(folder)}") from None
         return f"{self.url}/{folder.name}"
 
+    def runs(self) -> list[index.Run]:
+        """Every run of the place, the newest first, as on its list. Nothing is written.
+
+        Raises
+        ------
+        NotReadError
+            The bucket refuses, or is not there.
+        """
+        with self._reading():
+            return self._listed(self._names())
+
+    def fetch(self, name: str, parent: Path) -> Path:
+        """Read the folder of a run into `parent`, each file compared with the run's manifest. Returns the folder.
+
+        Raises
+        ------
+        NotReadError
+            The bucket refuses, or a file is not what the manifest says.
+        """
+        folder = parent / name
+        with self._reading():
+            for key in self._keys(name):
+                path = folder / key
+                if not path.resolve().is_relative_to(folder.resolve()):  # a bucket's keys are anybody's words
+                    raise NotReadError(f"{self.url}/{name}/{key} is no file of a run, so nothing of it was opened.")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(self._get(f"{name}/{key}") or b"")
+        for line in _lines(folder / _LAST[-1]):
+            wanted, _, file = line.partition("  ")
+            if not (folder / file).is_file() or hashlib.sha256((folder / file).read_bytes()).hexdigest() != wanted:
+                raise NotReadError(f"{self.url}/{name}/{file} is not what the run's {_LAST[-1]} says: it was changed since, or cut off.")  # fmt: skip
+        return folder
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise NotReadError(
+                f"{self.url} cannot be read ({_said(error)}). It takes s3:GetObject of {self.url}/* and s3:ListBucket of the bucket, "
+                "in the account of --target."
+            ) from None
+
     def _advice(self, folder: Path) -> str:
         return f". Its evidence is complete in {folder}. Send it again: aurora-ops send {folder} {self.url}"
 
@@ -102,14 +150,17 @@ class Bucket:
         """The list of all runs of the place; again, where somebody has sent another meanwhile."""
         names = self._names()
         for _ in range(_LOOKS):
-            known = index.remembered(self._text(index.MEMORY))
-            found = (known.get(name) or self._run(name) for name in names)
-            shown = [one for one in found if one is not None]
+            shown = self._listed(names)
             self._put(index.MEMORY, index.memory(shown).encode())
             self._put(index.PAGE, index.render(shown).encode())
             before, names = names, self._names()
             if before == names:
                 return
+
+    def _listed(self, names: Sequence[str]) -> list[index.Run]:
+        known = index.remembered(self._text(index.MEMORY))
+        found = (known.get(name) or self._run(name) for name in names)
+        return [one for one in found if one is not None]
 
     def _run(self, name: str) -> index.Run | None:
         text = self._text(f"{name}/result.json")
@@ -122,6 +173,12 @@ class Bucket:
         )
         found = [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", [])]
         return sorted((one.removeprefix(self.prefix).rstrip("/") for one in found), reverse=True)
+
+    def _keys(self, name: str) -> list[str]:
+        """Files of a folder of the place, by their names in it."""
+        prefix = f"{self.prefix}{name}/"
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return [one["Key"].removeprefix(prefix) for page in pages for one in page.get("Contents", []) if not one["Key"].endswith("/")]  # fmt: skip
 
     def _put(self, key: str, content: bytes) -> None:
         kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
@@ -157,6 +214,10 @@ def of(url: object, session: Session) -> Bucket:
         )
     prefix = "/".join(filter(None, (found[2] or "").split("/")))
     return Bucket(found[1], f"{prefix}/" if prefix else "", session.to_writable().client("s3"))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def _rank(path: Path, folder: Path) -> int:

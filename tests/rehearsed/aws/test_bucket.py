@@ -223,6 +223,54 @@ def test_a_run_that_another_machine_sends_meanwhile_is_on_the_list(s3, place, li
     assert other.name in objects(s3, place.prefix.rstrip("/"))[index.PAGE].decode()
 
 
+def test_status_and_open_reach_what_is_kept_there(place, tmp_path):
+    """The same words as of the folder; a page is read into the state folder, with all that lies beside it."""
+    old, new = run_folder(tmp_path, 1, "failed"), run_folder(tmp_path, 2)
+    for one in (old, new):
+        place.send(one)
+
+    def asked(*words, output_dir=place.url):
+        return CliRunner().invoke(cli, [*words, "--output-dir", str(output_dir)])
+
+    stands = asked("status")
+    pages = {run: Path(asked("open", "--print", run).stdout.strip()) for run in ("", "drift", old.name)}
+    assert asked("status", output_dir=tmp_path).stdout.replace(str(tmp_path), place.url) == stands.stdout
+    assert (0, f"PASS  2 runs of 1 pages in {place.url}: 0 failed when last run, 0 overdue") == (
+        stands.exit_code,
+        stands.stdout.splitlines()[0],
+    )
+    assert [new.name, new.name, old.name] == [path.parent.name for path in pages.values()]
+    assert [local(new), local(new), local(old)] == [local(path.parent) for path in pages.values()]
+
+
+def test_what_of_a_bucket_cannot_be_opened_is_said(s3, place, faults, tmp_path):
+    """The overview, whose links would lead nowhere; a run of no such name; a page that was changed; a key that would lie elsewhere."""
+    folder = run_folder(tmp_path)
+    place.send(folder)
+
+    def refused(*words):
+        ended = CliRunner().invoke(cli, [*words, "--output-dir", place.url])
+        return ended.exit_code, ended.stderr
+
+    code, said = refused("open", "index")
+    assert (2, True) == (code, f"copy them: aws s3 sync {place.url} FOLDER, then" in said)
+    assert (2, True) == (lambda code, said: (code, "Did you mean 'drift'?" in said))(
+        *refused("open", "drfit")
+    )  # codespell:ignore
+    s3.put_object(Bucket="evidence", Key=f"{place.prefix}{folder.name}/drift.html", Body=b"<p>another</p>")
+    code, said = refused("open", "drift")
+    assert (3, True) == (code, f"{folder.name}/drift.html is not what the run's manifest.sha256 says" in said)
+    s3.put_object(Bucket="evidence", Key=f"{place.prefix}{folder.name}/../../../planted", Body=b"")
+    code, said = refused("open", "drift")
+    assert (3, True) == (code, "is no file of a run, so nothing of it was opened" in said)
+    faults.fail("ListObjectsV2", "AccessDenied", 99, service="s3", status=403)
+    code, said = refused("status")
+    assert (3, True) == (
+        code,
+        f"{place.url} cannot be read (ListObjectsV2: AccessDenied). It takes s3:GetObject" in said,
+    )
+
+
 def test_a_name_that_is_no_bucket_is_refused(live):
     with pytest.raises(BucketRefusedError, match="s3://x names no bucket"):
         bucket.of("s3://x", live)
