@@ -12,9 +12,10 @@ from types import FrameType
 from typing import Any
 
 from aurora_ops.core.errors import did_you_mean
-from aurora_ops.fleet import engine, report
+from aurora_ops.fleet import engine
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import task as tasks
+from aurora_ops.fleet.pages import report
 from aurora_ops.fleet.plan import FleetRunError, Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner.engine import SIGNALS

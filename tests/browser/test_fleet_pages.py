@@ -6,7 +6,7 @@ import browsing
 import pytest
 from browsing import LOOKS, opened
 
-from aurora_ops.fleet import kinds, report
+from aurora_ops.fleet.pages import kinds, report
 from aurora_ops.fleet.plan import Plan, Row
 from aurora_ops.fleet.study import gathered
 
@@ -46,6 +46,31 @@ def test_it_fits_asks_for_nothing_and_shuts_nobody_out(browser, files, axe, name
     assert [files[name].as_uri()] == [url for url in asked if not url.startswith("data:")]
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert [] == browsing.serious(page, axe)
+    page.close()
+
+
+CUT = """[...document.querySelectorAll(".bars")].flatMap(chart => [
+  ...(chart.scrollWidth > chart.clientWidth ? [chart.textContent] : []),
+  ...[...chart.querySelectorAll("li")].filter(line => {
+    const range = document.createRange(), box = chart.getBoundingClientRect();
+    range.selectNodeContents(line);
+    return [...range.getClientRects()].some(one => one.left < box.left - 1 || one.right > box.right + 1);
+  }).map(line => line.textContent)])"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", [gathered.VERSIONS, gathered.COST, gathered.PROOF, gathered.LOAD])
+def test_charts_are_whole_on_a_phone_and_their_bars_are_as_long_as_their_amounts(browser, files, name, width):
+    """No name, bar or amount stands outside its chart, and the greatest bar is seen."""
+    page, *_ = opened(browser, files[name], width, "light")
+    bars = page.eval_on_selector_all(".bars", "all => all.map(one => [...one.querySelectorAll('i')].map(bar => [Number(bar.style.getPropertyValue('--share')), bar.getBoundingClientRect().width]))")  # fmt: skip
+
+    assert bars
+    assert [] == page.evaluate(CUT)
+    for chart in bars:
+        whole = max(drawn / share for share, drawn in chart if share)
+        assert whole > 40
+        assert [] == [(share, drawn) for share, drawn in chart if abs(drawn - share * whole) > 1]
     page.close()
 
 

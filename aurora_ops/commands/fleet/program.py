@@ -245,7 +245,7 @@ def report_(folder: Path) -> None:
 @told
 def versions(file: Path | None, everything: bool, filters: tuple[str, ...], output_dir: Path | None) -> None:
     """Which engine versions the fleet runs, until when they have standard support, and to what they can be upgraded, on one page."""
-    from aurora_ops.fleet import versions
+    from aurora_ops.fleet.pages import versions
 
     with _discovered(file, everything, filters) as (_, found):
         folder, line = versions.write(found, output_dir)

@@ -2,21 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 
 from matplotlib.axes import Axes
 
-from aurora_ops.billing import engine_support
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, count
 from aurora_ops.core.engine import major
+from aurora_ops.fleet.pages import bars
 from aurora_ops.fleet.study.gathered import COST, PROOF, VERSIONS, Course, Gathered
 
 GREY = "#b8b8b8"
 PROVED, FAILED, UNPROVED, NEVER = "proved", "not proved", "no verdict", "not drilled"
 _COLOURS = {PROVED: charts.BLUE, FAILED: charts.ORANGE, UNPROVED: charts.YELLOW, NEVER: GREY}
 _WORDS = {"PASS": PROVED, "FAIL": FAILED}
-RANKED = 6  # bars of a picture; more are told as a sum
+RANKED = 5  # bars of a picture; more are told as a sum
 _PANELS, _ACROSS, _TRENDS = 12, 4, 3
 _IDLE = 0.05  # sessions per vCPU: less is no panel
 _GROWS = 0.25  # of its mean, over the window: less is no trend in some minutes of samples
@@ -143,24 +142,25 @@ def _course(axes: Axes, one: Course, told: str) -> None:
 
 
 def supported(found: Gathered) -> Chart:
-    """Each major version with its clusters, and how long it has standard support."""
-    on = date.fromisoformat(found.moment[:10])
-    counted = Counter(major(str(row["version"])) for row in found.rows(VERSIONS))
-    ends = {one: engine_support.standard_until(one) for one in counted}
-    ordered = sorted(counted, key=lambda one: (ends[one] or date.max, one))
-    figure, axes = charts.canvas(0.6 + 0.4 * len(ordered))
-    bars = []
-    for one in ordered:
-        end = ends[one]
-        bars.append((f"version {one}", float((end - on).days) if end else 0.0))
-    _bars(
-        axes,
-        bars,
-        [f"{count(counted[one], 'cluster')}, until {ends[one] or 'a day that is not known'}" for one in ordered],
-    )
-    for patch, (_, days) in zip(axes.patches, bars, strict=True):
-        patch.set_facecolor(charts.ORANGE if days <= engine_support.WARN_DAYS else charts.BLUE)
-    axes.set_xlim(0, max([1.0, *(days for _, days in bars)]) * 1.35)
-    charts.heading(axes, f"Standard support left on {on}")
-    said = "; ".join(f"{one}: {counted[one]} until {ends[one] or 'unknown'}" for one in ordered)
-    return Chart.of(f"standard support by major version: {said}", figure)
+    """A panel for the whole fleet and for each account: its clusters by major version, whose standard support ends first on top."""
+    rows = found.rows(VERSIONS)
+    days = {major(str(row["version"])): row["days_left"] for row in rows}
+    ordered = sorted(days, key=lambda one: bars.support_order(one, days[one]))
+    urgent = {one for one in ordered if bars.ends_soon(days[one])}
+    counted: dict[str, Counter[str]] = {}
+    for row in rows:
+        counted.setdefault(str(row["account"]), Counter())[major(str(row["version"]))] += 1
+    first = sorted(counted, key=lambda one: (-sum(counted[one][each] for each in urgent), one))[:_ACROSS]
+    panels = {"all": sum(counted.values(), Counter()), **{one: counted[one] for one in first}}
+    figure = charts.blank(0.8 + 0.36 * len(ordered))
+    all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=[1.6, *[1] * len(first)])[0]
+    for axes, (name, numbers) in zip(all_axes, panels.items(), strict=True):
+        _bars(axes, [(f"version {one}, {bars.left(days[one])}", float(numbers[one])) for one in ordered], [str(numbers[one]) for one in ordered])  # fmt: skip
+        for patch, one in zip(axes.patches, ordered, strict=True):
+            patch.set_facecolor(charts.ORANGE if one in urgent else charts.BLUE)
+        # The accounts have one scale, and the whole its own.
+        most = max(max(panels[one].values()) for one in ([name] if name == "all" else first))
+        axes.set_xlim(0, most * 1.3)
+        charts.heading(axes, f"{name}, {numbers.total()}")
+    said = "; ".join(f"{one} ({bars.left(days[one])}) {panels['all'][one]}" for one in ordered)
+    return Chart.of(f"clusters by major version: {said}", figure)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from aurora_ops.core.errors import InputError
-from aurora_ops.fleet import kinds, report, versions
 from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import task as tasks
-from aurora_ops.fleet.kinds import Value
+from aurora_ops.fleet.pages import kinds, report, versions
+from aurora_ops.fleet.pages.kinds import Value
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.load import bundle as bundles

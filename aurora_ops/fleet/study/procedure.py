@@ -11,8 +11,8 @@ from typing import Any
 
 from aurora_ops.billing import engine_support
 from aurora_ops.core.display import Chart, Check, Line, Report, Table, Whole, about, count
-from aurora_ops.fleet import kinds
 from aurora_ops.fleet import plan as plans
+from aurora_ops.fleet.pages import kinds
 from aurora_ops.fleet.study import figures, gathered
 from aurora_ops.fleet.study.gathered import COST, DRIFT, LOAD, PROOF, RANGES, VERSIONS, Gathered
 from aurora_ops.runner.index import GRAVEST
@@ -55,7 +55,7 @@ class Study:
             parts.append(f"{len(self._ending)} leave standard support within a year")
         if LOAD in found.parts:
             known = found.known(LOAD, "saturation")
-            parts.append(f"{sum(value > 1 for _, value in known)} of {len(known)} have more sessions than processors")
+            parts.append(f"{sum(value > 1 for _, value in known)} of {len(known)} have more sessions on CPU than vCPUs")
         said = f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 1 else parts[0]
         refused = f" Nothing is known of {', '.join(found.refused)}: it refused." if len(found.refused) == 1 else ""
         refused = refused or (
@@ -147,7 +147,7 @@ class Study:
             ("is broken", broken, "aurora-ops run diagnose-connection-failure -p cluster={}"),
             ("a backup was not proved", unproved, "aurora-ops run restore-drill -p cluster={}"),
             ("not drilled in these runs", never, "aurora-ops fleet run restore-drill --budget-usd USD"),
-            ("more sessions than processors", [row for row, _ in busy], "aurora-ops run database-load -p source=live -p cluster={}"),
+            ("more sessions on CPU than vCPUs", [row for row, _ in busy], "aurora-ops run database-load -p source=live -p cluster={}"),
             ("standard support ends within a year", [row for row, _ in self._ending], "aurora-ops run upgrade-engine -p cluster={}"),
             ("a cheaper range fits", [row for row, _ in self._savings], "aurora-ops run set-acu-range -p cluster={}"),
             ("a cost failed its own checks", failed, "aurora-ops fleet run cost-per-environment -p prices=live"),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from aurora_ops.fleet import kinds, report
+from aurora_ops.fleet.pages import kinds, report
 from aurora_ops.fleet.plan import Plan, Row
 from aurora_ops.fleet.task import Outcome
 
@@ -56,7 +56,7 @@ def test_a_rehearsal_on_a_clone_is_no_proof_of_a_backup():
 @pytest.mark.parametrize(
     ("page", "name", "lead"),
     [
-        ("database-load", "saturation", "0 of 1 clusters have more active sessions than processors. Of 2 more the load is not known."),
+        ("database-load", "saturation", "0 of 1 clusters have more sessions on CPU than vCPUs. Of 2 more the load is not known."),
         ("drift", "differences", "0 of 1 clusters differ; 0 of them were compared with their code and state, the others with what waits at AWS alone. Of 2 more the drift is not known."),
     ],
 )  # fmt: skip
@@ -97,7 +97,7 @@ def test_load_drift_and_versions_lead_with_their_own_question():
     _, drifted = shown("drift", ("a", "passed", {"differences": 0}), ("b", "passed", {"differences": 3}))
     versions, leaving = shown("versions", ("a", "passed", {"newest_minor": "15.17", "targets": "16.13"}))
 
-    assert (["b", "a"], "1 of 2 clusters have more active sessions than processors.") == (
+    assert (["b", "a"], "1 of 2 clusters have more sessions on CPU than vCPUs.") == (
         [row["cluster"] for row in load],
         busy,
     )

@@ -36,6 +36,11 @@ class Kind:
     lead: Callable[[Sequence[Mapping[str, Value]]], str] = lambda _: ""
     least_first: bool = False
 
+    @property
+    def is_money(self) -> bool:
+        """Whether its amounts may be added up."""
+        return self.unit.startswith("USD")
+
 
 def _of(name: str) -> Read:
     """What the result has under this name."""
@@ -118,7 +123,7 @@ def _lead_proof(rows: Sequence[Mapping[str, Value]]) -> str:
 def _lead_load(rows: Sequence[Mapping[str, Value]]) -> str:
     known = [value for row in rows if isinstance(value := row["saturation"], float)]
     busy = sum(value > 1 for value in known)
-    return f"{busy} of {len(known)} clusters have more active sessions than processors.{_unknown(rows, 'saturation', 'the load')}"
+    return f"{busy} of {len(known)} clusters have more sessions on CPU than vCPUs.{_unknown(rows, 'saturation', 'the load')}"
 
 
 def _lead_drift(rows: Sequence[Mapping[str, Value]]) -> str:
@@ -167,7 +172,7 @@ KINDS = {
         (
             Column("AAS", "average_aas", _of("average_aas"), 2),
             Column("AAS, p99", "p99_aas", _of("p99_aas"), 2),
-            Column("AAS per vCPU", "saturation", _of("saturation"), 2),
+            Column("on CPU per vCPU", "saturation", _of("saturation"), 2),
             Column("biggest wait", "biggest_wait", _of("biggest_wait")),
         ),
         "average_aas", "average active sessions", "saturation", _lead_load,

@@ -12,8 +12,9 @@ from aurora_ops.aws import api
 from aurora_ops.billing import engine_support
 from aurora_ops.core.engine import ENGINE, major, newest
 from aurora_ops.fleet import plan as plans
-from aurora_ops.fleet import reaching, report
+from aurora_ops.fleet import reaching
 from aurora_ops.fleet.discovery import Found, Member
+from aurora_ops.fleet.pages import report
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner import run as runner

@@ -8,18 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core import charts
 from aurora_ops.core.display import count, mask
-from aurora_ops.core.page import coloured, escape, page, picture, scrolling
-from aurora_ops.fleet import kinds
+from aurora_ops.core.page import coloured, escape, page, scrolling
 from aurora_ops.fleet.discovery import place
-from aurora_ops.fleet.kinds import Kind, Value
+from aurora_ops.fleet.pages import bars, kinds
+from aurora_ops.fleet.pages.kinds import Kind, Value
 from aurora_ops.fleet.plan import Plan
 from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner.index import GRAVEST
 
 PAGE, CSV, PARQUET, MANIFEST = "index.html", "fleet.csv", "fleet.parquet", "manifest.sha256"
-_RANKED = 20  # bars of a chart; the rest is told as a sum
 _SAID = 140  # letters of what a run found: a cell and no column of its own
 _SCRIPT = """<script>
 (() => {
@@ -57,7 +55,8 @@ _STYLE = """<style>
 #fleet th[aria-sort="ascending"] button::after { content: " \\2191" } #fleet th[aria-sort="descending"] button::after { content: " \\2193" }
 #fleet td.short { white-space: nowrap }
 #fleet th button:focus-visible { outline: 2px solid var(--link) }
-</style>"""
+#fleet td.long { min-width: 30rem }
+"""
 
 
 def write(plan: Plan, outcomes: Sequence[Outcome], folder: Path, now: datetime | None = None) -> str:
@@ -134,14 +133,20 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
 def render(plan: Plan, rows: Sequence[Mapping[str, Value]], kind: Kind, now: datetime) -> str:
     """The page in one file; nothing is asked of a server."""
     words = Counter(str(row["verdict"]) for row in rows)
-    body = [_STYLE]
+    body = [f"{_STYLE}{bars.STYLE}</style>"]
     if plan.refused:
-        told = "".join(f"<li><b>{escape(account)}</b>{f' in {escape(region)}' if region else ''}: {escape(reason)}</li>" for account, region, reason in plan.refused)  # fmt: skip
+        places: dict[tuple[str, str], list[str]] = {}
+        for account, region, reason in plan.refused:
+            places.setdefault((account, reason), []).append(region)
+        told = ""
+        for (account, reason), regions in places.items():
+            where = f" in {escape(', '.join(regions))}" if all(regions) else ""
+            told += f"<li><b>{escape(account)}</b>{where}: {escape(reason)}</li>"
         body.append(f'<h2>Not looked at</h2><ul class="findings">{told}</ul>')
     if broken := [one for one in plan.rows if one.is_broken]:
         told = "".join(f"<li><b>{escape(one.cluster)}</b> of {escape(place(one.account, one.region))}: {escape(one.status)}</li>" for one in broken)  # fmt: skip
         body.append(f'<h2>Broken</h2><ul class="findings">{told}</ul>')
-    body += _chart(rows, kind)
+    body += bars.versions(rows) if kind is kinds.KINDS["versions"] else bars.ranked(rows, kind)
     body += [
         "<h2>Every cluster</h2>",
         '<p><label>Filter <input type="search" id="filter" placeholder="cluster, account, region, verdict"></label> <span id="shown"></span></p>',
@@ -180,16 +185,11 @@ def _table(rows: Sequence[Mapping[str, Value]], kind: Kind) -> str:
     for row in rows:
         cells = "".join(_cell(name, row, name in numeric, digits.get(name, 0)) for name in names)
         lines.append(f"<tr>{cells}</tr>\n")
-    summed = [*names].index(kind.chart) if _is_money(kind) and kind.chart in names else ""
+    summed = [*names].index(kind.chart) if kind.is_money and kind.chart in names else ""
     opened = f'<table id="fleet" data-sum="{summed}" data-unit="{escape(kind.unit)}">'
     return scrolling(
         f"{opened}<thead><tr>{head}</tr></thead><tbody>\n{''.join(lines)}</tbody></table>", "every cluster"
     )
-
-
-def _is_money(kind: Kind) -> bool:
-    """Whether its amounts may be added up."""
-    return kind.unit.startswith("USD")
 
 
 def _place(right: bool) -> str:
@@ -209,38 +209,7 @@ def _cell(name: str, row: Mapping[str, Value], right: bool, digits: int) -> str:
             text if len(text) <= _SAID else f"{text[:_SAID].rpartition(' ')[0]} …"
         )  # all of it is on the run's page and in the CSV
         return f'<td class="long">{escape(short)}</td>'
-    return f'<td class="short">{coloured(text)}</td>'
-
-
-def _chart(rows: Sequence[Mapping[str, Value]], kind: Kind) -> list[str]:
-    """The greatest amounts ranked, and each account's sum where amounts are dollars."""
-    if not kind.chart:
-        return []
-    known = [
-        (f"{row['cluster']}, {row['account']}", value) for row in rows if isinstance(value := row[kind.chart], float)
-    ]
-    if not any(value for _, value in known):
-        return []  # bars of nothing would say no more than the first sentence
-    known.sort(key=lambda one: -one[1])
-    ranked = {
-        f"{name} ({number})" if [n for n, _ in known].count(name) > 1 else name: value
-        for number, (name, value) in enumerate(known[:_RANKED], 1)
-    }
-    rest = known[_RANKED:]
-    digits = next(one.digits for one in kind.columns if one.name == kind.chart)
-    title = f"The {len(ranked)} greatest of {len(known)}, {kind.unit}" if rest else f"All {len(known)}, {kind.unit}"
-    drawn = []
-    if _is_money(kind):
-        title += f"; the other {len(rest)} together {sum(value for _, value in rest):,.0f}" if rest else ""
-        places: dict[str, float] = {}
-        for row in rows:
-            if isinstance(value := row[kind.chart], float):
-                name = f"{row['account']}, {row['region']}"
-                places[name] = places.get(name, 0.0) + value
-        summed = dict(sorted(places.items(), key=lambda one: -one[1]))
-        drawn.append(charts.bars("By account and region", summed, kind.unit))
-    drawn.append(charts.bars(title, ranked, kind.unit, f"{{:,.{digits}f}}"))
-    return ["<h2>The greatest first</h2>", *(picture(one.png, one.caption) for one in drawn)]
+    return f"<td>{escape(text)}</td>" if name == "status" else f'<td class="short">{coloured(text)}</td>'
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
