@@ -36,7 +36,7 @@ class Controls:
         self._change("quotas", self.settings()["quotas"] | {name: most})
 
     def rate(self, operation: str = limits.EVERY, *, per_second: float, burst: float | None = None) -> None:
-        """Limit the calls of an operation (of each one, without a name); further calls get Throttling. Burst: by default one second's."""
+        """Limit the calls of an operation (of all together, without a name); further calls get Throttling. Burst: by default one second's."""
         limit = {"per_second": per_second, "burst": max(1.0, per_second) if burst is None else burst}
         self._change("rate", self.settings()["rate"] | {operation: limit})
 

@@ -1,3 +1,3 @@
-"""The name of a limit that holds for every operation."""
+"""The name of a limit that holds for all operations together."""
 
-EVERY = "*"  # every operation that is not named, each with a bucket of its own
+EVERY = "*"  # all operations that are not named, which have one bucket of a Region together

@@ -1,7 +1,7 @@
-"""Throttling: a token bucket for each operation, off unless asked for.
+"""Throttling: a token bucket for all operations of a Region together, as RDS has it, or for one of them; off unless asked for.
 
-AWS limits calls by account, Region and operation with token buckets, and publishes neither size nor rate for RDS. So no number here is
-AWS's; what can be rehearsed is whether a program backs off. The answer is RDS's: `Throttling`, "Rate exceeded", HTTP 400.
+By "Request throttling for the Amazon RDS API" of the RDS User Guide, an account has a bucket of 300 requests in each Region, refilled with 12 a
+second. What is rehearsed is whether a program backs off. The answer is RDS's: `Throttling`, "Rate exceeded", HTTP 400.
 """
 
 import math
@@ -43,7 +43,7 @@ class Bucket:
 
 
 def check(limits: Limits) -> Limits:
-    """Limits by operation. Raises InputError for an operation that RDS does not have, which would never be throttled."""
+    """Limits by operation, or of all of them. Raises InputError for an operation that RDS does not have, which would never be throttled."""
     import botocore.session
 
     known = botocore.session.get_session().get_service_model("rds").operation_names
@@ -58,7 +58,7 @@ def check(limits: Limits) -> Limits:
 
 
 def parse(text: str) -> Limits:
-    """Limits from the variable's text: calls a second for every operation, and after a slash the burst."""
+    """Limits from the variable's text: calls a second of all operations together, and after a slash the burst."""
     if not text:
         return {}
     rate, _, burst = text.partition("/")
@@ -71,7 +71,7 @@ def parse(text: str) -> Limits:
 
 
 class Throttle:
-    """The token buckets of one sandbox, by Region and operation."""
+    """The token buckets of one sandbox: by Region and operation, or what all others of a Region have together."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, str], Bucket] = {}
@@ -89,11 +89,12 @@ class Throttle:
         if not limits or service != "rds":
             return None
         _, operation = wire.operation_of(environ)
-        limit = limits.get(operation) or limits.get(EVERY)
+        name = operation if operation in limits else EVERY
+        limit = limits.get(name)
         if limit is None:
             return None
         with self._lock:
-            key = (wire.region_of(environ), operation)
+            key = (wire.region_of(environ), name)
             bucket = self._buckets.setdefault(key, Bucket(limit["per_second"], limit["burst"]))
             passes = bucket.take()
         return None if passes else wire.error(start_response, "query", 400, "Throttling", "Rate exceeded")

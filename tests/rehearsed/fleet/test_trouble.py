@@ -99,7 +99,7 @@ def test_an_account_that_never_stops_throttling_is_named_with_that_reason(played
 
 
 def test_a_slow_rate_of_an_account_costs_time_and_no_cluster(played):
-    """Two calls a second of each operation, and no burst: the other account does not wait, and nothing is missing."""
+    """Two calls a second of each Region, and no burst: the other account does not wait, and nothing is missing."""
     _, controls = played.of(THROTTLED)
     controls.rate(per_second=2, burst=1)
     try:

@@ -107,10 +107,12 @@ def test_a_quota_that_there_is_not_is_refused(controls):
         controls.quota("DBClusters", -1)
 
 
-def client(state, attempts=1):
+def client(state, attempts=1, region=""):
     variables = state.variables
     session = boto3.Session(
-        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=variables["AWS_REGION"]
+        variables["AWS_ACCESS_KEY_ID"],
+        variables["AWS_SECRET_ACCESS_KEY"],
+        region_name=region or variables["AWS_REGION"],
     )
     return session.client(
         "rds", endpoint_url=variables["AWS_ENDPOINT_URL"], config=Config(retries={"total_max_attempts": attempts})
@@ -129,13 +131,28 @@ def test_calls_beyond_the_burst_are_throttled_each_operation_by_itself(sandbox, 
 
 
 def test_boto3s_own_backoff_gets_past_a_rate(sandbox, controls):
-    """With no name the rate holds for every operation."""
+    """With no name the rate holds for all operations together."""
     patient = client(sandbox, attempts=10)
     controls.rate(per_second=20, burst=1)
 
     retried = [patient.describe_db_clusters()["ResponseMetadata"]["RetryAttempts"] for _ in range(4)]
 
     assert sum(retried) > 0
+
+
+def test_without_a_name_all_operations_take_from_one_bucket_as_at_aws(sandbox, controls):
+    """300 in a burst and 12 a second are those of an account's Region; another Region has a bucket of its own, and a named operation too."""
+    hasty = client(sandbox)
+    controls.rate(per_second=0, burst=2)
+    controls.rate("DescribeEvents", per_second=0, burst=1)
+    hasty.describe_db_clusters()
+    hasty.describe_db_instances()
+
+    assert "Throttling" == refused(hasty.describe_db_clusters)
+    assert "Throttling" == refused(hasty.describe_db_subnet_groups)
+    hasty.describe_events()
+    assert "Throttling" == refused(hasty.describe_events)
+    assert [] == client(sandbox, region="us-east-1").describe_db_clusters()["DBClusters"]
 
 
 def test_a_bucket_fills_with_time_and_never_above_its_burst():
