@@ -11,7 +11,7 @@ from aurora_ops.aws import api, login
 from aurora_ops.aws.api import code_of
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.price_book import IO_OPTIMIZED
-from aurora_ops.core.engine import EXTENDED_SUPPORT
+from aurora_ops.core.engine import EXTENDED_SUPPORT, SERVERLESS_CLASS
 from aurora_ops.core.environments import Settings
 from aurora_ops.core.errors import AuroraOpsError
 
@@ -32,6 +32,7 @@ class Instance:
     performance_insights_enabled: bool
     insights_days: int = 0  # how long Performance Insights keeps what it saw; 0: it is off
     endpoint: str = field(default="", repr=False)  # empty while it is being created
+    instance_class: str = SERVERLESS_CLASS
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def find(session: Session, identifier: str) -> Cluster:
             if one.get("PerformanceInsightsEnabled")
             else 0,
             endpoint=one.get("Endpoint", {}).get("Address", ""),
+            instance_class=one["DBInstanceClass"],
         )
         for one in sorted(members(session, identifier), key=lambda one: str(one["DBInstanceIdentifier"]))
     )

@@ -23,12 +23,13 @@ class MetricsError(AuroraOpsError):
 
 
 def read(
-    session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60, statistic: str = "Average",
+    session: Session, instance: str, names: Sequence[str], start: datetime, end: datetime, *, period_seconds: int = 60,
+    statistic: str | Sequence[str] = "Average",
     dimension: str = "DBInstanceIdentifier", namespace: str = "",
 ) -> pd.DataFrame:  # fmt: skip
     """Metrics `names` of a DB instance, or by `dimension` of a DB cluster, columns in that order, rows every `period_seconds` from `start` to `end`.
 
-    Another `namespace` than AWS/RDS is for what other services tell of a database.
+    `statistic` is that of all names, or one for each. Another `namespace` than AWS/RDS is for what other services tell of a database.
 
     Raises
     ------
@@ -45,16 +46,17 @@ def read(
     # On the clock: buckets that begin elsewhere would mix two minutes.
     first = datetime.fromtimestamp(start.timestamp() // period_seconds * period_seconds, UTC)
     dimensions = [{"Name": dimension, "Value": instance}]
+    statistics = [statistic] * len(names) if isinstance(statistic, str) else statistic
     queries = [
         {
             "Id": f"m{number}",
             "MetricStat": {
                 "Metric": {"Namespace": namespace or NAMESPACE, "MetricName": name, "Dimensions": dimensions},
                 "Period": period_seconds,
-                "Stat": statistic,
+                "Stat": each,
             },
         }
-        for number, name in enumerate(names)
+        for number, (name, each) in enumerate(zip(names, statistics, strict=True))
     ]
     client = session.client("cloudwatch")
     found: dict[str, dict[datetime, float]] = {name: {} for name in names}

@@ -1,5 +1,6 @@
 """What every study starts from: an environment of ours, or any cluster that exists; its shape, its month, and the region's prices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from aurora_ops.cost.profiles import Profile
 from aurora_ops.cost.sources import Load
 
 if TYPE_CHECKING:  # brings boto3, which only a cluster that exists needs
+    from aurora_ops.aws.access import Access
     from aurora_ops.cost.readers.existing import Existing
 
 DAYS = 28  # how far back a cluster is read where a page does not ask
@@ -208,11 +210,24 @@ def of_cluster(environment: str, book: PriceBook, on: date, cluster: str, target
     """
     from aurora_ops.aws.access import open_access
     from aurora_ops.aws.session import open_session
+
+    return of_access(open_access(open_session(target, book.region), environment, cluster), book, on, days)
+
+
+def of_access(
+    access: "Access", book: PriceBook, on: date, days: int = DAYS, alarms: Sequence[frozenset[str]] | None = None
+) -> Subject:
+    """The same of a cluster that is resolved already; `alarms` as `existing.read` takes them.
+
+    Raises
+    ------
+    ClusterNotFoundError, NotServerlessError, MetricsError
+        It is gone, it is of a kind that has no ACU, or CloudWatch refused.
+    """
     from aurora_ops.cost.readers import existing
 
-    access = open_access(open_session(target, book.region), environment, cluster)
     profile = profiles.profile(profiles.default(access.environment) if access.environment else UNKNOWN_LOAD)
     found = existing.read(
-        access.session, access.described(), profile, days=days, of_environment=bool(access.environment)
+        access.session, access.described(), profile, days=days, of_environment=bool(access.environment), alarms=alarms
     )
     return Subject(access.identifier, access.settings, found.shape, book, on, profile, found)

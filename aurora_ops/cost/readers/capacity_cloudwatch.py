@@ -17,8 +17,10 @@ from aurora_ops.aws.session import Session
 from aurora_ops.capacity.history import History, HistoryError
 from aurora_ops.core.times import HISTORY_DAYS
 
-# (how long CloudWatch keeps it, sample in seconds, days that one request reads): under 100,800 values a request.
-RESOLUTIONS = ((timedelta(days=15), 60, 7), (timedelta(days=63), 300, 35), (timedelta(days=HISTORY_DAYS[1]), 3600, 180))
+# How long CloudWatch keeps it, sample in seconds.
+RESOLUTIONS = ((timedelta(days=15), 60), (timedelta(days=63), 300), (timedelta(days=HISTORY_DAYS[1]), 3600))
+_METRICS = {"ServerlessDatabaseCapacity": "Average", "DatabaseConnections": "Maximum"}
+_MOST_VALUES = 100_800  # that CloudWatch answers a request with
 OLDEST = RESOLUTIONS[-1][0]
 # A datapoint may still change for a while; a day that ended before that is final.
 FINAL_AFTER = timedelta(hours=3)
@@ -31,7 +33,7 @@ def resolution_seconds(age: timedelta) -> int:
     >>> [resolution_seconds(timedelta(days=days)) for days in (1, 16, 64)]
     [60, 300, 3600]
     """
-    for kept, seconds, _ in RESOLUTIONS:
+    for kept, seconds in RESOLUTIONS:
         if age <= kept:
             return seconds
     raise HistoryError(
@@ -77,7 +79,7 @@ def _days(session: Session, instance: str, days: list[datetime], now: datetime, 
         else:
             yield kept
     for seconds, same in groupby(missing, key=lambda day: _seconds(day, now)):
-        longest = next(days for _, one, days in RESOLUTIONS if one == seconds)
+        longest = _MOST_VALUES * seconds // (len(_METRICS) * 86400)
         for chunk in _chunks(list(same), longest):
             frame = _ask(session, instance, chunk[0], min(chunk[-1] + DAY, now), seconds)
             for day in chunk:
@@ -104,17 +106,11 @@ def _chunks(days: list[datetime], longest: int) -> Iterator[list[datetime]]:
 
 
 def _ask(session: Session, instance: str, start: datetime, end: datetime, seconds: int) -> pd.DataFrame:
-    capacity = metrics.read(session, instance, ["ServerlessDatabaseCapacity"], start, end, period_seconds=seconds)
-    connections = metrics.read(
-        session, instance, ["DatabaseConnections"], start, end, period_seconds=seconds, statistic="Maximum"
+    found = metrics.read(
+        session, instance, [*_METRICS], start, end, period_seconds=seconds, statistic=[*_METRICS.values()]
     )
-    return pd.DataFrame(
-        {
-            "seconds": float(seconds),
-            "capacity_acu": capacity["ServerlessDatabaseCapacity"],
-            "connections": connections["DatabaseConnections"].reindex(capacity.index),
-        }
-    )
+    names = {"ServerlessDatabaseCapacity": "capacity_acu", "DatabaseConnections": "connections"}
+    return found.rename(columns=names).assign(seconds=float(seconds))[["seconds", *names.values()]]
 
 
 def _path(folder: Path, day: datetime) -> Path:

@@ -4,7 +4,7 @@ Every quantity says whether it was measured, over how long, or is assumed: what 
 enough, is taken from a usage profile and named. Nothing here needs a login to the database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from aurora_ops.aws import api
-from aurora_ops.aws import cluster as clusters
 from aurora_ops.aws.cluster import Cluster
 from aurora_ops.aws.session import Session
 from aurora_ops.billing.bill import ALARMS_PER_INSTANCE
@@ -107,8 +106,11 @@ def read(
     days: int = DAYS,
     of_environment: bool = False,
     now: datetime | None = None,
+    alarms: Sequence[frozenset[str]] | None = None,
 ) -> Existing:
     """What `cluster` is and used in the last `days`; `profile` fills what was not measured.
+
+    `alarms` are the region's (see `alarms`), where they were asked for already.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def read(
     """
     moment = now or datetime.now(UTC)
     start = moment - timedelta(days=days)
-    refuse_provisioned(session, cluster)
+    refuse_provisioned(cluster)
     shape = Shape(
         AcuRange(cluster.floor_acu, cluster.ceiling_acu),
         cluster.engine_version,
@@ -130,12 +132,12 @@ def read(
         cluster.lifecycle,
     )
     capacity = cluster_capacity.read(session, cluster, days, now=moment)
-    usage, quantities = _usage(session, cluster, shape, profile, start, moment, of_environment)
+    usage, quantities = _usage(session, cluster, shape, profile, start, moment, of_environment, alarms)
     found = Existing(cluster, shape, usage, capacity, ())
     return replace(found, quantities=(*_of_shape(found), _capacity(found, profile), *quantities))
 
 
-def refuse_provisioned(session: Session, cluster: Cluster) -> None:
+def refuse_provisioned(cluster: Cluster) -> None:
     """Refuse a cluster with instances of a fixed size: they have no range, and CloudWatch has no capacity of them.
 
     Raises
@@ -144,9 +146,9 @@ def refuse_provisioned(session: Session, cluster: Cluster) -> None:
         With the instances and their classes.
     """
     fixed = [
-        f"{one['DBInstanceIdentifier']} ({one['DBInstanceClass']})"
-        for one in clusters.members(session, cluster.identifier)
-        if one["DBInstanceClass"] != SERVERLESS_CLASS
+        f"{one.identifier} ({one.instance_class})"
+        for one in cluster.instances
+        if one.instance_class != SERVERLESS_CLASS
     ]
     if fixed:
         raise NotServerlessError(
@@ -187,7 +189,8 @@ def _capacity(found: Existing, profile: Profile) -> Quantity:
 
 
 def _usage(
-    session: Session, cluster: Cluster, shape: Shape, profile: Profile, start: datetime, now: datetime, of_environment: bool
+    session: Session, cluster: Cluster, shape: Shape, profile: Profile, start: datetime, now: datetime, of_environment: bool,
+    known_alarms: Sequence[frozenset[str]] | None,
 ) -> tuple[Usage, tuple[Quantity, ...]]:  # fmt: skip
     found = usage_cloudwatch.read(session, cluster.identifier, start, now, now=now)
     assumed, no_value = profile.usage(shape.retention_days), f"CloudWatch has no value; profile {profile.name}"
@@ -204,11 +207,11 @@ def _usage(
     )  # fmt: skip
     snapshots = _snapshots(session, cluster, found.snapshots_gib)
     logs = _logs(session, cluster, assumed.logs_gib, profile, start, now)
-    fixed = _fixed(session, cluster, 1 + len(shape.reader_tiers), of_environment)
-    alarms, keys, secrets = (float(one.value) for one in fixed)
+    fixed = _fixed(session, cluster, 1 + len(shape.reader_tiers), of_environment, known_alarms)
+    number, keys, secrets = (float(one.value) for one in fixed)
     usage = Usage(
         float(storage.value), float(io.value), float(backup.value), float(logs.value), float(snapshots.value),
-        alarms=alarms, keys=keys, secrets=secrets,
+        alarms=number, keys=keys, secrets=secrets,
     )  # fmt: skip
     return usage, (storage, io, backup, snapshots, logs, *fixed)
 
@@ -257,14 +260,18 @@ def _logs(
 
 
 def _fixed(
-    session: Session, cluster: Cluster, instances: int, of_environment: bool
+    session: Session,
+    cluster: Cluster,
+    instances: int,
+    of_environment: bool,
+    known_alarms: Sequence[frozenset[str]] | None,
 ) -> tuple[Quantity, Quantity, Quantity]:
     """Alarms, key and secret: what costs a few dollars whatever the load is."""
     names = {cluster.identifier, *(one.identifier for one in cluster.instances)}
 
-    def alarms() -> float:
-        every = api.items(session.client("cloudwatch"), "describe_alarms", "MetricAlarms")
-        return float(sum(not names.isdisjoint(_dimensions(one)) for one in every))
+    def own_alarms() -> float:
+        every = alarms(session) if known_alarms is None else known_alarms
+        return float(sum(not names.isdisjoint(one) for one in every))
 
     def keys() -> float:
         if not cluster.raw.get("StorageEncrypted"):
@@ -276,7 +283,9 @@ def _fixed(
     own = float(of_environment or "MasterUserSecret" in cluster.raw)
     refused = "the caller may not ask, or it is not there"
     return (
-        _taken("alarms", "alarms", _asked(alarms), "CloudWatch: those that name it or an instance", of_module, refused),
+        _taken(
+            "alarms", "alarms", _asked(own_alarms), "CloudWatch: those that name it or an instance", of_module, refused
+        ),
         _taken("encryption key of one's own", "key", _asked(keys), "KMS", 1.0, refused),
         Quantity(
             "secret", own, "secret", True, "the environment's" if of_environment else "the one that RDS manages, if any"
@@ -284,12 +293,23 @@ def _fixed(
     )
 
 
-def _dimensions(alarm: dict[str, Any]) -> set[str]:
+def alarms(session: Session) -> list[frozenset[str]]:
+    """Of each alarm of the region, the names of clusters, instances and whatever else it looks at.
+
+    Raises
+    ------
+    ClientError
+        The caller may not ask.
+    """
+    return [_dimensions(one) for one in api.items(session.client("cloudwatch"), "describe_alarms", "MetricAlarms")]
+
+
+def _dimensions(alarm: dict[str, Any]) -> frozenset[str]:
     plain = alarm.get("Dimensions") or []
     of_metrics = [
         one.get("MetricStat", {}).get("Metric", {}).get("Dimensions", []) for one in alarm.get("Metrics") or []
     ]
-    return {one["Value"] for dimensions in (plain, *of_metrics) for one in dimensions}
+    return frozenset(one["Value"] for dimensions in (plain, *of_metrics) for one in dimensions)
 
 
 def _asked(call: Callable[[], float]) -> float | None:
