@@ -51,7 +51,7 @@ def run(
 
     with ExitStack() as held:
         stop = held.enter_context(_stopping(folder, deadline_seconds))
-        if not scheduler and any(one.again for one in open_):
+        if not scheduler and any(one.again and not one.figures_only for one in open_):
             held.enter_context(forked.served(*engine.modules(plan.page)))
         if open_:
             client = held.enter_context(engine.cluster(scheduler, min(jobs, len(open_))))

@@ -11,7 +11,7 @@ from aurora_ops.core.errors import InputError
 from aurora_ops.fleet import discovery, reaching
 from aurora_ops.fleet.description import Fleet
 from aurora_ops.fleet.discovery import Found, Member
-from aurora_ops.fleet.task import Task
+from aurora_ops.fleet.task import FIGURES, Task
 from aurora_ops.runner import collection, index, parameters
 from aurora_ops.runner import run as runner
 
@@ -75,6 +75,11 @@ class Plan:
     created_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%FT%TZ}")
 
     @property
+    def evidence(self) -> str:
+        """What a cluster's run leaves for people to read."""
+        return "result.json" if any(one.figures_only for one in self.tasks) else f"{self.page}.html"
+
+    @property
     def not_looked_at(self) -> list[str]:
         """A line for each account or region that refused."""
         return [f"not looked at: {discovery.place(account, region)} ({reason.rstrip('.')})" for account, region, reason in self.refused]  # fmt: skip
@@ -116,8 +121,9 @@ def row(one: Member) -> Row:
 
 
 def make(
-    fleet: Fleet, found: Found, page: str, given: Mapping[str, str], budget_usd: float | None, seconds: float
-) -> Plan:
+    fleet: Fleet, found: Found, page: str, given: Mapping[str, str], budget_usd: float | None, seconds: float,
+    *, figures_only: bool = False,
+) -> Plan:  # fmt: skip
     """Everything that can be refused is refused here. Its tasks have no folder yet.
 
     Raises
@@ -126,6 +132,10 @@ def make(
         The page serves no cluster, a parameter is wrong, there is nothing to do, or it may cost more than the budget.
     """
     entry = collection.find(page)
+    if figures_only and entry.name not in FIGURES:
+        raise FleetRunError(
+            f"{entry.name} has no figures without its page, so nothing was started. Leave out --figures-only; these have: {', '.join(FIGURES)}."
+        )
     declared = parameters.read(entry.path)
     for name in ("cluster", "region", "target"):
         if name not in declared:
@@ -151,7 +161,7 @@ def make(
         tasks.append(
             Task(
                 one.key, entry.name, values | {"cluster": one.listed.identifier}, "", one.account.name, one.region, one.listed.arn,
-                reaching.environment(one.account), configuration if one.account.role_arn else "", seconds, again,
+                reaching.environment(one.account), configuration if one.account.role_arn else "", seconds, again, figures_only,
             )
         )  # fmt: skip
     if COST in declared:

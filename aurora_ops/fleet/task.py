@@ -1,5 +1,8 @@
 """One cluster's run of a page, as a worker does it: `aurora-ops run` in a process of its own, and its evidence in a folder of its own.
 
+Where only figures are asked for, the worker works them out itself (see `FIGURES`): a process, a kernel and a page for each cluster cost
+more than its answer.
+
 The folder is the truth, not the worker's memory. Before a run starts it is claimed there; a run that was claimed and whose worker is gone
 is waited for, or told as lost: it goes on without its worker, cleans up and leaves its evidence. Only a page that may be run again is.
 """
@@ -16,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from aurora_ops.runner.kernels import forked
 RUNS, STOP = "runs", "stop"
 SETTLED = ("passed", "failed", "skipped")  # a verdict: a fleet that is resumed does not ask again
 NOT_RUN, LOST = "not run", "lost"
+FIGURES = {"cost-per-environment": "aurora_ops.fleet.costs"}  # which module works out a page's figures without it
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0  # how often a claim of another worker is looked at
 _LOOKS = 20  # for runs to be told that it ends, each half a second
@@ -51,6 +56,7 @@ class Task:
     configuration: str = ""  # of AWS, with a profile for each role
     seconds: float = 14400  # its deadline
     again: bool = False  # the page only reads: it may be run again
+    figures_only: bool = False  # worked out by the worker itself: no page is made
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,10 @@ def run(task: Task) -> Outcome:
         return _lost(task, _read(claims[-1]))
     if (folder / STOP).exists():
         return found or Outcome(task.key, NOT_RUN, "the fleet's run was stopped before its turn")
-    _start(task, own)
+    if task.figures_only:
+        import_module(FIGURES[task.page]).leave(task, own)
+    else:
+        _start(task, own)
     found = outcome(folder, task.key) or Outcome(
         task.key, LOST, f"the run left no evidence; see {RUNS}/{task.key}/output.txt"
     )

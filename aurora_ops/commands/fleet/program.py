@@ -36,6 +36,7 @@ def _asked(command: Callable[..., Any]) -> Callable[..., Any]:
         OUTPUT_DIR,
         click.option("--budget-usd", type=click.FloatRange(min=0), metavar="USD", help="What all drills together may cost: the sum of their max_cost_usd."),
         click.option("--each", type=POSITIVE, default=14400, show_default=True, metavar="SECONDS", help="The deadline of each run."),
+        click.option("--figures-only", is_flag=True, help="Of cost-per-environment: what each cluster costs and which range fits it, without a page for each."),
         _described,
         click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter of the page, for every cluster; it stands above the file's."),
         click.argument("page", default="", metavar="PAGE", shell_complete=complete_page),
@@ -76,6 +77,7 @@ def _planned(
     filters: tuple[str, ...],
     each: float,
     budget_usd: float | None,
+    figures_only: bool,
     output_dir: Path | None,
 ) -> "tuple[Plan, Path, Bucket | None]":
     """The plan in its folder, and the bucket that its evidence goes to; what can be refused was refused before."""
@@ -84,7 +86,7 @@ def _planned(
     if not page:
         raise click.UsageError("Missing argument 'PAGE': `aurora-ops list` has them all.")
     with _discovered(file, everything, filters) as (described, found):
-        made = plans.make(described, found, page, given(pairs), budget_usd, each)
+        made = plans.make(described, found, page, given(pairs), budget_usd, each, figures_only=figures_only)
         place = _bucket(described, output_dir)
         return (*plans.begin(made, None if place else output_dir), place)
 
@@ -160,6 +162,7 @@ def run(
     deadline: float | None,
     each: float,
     budget_usd: float | None,
+    figures_only: bool,
     resume: Path | None,
     output_dir: Path | None,
 ) -> None:
@@ -170,13 +173,15 @@ def run(
     from aurora_ops.fleet import driver
 
     if resume is not None:
-        if page or pairs or filters or everything or file:
+        if page or pairs or filters or everything or file or figures_only:
             raise click.UsageError(
-                "--resume goes on with what was asked for: leave out the page, -p, --filter, --fleet and --all."
+                "--resume goes on with what was asked for: leave out the page, -p, --filter, --fleet, --all and --figures-only."
             )
         plan, folder, place = driver.resume(resume), resume.expanduser().absolute(), None
     else:
-        plan, folder, place = _planned(page, pairs, file, everything, filters, each, budget_usd, output_dir)
+        plan, folder, place = _planned(
+            page, pairs, file, everything, filters, each, budget_usd, figures_only, output_dir
+        )
     code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
     click.echo(f"evidence: {f'{place.send(folder)} and {folder}' if place else folder}")
     if code > 2:

@@ -72,7 +72,9 @@ def _recommended(_row: Row, found: Outcome, _now: datetime) -> Value:
 
 
 def _now_usd(row: Row, found: Outcome, now: datetime) -> Value:
-    return _plain(_case(found).get("now_usd")) if _case(found) else _of_cluster("expected")(row, found, now)
+    """The month as it is expected; where only ranges were simulated, that of the present one."""
+    expected = _of_cluster("expected")(row, found, now)
+    return _plain(_case(found).get("now_usd")) if expected is None else expected
 
 
 def _saving(_row: Row, found: Outcome, _now: datetime) -> Value:

@@ -112,7 +112,7 @@ def table(plan: Plan, outcomes: Sequence[Outcome], kind: Kind, now: datetime) ->
             "status": row.status,
         }
         shown |= {one.name: one.read(row, found, now) for one in kind.columns}
-        shown |= {"found": mask(found.line), "evidence": f"{found.folder}/{plan.page}.html" if found.folder else ""}
+        shown |= {"found": mask(found.line), "evidence": f"{found.folder}/{plan.evidence}" if found.folder else ""}
         rows.append(shown)
     first = kind.first
 

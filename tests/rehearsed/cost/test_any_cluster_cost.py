@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -23,7 +24,10 @@ from aurora_ops.cost.readers import existing
 from aurora_ops.cost.readers.existing import NotServerlessError
 from aurora_ops.cost.studies import history_study, option_study, plan_study, range_study
 from aurora_ops.cost.subject import subject
+from aurora_ops.fleet import costs
+from aurora_ops.fleet.task import Task
 from aurora_ops.sandbox.client import lifecycle
+from aurora_ops.sandbox.client.state import NAME_VARIABLE
 
 REGION, NAME = "ap-northeast-1", "orders-live"
 DAY = timedelta(days=1)
@@ -257,6 +261,26 @@ def test_too_little_is_no_measure_and_is_named(young):
         profiles.profile("always-on").mean_acu(ranges.shape.acu_range, plan.environments[-1].idle_acu)
         == plan.environments[-1].mean_acu
     )
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_fleet_has_the_same_figures_without_a_page(orders, young, pages, measured):
+    """What a fleet's worker works out by itself is what the pages say of the cluster: its plan, its band, and of a measured one its range."""
+    cluster = orders if measured else young
+    plan = pages["plan"] if measured else plan_study.plan(REGION, cluster=young)
+    task = Task("k", "cost-per-environment", {"cluster": cluster, "region": REGION, "target": "sandbox"}, "", "a", REGION, "arn", {NAME_VARIABLE: lifecycle.name_in_use()})  # fmt: skip
+
+    found = costs.priced(task)
+
+    named = {**planning.summary(plan), **bands.summary(bands.bands(plan))}
+    of_range = pages["ranges"].numbers() if measured else {}
+    assert {name: value for name, value in named.items() if name.startswith(cluster)} | of_range == {
+        name: value for name, value in found["result"].items() if name not in ("region", "as_of")
+    }
+    assert [asdict(one) for one in subject("dev", REGION, "", cluster=cluster).existing.quantities] == found[
+        "quantities"
+    ]
+    assert (["PASS", "SKIP"][not measured], "ASSUMED" in found["line"]) == (found["checks"][0]["verdict"], not measured)
 
 
 def test_a_verdict_on_an_assumed_load_says_so(young, pages):

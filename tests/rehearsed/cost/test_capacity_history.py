@@ -115,7 +115,9 @@ def test_long_spans_are_read_in_pieces(session, measured, monkeypatch):
     measured("pieces", NOW - DAY, [1.0] * 60)
     found = capacity_cloudwatch.read(session, "pieces", NOW - 80 * DAY, NOW, now=NOW)
 
-    longest = {seconds: 100_800 * timedelta(seconds=seconds) / 2 for seconds in (60, 300, 3600)}  # two series, 100,800 values
+    longest = {
+        seconds: 100_800 * timedelta(seconds=seconds) / 2 for seconds in (60, 300, 3600)
+    }  # two series, 100,800 values
     assert {True} == {end - start <= longest[seconds] for start, end, seconds in asked}
     assert {60, 300, 3600} == {seconds for *_, seconds in asked}
     assert pytest.approx(1.0) == found.measured_hours

@@ -64,6 +64,51 @@ def test_page_csv_and_parquet_have_the_same_rows_and_their_sums_hold(ran):
         assert expected == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
+def test_figures_without_pages_are_those_of_the_pages(ran, played, tmp_path):
+    """The same rows; of each cluster its result.json is the evidence, and no process, notebook or page was made."""
+    _, with_pages = ran
+    words = ("--filter", "region=ap-northeast-1", "-p", "as_of=2026-11-27", "--output-dir", tmp_path)
+    done = played.ask("run", PAGE, "--figures-only", *words)
+    folder = only(tmp_path)
+
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    amounts = ("cluster", "verdict", "range", "now_usd", "p10_usd", "p90_usd", "floor_usd", "ceiling_usd")
+    assert [[one[name] for name in amounts] for one in rows(with_pages)] == [
+        [one[name] for name in amounts] for one in rows(folder)
+    ]
+    assert all((folder / one["evidence"]).name == "result.json" and (folder / one["evidence"]).is_file() for one in rows(folder))  # fmt: skip
+    assert [] == [path for path in folder.glob("runs/*/**/*") if path.is_file() and path.name != "result.json"]
+
+
+def test_an_account_that_denies_the_figures_is_asked_again_when_the_run_is_resumed(played, tmp_path):
+    """Denied are the metrics of one account: its clusters have no verdict and say why. Allowed again, they alone are worked out."""
+    faults, _ = played.of("payments")
+    faults.fail("GetMetricData", "AccessDenied", 1000, status=403, service="cloudwatch")
+    try:
+        first = played.ask("run", PAGE, "--figures-only", "--output-dir", tmp_path)
+    finally:
+        faults.clear()
+    folder = only(tmp_path)
+    refused = {one["cluster"] for one in rows(folder) if one["verdict"] == "REFUSED"}
+    second = played.ask("run", "--resume", folder)
+
+    assert {one.parameters["cluster"] for one in plans.read(folder).tasks if one.account == "payments"} == refused
+    assert 2 == first.returncode, first.stdout
+    assert "cloudwatch:GetMetricData" in first.stdout
+    assert len(refused) == second.stdout.count("/6 "), second.stdout
+    assert {"PASS", "FAIL"} >= {one["verdict"] for one in rows(folder)}
+
+
+def test_a_page_without_figures_of_its_own_is_refused(played, tmp_path):
+    done = played.ask("run", "drift", "--figures-only", "--output-dir", tmp_path / "runs")
+
+    assert (2, False) == (done.returncode, (tmp_path / "runs").exists())
+    assert (
+        "drift has no figures without its page, so nothing was started. Leave out --figures-only; these have: cost-per-environment."
+        in done.stderr
+    )
+
+
 def test_what_is_wrong_for_one_cluster_is_refused_before_the_first_run(played, tmp_path):
     """An unknown parameter, one that the fleet decides, a page that takes no cluster, a drill without a budget, and one above it."""
     said = {
