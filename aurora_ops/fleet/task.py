@@ -30,7 +30,9 @@ from aurora_ops.runner.kernels import forked
 RUNS, STOP = "runs", "stop"
 SETTLED = ("passed", "failed", "skipped")  # a verdict: a fleet that is resumed does not ask again
 NOT_RUN, LOST = "not run", "lost"
-FIGURES = {"cost-per-environment": "aurora_ops.fleet.costs"}  # which module works out a page's figures without it
+FIGURES = {
+    "cost-per-environment": "aurora_ops.fleet.figures.costs"
+}  # which module works out a page's figures without it
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0  # how often a claim of another worker is looked at
 _LOOKS = 20  # for runs to be told that it ends, each half a second

@@ -14,7 +14,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from aurora_ops.fleet import engine, ranges
+from aurora_ops.fleet import engine
+from aurora_ops.fleet.figures import ranges
 from aurora_ops.fleet.task import Outcome, Task
 
 HISTORIES, MINUTES = 8, 1440 * 28

@@ -272,7 +272,8 @@ def ranges(folder: Path, region: str, throttled_minutes: float, cold_minutes: fl
     import csv
     from dataclasses import asdict, fields
 
-    from aurora_ops.fleet import engine, ranges
+    from aurora_ops.fleet import engine
+    from aurora_ops.fleet.figures import ranges
     from aurora_ops.runner import refusals
 
     try:

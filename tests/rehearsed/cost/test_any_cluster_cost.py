@@ -24,7 +24,7 @@ from aurora_ops.cost.readers import existing
 from aurora_ops.cost.readers.existing import NotServerlessError
 from aurora_ops.cost.studies import history_study, option_study, plan_study, range_study
 from aurora_ops.cost.subject import subject
-from aurora_ops.fleet import costs
+from aurora_ops.fleet.figures import costs
 from aurora_ops.fleet.task import Task
 from aurora_ops.sandbox.client import lifecycle
 from aurora_ops.sandbox.client.state import NAME_VARIABLE

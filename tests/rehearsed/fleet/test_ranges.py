@@ -7,8 +7,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from aurora_ops.fleet import engine, ranges
-from aurora_ops.fleet.ranges import HistoriesError
+from aurora_ops.fleet import engine
+from aurora_ops.fleet.figures import ranges
+from aurora_ops.fleet.figures.ranges import HistoriesError
 
 MINUTES = 1440 * 7
 TOLERANCE = ("ap-northeast-1", 60.0, 600.0)

@@ -1,0 +1,1 @@
+"""What a fleet is told without a page for each cluster: costs, ranges."""
