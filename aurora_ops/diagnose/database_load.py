@@ -17,6 +17,7 @@ from aurora_ops.diagnose import sources
 from aurora_ops.diagnose.causes import looks as causes
 from aurora_ops.diagnose.causes import together
 from aurora_ops.diagnose.causes.looks import Looks
+from aurora_ops.load import tables as load_tables
 from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle
 from aurora_ops.load.findings import findings
@@ -97,11 +98,11 @@ class Diagnosis:
 
     def statements(self) -> Table:
         """The same as a table, with texts."""
-        return load_views.statements(self.busiest)
+        return load_tables.statements(self.busiest)
 
     def clients(self) -> Table:
         """Load of the busiest instance by application."""
-        return load_views.clients(self.busiest)
+        return load_tables.clients(self.busiest)
 
     def what_to_do(self) -> Table:
         """What to do, each with its figures and the command: of the busiest instance's load, and of the database."""

@@ -202,6 +202,11 @@ def _series(
 ) -> dict[int, float]:
     points: dict[int, float] = {}
     for exchange in one.exchanges:
+        if (
+            exchange["request"].get("PeriodInSeconds", bundle.period_seconds) != bundle.period_seconds
+            and metric not in _COARSE
+        ):
+            continue
         for found in exchange["answer"].get("MetricList", ()):
             if found["Key"] == {"Metric": metric} | ({"Dimensions": dimensions} if dimensions else {}):
                 points |= {p["Timestamp"]: p.get("Value", np.nan) for p in found["DataPoints"]}
@@ -269,13 +274,32 @@ def _keys(one: Recorded, group: str, part: str) -> Iterator[dict[str, Any]]:
                 yield key | {"Parts": dict(zip(parts, key.get("Partitions", ()), strict=False))}
 
 
+def _courses(one: Recorded) -> dict[str, tuple[float, ...]]:
+    """AAS over the window by statement, of those that the service has a series of: 0 where it had no load, NaN where nothing was sampled."""
+    found: dict[str, tuple[float, ...]] = {}
+    for exchange in one.exchanges:
+        every = exchange["answer"].get("MetricList", ())
+        total = [
+            point.get("Value")
+            for series in every
+            if "Dimensions" not in series["Key"]
+            for point in series["DataPoints"]
+        ]
+        for series in every:
+            if named := series["Key"].get("Dimensions", {}).get("db.sql_tokenized.id"):
+                pairs = zip(series["DataPoints"], total, strict=True)
+                found[named] = tuple(np.nan if whole is None else point.get("Value") or 0.0 for point, whole in pairs)
+    return found
+
+
 def _statements(one: Recorded) -> Iterator[Statement]:
+    courses = _courses(one)
     for key in _keys(one, "db.sql_tokenized", "db.wait_event.name"):
         dimensions, extra = key["Dimensions"], key.get("AdditionalMetrics", {})
         calls, latency, rows, hit, read, temporary = (extra.get(STATISTIC.format(name)) for name in STATISTICS)
         yield Statement(
             dimensions["db.sql_tokenized.id"], dimensions.get("db.sql_tokenized.statement", ""), key["Total"], key["Parts"], calls, latency, rows,
-            None if hit is None or read is None else hit + read, temporary,
+            None if hit is None or read is None else hit + read, temporary, course=courses.get(dimensions["db.sql_tokenized.id"], ()),
         )  # fmt: skip
 
 

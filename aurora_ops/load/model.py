@@ -47,6 +47,9 @@ class Statement:
     rows_per_call: float | None = None
     blocks_per_call: float | None = None  # of shared buffers, found there or read
     temporary_blocks_per_call: float | None = None  # written to temporary files
+    course: tuple[float, ...] = field(
+        default=(), kw_only=True
+    )  # AAS over the window, in periods of one length; NaN where it was not sampled
 
     @property
     def by_class(self) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Tables and charts of database load: who worked or waited over time, and on which statements.
+"""Charts of database load: who worked or waited over time, and on which statements.
 
 One class keeps one colour everywhere (Okabe and Ito's palette, distinct for the colour-blind too); Lock is hatched as well.
 """
@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, Table, count
 from aurora_ops.load.model import CLASSES, Load, Statement
+from aurora_ops.load.tables import percent, share
 
 COLOURS = {
     "CPU": "#009e73",
@@ -67,7 +68,7 @@ def over_time(loads: Sequence[Load]) -> Chart:
     panels[-1].set_xlabel(f"UTC, {first.total.index[0] - pd.Timedelta(seconds=first.period_seconds):%Y-%m-%d}")
     _clock(panels[-1], len(first.total) * first.period_seconds)
 
-    share = {name: f"  {_percent(first.share(name))}" if len(shown) == 1 else "" for name in present}
+    share = {name: f"  {percent(first.share(name))}" if len(shown) == 1 else "" for name in present}
     handles: list[Artist] = [
         Patch(facecolor=COLOURS[n], hatch=_HATCH.get(n), edgecolor="#ffffff", label=f"{n}{share[n]}")
         for n in reversed(present)
@@ -174,14 +175,14 @@ def instances(loads: Sequence[Load]) -> Table:
     rows = []
     for load in loads:
         wait = load.biggest_wait
-        known = (load.average, load.p99, load.peak, _percent(load.share("CPU"))) if load.has_data else (None,) * 4
+        known = (load.average, load.p99, load.peak, percent(load.share("CPU"))) if load.has_data else (None,) * 4
         vcpu, acu = (None if series.isna().all() else float(series.mean()) for series in (load.vcpu, load.capacity_acu))
-        most = f"{wait} {_percent(load.share(wait))}" if wait else ""
-        rows.append((load.instance, load.role, *known, vcpu, acu, most, _percent(load.coverage)))
+        most = f"{wait} {percent(load.share(wait))}" if wait else ""
+        rows.append((load.instance, load.role, *known, vcpu, acu, most, percent(load.coverage)))
     seen = [load for load in loads if load.has_data]
     total = sum(load.average for load in seen)
     writer = sum(load.average for load in seen if load.role == "writer")
-    told = f"{total:.2f} AAS together, {_percent(writer / total)} on the writer" if total else "no load"
+    told = f"{total:.2f} AAS together, {percent(writer / total)} on the writer" if total else "no load"
     return Table(
         f"{count(len(loads), 'instance')}: {told}",
         ("instance", "role", "AAS", "p99", "peak", "on CPU", "vCPUs", "ACU", "waits most for", "sampled"),
@@ -220,16 +221,12 @@ def by_statement(load: Load, most: int = 8) -> Chart:
     charts.clean(axes, grid=None)
     if present:
         figure.legend(loc="outside right upper", frameon=False, fontsize=9, handlelength=1.6)
-    top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({_share(load, s):.0%})" for s in shown[:3])
+    top = "; ".join(f"{s.title} {s.load_aas:.2f} AAS ({share(load, s):.0%})" for s in shown[:3])
     return Chart.of(f"heaviest statements: {top}" if shown else "no statement was active", figure)
 
 
-def _share(load: Load, statement: Statement) -> float:
-    return statement.load_aas / load.average if load.average else 0.0
-
-
 def _figures(load: Load, statement: Statement) -> str:
-    parts = [f"{statement.load_aas:.2f} AAS", _percent(_share(load, statement))]
+    parts = [f"{statement.load_aas:.2f} AAS", percent(share(load, statement))]
     if statement.calls_per_second is not None:
         parts.append(f"{_short_number(statement.calls_per_second)}/s")
     if statement.latency_ms is not None:
@@ -237,99 +234,5 @@ def _figures(load: Load, statement: Statement) -> str:
     return " · ".join(parts)
 
 
-def _percent(share: float) -> str:
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
 def _short_number(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "<0.01"
-
-
-def statements(load: Load) -> Table:
-    """The same with their texts. No literals: the service was asked for normalised statements only."""
-    # What the service did not tell has no column: an older recording knows no blocks.
-    more = [
-        (name, value)
-        for name, value in (("blocks/call", _blocks), ("temp blocks/call", _temporary))
-        if any(value(s) is not None for s in load.statements)
-    ]
-    rows = [
-        (s.id[:8], s.load_aas, _percent(_share(load, s)), _waits(s), s.calls_per_second, s.latency_ms, s.rows_per_call,
-         *(value(s) for _, value in more), _short(s.text))
-        for s in load.statements
-    ]  # fmt: skip
-    covered = sum(s.load_aas for s in load.statements) / load.average if load.average else 0.0
-    return Table(
-        f"the {count(len(rows), 'heaviest statement')} held {covered:.0%} of the load"
-        if rows
-        else "no statement was active",
-        (
-            "id",
-            "AAS",
-            "share",
-            "waits for",
-            "calls/s",
-            "ms/call",
-            "rows/call",
-            *(name for name, _ in more),
-            "statement",
-        ),
-        rows,
-        " ".join(
-            [*_by_the_clock(load.statements), "A COMMIT waits after that clock has stopped, so its AAS says more."]
-        ),
-    )
-
-
-def _by_the_clock(statements: Sequence[Statement]) -> list[str]:
-    """The same load from the other side: calls by their time, as pg_stat_statements counts it, beside the samples."""
-    timed = [
-        (s.load_aas, s.calls_per_second * s.latency_ms / 1000)
-        for s in statements
-        if s.calls_per_second and s.latency_ms
-    ]
-    if not timed:
-        return []
-    sampled, counted = (sum(pair[side] for pair in timed) for side in (0, 1))
-    return [
-        f"ms/call is the server's own time in a statement: calls × time makes {counted:.2f} AAS of what was sampled as {sampled:.2f}; parallel workers "
-        "count in the samples alone, statements too short for a sample in the clock alone."
-    ]
-
-
-def _blocks(statement: Statement) -> float | None:
-    return statement.blocks_per_call
-
-
-def _temporary(statement: Statement) -> float | None:
-    return statement.temporary_blocks_per_call
-
-
-def _waits(statement: Statement, most: int = 3) -> str:
-    waits = sorted(statement.waits.items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(
-        f"{name} {value / statement.load_aas:.0%}" for name, value in waits[:most] if value >= 0.05 * statement.load_aas
-    )
-
-
-def _short(text: str, length: int = 110) -> str:
-    line = " ".join(text.split())
-    return (line if len(line) <= length else line[: length - 1] + "…").replace("*", "\\*")  # no Markdown emphasis
-
-
-def clients(load: Load) -> Table:
-    """Load by the name that each application gives itself; and by user, host and database, where the service was asked."""
-    most = 5 if len(load.who) > 1 else 10
-    rows = [
-        (kind if place == 0 else "", name, value, _percent(value / load.average))
-        for kind, named in load.who.items()
-        for place, (name, value) in enumerate(list(named.items())[:most])
-        if load.average
-    ]
-    names = ", ".join(
-        f"{name} {_percent(value / load.average)}" for name, value in list(load.clients.items())[:3] if load.average
-    )
-    told = f"by application: {names}" if names else "no application was active"
-    if set(load.who) <= {"application"}:
-        return Table(told, ("application", "AAS", "share"), [row[1:] for row in rows])
-    return Table(told, ("by", "name", "AAS", "share"), rows)

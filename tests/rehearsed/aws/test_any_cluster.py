@@ -9,7 +9,7 @@ from common import INSTANCE, soon
 from moto.server import ThreadedMotoServer
 
 from aurora_ops.__main__ import cli
-from aurora_ops.aws import api, cluster, insights, inventory, metrics, which_cluster
+from aurora_ops.aws import access, api, cluster, insights, inventory, metrics, which_cluster
 from aurora_ops.aws.api import ThrottledError
 from aurora_ops.aws.inventory import Listed
 from aurora_ops.aws.session import open_session
@@ -158,6 +158,18 @@ def test_its_load_is_read_where_nothing_of_ours_was_deployed(session, orders, sa
         found.bundle.cluster, found.bundle.region, [(one.instance, one.role) for one in found.loads],
     )  # fmt: skip
     assert [] == session.client("rds", region="ap-northeast-1").describe_db_clusters()["DBClusters"]
+
+
+def test_each_statement_has_its_course_over_the_window(session, orders):
+    """The service is asked for a series of each of the heaviest; they share one grid of minutes."""
+    with access.open_access(session, cluster=NAME).connect() as connection:
+        connection.execute("SELECT pg_sleep(3)")
+
+    def courses():
+        found = database_load.load("live", "sandbox", REGION, cluster=NAME, minutes=2)
+        return {len(one.course) for one in found.loads[0].statements}
+
+    assert [True, True] == soon([True, True], lambda: [len(found := courses()) == 1, min(found, default=0) in (2, 3)])
 
 
 def test_what_a_live_run_was_answered_is_kept_and_opened_again(session, orders, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from aurora_ops.aws import insights, insights_requests, metrics
 from aurora_ops.core.errors import InputError
 from aurora_ops.diagnose import database_load as diagnose
 from aurora_ops.load import bundle
+from aurora_ops.load import tables as load_tables
 from aurora_ops.load import views as load_views
 from aurora_ops.load.bundle import Bundle, Recorded
 from aurora_ops.load.findings import findings, when
@@ -241,6 +242,24 @@ def test_a_point_without_value_is_no_data_and_a_missing_point_too(tmp_path):
     assert (3, 4) == (one.points("w"), one.expected_points)
 
 
+def test_a_statement_has_its_course_and_the_total_keeps_its_own_points():
+    """A statement without load in a period has none there, and where nothing was sampled nothing is drawn; the finer total is as it was."""
+    total = [{"Timestamp": at, "Value": 1.0} for at in range(1, 241)]
+    coarse = [{"Timestamp": at} | ({"Value": 4.0} if at != 120 else {}) for at in (60, 120, 180, 240)]
+    named = {"Key": {"Metric": "db.load.avg", "Dimensions": {"db.sql_tokenized.id": "A"}}, "DataPoints": [{"Timestamp": 60, "Value": 2.0}, {"Timestamp": 120}, {"Timestamp": 180}, {"Timestamp": 240, "Value": 4.0}]}  # fmt: skip
+    by_statement = exchange(coarse) | {"request": {"PeriodInSeconds": 60}}
+    by_statement["answer"]["MetricList"].append(named)
+    key = {"Dimensions": {"db.sql_tokenized.id": "A", "db.sql_tokenized.statement": "SELECT 1"}, "Total": 1.0}
+    keys = {"operation": "DescribeDimensionKeys", "request": {"GroupBy": {"Group": "db.sql_tokenized"}, "PartitionBy": {"Group": "db.wait_event"}}, "answer": {"Keys": [key]}}  # fmt: skip
+    exchanges = [exchange(total) | {"request": {"PeriodInSeconds": 1}}, by_statement, keys]
+    load = Bundle("c", "r", 0, 240, 1, 0, "test", [], [Recorded("w", "db-1", "writer", exchanges)]).loads()[0]
+
+    assert {1.0} == set(load.total)
+    assert "(2.0, nan, 0.0, 4.0)" == repr(load.statements[0].course)
+    table = load_tables.statements(load)
+    assert "▅ ▁█" == table.rows[0][table.columns.index("over time")]
+
+
 def test_a_cut_answer_fails_the_report():
     """
     The service may cut at about 350 points without a word: what is drawn from such an answer would be a lie.
@@ -460,8 +479,8 @@ def test_no_data_and_idle_can_be_drawn():
     views = (
         lambda load: load_views.over_time([load]),
         load_views.by_statement,
-        load_views.statements,
-        load_views.clients,
+        load_tables.statements,
+        load_tables.clients,
     )
 
     said = {name: [repr(view(load)) for view in views] for name, load in (("idle", idle), ("unseen", unseen))}
@@ -503,6 +522,6 @@ def test_the_samples_are_set_beside_the_servers_own_clock():
     timed = Statement("A", "SELECT 1", 2.5, {"CPU": 2.5}, calls_per_second=100.0, latency_ms=20.0)
     untimed = Statement("B", "COMMIT", 1.0, {"IO:WALSync": 1.0})
 
-    told = load_views.statements(make({"CPU": [3.5] * 20}, statements=(timed, untimed))).note
+    told = load_tables.statements(make({"CPU": [3.5] * 20}, statements=(timed, untimed))).note
     assert "calls × time makes 2.00 AAS of what was sampled as 2.50" in told
-    assert "sampled" not in load_views.statements(make({"CPU": [1.0] * 20}, statements=(untimed,))).note
+    assert "sampled" not in load_tables.statements(make({"CPU": [1.0] * 20}, statements=(untimed,))).note
