@@ -69,7 +69,7 @@ class AcuRange:
             )
 
     def __str__(self) -> str:
-        return f"{self.floor:g}-{self.ceiling:g} ACU"
+        return f"{self.floor:g}–{self.ceiling:g} ACU"
 
     @property
     def max_connections(self) -> int:

@@ -187,6 +187,13 @@ class Report:
         return cls(name, tuple(check for report in reports for check in report.checks), note)
 
 
+class Words:
+    """What says itself in a sentence: as prose, whose lines end between words; those of plain text end anywhere in JupyterLab."""
+
+    def _repr_markdown_(self) -> str:
+        return markdown(repr(self))
+
+
 @dataclass(frozen=True)
 class Line:
     """A result in a sentence or two, such as a notebook's bottom line, and under it the table of what they leave out."""

@@ -88,11 +88,23 @@ def table(shown: Table) -> str:
     ]
     last = len(lines) if shown.total else 0
     body = wide("".join(f"<tr{' class=total' * (at == last)}>{line}</tr>\n" for at, line in enumerate(lines, 1)))
-    note = f'<p class="note">{escape(shown.note)}</p>' if shown.note else ""
+    note = _note(shown.note) if shown.note else ""
     if not lines:
         return f"<p><b>{escape(shown.summary)}</b></p>{note}"
     whole = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>"
     return f"<p><b>{escape(shown.summary)}</b></p>{scrolling(whole, shown.summary)}{note}"
+
+
+def _note(text: str) -> str:
+    """A note; its lines that begin with a dash are a list.
+
+    >>> _note("Quoted. - So.\\n\\n- T1: a list")
+    '<p class="note">Quoted. - So.</p><ul class="note"><li>T1: a list</li></ul>'
+    """
+    lines = text.splitlines()
+    items = "".join(f"<li>{escape(line[2:])}</li>" for line in lines if line.startswith("- "))
+    said = " ".join(line for line in lines if line and not line.startswith("- "))
+    return f'<p class="note">{escape(said)}</p>' + (f'<ul class="note">{items}</ul>' if items else "")
 
 
 def _cell(value: Any) -> str:
@@ -106,8 +118,8 @@ def _cell(value: Any) -> str:
 def wide(cells: str) -> str:
     """Cells of prose keep a width that can be read, and short ones their line, on a phone too: there the table scrolls.
 
-    >>> wide("<td>0.5-16 ACU</td><td>a sentence of some length, at least</td>")
-    '<td class="short">0.5-16 ACU</td><td class="long">a sentence of some length, at least</td>'
+    >>> wide("<td>0.5–16 ACU</td><td>a sentence of some length, at least</td>")
+    '<td class="short">0.5–16 ACU</td><td class="long">a sentence of some length, at least</td>'
     """
     cells = re.sub(r"<td>(?=[^<]{30})", '<td class="long">', cells)
     return re.sub(r"<td>(?=[^<]{1,29}</td>)", '<td class="short">', cells)

@@ -81,7 +81,8 @@ def band_table(found: tuple[EnvironmentBand, ...]) -> Table:
         else "No budget is exceeded in more than one month in ten",
         ("environment", "floor", "p10", "p50", "p90", "ceiling", "budget", "over it", "p50, idle at most", "from"),
         rows,
-        "USD a month. Budget: the high end of the planning table. A band from a profile is as wrong as the profile: it knows weekdays and "
+        "USD a month. Budget: the high end of the planning table. Of a profile, the expected month is the mean of all months that are drawn, and "
+        "p50 the middle one. A band from a profile is as wrong as the profile: it knows weekdays and "
         "weekends only, not where an idle instance rests ('idle at most': as high as anybody saw it), and becomes honest with a history. Where the profile never leaves the rest, "
         "the band has no width.",
     )

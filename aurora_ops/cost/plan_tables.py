@@ -245,9 +245,10 @@ def price_table(plan: CostPlan) -> Table:
         ("item", "USD", "per", "as of", "standing", "sources"),
         rows,
         "quoted: a dated public document quotes the AWS price list; price list: a row of it. "
-        f"STALE: older than {price_book.STALE_AFTER_DAYS} days or without exact date. Sources: "
-        + " · ".join(f"{source}: {book.source_texts[source]}" for source in sources)
-        + (f". Private discounts are taken off: {book.discounts}." if book.discounts else ""),
+        f"STALE: older than {price_book.STALE_AFTER_DAYS} days or without exact date."
+        + (f" Private discounts are taken off: {book.discounts}." if book.discounts else "")
+        + "\n\n"
+        + "\n".join(f"- {source}: {book.source_texts[source]}" for source in sources),
     )
 
 

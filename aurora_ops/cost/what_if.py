@@ -66,7 +66,7 @@ def grid(floors_acu: Iterable[float], ceilings_acu: Iterable[float]) -> tuple[Ac
     """Every range that these floors and ceilings make and AWS takes.
 
     >>> [str(one) for one in grid([0.5, 4], [2, 4])]
-    ['0.5-2 ACU', '0.5-4 ACU', '4-4 ACU']
+    ['0.5–2 ACU', '0.5–4 ACU', '4–4 ACU']
     """
     ceilings = tuple(ceilings_acu)
     return tuple(AcuRange(low, high) for low in floors_acu for high in ceilings if low <= high and high >= 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aurora_ops.aws.access import open_access
 from aurora_ops.aws.session import DEFAULT_REGION, SANDBOX, open_session
-from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, Table, count
+from aurora_ops.core.display import Chart, Check, Line, Pictured, Report, Table, Words, count
 from aurora_ops.core.errors import InputError, did_you_mean
 from aurora_ops.diagnose import sources
 from aurora_ops.diagnose.causes import looks as causes
@@ -32,7 +32,7 @@ _ROUNDING_AAS = 0.01  # values are kept to four digits; fifteen waits may add up
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Words):
     """A bundle and the loads read from it, the writer first."""
 
     bundle: Bundle = field(repr=False)

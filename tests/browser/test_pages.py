@@ -1,4 +1,5 @@
-"""The pages that a run leaves, in a real Chromium: no request, no console error, nothing wider than the window, no serious axe finding.
+"""The pages that runs, a drill and a rehearsal leave, in a real Chromium: no request, no console error, nothing wider than the window, no serious
+axe finding.
 
 `make test-browser` runs this. axe-core comes from npm where it is there; without it that one look is skipped with the reason.
 """
@@ -10,7 +11,9 @@ from browsing import LOOKS, opened
 from click.testing import CliRunner
 
 from aurora_ops.__main__ import cli
+from aurora_ops.rehearsal import rehearse
 from aurora_ops.runner import collection as notebooks
+from aurora_ops.sandbox.client.state import NAME_VARIABLE
 
 browsing.needed()
 pytestmark = pytest.mark.quick
@@ -39,8 +42,22 @@ def own_page(folder, name, source):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A page of each verdict, their index, and the cost report: the files."""
+def rehearsed(tmp_path_factory):
+    """The page of a rehearsal in which a step failed, and the evidence of its second drill, which lists the first."""
+    runs, own = tmp_path_factory.mktemp("rehearsed"), tmp_path_factory.mktemp("own")
+    drill = ("restore-drill", {"depth": "quick"})
+    steps = (drill, drill, (own_page(own, "fails", OTHERS["fails"]), {}), ("drift", {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rehearse, "STEPS", steps)
+        patch.setenv(NAME_VARIABLE, "")
+        assert 1 == rehearse.rehearse(runs)
+    (index,) = runs.glob("*/index.html")
+    return [index, sorted(runs.glob("*/*/evidence.html"))[-1]]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory, rehearsed):
+    """A page of each verdict, their index, the cost report, and what a rehearsal leaves: the files."""
     runs, own, export = (tmp_path_factory.mktemp(name) for name in ("runs", "own", "export"))
     wanted = {
         **{name: ["-p", "export_to", str(export)] if "cost" in name else [] for name in PASSES},
@@ -51,7 +68,7 @@ def pages(tmp_path_factory):
         for name, more in wanted.items()
     ]
     assert [0, 0, 1, 2, 3] == codes
-    return [*sorted(runs.glob("*/*.html")), runs / "index.html", export / "cost-report.html"]
+    return [*sorted(runs.glob("*/*.html")), runs / "index.html", export / "cost-report.html", *rehearsed]
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

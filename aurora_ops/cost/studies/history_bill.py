@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class Bill:
     """Compute of the time that was read, in USD, and the band of the next month."""
 
     daily_acu_hours: np.ndarray  # shape (whole local days, instances), writer first
+    days: tuple[date, ...]  # of those whole days
     uses: tuple[InstanceUse, ...]  # what is billed, writer first
     compute_usd: float
     month: Forecast
@@ -46,14 +48,15 @@ def bill(subject: Subject, found: Reading, timezone: str) -> Bill:
         The price of an ACU is not known in the region.
     """
     shape, book = found.shape, subject.book
-    daily = sources.together([one.daily_acu_hours(timezone) for one in found.billed]).to_numpy()
+    whole = sources.together([one.daily_acu_hours(timezone) for one in found.billed])
+    daily = whole.to_numpy()
     forecast.check_history(len(daily), found.cluster)
     uses = tuple(one.use("reader" if number else "writer") for number, one in enumerate(found.billed))
     compute = estimate(subject.name, uses, found.usage, book, io_optimized=shape.io_optimized).compute_usd
     if compute is None:  # unknown is not 0
         raise UnknownPriceError(f"{subject.name} cannot be billed: the price of an ACU is not known in {book.region}.")
     month = forecast.forecast(daily, found.usage, book, io_optimized=shape.io_optimized, block_days=_block(daily))
-    return Bill(daily, uses, compute, month, forecast.backtest(daily.sum(axis=1)))
+    return Bill(daily, tuple(whole.index), uses, compute, month, forecast.backtest(daily.sum(axis=1)))
 
 
 def _block(daily: np.ndarray) -> int:

@@ -3,6 +3,7 @@
 Three steps: `history_reading` reads, `history_bill` bills, and the study shows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from aurora_ops.capacity.history import History
 from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.rules import IDLE_ACU
 from aurora_ops.core import charts
-from aurora_ops.core.display import Answer, Chart, Check, Line, Report, Table, Whole, about
+from aurora_ops.core.display import Answer, Chart, Check, Line, Report, Table, Whole, Words, about
 from aurora_ops.core.errors import InputError
 from aurora_ops.cost import findings, plan_tables, sources
 from aurora_ops.cost import plan as planning
@@ -27,11 +28,12 @@ from aurora_ops.cost.subject import Subject, subject
 
 OFTEN = 0.1  # of the months over a budget: more, and it may not hold
 MEASURED_SHARE = 0.95  # of the span has to be measured for a verdict
+_DAYS_NAMED = 6  # below the picture of the days
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, eq=False)
-class HistoryStudy:
+class HistoryStudy(Words):
     """What was read of an environment and what it was billed, as sentences, tables and charts."""
 
     subject: Subject
@@ -185,7 +187,9 @@ class HistoryStudy:
         figure, axes = charts.canvas(2.6)
         axes.bar(range(1, len(daily) + 1), daily, color=charts.BLUE, width=0.75)
         axes.set_xlim(0.4, len(daily) + 0.6)
-        charts.name(axes, f"whole days of {self.timezone}, the oldest first", "ACU-hours")
+        shown = range(0, len(daily), math.ceil(len(daily) / _DAYS_NAMED))
+        axes.set_xticks([at + 1 for at in shown], [f"{self.bill.days[at]:%Y-%m-%d}" for at in shown])
+        charts.name(axes, f"whole days of {self.timezone}", "ACU-hours")
         charts.heading(axes, "What the writer used, day by day")
         charts.clean(axes, "y")
         each = ", ".join(f"{value:.1f}" for value in daily[:14])

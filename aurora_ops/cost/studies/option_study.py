@@ -17,7 +17,7 @@ from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.pausing import Gates
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
-from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, about
+from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, Words, about
 from aurora_ops.cost import options, plan_tables, sources
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost.options import SAVINGS_PLAN_DISCOUNT, Breakeven, Pausing, Provisioned, SavingsPlan
@@ -36,7 +36,7 @@ _COVERED, _ON_DEMAND = "#a9c4de", "#f0c7a6"
 
 
 @dataclass(frozen=True, eq=False)
-class OptionStudy(Study):
+class OptionStudy(Study, Words):
     """One subject under one load, and every option as a whole bill beside it. USD a month."""
 
     load: Load
@@ -210,13 +210,22 @@ class OptionStudy(Study):
             for one in self.provisioned
         ]  # fmt: skip
         mean = self.uses[0].acu_hours / HOURS_PER_MONTH
+        unknown = (
+            " Unknown: its processor credits, which it would need here, have no known price."
+            if self._unpriced_classes
+            else ""
+        )
         return Table(
             f"As many provisioned instances as there are now, beside {self.usd:,.0f} USD and {mean:.2f} ACU on average",
             ("class", "USD a month", "carries the peak", "break-even, mean ACU"),
             rows,
             f"Peak: {min(float(self.load.demand.acu.max()), self.shape.acu_range.ceiling):.1f} ACU, which the present range gives, taken as {self.vcpu_per_acu:g} vCPU and 2 GiB each. Only classes whose "
-            "price in the region is known. Reserved instances and their discount are not compared.",
+            f"price of an hour is known in the region.{unknown} Reserved instances and their discount are not compared.",
         )
+
+    @property
+    def _unpriced_classes(self) -> list[str]:
+        return [one.instance_class for one in self.provisioned if one.usd is None]
 
     @property
     def _compared_items(self) -> tuple[str, ...]:
@@ -233,13 +242,14 @@ class OptionStudy(Study):
             for item, price in found.items()
             if not price.verified or price.is_stale(self.as_of)
         ]
+        but = f", and not {', '.join(self._unpriced_classes)}" if self._unpriced_classes else ""
         checks = (
             *self.subject.measured_check(),
             Check.of("prices of both storage modes are quoted and fresh", not weak, ", ".join(weak)),
             Check.of(
                 "a provisioned class is comparable",
-                bool(self.provisioned),
-                f"{len(self.provisioned)} classes have a known price here",
+                len(self.provisioned) > len(self._unpriced_classes),
+                f"{len(self.provisioned) - len(self._unpriced_classes)} classes have every price that they need here{but}",
             ),
             *self.load.checks(self.shape.acu_range),
         )

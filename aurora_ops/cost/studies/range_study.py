@@ -12,7 +12,7 @@ from aurora_ops.capacity.idle import IdleAcu
 from aurora_ops.capacity.platform import Platform
 from aurora_ops.capacity.rules import IDLE_ACU, Rules
 from aurora_ops.core import charts
-from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, about
+from aurora_ops.core.display import NO_ANSWER, Answer, Chart, Check, Line, Report, Table, Whole, Words, about
 from aurora_ops.cost import plan as planning
 from aurora_ops.cost import plan_tables, what_if
 from aurora_ops.cost.readers import prices as price_sources
@@ -44,7 +44,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class RangeStudy(Study):
+class RangeStudy(Study, Words):
     """A subject under a load, swept over floors and ceilings, for each relation that is possible."""
 
     throttled_minutes: float
@@ -212,7 +212,11 @@ class RangeStudy(Study):
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
         axes.set_ylim(0, float(np.nanmax(found.usd[found.throttled_minutes <= found.throttled_minutes.max()])) * 1.02)
-        charts.name(axes, "throttled minutes a month (dotted: the tolerance)", "USD a month")
+        charts.name(
+            axes,
+            "throttled minutes a month, up to 10 in even steps, then logarithmic (dotted: the tolerance)",
+            "USD a month",
+        )
         charts.thousands(axes)
         charts.heading(axes, f"Every range in {self.book.region}, if an ACU is {case.words}")
         charts.clean(axes)
@@ -229,7 +233,11 @@ class RangeStudy(Study):
 
     def reasons(self) -> Table:
         """Why these ranges, in words."""
-        return Table("What to do", ("an ACU is", "why"), [(case.words, case.advice.reason) for case in self.cases])
+        return Table(
+            "What to do",
+            ("an ACU is", "range to take, and why"),
+            [(case.words, case.advice.reason) for case in self.cases],
+        )
 
     def report(self) -> Report:
         """Whether the recommendation can be used."""

@@ -63,12 +63,12 @@ def _case(found: Outcome) -> Mapping[str, Any]:
 
 
 def _range(row: Row, _found: Outcome, _now: datetime) -> Value:
-    return None if row.floor_acu is None or row.ceiling_acu is None else f"{row.floor_acu:g}-{row.ceiling_acu:g} ACU"
+    return None if row.floor_acu is None or row.ceiling_acu is None else f"{row.floor_acu:g}–{row.ceiling_acu:g} ACU"
 
 
 def _recommended(_row: Row, found: Outcome, _now: datetime) -> Value:
     case = _case(found)
-    return f"{case['floor_acu']:g}-{case['ceiling_acu']:g} ACU" if case else None
+    return f"{case['floor_acu']:g}–{case['ceiling_acu']:g} ACU" if case else None
 
 
 def _now_usd(row: Row, found: Outcome, now: datetime) -> Value:

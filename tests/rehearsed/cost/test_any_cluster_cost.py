@@ -159,7 +159,7 @@ def test_each_quantity_says_whether_it_was_measured(orders):
 
     assert "0 of 13 quantities of orders-live are assumed" == found.quantities().summary
     assert {
-        "ACU range": ("1-8 ACU", "measured"),
+        "ACU range": ("1–8 ACU", "measured"),
         "readers": ("2 (tier 5, tier 1)", "measured"),
         "storage type": ("Standard", "measured"),
         "backups are kept": (9.0, "measured"),
@@ -208,8 +208,8 @@ def test_every_page_answers_first_what_it_cost_will_cost_and_should_be(pages):
     [first] = firsts
     assert first.startswith(f"orders-live cost {about(month * 14 / 365 * 12)} USD in 14 days")
     assert f"will cost {about(month)} a month" in first
-    assert str(case.advice.acu_range) in first or "its range of 1-8 ACU is the cheapest" in first
-    assert {True} == {"The present range is 1-8 ACU; the tolerance is 60 throttled" in one.table.note for one in lines}
+    assert str(case.advice.acu_range) in first or "its range of 1–8 ACU is the cheapest" in first
+    assert {True} == {"The present range is 1–8 ACU; the tolerance is 60 throttled" in one.table.note for one in lines}
 
 
 def test_a_follower_is_simulated_as_the_writer_and_another_reader_under_its_own_load(pages):

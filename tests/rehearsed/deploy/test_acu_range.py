@@ -54,8 +54,8 @@ def test_capacity_follows_a_raised_floor_and_goes_back(make, rds):
     at_there = of_aws(rds)
     back = changing.undo()
 
-    assert [("0.5-8 ACU", "4-16 ACU"), ("4-16 ACU", "0.5-8 ACU")] == [(one.before, one.after) for one in plan.changes]
-    assert f"SET {plan.id} (confirmed by itself in the sandbox): {NAME} from 0.5-8 ACU to 4-16 ACU" == str(line)
+    assert [("0.5–8 ACU", "4–16 ACU"), ("4–16 ACU", "0.5–8 ACU")] == [(one.before, one.after) for one in plan.changes]
+    assert f"SET {plan.id} (confirmed by itself in the sandbox): {NAME} from 0.5–8 ACU to 4–16 ACU" == str(line)
     assert "PASS" == there.verdict, json.dumps([vars(one) for one in there.checks])
     assert ({"primary-a", "reports-b"}, True) == (set(lifted), min(lifted.values()) >= 4)
     assert ((4.0, 16.0), "PASS", (0.5, 8.0)) == (at_there, back.verdict, of_aws(rds))
@@ -97,7 +97,7 @@ def test_a_range_that_is_there_already_calls_nothing(make):
     changing = make(0.5, 8)
 
     assert () == changing.plan().changes
-    assert f"NOTHING TO CHANGE: {NAME} has 0.5-8 ACU already" == str(changing.apply("0badc0de"))
+    assert f"NOTHING TO CHANGE: {NAME} has 0.5–8 ACU already" == str(changing.apply("0badc0de"))
     assert "PASS" == changing.verify().verdict
     assert "SKIP" == changing.undo().verdict
 

@@ -27,7 +27,7 @@ def test_floor_and_ceiling_may_be_equal():
     """
     A fixed size is a range.
     """
-    assert (4.0, "4-4 ACU") == (AcuRange(4, 4).clamp(9), str(AcuRange(4, 4)))
+    assert (4.0, "4–4 ACU") == (AcuRange(4, 4).clamp(9), str(AcuRange(4, 4)))
 
 
 @pytest.mark.parametrize(

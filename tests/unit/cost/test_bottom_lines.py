@@ -24,7 +24,7 @@ PAGES = sorted((ROOT / "notebooks").glob("0[1-4]_*.ipynb"))
     [
         ("Expect 1 USD in ap-northeast-1. It was 2.5 at db.r6g.large.", []),
         ("One. Two. Three.", ["3 sentences"]),
-        ("At 0.5-16 ACU 1,101 USD, 2, 3 and 4%, 5.", ["7 numbers"]),
+        ("At 0.5–16 ACU 1,101 USD, 2, 3 and 4%, 5.", ["7 numbers"]),
         (" ".join(["word"] * 33) + ".", ["33 words: " + " ".join(["word"] * 33) + "."]),
     ],
 )

@@ -25,7 +25,7 @@ def test_quiet_nights_get_the_lowest_floor_and_a_ceiling_over_what_they_wanted()
     """
     found = planned(OFFICE)
 
-    assert "0.5-1 ACU from 18 to 08 UTC, 4-16 ACU else" == str(found)
+    assert "0.5–1 ACU from 18 to 08 UTC, 4–16 ACU else" == str(found)
     assert found.saved_acu_hours == pytest.approx(3.5 * 14 / 24 * 730, rel=0.02)
     assert (3, False, "") == (found.held_out_days, found.at_most, found.why_not)
 

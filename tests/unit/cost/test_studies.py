@@ -1,6 +1,7 @@
 """The procedures behind the notebooks on ranges, options and history."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -129,6 +130,25 @@ def test_every_option_is_beside_the_same_bill(options):
     assert 5 == len(rows)
     assert {round(options.usd, 6)} == {round(saves + then, 6) for _, saves, then, _ in rows}
     assert "PASS" == options.report().verdict
+
+
+def test_a_class_without_every_price_is_unknown_and_counts_as_not_compared(options):
+    """db.t4g.medium has a price of an hour in Tokyo, and none of the processor credits that this load would take."""
+    (unknown,) = [row for row in options.instance_table().rows if row[1] == "unknown"]
+    without = replace(options, provisioned=tuple(one for one in options.provisioned if one.usd is None))
+
+    assert "db.t4g.medium" == unknown[0]
+    assert "Unknown: its processor credits" in options.instance_table().note
+    assert ["2 classes have every price that they need here, and not db.t4g.medium", "FAIL"] == [
+        options.report().checks[1].detail, without.report().checks[1].verdict,
+    ]  # fmt: skip
+
+
+def test_the_days_of_a_history_are_named_by_their_dates(history):
+    """Four whole weeks before the day of the stored pages, in Tokyo."""
+    days = history.bill.days
+
+    assert (28, date(2026, 10, 26), date(2026, 11, 22)) == (len(days), days[0], days[-1])
 
 
 def test_no_verdict_holds_a_check_that_cannot_fail(options, history):

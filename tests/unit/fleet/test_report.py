@@ -82,7 +82,7 @@ def test_of_ranges_the_saving_is_what_the_range_that_fits_is_cheaper():
     dearer = {"vcpu_per_acu_0.25": {"floor_acu": 2.0, "ceiling_acu": 8.0, "usd": 170.0, "now_usd": 100.0}}
     rows, lead = shown("acu-range-what-if", ("a", "passed", cheaper), ("b", "passed", dearer))
 
-    assert [("0.5-4 ACU", "1-8 ACU", 30.0), ("0.5-4 ACU", "2-8 ACU", 0.0)] == [
+    assert [("0.5–4 ACU", "1–8 ACU", 30.0), ("0.5–4 ACU", "2–8 ACU", 0.0)] == [
         (row["range"], row["recommended_range"], row["saving_usd"]) for row in rows
     ]
     assert "2 of 2 clusters are expected to cost 200 USD a month. Ranges that fit would save 30 USD of it." == lead
