@@ -1,5 +1,7 @@
 """The stored pages in JupyterLab, as `make lab` starts it, on a screen of 1280 x 900: what a person sees who opens one and runs nothing."""
 
+import re
+
 import browsing
 import pytest
 
@@ -52,6 +54,21 @@ def test_make_lab_opens_the_start_page_and_asks_nothing(window, lab):
 
     expect(window.locator(f"{START} h1")).to_contain_text("Start here", timeout=browsing.START_SECONDS * 1000)
     expect(window.locator(".jp-Dialog, .Toastify__toast")).to_have_count(0)
+
+
+@pytest.mark.quick
+def test_charts_are_dark_in_a_dark_theme(start):
+    """They are drawn on white, and as bright as a lamp otherwise. The theme is what JupyterLab says of its page."""
+    (entry,) = [one for one in ENTRIES if one.name == "cost-per-environment"]
+    start.locator(START).get_by_role("link", name=entry.title, exact=True).click()
+    start.set_viewport_size({"width": 1280, "height": TALL})
+    chart = start.locator(".jp-RenderedImage img").first
+    expect(chart).to_have_css("filter", "none")
+
+    start.evaluate("document.body.dataset.jpThemeLight = 'false'")
+
+    expect(chart).to_have_css("filter", re.compile("invert"))
+    start.evaluate("document.body.dataset.jpThemeLight = 'true'")
 
 
 @pytest.mark.parametrize("entry", QUICK_FIRST)
