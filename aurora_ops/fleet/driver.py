@@ -17,7 +17,7 @@ from aurora_ops.fleet import plan as plans
 from aurora_ops.fleet import task as tasks
 from aurora_ops.fleet.pages import report
 from aurora_ops.fleet.plan import FleetRunError, Plan
-from aurora_ops.fleet.task import Outcome
+from aurora_ops.fleet.task import Outcome, Task
 from aurora_ops.runner.engine import SIGNALS
 from aurora_ops.runner.kernels import forked
 
@@ -30,10 +30,14 @@ def resume(folder: Path) -> Plan:
     folder = folder.expanduser().absolute()
     plan = plans.read(folder)
     (folder / tasks.STOP).unlink(missing_ok=True)
-    for one in plan.tasks:
-        if (found := tasks.outcome(folder, one.key)) is None or not found.settled:
-            tasks.forget(folder, one.key)
+    for one in left_open(plan, folder):
+        tasks.forget(folder, one.key)
     return plan
+
+
+def left_open(plan: Plan, folder: Path) -> list[Task]:
+    """The clusters of a plan without a verdict: those that `resume` has run (again)."""
+    return [one for one in plan.tasks if (found := tasks.outcome(folder, one.key)) is None or not found.settled]
 
 
 def run(

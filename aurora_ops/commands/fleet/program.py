@@ -184,7 +184,7 @@ def run(
         )
     code = driver.run(plan, folder, scheduler=scheduler, jobs=jobs, deadline_seconds=deadline, say=click.echo)
     click.echo(f"evidence: {f'{place.send(folder)} and {folder}' if place else folder}")
-    if code > 2:
+    if driver.left_open(plan, folder):
         click.echo(f"to go on: aurora-ops fleet run --resume {folder}")
     sys.exit(code)
 

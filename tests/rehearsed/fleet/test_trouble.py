@@ -58,6 +58,7 @@ def test_an_account_that_denies_is_named_in_each_region_and_the_run_ends_with_no
     done, folder = reported[page]
 
     assert 3 == done.returncode, done.stdout + done.stderr
+    assert "--resume" not in done.stdout  # every cluster that was found has its verdict: nothing is to be gone on with
     assert [[DENIED, region, "AccessDenied"] for region in fleets.REGIONS[: SIZES.regions]] == [
         [*one] for one in plans.read(folder).refused
     ]
