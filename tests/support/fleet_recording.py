@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,17 +24,22 @@ from aurora_ops.sandbox.client.faults import Faults
 SIZES = fleets.Sizes()
 REFUSES = "acquired"  # an account whose role was not set up
 SERVED = "tag:aurora-ops:sandbox-servers="  # no such tag: those with PostgreSQL
-DAMAGED = 7  # of those: whose backup has a bad page
+DAMAGED = 7  # of those: whose backup has a bad page; one of `insight`
 MINUTES = 3
-# What is asked, and with which words. The order matters: a drill wants the machine for itself, and load comes last.
-ASKED = {
-    "versions": (),
-    "cost-per-environment": ("run", "cost-per-environment"),
-    "acu-range-what-if": ("run", "acu-range-what-if", "--filter", "tag:stage=dev"),  # six seconds of a processor each
-    "drift": ("run", "drift", "--filter", SERVED),
-    "restore-drill": ("run", "restore-drill", "--filter", SERVED, "--budget-usd", "60", "-p", "max_cost_usd=5"),
-    "database-load": ("run", "database-load", "--filter", SERVED, "-p", "source=live", "-p", f"minutes={MINUTES}"),
-}
+DRILLED = ("run", "restore-drill", "--filter", SERVED, "--budget-usd", "15", "-p", "max_cost_usd=5")
+# What is asked, and with which words. Drills stand between: an account at a time, so that proofs have different
+# ages; the damaged backup's at once, for a later drill restores from a newer backup. Load comes last.
+ASKED = (
+    ("restore-drill", (*DRILLED, "--filter", "account=insight")),
+    ("versions", ()),
+    ("drift", ("run", "drift", "--filter", SERVED)),
+    ("restore-drill", (*DRILLED, "--filter", "account=logistics")),
+    ("cost-per-environment", ("run", "cost-per-environment")),
+    ("restore-drill", (*DRILLED, "--filter", "account=payments")),
+    ("acu-range-what-if", ("run", "acu-range-what-if", "--filter", "tag:stage=dev")),  # six seconds of a processor each
+    ("restore-drill", (*DRILLED, "--filter", "account=platform")),
+    ("database-load", ("run", "database-load", "--filter", SERVED, "-p", "source=live", "-p", f"minutes={MINUTES}")),
+)
 _JOIN = "SELECT count(*) FROM orders AS a JOIN orders AS b USING (customer) JOIN orders AS c USING (customer)"  # a tenth of a second of a processor
 _SUM = "SELECT sum(length(customer)) FROM orders"
 # What holds a row for a second, and makes whoever wants it wait.
@@ -43,7 +48,7 @@ _HOLD = "WITH held AS (UPDATE orders SET customer = customer WHERE id = 1 RETURN
 LOADS = (
     [(_HOLD, 0.2, 0.0)] * 4,  # they queue for one row
     [(_JOIN, 0.1, 0.0)] * 2,  # they compute
-    [(_JOIN, 0.6, 40.0 * one) for one in range(6)],  # ever more
+    [(_JOIN, 1.0, 20.0 * one) for one in range(12)],  # ever more
     [(_JOIN, 2.0, 0.0)],
     [(_SUM, 0.02, 0.0), (_HOLD, 3.0, 0.0)],
     [(_SUM, 0.1, 0.0)],
@@ -67,6 +72,11 @@ def build(prefix: str, description: Path) -> None:
     refuses = f"{prefix}-{REFUSES}-544444444445"
     Faults(lifecycle.start(refuses)).fail("DescribeDBClusters", "AccessDenied", 10**6, status=403)
     description.write_text(f'{text}\n[[accounts]]\nname = "{REFUSES}"\nsandbox = "{refuses}"\n', encoding="utf-8")
+    damage(prefix)
+
+
+def damage(prefix: str) -> None:
+    """A bad page in the newest backup of one cluster."""
     session, name, account = list(served(prefix))[DAMAGED - 1]
     faults = Faults(lifecycle.start(fleets.sandbox_of(prefix, account)))
     faults.back_up(name)
@@ -103,27 +113,16 @@ def loaded(prefix: str) -> Iterator[None]:
             one.join()
 
 
-def ask(folder: Path, description: Path, page: str) -> None:
-    """One of the commands, unless its report stands there."""
-    if any(folder.glob(f"*_fleet_{page}/index.html")):
+def ask(folder: Path, description: Path, page: str, words: Sequence[str], before: int) -> None:
+    """One of the commands, unless its report stands there beside those of as many commands of its page before it."""
+    if len([*folder.glob(f"*_fleet_{page}/index.html")]) > before:
         click.echo(f"{page}: it stands there")
         return
-    words = ASKED[page] or (page,)
-    command = [
-        sys.executable,
-        "-m",
-        "aurora_ops",
-        "fleet",
-        *words,
-        "--fleet",
-        str(description),
-        "--output-dir",
-        str(folder),
-    ]
+    command = [sys.executable, "-m", "aurora_ops", "fleet", *(words or (page,))]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--fleet", str(description), "--output-dir", str(folder)], capture_output=True, text=True, check=False)  # fmt: skip
     if done.returncode not in (0, 1, 3):
-        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr or done.stdout[-500:]}")
+        raise SystemExit(f"{' '.join(command[3:])} ended with {done.returncode}: {done.stderr or done.stdout[-500:]}")
     click.echo(f"{page}, {time.monotonic() - began:.0f} s: {done.stdout.splitlines()[-3:]}")
 
 
@@ -136,13 +135,14 @@ def main(folder: Path, name: str) -> None:
     description = folder / "fleet.toml"
     if not description.exists():
         build(name, description)
-    for page in ASKED:
+    for number, (page, words) in enumerate(ASKED):
+        before = [one for one, _ in ASKED[:number]].count(page)
         if page == gathered.LOAD:
             with loaded(name):
                 time.sleep(60 * MINUTES)
-                ask(folder, description, page)
+                ask(folder, description, page, words, before)
         else:
-            ask(folder, description, page)
+            ask(folder, description, page, words, before)
     path = gathered.gather(folder).write(gathered.RECORDING)
     click.echo(f"{path.name}: {path.stat().st_size:,} bytes. Now: aurora-ops notebooks refresh fleet, then aurora-ops sandbox fleet --name {name} --remove")  # fmt: skip
 

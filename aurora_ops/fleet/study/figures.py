@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from aurora_ops.core import charts
 from aurora_ops.core.display import Chart, count
@@ -16,8 +17,10 @@ PROVED, FAILED, UNPROVED, NEVER = "proved", "not proved", "no verdict", "not dri
 _COLOURS = {PROVED: charts.BLUE, FAILED: charts.ORANGE, UNPROVED: charts.YELLOW, NEVER: GREY}
 _WORDS = {"PASS": PROVED, "FAIL": FAILED}
 RANKED = 5  # bars of a picture; more are told as a sum
-_PANELS, _ACROSS, _TRENDS = 12, 4, 3
-_IDLE = 0.05  # sessions per vCPU: less is no panel
+_PANELS, _ACROSS, _TRENDS = 9, 3, 3  # trends: panels that tell theirs, the strongest
+_ACCOUNTS = 4  # with a panel of their own
+_IDLE = 0.25  # sessions per vCPU: less is no panel
+STEADY = "steady"
 _GROWS = 0.25  # of its mean, over the window: less is no trend in some minutes of samples
 
 
@@ -98,7 +101,7 @@ def _bars(axes: Axes, amounts: Sequence[tuple[str, float]], told: Sequence[str])
 def trend(one: Course) -> str:
     """Whether its load grows or falls, in words."""
     if abs(one.per_minute) * one.minutes <= _GROWS * one.mean:
-        return "steady"
+        return STEADY
     return f"{'grows' if one.per_minute > 0 else 'falls'} by {abs(one.per_minute):.2f} a minute"
 
 
@@ -108,6 +111,7 @@ def loads(found: Gathered) -> Chart:
     busy = [one for one in ordered if one.mean >= _IDLE]
     shown = busy[:_PANELS]
     down = -(-len(shown) // _ACROSS) or 1
+    moving = sorted((one for one in shown if trend(one) != STEADY), key=lambda one: -abs(one.per_minute))[:_TRENDS]
     figure = charts.blank(1.2 + 1.5 * down)
     panels = figure.subplots(down, _ACROSS, sharex=True, sharey=True, squeeze=False).flat
     top = 1.4 * max([1.0, *(value for one in shown for value in one.on_cpu if value is not None)])
@@ -118,12 +122,13 @@ def loads(found: Gathered) -> Chart:
         charts.clean(axes)
         axes.tick_params(length=0, labelsize=9)
         axes.set_ylim(0, top)
-        _course(axes, shown[number], trend(shown[number]) if number < _TRENDS else "")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _course(axes, shown[number], trend(shown[number]) if shown[number] in moving else "")
     figure.supxlabel("minutes of the window", fontsize=10)
     figure.supylabel("sessions per vCPU", fontsize=10)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=10)
-    idle = f"; {len(ordered) - len(busy)} idle" if len(ordered) > len(busy) else ""
+    idle = f"; {len(ordered) - len(busy)} under {_IDLE:g}" if len(ordered) > len(busy) else ""
     said = "; ".join(f"{one.cluster} {one.mean:.2f}, {trend(one)}" for one in shown)
     return Chart.of(f"active sessions per vCPU of {count(len(ordered), 'cluster')}: {said}{idle}", figure)
 
@@ -150,7 +155,7 @@ def supported(found: Gathered) -> Chart:
     counted: dict[str, Counter[str]] = {}
     for row in rows:
         counted.setdefault(str(row["account"]), Counter())[major(str(row["version"]))] += 1
-    first = sorted(counted, key=lambda one: (-sum(counted[one][each] for each in urgent), one))[:_ACROSS]
+    first = sorted(counted, key=lambda one: (-sum(counted[one][each] for each in urgent), one))[:_ACCOUNTS]
     panels = {"all": sum(counted.values(), Counter()), **{one: counted[one] for one in first}}
     figure = charts.blank(0.8 + 0.36 * len(ordered))
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=[1.6, *[1] * len(first)])[0]

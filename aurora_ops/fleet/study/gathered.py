@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from aurora_ops.core.errors import InputError
 from aurora_ops.fleet import plan as plans
@@ -179,12 +180,17 @@ def _courses(run: Path, plan: Plan, outcomes: Sequence[Outcome]) -> Iterator[Cou
             continue
         found = bundles.open_file(path)
         load = found.loads()[0]
-        frame = load.every(_EVERY_SECONDS)
         start, end = found.window
+        frame = whole(load.every(_EVERY_SECONDS), start, end)
         yield Course(
             rows[one.key].cluster, rows[one.key].account, (end - start).total_seconds() / 60, _EVERY_SECONDS,
             *(_per_vcpu(frame[name], frame["vcpu"]) for name in ("CPU", "total")),
         )  # fmt: skip
+
+
+def whole(frame: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
+    """The points, stamped at their end, that lie in the window with all their seconds: one second of ten at its edge is no course."""
+    return frame[(frame.index - pd.Timedelta(seconds=_EVERY_SECONDS) >= start) & (frame.index <= end)]
 
 
 def _per_vcpu(sessions: Any, vcpu: Any) -> list[float | None]:

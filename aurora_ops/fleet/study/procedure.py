@@ -18,7 +18,7 @@ from aurora_ops.fleet.study.gathered import COST, DRIFT, LOAD, PROOF, RANGES, VE
 from aurora_ops.runner.index import GRAVEST
 
 _TOGETHER = timedelta(days=7)  # older than that beside the newest is another week's answer
-_SHOWN = 13
+_SHOWN = 8
 _PAGES = {
     PROOF: "whose backups came back", COST: "what they cost", RANGES: "which range fits", LOAD: "load",
     DRIFT: "what differs", VERSIONS: "versions",

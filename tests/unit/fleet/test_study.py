@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
 from aurora_ops.fleet.plan import Plan, Row
-from aurora_ops.fleet.study import gathered, procedure
+from aurora_ops.fleet.study import figures, gathered, procedure
 from aurora_ops.fleet.study.gathered import Course, NoFleetError
 from aurora_ops.fleet.task import Task
 
@@ -82,7 +84,10 @@ def test_a_recording_holds_what_was_gathered_in_the_same_bytes(tmp_path):
 
 
 def test_the_recording_is_of_the_whole_fleet_with_what_went_wrong_in_it():
-    """240 clusters in four accounts and three regions; a dozen drilled, one of them in vain; six broken; a fifth account that refused."""
+    """240 clusters in four accounts and three regions; a dozen drilled, one of them in vain; six broken; a fifth account that refused.
+
+    Proofs are of different ages, every row has a status, and load grows somewhere.
+    """
     recorded = gathered.recording()
     drills = [row["verdict"] for row in recorded.rows(gathered.PROOF)]
 
@@ -90,14 +95,24 @@ def test_the_recording_is_of_the_whole_fleet_with_what_went_wrong_in_it():
     assert (11, 1) == (drills.count("PASS"), drills.count("FAIL"))
     assert 6 == sum(row["status"] not in ("", "available") for row in recorded.rows(gathered.VERSIONS))
     assert {"acquired": "AccessDenied"} == recorded.refused
+    assert 3 == len({round(row["age_hours"], 1) for row in recorded.rows(gathered.PROOF) if row["age_hours"]})
+    assert [] == [row["cluster"] for part in recorded.parts.values() for row in part.rows if not row["status"]]
+    assert any(figures.trend(one).startswith("grows by") and one.mean > 1 for one in recorded.courses)
 
 
 def test_a_trend_is_told_only_where_it_is_a_quarter_of_the_load():
-    from aurora_ops.fleet.study import figures
-
     flat = Course("x", "a", 1.0, 20, (), (2.0, 2.1, 2.0))
 
     assert "steady" == figures.trend(flat)
     assert "grows by 3.00 a minute" == figures.trend(replace(flat, active=(1.0, 2.0, 3.0)))
     assert "falls by 3.00 a minute" == figures.trend(replace(flat, active=(3.0, 2.0, 1.0)))
     assert "steady" == figures.trend(replace(flat, active=(None, None, 1.0)))
+
+
+def test_a_course_has_only_points_of_which_all_seconds_lie_in_the_window():
+    """The service's points begin at full tens of seconds, and the window does not."""
+    ends = pd.date_range("2026-11-28T08:20:10Z", periods=4, freq="10s")
+    frame = pd.DataFrame({"total": [9.0, 1.0, 2.0, 9.0]}, index=ends)
+    start, end = (datetime(2026, 11, 28, 8, 20, second, tzinfo=UTC) for second in (1, 31))
+
+    assert [1.0, 2.0] == [*gathered.whole(frame, start, end)["total"]]
