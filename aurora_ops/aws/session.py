@@ -126,6 +126,7 @@ class Session:
     def _boto(self) -> boto3.Session:
         core = botocore.session.Session()
         core.register_component("data_loader", descriptions())
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=api.moment)
         if self.is_sandbox:
             keys = self.variables["AWS_ACCESS_KEY_ID"], self.variables["AWS_SECRET_ACCESS_KEY"]
             return boto3.Session(*keys, region_name=self.region, botocore_session=core)
