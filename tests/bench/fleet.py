@@ -145,7 +145,8 @@ def costs() -> None:
                     raise SystemExit(f"{len(wrong)} without a verdict: {wrong[0]}")
                 return taken / len(members)
 
-            some = [one for one in found.members if len(one.listed.instances) == 1][:MEASURED_CLUSTERS]
+            single = [one for one in found.members if len(one.listed.instances) == 1]
+            some = single[:: len(single) // MEASURED_CLUSTERS][:MEASURED_CLUSTERS]  # of every account
             each(some[:2], True)  # imports
             every = each(found.members, True)
             line(f"figures of {len(found.members)} clusters", f"{every * len(found.members):.1f} s")
