@@ -18,6 +18,7 @@ from aurora_ops.fleet.task import Outcome
 from aurora_ops.runner.index import GRAVEST
 
 PAGE, CSV, PARQUET, MANIFEST = "index.html", "fleet.csv", "fleet.parquet", "manifest.sha256"
+_LINE = 60  # letters of it that stay on one line
 _SAID = 140  # letters of what a run found: a cell and no column of its own
 _SCRIPT = """<script>
 (() => {
@@ -208,7 +209,7 @@ def _cell(name: str, row: Mapping[str, Value], right: bool, digits: int) -> str:
         short = (
             text if len(text) <= _SAID else f"{text[:_SAID].rpartition(' ')[0]} …"
         )  # all of it is on the run's page and in the CSV
-        return f'<td class="long">{escape(short)}</td>'
+        return f'<td class="{"long" if len(short) > _LINE else "short"}">{escape(short)}</td>'
     return f"<td>{escape(text)}</td>" if name == "status" else f'<td class="short">{coloured(text)}</td>'
 
 
