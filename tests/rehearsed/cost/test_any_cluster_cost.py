@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +12,8 @@ from bottom_lines import sentences, too_long
 from common import CLUSTER, INSTANCE
 from moto.server import ThreadedMotoServer
 
+from aurora_ops.aws import api, metrics
 from aurora_ops.aws import cluster as clusters
-from aurora_ops.aws import metrics
 from aurora_ops.aws.session import Session, sandbox_session
 from aurora_ops.aws.which_cluster import UnknownClusterError, UnsuitableClusterError
 from aurora_ops.billing.usage import HOURS_PER_MONTH
@@ -281,6 +282,19 @@ def test_a_fleet_has_the_same_figures_without_a_page(orders, young, pages, measu
         "quantities"
     ]
     assert (["PASS", "SKIP"][not measured], "ASSUMED" in found["line"]) == (found["checks"][0]["verdict"], not measured)
+
+
+def test_the_figures_of_a_cluster_take_seven_requests_and_one_for_the_alarms_of_its_region(young):
+    """Capacity and connections of minutes and of what is older, counts, sizes; the cluster, its instances, its snapshots. The second asks for no alarms."""
+    asked = []
+    for _ in range(2):
+        before = len(api.calls)
+        task = Task("k", "cost-per-environment", {"cluster": young, "region": REGION, "target": "sandbox"}, "counted", "a", REGION, "arn", {NAME_VARIABLE: lifecycle.name_in_use()})  # fmt: skip
+        costs.priced(task)
+        asked.append(Counter(call.operation for call in api.calls[before:]))
+
+    seven = {"DescribeDBClusters": 1, "DescribeDBInstances": 1, "DescribeDBClusterSnapshots": 1, "GetMetricData": 4}
+    assert [{**seven, "DescribeAlarms": 1}, seven] == asked
 
 
 def test_a_verdict_on_an_assumed_load_says_so(young, pages):
