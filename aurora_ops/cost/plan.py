@@ -313,12 +313,18 @@ def weak_share(plan: CostPlan) -> float:
 
 
 def summary(plan: CostPlan) -> dict[str, float | None]:
-    """The plan's amounts for `result.json`, in USD a month; None where a price is unknown."""
-    return {
+    """The plan's amounts for `result.json`, in USD a month; None where a price is unknown. Of a cluster also the days that its month was measured: 0, it is assumed."""
+    amounts = {
         f"{cost.name}_{level}_usd": getattr(cost, level).usd
         for cost in plan.environments
         for level in ("floor", "expected", "ceiling")
     }
+    days = {
+        f"{cost.name}_measured_days": round(cost.measured.measured_hours / 24, 1) if cost.measured else 0.0
+        for cost in plan.environments
+        if cost.existing
+    }
+    return amounts | days
 
 
 def _engine_problem(cost: EnvironmentCost, acu_range: AcuRange | None = None) -> str:

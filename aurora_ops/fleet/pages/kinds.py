@@ -53,7 +53,7 @@ def _plain(value: Any) -> Value:
 
 def _of_cluster(level: str) -> Read:
     """Of a plan of costs, in which a named cluster stands under its own name."""
-    return lambda row, found, _now: _plain(found.result.get(f"{row.cluster}_{level}_usd"))
+    return lambda row, found, _now: _plain(found.result.get(f"{row.cluster}_{level}"))
 
 
 def _case(found: Outcome) -> Mapping[str, Any]:
@@ -73,7 +73,7 @@ def _recommended(_row: Row, found: Outcome, _now: datetime) -> Value:
 
 def _now_usd(row: Row, found: Outcome, now: datetime) -> Value:
     """The month as it is expected; where only ranges were simulated, that of the present one."""
-    expected = _of_cluster("expected")(row, found, now)
+    expected = _of_cluster("expected_usd")(row, found, now)
     return _plain(_case(found).get("now_usd")) if expected is None else expected
 
 
@@ -112,7 +112,11 @@ def _lead_cost(rows: Sequence[Mapping[str, Value]]) -> str:
     known = [row for row in rows if isinstance(row["now_usd"], float)]
     saving = _sum(rows, "saving_usd")
     less = f" Ranges that fit would save {saving:,.0f} USD of it." if saving else ""
-    return f"{len(known)} of {len(rows)} clusters are expected to cost {_sum(rows, 'now_usd'):,.0f} USD a month.{less}"
+    assumed = sum(row.get("measured_days") == 0 for row in known)
+    by = f" Of {assumed} no week of capacity was measured: a usage profile is assumed." if assumed else ""
+    return (
+        f"{len(known)} of {len(rows)} clusters are expected to cost {_sum(rows, 'now_usd'):,.0f} USD a month.{by}{less}"
+    )
 
 
 def _lead_proof(rows: Sequence[Mapping[str, Value]]) -> str:
@@ -160,10 +164,11 @@ KINDS = {
         (
             Column("range now", "range", _range),
             Column("expected, USD a month", "now_usd", _now_usd),
-            Column("p10", "p10_usd", _of_cluster("p10")),
-            Column("p90", "p90_usd", _of_cluster("p90")),
-            Column("at its floor", "floor_usd", _of_cluster("floor")),
-            Column("at its ceiling", "ceiling_usd", _of_cluster("ceiling")),
+            Column("p10", "p10_usd", _of_cluster("p10_usd")),
+            Column("p90", "p90_usd", _of_cluster("p90_usd")),
+            Column("at its floor", "floor_usd", _of_cluster("floor_usd")),
+            Column("at its ceiling", "ceiling_usd", _of_cluster("ceiling_usd")),
+            Column("measured, days", "measured_days", _of_cluster("measured_days"), 1),
             Column("range that fits", "recommended_range", _recommended),
             Column("saving, USD", "saving_usd", _saving),
         ),

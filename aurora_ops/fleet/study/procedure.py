@@ -46,7 +46,13 @@ class Study:
         usd = sum(amount for _, amount in found.known(COST, "now_usd"))
         unknown = len(found.rows(COST)) - len(found.known(COST, "now_usd"))
         costs = f" are expected to cost about {about(usd)} USD a month" if usd else " were seen"
-        costs += f" ({unknown} of unknown cost)" if usd and unknown else ""
+        assumed = sum(row.get("measured_days") == 0 for row, _ in found.known(COST, "now_usd"))
+        of = [
+            f"{number} {what}"
+            for number, what in ((assumed, "by an assumed load"), (unknown, "of unknown cost"))
+            if number
+        ]
+        costs += f" ({', '.join(of)})" if usd and of else ""
         parts.append(f"{count(len(found.clusters), 'cluster')} in {count(accounts, 'account')}{costs}")
         if PROOF in found.parts:
             proved, drilled = len(self._proved), len(found.rows(PROOF))

@@ -67,13 +67,16 @@ def test_who_could_not_be_looked_at_is_not_counted_as_well(page, name, lead):
 def test_of_costs_the_dearest_stands_first_and_dollars_are_summed():
     rows, lead = shown(
         "cost-per-environment",
-        ("b", "passed", {"b_expected_usd": 100.0}),
-        ("a", "passed", {"a_expected_usd": 250.4}),
+        ("b", "passed", {"b_expected_usd": 100.0, "b_measured_days": 0.0}),
+        ("a", "passed", {"a_expected_usd": 250.4, "a_measured_days": 27.9}),
         ("c", "error", {}),
     )
 
     assert [("a", 250.4), ("b", 100.0), ("c", None)] == [(row["cluster"], row["now_usd"]) for row in rows]
-    assert "2 of 3 clusters are expected to cost 350 USD a month." == lead
+    assert (
+        "2 of 3 clusters are expected to cost 350 USD a month. Of 1 no week of capacity was measured: a usage profile is assumed."
+        == lead
+    )
 
 
 def test_of_ranges_the_saving_is_what_the_range_that_fits_is_cheaper():

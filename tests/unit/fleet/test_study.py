@@ -42,13 +42,13 @@ def test_of_each_cluster_its_newest_run_counts_and_ages_are_counted_to_the_newes
 
 def test_the_bottom_line_tells_proved_drilled_and_the_others_apart_and_names_who_refused(tmp_path):
     ran(
-        tmp_path, "1", gathered.COST, ("x", "passed", {"x_expected_usd": 100.0}, "2026-11-27T02:00:00Z"), ("y", "passed", {"y_expected_usd": 50.0}, "2026-11-27T02:00:00Z"),
+        tmp_path, "1", gathered.COST, ("x", "passed", {"x_expected_usd": 100.0, "x_measured_days": 0.0}, "2026-11-27T02:00:00Z"), ("y", "passed", {"y_expected_usd": 50.0}, "2026-11-27T02:00:00Z"),
         ("z", "error", {}, "2026-11-27T02:00:00Z"), refused=[("b", "r", "AccessDenied")],
     )  # fmt: skip
     ran(tmp_path, "2", gathered.PROOF, ("x", "failed", {}, "2026-11-27T03:00:00Z"), refused=[("b", "r", "AccessDenied")])  # fmt: skip
 
     assert (
-        "3 clusters in 1 account are expected to cost about 150 USD a month (1 of unknown cost), and 0 of 1 backups that were drilled came back and 2 were not drilled. "
+        "3 clusters in 1 account are expected to cost about 150 USD a month (1 by an assumed load, 1 of unknown cost), and 0 of 1 backups that were drilled came back and 2 were not drilled. "
         "Nothing is known of b: it refused." == repr(procedure.study(str(tmp_path)).bottom_line())
     )  # fmt: skip
 
