@@ -16,6 +16,12 @@ from aurora_ops.runner.kernels import forked
 
 pytestmark = pytest.mark.minutes(2.5)
 
+SOONER = """import sys
+if 'papermill' in sys.orig_argv:
+    from aurora_ops.runner import engine
+    engine.{name} = 2
+"""
+
 
 def python_path(folder: Path) -> str:
     """PYTHONPATH with a folder in front, whose `sitecustomize` Python then loads."""
@@ -66,8 +72,12 @@ def test_a_signal_lets_the_cell_finish_and_then_cleans_up(tmp_path, make, signum
     trial.assert_ended_honestly()
 
 
-def test_an_interrupt_that_makes_the_kernel_drop_its_reply_ends_the_run_too(make):
-    """It falls between the kernel's own lines, after the cell: the kernel is idle and says nothing more. The clean-up runs, and nothing waits for ever."""
+def test_an_interrupt_that_makes_the_kernel_drop_its_reply_ends_the_run_too(tmp_path, make):
+    """It falls between the kernel's own lines, after the cell: the kernel is idle and says nothing more. The clean-up runs, and nothing waits for ever.
+
+    The reply is waited for during two seconds here, instead of fifteen.
+    """
+    assert 2 < engine.REPLY_SECONDS  # the name that is set below
     work = """
 import time
 kernel, path = get_ipython().kernel, folder + "/working"
@@ -83,7 +93,8 @@ try:
 except KeyboardInterrupt:
     kernel.session.send = sent
 """
-    trial = make(work).start()
+    (tmp_path / "sitecustomize.py").write_text(SOONER.format(name="REPLY_SECONDS"))
+    trial = make(work).start(PYTHONPATH=python_path(tmp_path))
     trial.wait_for("working")
 
     trial.process.send_signal(signal.SIGINT)
@@ -246,12 +257,7 @@ def test_a_kernel_that_hangs_in_its_end_is_killed_after_its_exit_handlers(tmp_pa
     The end may hang for two seconds here, instead of ten.
     """
     assert 2 < engine.HANG_SECONDS  # the name that is set below
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if 'papermill' in sys.orig_argv:\n"
-        "    from aurora_ops.runner import engine\n"
-        "    engine.HANG_SECONDS = 2\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text(SOONER.format(name="HANG_SECONDS"))
     work = """
 import atexit, signal, time
 from functools import partial
