@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 _PARAMETER = ("-p", "--parameter")
+_KEPT_LOAD = (".json", ".json.gz")
+_READ_TWICE_BYTES = 1_000_000  # a year of hours is a third of it
 MENDS = "to_mend_it"  # of a page's result: a command, which stands on a line of its own so that it can be copied
 
 
@@ -199,10 +201,29 @@ def _before_start(parameters: Mapping[str, Any]) -> None:
         from aurora_ops.restore.baseline import file
 
         file.check(str(path), cluster=str(parameters["cluster"]), restored_to=str(parameters["restored_to"]))
+    if parameters.get("source"):
+        _look_at_file(parameters)
     if parameters.get("cluster") or parameters.get("login") or parameters.get("target", "sandbox") != "sandbox":
         from aurora_ops.aws import access
 
         access.before_start(parameters)
+
+
+def _look_at_file(parameters: Mapping[str, Any]) -> None:
+    """Refuse a file that is no load, or no capacity; of a large one the page itself finds out."""
+    from aurora_ops.core.errors import InputError
+
+    source = str(parameters["source"])
+    path = Path(source if Path(source).is_file() else source.rpartition("#")[0])
+    if not path.is_file():
+        return
+    if "ceiling_acu" not in parameters:
+        if not source.endswith(_KEPT_LOAD):
+            raise InputError(f"source={source!r} is no kept load, so nothing was started: those end in .json.gz. A run of database-load keeps one in its folder.")  # fmt: skip
+    elif path.stat().st_size <= _READ_TWICE_BYTES:
+        from aurora_ops.cost.readers import capacity_files
+
+        capacity_files.read(source, timezone=str(parameters["timezone"]), ceiling_acu=float(parameters["ceiling_acu"]))
 
 
 def _help(ctx: click.Context, name: str) -> str:

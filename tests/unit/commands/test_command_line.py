@@ -126,6 +126,22 @@ def test_a_value_keeps_its_equals_signs_and_a_dash_in_front(tmp_path):
     assert "days='-5' cannot be used" in dash.stderr
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("acu-history", "people.txt has one column, 'root:x:0:0', and a table has several"),
+        ("acu-range-what-if", "people.txt has one column"),
+        ("database-load", "is no kept load, so nothing was started: those end in .json.gz"),
+    ],
+)
+def test_a_file_that_is_something_else_is_refused_before_anything_starts(tmp_path, page, said):
+    (tmp_path / "people.txt").write_text("root:x:0:0\nme:x:1:1\n")
+    ended = ask("run", page, "-p", "source", tmp_path / "people.txt", "--output-dir", tmp_path / "runs")
+
+    assert (2, True, True) == (ended.exit_code, ended.stderr.startswith("input refused: "), said in ended.stderr)
+    assert not (tmp_path / "runs").exists()
+
+
 def complete(*words):
     """What bash is offered behind these words."""
     line = " ".join(["aurora-ops", *words])
