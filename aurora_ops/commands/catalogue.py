@@ -11,8 +11,8 @@ from aurora_ops.runner import collection
 SOURCE = "docs/catalogue.toml"
 # Of each README: the table's head, and what its keys end in.
 READMES = {
-    "README.md": ("| I want to … | | changes | interrupts | costs at AWS |", ""),
-    "README.ja.md": ("| したいこと | | 変更するもの | 止まるもの | AWS での費用 |", "_ja"),
+    "README.md": ("| I want to … | page | changes | interrupts | costs at AWS |", ""),
+    "README.ja.md": ("| したいこと | ページ | 変更するもの | 止まるもの | AWS での費用 |", "_ja"),
 }
 _KEYS = ("want", "changes", "interrupts", "costs")
 _MARKED = re.compile(r"(<!-- catalogue: .*? -->\n).*?(<!-- end of the catalogue -->)", re.DOTALL)
