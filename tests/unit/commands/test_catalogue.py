@@ -46,7 +46,7 @@ def test_only_what_is_between_the_marks_is_written_and_once(project):
     assert [] == catalogue.write()
 
     assert (project / "README.md").read_text() == MARKS.replace(
-        "old", "| I want to … | | changes | interrupts | costs at AWS |\n|---|---|---|---|---|\n| see | [one](notebooks/01_one.ipynb) | nothing | nobody | cents |"
+        "old", "| I want to … | page | changes | interrupts | costs at AWS |\n|---|---|---|---|---|\n| see | [one](notebooks/01_one.ipynb) | nothing | nobody | cents |"
     )  # fmt: skip
     assert (
         "| 見る | [one](notebooks/01_one.ipynb) | nothing | nobody | cents |" in (project / "README.ja.md").read_text()
