@@ -3,7 +3,7 @@
 Findings are words, as on every page that reads. The run fails only where what it read cannot be put side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,8 +78,14 @@ class Study:
         return [one for one in self.found.known(VERSIONS, "days_left") if one[1] <= engine_support.WARN_DAYS]
 
     @property
+    def _ranges(self) -> list[tuple[dict[str, kinds.Value], float]]:
+        """Rows of which a range that fits is known, with its saving: from the page of ranges, or from the costs of a cluster that was measured."""
+        known = [*self.found.known(COST, "saving_usd"), *self.found.known(RANGES, "saving_usd")]
+        return [*{(row["account"], row["region"], row["cluster"]): (row, saving) for row, saving in known}.values()]
+
+    @property
     def _savings(self) -> list[tuple[dict[str, kinds.Value], float]]:
-        return sorted((one for one in self.found.known(RANGES, "saving_usd") if one[1] >= 1), key=lambda one: -one[1])
+        return sorted((one for one in self._ranges if one[1] >= 1), key=lambda one: -one[1])
 
     def data(self) -> Table:
         """What was asked of how many clusters, when, and what came of it."""
@@ -96,9 +102,13 @@ class Study:
         note = f"Not looked at: {refused}." if refused else ""
         return Table(repr(self), ("about", "page", "clusters", "verdicts", "ended, UTC"), rows, note)
 
-    def proofs(self) -> Chart:
+    def _drawn(self, page: str, draw: Callable[[Gathered], Chart]) -> Chart | Line:
+        """The figure of a page's runs; where there are none, a sentence."""
+        return draw(self.found) if self.found.rows(page) else Line(f"Not looked at: {_PAGES[page]}.")
+
+    def proofs(self) -> Chart | Line:
         """Whose backups are proved."""
-        return figures.proofs(self.found)
+        return self._drawn(PROOF, figures.proofs)
 
     def drills(self) -> Table:
         """What is not proved first, then the oldest proof."""
@@ -114,13 +124,13 @@ class Study:
             f"The first {_SHOWN} of {len(rows)}." if len(rows) > _SHOWN else "",
         )  # fmt: skip
 
-    def dollars(self) -> Chart:
+    def dollars(self) -> Chart | Line:
         """What costs most."""
-        return figures.dollars(self.found)
+        return self._drawn(COST, figures.dollars)
 
     def ranges(self) -> Table:
         """Where another ACU range would save most."""
-        asked = len(self.found.known(RANGES, "now_usd"))
+        asked = len(self._ranges)
         total = sum(saving for _, saving in self._savings)
         rows = [
             (row["cluster"], f"{row['account']}, {row['region']}", row["range"], row["recommended_range"], Whole(_number(row["now_usd"])), Whole(saving))
@@ -129,13 +139,13 @@ class Study:
         line = f"Ranges that fit would save {about(total)} USD a month on {len(self._savings)} of {count(asked, 'cluster')} asked"
         return Table(line, ("cluster", "where", "range now", "range that fits", "now, USD", "saving, USD"), rows, f"The first {len(rows)} of {len(self._savings)}; of {len(self.found.clusters) - asked} clusters no range was asked.")  # fmt: skip
 
-    def loads(self) -> Chart:
+    def loads(self) -> Chart | Line:
         """Where the load is, and where it grows."""
-        return figures.loads(self.found)
+        return self._drawn(LOAD, figures.loads)
 
-    def versions(self) -> Chart:
+    def versions(self) -> Chart | Line:
         """How long versions are supported."""
-        return figures.supported(self.found)
+        return self._drawn(VERSIONS, figures.supported)
 
     def what_to_do(self) -> Table:
         """For each finding: how many, the first of them, and the command."""
@@ -196,7 +206,7 @@ class Study:
             "clusters": len(found.clusters),
             "refused": [*found.refused],
             "expected_usd": sum(amount for _, amount in found.known(COST, "now_usd")) if COST in found.parts else None,
-            "saving_usd": sum(saving for _, saving in self._savings) if RANGES in found.parts else None,
+            "saving_usd": sum(saving for _, saving in self._savings) if self._ranges else None,
             "drilled": len(found.rows(PROOF)),
             "proved": len(self._proved),
             "leaving_support": len(self._ending) if VERSIONS in found.parts else None,

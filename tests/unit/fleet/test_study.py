@@ -53,6 +53,31 @@ def test_the_bottom_line_tells_proved_drilled_and_the_others_apart_and_names_who
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("page", [gathered.PROOF, gathered.COST, gathered.RANGES, gathered.LOAD, gathered.DRIFT])
+def test_a_folder_with_the_runs_of_one_page_alone_is_shown_whole(tmp_path, page):
+    """What was not run is a part that says so, and no error."""
+    ran(tmp_path, "1", page, ("x", "passed", {}, "2026-11-27T02:00:00Z"))
+    found = procedure.study(str(tmp_path))
+    parts = (
+        found.bottom_line, found.data, found.proofs, found.drills, found.dollars, found.ranges, found.loads, found.versions, found.what_to_do,
+        found.report,
+    )  # fmt: skip
+
+    assert [] == [part.__name__ for part in parts if not repr(part())]
+    assert "Not looked at: versions." == repr(found.versions())
+
+
+def test_a_measured_clusters_costs_have_the_range_that_fits_too(tmp_path):
+    """Of a cluster that the page of ranges was run over, that page counts."""
+    case = {"floor_acu": 1.0, "ceiling_acu": 4.0, "usd": 70.0, "now_usd": 100.0}
+    ran(tmp_path, "1", gathered.COST, *((name, "passed", {f"{name}_expected_usd": 99.0, f"{name}_measured_days": 28.0, "measured": case}, "2026-11-27T02:00:00Z") for name in ("x", "y")))  # fmt: skip
+    ran(tmp_path, "2", gathered.RANGES, ("y", "passed", {"measured": case | {"usd": 90.0}}, "2026-11-27T03:00:00Z"))
+    found = procedure.study(str(tmp_path))
+
+    assert "Ranges that fit would save 40 USD a month on 2 of 2 clusters asked" in repr(found.ranges())
+    assert 40.0 == found.numbers()["saving_usd"]
+
+
 def test_a_page_without_a_verdict_of_anybody_fails_and_parts_of_different_weeks_do_too(tmp_path):
     ran(tmp_path, "1", gathered.COST, ("x", "error", {}, "2026-11-01T02:00:00Z"), created="2026-11-01T01:00:00Z")
     ran(tmp_path, "2", gathered.PROOF, ("x", "passed", {}, "2026-11-27T03:00:00Z"))
