@@ -69,7 +69,8 @@ def requests(
     for group in ((CEILING,), (CONNECTIONS, CONNECTIONS_LIMIT), (IDLE_IN_TRANSACTION,)):
         yield "GetResourceMetrics", window | {"MetricQueries": [{"Metric": name} for name in group]}, True
     by_statement = {"Metric": LOAD, "GroupBy": {"Group": "db.sql_tokenized", "Limit": STATEMENTS}} | part
-    yield "GetResourceMetrics", window | {"MetricQueries": [by_statement]}, True
+    points = {"PeriodInSeconds": period} if (end - start) / period <= POINTS_PER_CALL else {}
+    yield "GetResourceMetrics", window | points | {"MetricQueries": [by_statement]}, True
     # Without the period the service would choose a coarser one, and align the window to that.
     keys = {"StartTime": start, "EndTime": end, "PeriodInSeconds": period, "Metric": LOAD} | part
     # Statements without their literals only: those of db.sql hold personal data.

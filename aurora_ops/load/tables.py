@@ -26,11 +26,12 @@ def percent(share: float) -> str:
 
 def statements(load: Load) -> Table:
     """The same with their texts. No literals: the service was asked for normalised statements only."""
-    # What the service did not tell has no column: an older recording knows no blocks.
+    # What the service did not tell has no column, as an older recording that knows no blocks; nor has what nobody did, which is to spill.
     more: list[tuple[str, Callable[[Statement], object]]] = [
         (name, value)
         for name, value in (("blocks/call", _blocks), ("temp blocks/call", _temporary))
         if any(value(s) is not None for s in load.statements)
+        and (value is not _temporary or any(_temporary(s) for s in load.statements))
     ]
     if any(s.course for s in load.statements):
         more.append(("over time", lambda s: course(s.course)))
@@ -62,7 +63,7 @@ def statements(load: Load) -> Table:
     )
 
 
-def course(values: Sequence[float], width: int = 12) -> str:
+def course(values: Sequence[float], width: int = 8) -> str:
     """A row of bars, the highest the greatest mean of its part of the window; a blank where nothing was sampled.
 
     >>> course((0.0, 1.0, 2.0, float("nan"), 4.0))
