@@ -80,20 +80,25 @@ def test_steady_sessions_are_counted_as_they_are(rds, aws, instance):
 
 @pytest.mark.slow
 def test_work_that_begins_on_whole_seconds_is_seen_at_its_truth(rds, aws, instance):
-    """Eight clients work half of each second, from 0.3 s on: 4 on average. Sampled on whole seconds it would be 0.
+    """Eight clients work half of each second, from 0.3 s on: 4 on average, or what their own clocks say. Sampled on whole seconds it would be 0.
 
     In 40 samples of all or none the mean is off by 0.6 one time in three; it is held to three times that.
     """
+    busy = []
 
     def work(session, stop):
         while not stop.wait((1.3 - time.time() % 1.0) % 1.0):
+            began = time.monotonic()
             session.execute("SELECT pg_sleep(0.5)")
+            busy.append(time.monotonic() - began)
 
     with working(rds, 8, work):
         time.sleep(42)
         values, _ = load(aws, instance, 40)
+        truth = sum(busy) / 42
 
-    assert pytest.approx(4.0, abs=1.9) == sum(values) / len(values)
+    assert 3.5 < truth
+    assert pytest.approx(truth, abs=1.9) == sum(values) / len(values)
 
 
 @pytest.mark.slow
