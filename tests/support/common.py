@@ -97,9 +97,11 @@ def whole_second() -> datetime:
 
 
 def settled_second() -> datetime:
-    """The same, with what was committed before it well before: commits within a tenth of a second are on neither side of it."""
+    """The same, well apart from what was committed before it and from what comes now: commits within a tenth of a second are on neither side."""
     time.sleep(0.2)
-    return whole_second()
+    moment = whole_second()
+    time.sleep(0.2)
+    return moment
 
 
 def failed(report: Any) -> list[str]:

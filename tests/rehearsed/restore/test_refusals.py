@@ -74,8 +74,8 @@ def test_a_refusal_says_what_to_do(drill, faults, operation, code):
 
 @pytest.mark.parametrize("operation", ["DescribeDBClusters", pytest.param("DescribeDBInstances", marks=pytest.mark.slow)])  # fmt: skip
 def test_throttling_is_waited_out(drill, faults, operation):
-    """More often than boto3 tries by itself, in the middle of the waits. Of the instance's wait it is `slow`."""
-    faults.throttle(operation, times=12, after=2)
+    """More often than the five times that boto3 tries by itself, in the middle of the waits. Of the instance's wait it is `slow`."""
+    faults.throttle(operation, times=6, after=2)
 
     drill.restore()
 
@@ -164,10 +164,10 @@ def test_a_source_that_lets_nobody_in_leaves_rows_that_are_named(drill, faults, 
 
 
 def test_a_clean_up_waits_out_throttling(drill, faults):
-    """A deletion that AWS is too busy for is asked for again."""
+    """A deletion that AWS is too busy for is asked for again; boto3 itself tries five times."""
     drill.restore()
-    faults.throttle("DeleteDBCluster", times=12)
-    faults.throttle("DescribeDBClusters", times=7, after=1)
+    faults.throttle("DeleteDBCluster", times=6)
+    faults.throttle("DescribeDBClusters", times=6, after=1)
 
     assert "PASS" == restore.clean_up("sandbox", drill.session.region).verdict
 
