@@ -210,17 +210,17 @@ def _before_start(parameters: Mapping[str, Any]) -> None:
 
 
 def _look_at_file(parameters: Mapping[str, Any]) -> None:
-    """Refuse a file that is no load, or no capacity; of a large one the page itself finds out."""
+    """Refuse a file that is no load, or no capacity; of a large one the page itself finds out, and what another page's source is, it knows alone."""
     from aurora_ops.core.errors import InputError
 
     source = str(parameters["source"])
     path = Path(source if Path(source).is_file() else source.rpartition("#")[0])
     if not path.is_file():
         return
-    if "ceiling_acu" not in parameters:
+    if {"minutes", "only"} <= parameters.keys():
         if not source.endswith(_KEPT_LOAD):
             raise InputError(f"source={source!r} is no kept load, so nothing was started: those end in .json.gz. A run of database-load keeps one in its folder.")  # fmt: skip
-    elif path.stat().st_size <= _READ_TWICE_BYTES:
+    elif "ceiling_acu" in parameters and path.stat().st_size <= _READ_TWICE_BYTES:
         from aurora_ops.cost.readers import capacity_files
 
         capacity_files.read(source, timezone=str(parameters["timezone"]), ceiling_acu=float(parameters["ceiling_acu"]))

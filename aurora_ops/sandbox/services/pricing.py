@@ -51,6 +51,8 @@ def answer(operation: str, body: dict[str, Any]) -> dict[str, Any]:
         raise PricingError(f"Input Parameters are invalid. FormatVersion {body['FormatVersion']!r} is not {FORMAT}")
     key, found = operations[operation](body)
     page = _page(operation, body, key, found)
+    if operation == "GetProducts":  # each product is a JSON string in the list
+        page[key] = [json.dumps(product) for product in page[key]]
     return page if operation == "GetAttributeValues" else page | {"FormatVersion": FORMAT}
 
 
@@ -181,7 +183,7 @@ def _get_products(body: dict[str, Any]) -> tuple[str, list[Any]]:
             raise PricingError(f"Filter type {one['Type']!r} is none of {', '.join(_MATCHES)}")
         filters.append((_attribute(service, one["Field"]), _MATCHES[one["Type"]], one["Value"]))
     found = [
-        json.dumps(product)  # each product is a JSON string in the list
+        product
         for product in listed()
         if product["serviceCode"] == service
         and all(matches(_fields(product).get(name, ""), wanted) for name, matches, wanted in filters)
