@@ -43,13 +43,13 @@ def rows(folder):
 def reported(played, tmp_path_factory):
     """The page of versions and the cost page while one account denies everything and the other throttles twice: how they ended, and their folders."""
     found = {}
-    for words in (("versions",), ("run", PAGE)):
-        folder = tmp_path_factory.mktemp(words[-1])
+    for page, words in (("versions", ["versions"]), (PAGE, ["run", PAGE, "--figures-only"])):
+        folder = tmp_path_factory.mktemp(page)
         with (
             faulty(played, DENIED, AccessDenied=("DescribeDBClusters", 1000)),
             faulty(played, THROTTLED, Throttling=("DescribeDBInstances", 2)),
         ):
-            found[words[-1]] = played.ask(*words, "--output-dir", folder), only(folder)
+            found[page] = played.ask(*words, "--output-dir", folder), only(folder)
     return found
 
 
