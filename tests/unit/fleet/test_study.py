@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from aurora_ops.fleet.pages import kinds
 from aurora_ops.fleet.plan import Plan, Row
 from aurora_ops.fleet.study import figures, gathered, procedure
 from aurora_ops.fleet.study.gathered import Course, NoFleetError
@@ -51,6 +52,17 @@ def test_the_bottom_line_tells_proved_drilled_and_the_others_apart_and_names_who
         "3 clusters in 1 account are expected to cost about 150 USD a month (1 by an assumed load, 1 of unknown cost), and 0 of 1 backups that were drilled came back and 2 were not drilled. "
         "Nothing is known of b: it refused." == repr(procedure.study(str(tmp_path)).bottom_line())
     )  # fmt: skip
+
+
+def test_a_recording_has_every_column_of_today():
+    """Whoever adds one says in the recording what is known of it."""
+    found = gathered.recording()
+    lacking = {
+        page: {one.name for one in kinds.of(page).columns} - set(part.rows[0]) for page, part in found.parts.items()
+    }
+
+    assert {page: set() for page in found.parts} == lacking
+    assert {None} == {row["measured_days"] for row in found.rows(gathered.RANGES)}
 
 
 @pytest.mark.parametrize("page", [gathered.PROOF, gathered.COST, gathered.RANGES, gathered.LOAD, gathered.DRIFT])
