@@ -276,20 +276,23 @@ def _keys(one: Recorded, group: str, part: str) -> Iterator[dict[str, Any]]:
 
 def _courses(one: Recorded) -> dict[str, tuple[float, ...]]:
     """AAS over the window by statement, of those that the service has a series of: 0 where it had no load, NaN where nothing was sampled."""
-    found: dict[str, tuple[float, ...]] = {}
-    for exchange in one.exchanges:
-        every = exchange["answer"].get("MetricList", ())
-        total = [
-            point.get("Value")
-            for series in every
-            if "Dimensions" not in series["Key"]
-            for point in series["DataPoints"]
-        ]
-        for series in every:
-            if named := series["Key"].get("Dimensions", {}).get("db.sql_tokenized.id"):
-                pairs = zip(series["DataPoints"], total, strict=True)
-                found[named] = tuple(np.nan if whole is None else point.get("Value") or 0.0 for point, whole in pairs)
-    return found
+    whole: dict[int, dict[int, Any]] = {}  # of all statements, by the period that was asked for
+    parts: dict[str, tuple[int, dict[int, float]]] = {}
+    for exchange in one.exchanges:  # an answer may come in pages, the total on the first of them
+        period = exchange["request"].get("PeriodInSeconds", 0)
+        for series in exchange["answer"].get("MetricList", ()):
+            points = {point["Timestamp"]: point.get("Value") for point in series["DataPoints"]}
+            dimensions = series["Key"].get("Dimensions", {})
+            if series["Key"] == {"Metric": LOAD}:
+                whole.setdefault(period, {}).update(points)
+            elif named := dimensions.get("db.sql_tokenized.id"):
+                parts.setdefault(named, (period, {}))[1].update(points)
+    return {
+        named: tuple(
+            np.nan if whole.get(period, {}).get(at) is None else value or 0.0 for at, value in sorted(points.items())
+        )
+        for named, (period, points) in parts.items()
+    }
 
 
 def _statements(one: Recorded) -> Iterator[Statement]:

@@ -260,6 +260,20 @@ def test_a_statement_has_its_course_and_the_total_keeps_its_own_points():
     assert "▅ ▁█" == table.rows[0][table.columns.index("over time")]
 
 
+def test_a_course_may_be_cut_and_come_on_a_page_without_the_total():
+    """The service cuts series without a word, and pages have the total once: the load is shown, and the report names what is missing."""
+    whole = exchange([{"Timestamp": at, "Value": 1.0} for at in (60, 120, 180)]) | {"request": {"PeriodInSeconds": 60}}
+    cut = exchange([{"Timestamp": 60, "Value": 2.0}, {"Timestamp": 120}], {"db.sql_tokenized.id": "A"}) | {
+        "request": {"PeriodInSeconds": 60}
+    }
+    key = {"Dimensions": {"db.sql_tokenized.id": "A"}, "Total": 1.0}
+    keys = {"operation": "DescribeDimensionKeys", "request": {"GroupBy": {"Group": "db.sql_tokenized"}, "PartitionBy": {"Group": "db.wait_event"}}, "answer": {"Keys": [key]}}  # fmt: skip
+    found = Bundle("c", "r", 0, 180, 60, 0, "test", [], [Recorded("w", "db-1", "writer", [whole, cut, keys])])
+
+    assert (2.0, 0.0) == found.loads()[0].statements[0].course
+    assert ["db.load.avg, A"] == [one.name for one in found.cut("w")]
+
+
 def test_a_cut_answer_fails_the_report():
     """
     The service may cut at about 350 points without a word: what is drawn from such an answer would be a lie.
