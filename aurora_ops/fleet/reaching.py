@@ -86,6 +86,9 @@ def session(account: Account, region: str) -> Session:
     UnknownTargetError
         There is no such profile, or its credentials are refused.
     """
-    if account.sandbox:
-        return sandbox_session(lifecycle.start(account.sandbox), region)
-    return open_session(target(account), region)
+    return opened(account.sandbox, target(account), region)
+
+
+def opened(sandbox: str, target: str, region: str) -> Session:
+    """The same by the sandbox that plays the account, or where that is empty by what a page's `target` is."""
+    return sandbox_session(lifecycle.start(sandbox), region) if sandbox else open_session(target, region)

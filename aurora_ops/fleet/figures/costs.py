@@ -11,12 +11,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from aurora_ops.aws import access, api
-from aurora_ops.aws.session import Session, open_session, sandbox_session
+from aurora_ops.aws.session import Session
 from aurora_ops.billing import discounts, price_book
 from aurora_ops.billing.price_book import PriceBook
 from aurora_ops.core.display import Report, mask
@@ -31,9 +31,9 @@ from aurora_ops.fleet import reaching
 from aurora_ops.fleet.task import Task
 from aurora_ops.runner import evidence
 from aurora_ops.runner import run as runner
-from aurora_ops.sandbox.client import lifecycle
 from aurora_ops.sandbox.client.state import NAME_VARIABLE
 
+_KEPT = 256  # places, of the newest runs: a worker may stay for months
 _opening = threading.Lock()  # AWS's configuration is a variable of the process
 
 
@@ -70,10 +70,10 @@ def priced(task: Task) -> dict[str, Any]:
         As the page: the cluster is gone or has no ACU, an answer was refused or is missing.
     """
     asked = _parameters(task.page, tuple(sorted((k, v) for k, v in task.parameters.items() if k != "cluster")))
-    session = _session(task)
-    book = _book(task, session, asked["prices"], asked["discount"])
-    of = access.open_by_name(session, cluster=task.parameters["cluster"])
-    cluster = subject.of_access(of, book, price_book.day(asked["as_of"]), alarms=_alarms(task, session))
+    place = _Place.of(task)
+    book = _book(place, asked["prices"], asked["discount"])
+    of = access.open_by_name(place.session, cluster=task.parameters["cluster"])
+    cluster = subject.of_access(of, book, price_book.day(asked["as_of"]), alarms=_alarms(place))
     cost = planning.environment_cost(
         cluster.name, book, cluster.shape, cluster.profile, asked["idle_acu"], cluster.existing, cluster.as_of
     )
@@ -101,50 +101,46 @@ def _parameters(page: str, given: tuple[tuple[str, str], ...]) -> dict[str, Any]
     return dict(runner.prepare(page, dict(given)).everything)
 
 
-_sessions: dict[tuple[Any, ...], Session] = {}
-_books: dict[tuple[Any, ...], PriceBook] = {}
-_known_alarms: dict[tuple[Any, ...], list[frozenset[str]] | None] = {}
+class _Place(NamedTuple):
+    """An account's region as a fleet's run reaches it. The folder is that run's: what is known of a place is asked anew in the next."""
+
+    folder: str
+    account: str
+    region: str
+    target: str
+    sandbox: str
+    configuration: str
+
+    @classmethod
+    def of(cls, task: Task) -> "_Place":
+        sandbox = task.environment.get(NAME_VARIABLE, "")
+        return cls(task.folder, task.account, task.region, task.parameters["target"], sandbox, task.configuration)
+
+    @property
+    def session(self) -> Session:
+        """One for each thread: boto3's sessions are not made for several."""
+        return _session(self, threading.get_ident())
 
 
-def _place(task: Task) -> tuple[Any, ...]:
-    """Whom a worker asks; a fleet's folder is in it, so that nothing outlives the fleet's run."""
-    return task.folder, task.account, task.region
+@lru_cache(_KEPT)
+def _session(place: _Place, _thread: int) -> Session:
+    with _opening, reaching.configured(place.configuration):
+        return reaching.opened(place.sandbox, place.target, place.region)
 
 
-def _session(task: Task) -> Session:
-    """One for an account's region and thread: boto3's sessions are not made for several."""
-    key = (*_place(task), threading.get_ident())
-    with _opening:
-        if key not in _sessions:
-            name = task.environment.get(NAME_VARIABLE)
-            with reaching.configured(task.configuration):
-                _sessions[key] = (
-                    sandbox_session(lifecycle.start(name), task.region)
-                    if name
-                    else open_session(task.parameters["target"], task.region)
-                )
-    return _sessions[key]
+@lru_cache(_KEPT)
+def _book(place: _Place, source: str, discount: str) -> PriceBook:
+    if source == prices.LIVE:
+        return discounts.apply(price_api.live(place.session), discount)
+    return prices.book(place.region, source, discount=discount)
 
 
-def _book(task: Task, session: Session, source: str, discount: str) -> PriceBook:
-    key = (*_place(task), source, discount)
-    if key not in _books:
-        _books[key] = (
-            discounts.apply(price_api.live(session), discount)
-            if source == prices.LIVE
-            else prices.book(task.region, source, discount=discount)
-        )
-    return _books[key]
-
-
-def _alarms(task: Task, session: Session) -> list[frozenset[str]] | None:
-    """Those of the account's region, asked once; None where the caller may not ask, which each cluster then tells."""
-    key = _place(task)
-    if key not in _known_alarms:
-        try:
-            _known_alarms[key] = existing.alarms(session)
-        except ClientError as error:
-            if not api.is_denied(error):
-                raise
-            _known_alarms[key] = None
-    return _known_alarms[key]
+@lru_cache(_KEPT)
+def _alarms(place: _Place) -> list[frozenset[str]] | None:
+    """Those of the region; None where the caller may not ask, which each cluster then tells."""
+    try:
+        return existing.alarms(place.session)
+    except ClientError as error:
+        if not api.is_denied(error):
+            raise
+        return None
