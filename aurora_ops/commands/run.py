@@ -127,8 +127,8 @@ def run(
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"page {twice} is named twice. Each runs once.", ctx)
     values = given(pairs)
-    if len(names) == 1 and forked.SOCKET not in os.environ:  # the kernel imports while this process does
-        ctx.with_resource(forked.served(f"aurora_ops.notebook:modules:{names[0]}"))
+    if forked.SOCKET not in os.environ:  # the kernels import while this process does
+        ctx.with_resource(forked.served(*(f"aurora_ops.notebook:modules:{name}" for name in names)))
     from aurora_ops.runner import run as runner
 
     kept = Kept(output_dir)

@@ -12,27 +12,24 @@ from typing import Any
 import click
 
 from aurora_ops.runner.engine import SIGNALS
-from aurora_ops.runner.kernels import forked
 
-MODULES = "aurora_ops.notebook:modules"  # what the cells of pages import
 _SAID = {0: "passed or skipped", 1: "failed", 2: "refused", 3: "error"}
 
 
 def in_turn(names: Sequence[str], run_one: Callable[[str], int]) -> int:
     """Run each, whatever became of those before; a signal ends the page that runs and all behind it. Returns the worst exit code."""
     codes: dict[str, int] = {}
-    with forked.served(MODULES):
-        for name in names:
-            codes[name] = run_one(name)
-            if codes[name] > 128:
-                break
+    for name in names:
+        codes[name] = run_one(name)
+        if codes[name] > 128:
+            break
     return _summary(names, codes)
 
 
 def at_once(names: Sequence[str], words: Sequence[str], jobs: int) -> int:
     """The same with `jobs` pages at a time; what each says is shown when it has ended. A signal reaches each that runs, once."""
     codes: dict[str, int] = {}
-    with forked.served(MODULES), _Processes() as processes, ThreadPoolExecutor(jobs) as pool:
+    with _Processes() as processes, ThreadPoolExecutor(jobs) as pool:
         ended = {pool.submit(processes.run, ["run", name, *words]): name for name in names}
         for one in as_completed(ended):
             if (done := one.result()) is not None:

@@ -35,6 +35,7 @@ from nbformat.v4 import new_markdown_cell, new_output
 
 from aurora_ops.core import journal
 from aurora_ops.runner.kernels import forked, provisioner
+from aurora_ops.runner.kernels.manager import Manager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SKIPPED = "skipped"
@@ -120,6 +121,7 @@ class _Client(NotebookClient):
     def __init__(self, manager: Any, files: dict[str, Any], cell_timeout: float | None, **options: Any) -> None:
         # No history file: its default, memory, lets one kernel in seven hang for 2.5 seconds at its end.
         options |= {"ipython_hist_file": "", "raise_on_iopub_timeout": True, "iopub_timeout": MESSAGE_SECONDS}
+        options["kernel_manager_class"] = Manager
         super().__init__(manager.nb, **options)
         self.manager, self.files, self.cell_timeout = manager, files, cell_timeout
         self.signum: int | None = None

@@ -23,7 +23,7 @@ from aurora_ops.runner.kernels import forked, provisioner
 
 SEEN = """
 import json, os, signal, sys, matplotlib
-names = sorted(name for name in os.environ if name != "JPY_PARENT_PID")
+names = sorted(name for name in os.environ if name not in ("JPY_PARENT_PID", "PYDEVD_USE_FRAME_EVAL"))
 handlers = [str(signal.getsignal(one)) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)]
 files = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
 print(json.dumps({
@@ -77,7 +77,7 @@ def is_forked(manager):
 
 
 def test_it_is_what_an_ordinary_kernel_is_to_its_page(server, tmp_path):
-    """Environment, folder, paths of imports, signals, session, standard input, open files, matplotlib's way to draw."""
+    """Environment, folder, paths of imports, signals, session, standard input, open files, matplotlib's way to draw; but it has no debugger."""
     (tmp_path / "one").mkdir()
     with kernel(tmp_path / "one", fork=False, PLANTED="here") as (manager, client):
         ordinary = json.loads(say(client, SEEN))
