@@ -1,6 +1,7 @@
 """What nbval needs to check the committed notebooks: a sandbox for each, and no Terraform where there is none."""
 
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -133,6 +134,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _terraform_notebook(item):
             item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: no collection of garbage goes through thousands of tests and their modules again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -3,6 +3,7 @@
 OWNER_PID 0: no owner, the sandbox continues when the process that started it ends. ORIGIN: the folder that it starts as a copy of.
 """
 
+import gc
 import re
 import sys
 from collections.abc import Iterator
@@ -51,10 +52,13 @@ def main(name: str, owner: str = "0", origin: str = "") -> None:
         bootstrap = early.submit(
             prepare, name, is_private=owner_pid is not None, origin=Path(origin) if origin else None
         )
+        gc.disable()
         with _each_file_read_once():
             _be_account(name)
             from aurora_ops.sandbox import app
 
+        gc.freeze()  # moto's modules stay: neither their import nor a request pays for going through them
+        gc.enable()
         app.main(name, owner_pid, bootstrap.result())
 
 
