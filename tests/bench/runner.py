@@ -1,9 +1,11 @@
 """What a run costs over the plain script with the same cells, cold, as medians of five, interleaved within one run.
 
 Ratios hold on a noisy machine, seconds do not. The plain script is the page's code cells in a file, its results rendered as a kernel would.
+`runner.py rehearsal` compares `make rehearse` with the plain scripts of its pages, in a sandbox of their own: once, for it takes minutes.
 """
 
 import ast
+import contextlib
 import os
 import statistics
 import subprocess
@@ -15,6 +17,10 @@ from pathlib import Path
 
 import nbformat
 
+from aurora_ops.rehearsal import rehearse
+from aurora_ops.runner import collection, parameter_types, parameters
+from aurora_ops.sandbox.client import lifecycle
+
 ROOT = Path(__file__).parents[2]
 PAGE, PAGES = "cost-per-environment", ("cost-per-environment", "acu-range-what-if", "pricing-options")
 RUNS = 5
@@ -24,14 +30,22 @@ def _shown(value):
     for name in ("_repr_markdown_", "_repr_png_", "__repr__"):
         if (render := getattr(value, name, None)) is not None:
             render()
+
+def display(*values):
+    for value in values:
+        _shown(value)
 """
 
 
-def plain_script(page: str) -> str:
-    """The code cells; the value of each last line is rendered."""
-    path = next((ROOT / "notebooks").glob(f"*_{page}.ipynb"))
-    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    return "\n".join([RENDERED, *map(_rendered, cells)])
+def plain_script(page: str, **values: object) -> str:
+    """The code cells, with these values behind the parameters' own; the value of each last line is rendered."""
+    cells = [
+        cell.source
+        for cell in nbformat.read(collection.find(page).path, as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    given = "\n".join(f"{name} = {value!r}" for name, value in values.items())
+    return "\n".join([RENDERED, _rendered(cells[0]), given, *map(_rendered, cells[1:])])
 
 
 def _rendered(cell: str) -> str:
@@ -48,6 +62,24 @@ def seconds(*command: str, cwd: Path, **more: str) -> float:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return time.monotonic() - started
+
+
+def rehearsal() -> None:
+    """The whole way with the runner, its evidence and its pages, beside the same cells without."""
+    with tempfile.TemporaryDirectory(prefix="aurora-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        os.environ |= {"AURORA_OPS_HOME": name, "AURORA_OPS_AS_OF": "2026-11-23", "AURORA_OPS_SANDBOX": "plain"}
+        plain = 0.0
+        with contextlib.ExitStack() as ends:
+            ends.callback(lifecycle.remove, "plain")
+            for page, own in rehearse.STEPS:
+                declared = parameters.read(collection.find(page).path)
+                given = {key: value for key, value in rehearse.COMMON.items() if key in declared} | dict(own)
+                (folder / f"{page}.py").write_text(plain_script(page, **parameter_types.coerce(declared, given)))
+                plain += seconds(sys.executable, str(folder / f"{page}.py"), cwd=collection.find(page).path.parent)
+        ours = seconds(sys.executable, "-m", "aurora_ops", "rehearse", "--output-dir", str(folder / "runs"), cwd=ROOT)
+    print(f"{len(rehearse.STEPS)} pages as plain scripts {plain:.1f} s, rehearsed {ours:.1f} s: {ours / plain:.2f} x")  # noqa: T201
 
 
 def main() -> None:
@@ -88,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    rehearsal() if sys.argv[1:] == ["rehearsal"] else main()
