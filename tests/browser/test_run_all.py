@@ -71,10 +71,12 @@ def run_all(page, picture, before=0):
     return page.evaluate(STATE)
 
 
+def outputs(page, position):
+    return page.locator(".jp-Notebook .jp-Cell").nth(position).locator(".jp-OutputArea-output").all_inner_texts()
+
+
 def shown(page, position):
-    return "\n".join(
-        page.locator(".jp-Notebook .jp-Cell").nth(position).locator(".jp-OutputArea-output").all_inner_texts()
-    )
+    return "\n".join(outputs(page, position))
 
 
 def place(entry, tag):
@@ -95,7 +97,7 @@ def assert_it_works(entry, page, picture):
     state = run_all(page, picture)
 
     assert [f"[{number}]:" for number in range(1, code + 1)] == state["prompts"], f"not every cell ran: {state['red']}"
-    assert shown(page, len(cells) - 1).strip().startswith(verdict(entry))
+    assert outputs(page, len(cells) - 1)[-1].strip().startswith(verdict(entry))
     assert [] == state["red"], "an error, or output to stderr, which looks like one"
     assert [] == state["formulas"], "dollar signs were taken for the marks of a formula"
 
