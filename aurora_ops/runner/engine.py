@@ -121,8 +121,7 @@ class _Client(NotebookClient):
     def __init__(self, manager: Any, files: dict[str, Any], cell_timeout: float | None, **options: Any) -> None:
         # No history file: its default, memory, lets one kernel in seven hang for 2.5 seconds at its end.
         options |= {"ipython_hist_file": "", "raise_on_iopub_timeout": True, "iopub_timeout": MESSAGE_SECONDS}
-        options["kernel_manager_class"] = Manager
-        super().__init__(manager.nb, **options)
+        super().__init__(manager.nb, kernel_manager_class=Manager, **options)
         self.manager, self.files, self.cell_timeout = manager, files, cell_timeout
         self.signum: int | None = None
         self.executing = False  # a SIGINT would reach the cell

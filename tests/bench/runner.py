@@ -5,7 +5,6 @@ Ratios hold on a noisy machine, seconds do not. The plain script is the page's c
 """
 
 import ast
-import contextlib
 import os
 import statistics
 import subprocess
@@ -71,13 +70,14 @@ def rehearsal() -> None:
         folder.chmod(0o711)
         os.environ |= {"AURORA_OPS_HOME": name, "AURORA_OPS_AS_OF": "2026-11-23", "AURORA_OPS_SANDBOX": "plain"}
         plain = 0.0
-        with contextlib.ExitStack() as ends:
-            ends.callback(lifecycle.remove, "plain")
+        try:
             for page, own in rehearse.STEPS:
                 declared = parameters.read(collection.find(page).path)
                 given = {key: value for key, value in rehearse.COMMON.items() if key in declared} | dict(own)
                 (folder / f"{page}.py").write_text(plain_script(page, **parameter_types.coerce(declared, given)))
                 plain += seconds(sys.executable, str(folder / f"{page}.py"), cwd=collection.find(page).path.parent)
+        finally:
+            lifecycle.remove("plain")
         ours = seconds(sys.executable, "-m", "aurora_ops", "rehearse", "--output-dir", str(folder / "runs"), cwd=ROOT)
     print(f"{len(rehearse.STEPS)} pages as plain scripts {plain:.1f} s, rehearsed {ours:.1f} s: {ours / plain:.2f} x")  # noqa: T201
 
