@@ -128,7 +128,7 @@ def run(
         raise click.UsageError(f"page {twice} is named twice. Each runs once.", ctx)
     values = given(pairs)
     if forked.SOCKET not in os.environ:  # the kernels import while this process does
-        ctx.with_resource(forked.served(*(f"aurora_ops.notebook:modules:{name}" for name in names)))
+        ctx.with_resource(forked.served(*forked.imports_of(*names)))
     from aurora_ops.runner import run as runner
 
     kept = Kept(output_dir)

@@ -16,6 +16,7 @@ from typing import Any
 from aurora_ops.core.errors import InputError
 from aurora_ops.fleet import task as tasks
 from aurora_ops.fleet.task import LOST, NOT_RUN, NoVerdictError, Outcome, Task
+from aurora_ops.runner.kernels import forked
 
 TRIES = 2  # more, of a page that only reads
 _CONNECT_SECONDS = 20
@@ -31,7 +32,7 @@ class SchedulerError(InputError):
 def modules(page: str) -> tuple[str, ...]:
     """What a run imports before its cells do, and what they import: a run of a page that only reads is forked from a process that has it."""
     runner = ("papermill", "mistune", "aurora_ops.__main__", "aurora_ops.runner.run", "aurora_ops.aws.access")
-    return (f"aurora_ops.notebook:modules:{page}", *runner)
+    return (*forked.imports_of(page), *runner)
 
 
 @contextmanager

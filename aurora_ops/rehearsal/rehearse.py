@@ -70,7 +70,7 @@ def rehearse(output_dir: Path | None = None) -> int:
     steps: list[Step] = []
     started_at, code, sandbox = datetime.now(UTC), 3, "not started"
     try:
-        with _own_sandbox() as sandbox, forked.served("aurora_ops.notebook:modules"):
+        with _own_sandbox() as sandbox, forked.served(*forked.imports_of(*dict(STEPS))):
             click.echo(sandbox)
             code = _run_steps(folder, steps)
     except (SystemExit, KeyboardInterrupt) as ended:

@@ -17,6 +17,11 @@ _own: list[str] = []  # folders of the servers that this process has started, th
 _FORKED = (["-m", "ipykernel_launcher"], ["-m", "aurora_ops"])  # what the server can become
 
 
+def imports_of(*pages: str) -> tuple[str, ...]:
+    """What `served` takes for what the cells of these pages import."""
+    return tuple(f"aurora_ops.notebook:modules:{page}" for page in pages)
+
+
 @contextmanager
 def served(*modules: str) -> Iterator[None]:
     """Kernels of this process, and of those that it starts, come from a process that has these modules, or what `module:function` names.
